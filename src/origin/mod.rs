@@ -1,0 +1,76 @@
+//! Where answers come from: something that answers a request, asked by one origin worker at a time.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::message::{Response, Target};
+
+/// A connection of one origin worker to its origin. Blocking, with a deadline on every wait.
+pub trait Origin: Send {
+    /// Sends `request` once and waits for the answer. At most one retry, and only as `request.repeatable` allows.
+    fn fetch(&mut self, request: &OriginRequest) -> Result<Fetched, FetchError>;
+}
+
+/// A request as the origin is to see it: hop-by-hop fields gone, ours added.
+#[derive(Debug)]
+pub struct OriginRequest {
+    /// Any method, unknown ones included.
+    pub method: Method,
+    /// Path and query, sent byte for byte.
+    pub target: Target,
+    /// The fields to send. Host, Content-Length and Connection are the sender's own and never in here.
+    pub fields: HeaderMap,
+    /// The body to send with a Content-Length. `None`: no body and no Content-Length.
+    pub body: Option<Bytes>,
+    /// True for a GET or HEAD without a body: it may be sent a second time if a reused connection closed before its first byte.
+    pub repeatable: bool,
+}
+
+/// What came back.
+pub enum Fetched {
+    /// The whole response, not larger than `maxObjectBytes`.
+    Whole(Response),
+    /// A response that is too large to hold, or whose body pauses: to be passed on as it comes.
+    Opening(Opening),
+}
+
+/// A response whose body is still coming.
+pub struct Opening {
+    /// The status code.
+    pub status: StatusCode,
+    /// End-to-end fields only, without Content-Length.
+    pub fields: HeaderMap,
+    /// The length the origin announced, or `None` when its body is chunked or ends at close.
+    pub length: Option<u64>,
+    /// The body bytes read so far.
+    pub begun: Bytes,
+    /// The rest.
+    pub rest: Box<dyn Rest>,
+}
+
+/// The rest of a body that is passed on as it comes.
+pub trait Rest: Send {
+    /// The next bytes; `None` at the honest end; an error if it was cut, or paused longer than the idle timeout.
+    fn next(&mut self) -> Result<Option<Bytes>, FetchError>;
+}
+
+/// Why there is no answer, by cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchError {
+    /// The origin's name has no address (yet).
+    Resolve,
+    /// The connection was refused or the host is unreachable.
+    Connect,
+    /// No connection within `connectTimeout`.
+    ConnectTimeout,
+    /// No complete response head within `firstByteTimeout`.
+    FirstByteTimeout,
+    /// The body paused longer than `idleTimeout`.
+    IdleTimeout,
+    /// A buffered body was not complete within `totalTimeout`.
+    TotalTimeout,
+    /// The connection ended before the response was whole.
+    Truncated,
+    /// What came back is not HTTP, or the head is too large.
+    Protocol,
+}
