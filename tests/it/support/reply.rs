@@ -1,9 +1,10 @@
 //! An HTTP response as a client reads it, byte for byte.
 
+use std::fmt;
 use std::io::{self, Read};
 
 /// A response: its head taken apart, its body without transfer coding.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reply {
     /// `HTTP/1.1` or whatever stood there.
     pub version: String,
@@ -90,6 +91,13 @@ impl Reply {
                 Ok(std::mem::take(buffer))
             }
         }
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start: String = self.text().chars().take(200).collect();
+        write!(f, "{} {} {:?} {} bytes: {start:?}", self.version, self.status, self.fields, self.body.len())
     }
 }
 
