@@ -58,8 +58,6 @@ pub struct HttpOrigin {
     agent: Agent,
     wire: Wire,
     settings: HttpSettings,
-    /// What the last response did to the connection that may be idle now.
-    idle: Trust,
 }
 
 impl HttpOrigin {
@@ -68,7 +66,7 @@ impl HttpOrigin {
         let wire = Wire::new();
         let connector = ().chain(TcpConnector::default()).chain(wire.clone());
         let agent = Agent::with_parts(config(settings), connector, Known(addresses));
-        HttpOrigin { agent, wire, settings: settings.clone(), idle: Trust::Sound }
+        HttpOrigin { agent, wire, settings: settings.clone() }
     }
 
     fn uri(&self, request: &OriginRequest) -> Result<Uri, FetchError> {
@@ -84,11 +82,8 @@ impl HttpOrigin {
     }
 
     /// Sends the request once and waits for the response head.
-    fn ask(&mut self, request: &OriginRequest, uri: &Uri, connection: Connection) -> Result<Answer, Silenced> {
+    fn ask(&self, request: &OriginRequest, uri: &Uri, connection: Connection) -> Result<Answer, Silenced> {
         let exchange = self.wire.begin(connection);
-        if request.method == Method::HEAD {
-            exchange.end_connection();
-        }
         match run(&self.agent, request, uri) {
             Ok(response) => Ok(Answer { exchange, response }),
             Err(error) => Err(Silenced {
@@ -98,16 +93,15 @@ impl HttpOrigin {
         }
     }
 
-    fn receive(&mut self, request: &OriginRequest, answer: Answer) -> Result<Fetched, FetchError> {
+    fn receive(&self, request: &OriginRequest, answer: Answer) -> Result<Fetched, FetchError> {
         let Answer { exchange, response } = answer;
         let (head, body) = response.into_parts();
-        let framing = framing::judge(&request.method, head.status, head.version, &head.headers);
-        // A response without a body has given its connection back already; the next request passes it over.
-        self.idle = framing.map_or(Trust::Doubtful, |framing| framing.trust);
-        if self.idle == Trust::Doubtful {
+        let Framing { body: presence, trust } =
+            framing::judge(&request.method, head.status, head.version, &head.headers)?;
+        if trust == Trust::Doubtful {
+            // Without a body it may be idle already; it will be found closed all the same.
             exchange.end_connection();
         }
-        let Framing { body: presence, .. } = framing?;
         let mut fields = head.headers;
         forward::end_to_end(&mut fields);
         if presence != Presence::NoneButItsLength {
@@ -154,8 +148,7 @@ impl Origin for HttpOrigin {
         let uri = self.uri(request)?;
         // An origin may close an idle connection in the moment a request is written to it, and nobody can tell whether it
         // acted on the request (RFC 9110 §9.2.2). Only what may be repeated runs that risk.
-        let connection =
-            if request.repeatable && self.idle == Trust::Sound { Connection::Any } else { Connection::New };
+        let connection = if request.repeatable { Connection::Any } else { Connection::New };
         let answer = match self.ask(request, &uri, connection) {
             Err(silenced) if silenced.stale_connection && request.repeatable => {
                 self.ask(request, &uri, Connection::New)
