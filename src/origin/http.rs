@@ -211,7 +211,6 @@ fn config(settings: &HttpSettings) -> Config {
         .proxy(None)
         .http_status_as_error(false)
         .max_redirects(0)
-        .max_redirects_will_error(false)
         .allow_non_standard_methods(true)
         .user_agent(AutoHeaderValue::None)
         .accept(AutoHeaderValue::None)

@@ -75,7 +75,7 @@ impl Reading {
         let mut piece = [0; PIECE];
         while gathered.len() <= max {
             let (wait, silence) = patience.next(self.exchange.elapsed());
-            let room = PIECE.min(max + 1 - gathered.len());
+            let room = PIECE.min((max - gathered.len()).saturating_add(1));
             match self.step(&mut piece[..room], wait)? {
                 Step::Bytes(count) => gathered.extend_from_slice(&piece[..count]),
                 Step::End => return Ok(Gathered::Whole(gathered.into_boxed_slice().into())),

@@ -58,7 +58,7 @@ impl Exchange {
 
     /// From now on, input is awaited for at most `wait`, counted from this call.
     pub(super) fn allow(&self, wait: Duration) {
-        self.until.store(micros(self.began.elapsed() + wait), Ordering::Relaxed);
+        self.until.store(micros(self.began.elapsed().saturating_add(wait)), Ordering::Relaxed);
     }
 
     /// Time since the exchange began.
@@ -205,4 +205,31 @@ fn is_reset(error: &io::Error) -> bool {
 fn micros(duration: Duration) -> u64 {
     // Short of `u64::MAX`, which means something else.
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).min(u64::MAX - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use ureq::Timeout;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_is_counted_from_when_it_is_allowed_and_never_prolongs_anothers() {
+        let mut exchange = Exchange::new(Connection::Any);
+        exchange.began -= Duration::from_secs(100);
+        let left = |exchange: &Exchange, given| {
+            let timeout = NextTimeout { after: given, reason: Timeout::RecvResponse, ..NextTimeout::default() };
+            exchange.shorten(timeout).after
+        };
+        assert_eq!(left(&exchange, Wait::NotHappening), Wait::NotHappening, "nothing is limited yet");
+
+        exchange.allow(Duration::from_secs(50));
+        assert!((Wait::from_secs(40)..=Wait::from_secs(50)).contains(&left(&exchange, Wait::NotHappening)));
+        assert_eq!(left(&exchange, Wait::from_secs(5)), Wait::from_secs(5));
+
+        exchange.allow(Duration::ZERO);
+        assert!(left(&exchange, Wait::NotHappening).is_zero(), "the wait is over");
+        exchange.allow(Duration::MAX);
+        assert!(left(&exchange, Wait::NotHappening) > Wait::from_secs(1_000_000));
+    }
 }

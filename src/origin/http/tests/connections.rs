@@ -104,7 +104,7 @@ fn it_is_not_repeated_once_a_byte_has_come_or_where_the_connection_was_new() {
 #[test]
 fn a_slow_answer_on_a_reused_connection_is_not_asked_for_again() {
     let script = Script::play(vec![vec![Step::Hear, ok(), Step::Hear, Step::Stay], vec![Step::Hear, ok()]]);
-    let mut origin = origin_with(script.port, |s| s.first_byte_timeout = MOMENT * 10);
+    let mut origin = origin_with(script.port, |s| s.first_byte_timeout = MOMENT * 25);
     assert_eq!(shown(&origin.fetch(&get())), "200 ok");
     assert_eq!(shown(&origin.fetch(&get())), "FirstByteTimeout");
     assert_eq!(script.connections(), [0, 0]);
