@@ -182,7 +182,7 @@ fn work(proxy: &Proxy, orders: &Receiver<Order>, mut origin: HttpOrigin) {
 
 fn resolve_in_background(addresses: &Arc<Addresses>, threads: &mut Vec<JoinHandle<()>>) -> io::Result<Sender<()>> {
     let (stop, stopped) = bounded::<()>(0);
-    if addresses.is_literal() {
+    if addresses.is_fixed() {
         return Ok(stop);
     }
     let (first, looked) = bounded(1);

@@ -22,14 +22,17 @@ use crate::origin::forward;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::dates;
+use crate::policy::freshness::LifetimeSource;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::sharing::{Because, Sharing, sharing};
 use crate::reply::{Reply, Responder};
 use crate::route::{self, BuiltIn, Routes};
 use crate::sync::Mutex;
 
-pub use land::Landed;
 pub use waiter::Waiter;
+
+/// Until roles exist, everybody is anonymous.
+const ROLE: &str = "anonymous";
 
 /// The threads a proxy needs: those that ask the origin, and the one that watches the time.
 pub trait Crew: Send + Sync {
@@ -111,13 +114,7 @@ impl Proxy {
         let route = self.routes.find(&request.target);
         let has_body = request.body.lease.is_some();
         let share = sharing(&request.method, &request.fields, has_body, &self.config.cache.identity_fields, route.rule);
-        let stored = match share {
-            Sharing::Shared | Sharing::Head | Sharing::Alone(Because::Conditional) => {
-                Key::write(key_text, "anonymous", &request.target);
-                self.store.find(key_text)
-            }
-            Sharing::Alone(_) => None,
-        };
+        let stored = self.stored_for(share, &request.target, key_text);
         if let Some(stored) = &stored
             && let Reuse::Fresh { refresh_due, .. } = reuse(&stored.lifetime, now)
         {
@@ -132,14 +129,14 @@ impl Proxy {
 
     /// Fetches the answer to a plain GET again in the background, unless somebody already does.
     pub fn refresh(&self, request: Request, key: Key) {
-        let errand = Errand { request: Arc::new(plain(request)), key: Some(key), safe: true };
+        let errand = Errand { request: Arc::new(plain(request)), key: Some(key), shared: true, safe: true };
         self.submit(Work::Arrived(Arrival { passenger: None, errand }));
     }
 
     /// Drops what is stored for a target, and keeps what is being fetched for it from being stored (RFC 9111 §4.4).
     pub fn invalidate(&self, target: &Target) {
         let mut text = String::new();
-        Key::write(&mut text, "anonymous", target);
+        Key::write(&mut text, None, ROLE, target);
         let key = text.clone();
         self.submit(Work::Invalidated(Box::new(move |other| other == key)));
         self.store.remove(&text);
@@ -165,8 +162,22 @@ impl Proxy {
         self.submit(Work::Deadline(flight));
     }
 
+    /// What is stored for a request of this kind.
+    fn stored_for(&self, share: Sharing, target: &Target, key_text: &mut String) -> Option<Arc<Stored>> {
+        let own_word_only = match share {
+            Sharing::Shared | Sharing::Head | Sharing::Alone(Because::Conditional) => false,
+            Sharing::Alone(Because::Identity) => true,
+            Sharing::Alone(_) => return None,
+        };
+        key_text.clear();
+        Key::write(key_text, None, ROLE, target);
+        let stored = self.store.find(key_text)?;
+        // A client with a name gets from the shared cache only what the origin itself declared fit for all.
+        (!own_word_only || stored.lifetime.source == LifetimeSource::Origin).then_some(stored)
+    }
+
     /// A request the store cannot answer: it joins the flight of its key, or begins one, or goes alone.
-    fn board(&self, request: Request, responder: Box<dyn Responder>, share: Sharing, stale: Option<Arc<Stored>>) {
+    fn board(&self, request: Request, mut responder: Box<dyn Responder>, share: Sharing, stale: Option<Arc<Stored>>) {
         let alone = match share {
             Sharing::Shared => None,
             Sharing::Head => Some("head"),
@@ -177,10 +188,14 @@ impl Proxy {
             Sharing::Alone(Because::Method) => Fwd::Method,
             Sharing::Alone(_) => Fwd::Bypass,
         };
-        let key = alone.is_none().then(|| Key::new("anonymous", &request.target));
+        if !forward::acceptable(&request.target) {
+            return responder.reply(unacceptable());
+        }
+        let storable = matches!(share, Sharing::Shared | Sharing::Alone(Because::Identity));
+        let key = storable.then(|| Key::new(None, ROLE, &request.target));
         let safe = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
         let request = Arc::new(request);
-        let errand = Errand { request: Arc::clone(&request), key, safe };
+        let errand = Errand { request: Arc::clone(&request), key, shared: alone.is_none(), safe };
         let passenger = Passenger { request, responder, stale, leads: false, fwd, alone };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
@@ -263,7 +278,7 @@ impl Proxy {
             "{{\"status\":\"ok\",\"timestamp\":\"{}\",\"version\":\"{}\",\"uptimeSeconds\":{},\
              \"cache\":{{\"entries\":{},\"bytes\":{},\"evictions\":{}}},\
              \"queue\":{{\"activeRequestCount\":{},\"maxConcurrentRequests\":{},\"queueLength\":{},\"parked\":{}}}}}",
-            dates::iso(now.wall),
+            dates::iso8601(now.wall),
             env!("CARGO_PKG_VERSION"),
             now.mono.as_secs(),
             store.entries,
@@ -276,6 +291,12 @@ impl Proxy {
         );
         body
     }
+}
+
+/// The origin cannot be asked for this target: the URI's grammar has no such characters there (RFC 3986 §3.3, §3.4).
+fn unacceptable() -> Reply {
+    let body = r#"{"error":"bad_request","message":"the request target has characters a URI cannot have: encode them as %XX"}"#;
+    Reply::BuiltIn { status: StatusCode::BAD_REQUEST, body: body.to_owned() }
 }
 
 /// `/_larder/origin/P` is the same request as `P`.

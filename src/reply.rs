@@ -73,8 +73,8 @@ pub fn stored_head(response: &Response, lifetime: &Lifetime, via: &str) -> Box<[
         date_field(&mut out, lifetime.received);
     }
     let until = lifetime.received.wall + lifetime.ttl.saturating_sub(lifetime.initial_age);
-    let _ = write!(out, "Via: 1.1 {via}\r\nX-Cache-Timestamp: {}\r\n", dates::iso(lifetime.received.wall));
-    let _ = write!(out, "X-Cache-Expires-At: {}\r\n", dates::iso(until));
+    let _ = write!(out, "Via: 1.1 {via}\r\nX-Cache-Timestamp: {}\r\n", dates::iso8601(lifetime.received.wall));
+    let _ = write!(out, "X-Cache-Expires-At: {}\r\n", dates::iso8601(until));
     if !bodiless(response.status) {
         let _ = write!(out, "Content-Length: {}\r\n", response.body.len());
     }

@@ -81,8 +81,10 @@ pub struct Arrival {
 pub struct Errand {
     /// The request that leads.
     pub request: Arc<Request>,
-    /// The key its answer is stored under. `None`: it goes alone and its answer is not stored.
+    /// The key its answer may be stored under. `None`: it is not stored.
     pub key: Option<Key>,
+    /// Others may join, and the origin is asked on behalf of everybody.
+    pub shared: bool,
     /// True for GET, HEAD and the other safe methods (RFC 9110 §9.2.1).
     pub safe: bool,
 }
@@ -209,8 +211,7 @@ impl Flights {
         if let Some(cause) = if self.stopped { Some(Cause::Stopping) } else { full.then_some(Cause::ParkedFull) } {
             return todo.extend(passenger.map(|p| Work::Overdue(vec![p], cause)));
         }
-        let shared = passenger.as_ref().is_none_or(|p| p.alone.is_none());
-        let joinable = errand.key.as_ref().filter(|key| shared && !self.marks.has(key, now));
+        let joinable = errand.key.as_ref().filter(|key| errand.shared && !self.marks.has(key, now));
         if let Some(flight) = joinable.and_then(|key| self.by_key.get(key)).copied() {
             return self.join(flight, passenger, now, todo);
         }

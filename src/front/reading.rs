@@ -90,11 +90,11 @@ impl Conn {
     }
 
     fn read_head(&self, socket: Socket, unread: &mut BytesMut) -> Result<Head, End> {
-        let mut scan = head::Scan::default();
+        let mut search = head::Search::default();
         let mut deadline = None;
         loop {
-            if let Some(end) = scan.end(unread, &self.gate.limits.head)? {
-                return Ok(head::parse(unread.split_to(end).freeze(), &self.gate.limits.head)?);
+            if let Some(end) = search.advance(unread, &self.gate.limits.head)? {
+                return Ok(search.read(&unread.split_to(end).freeze())?);
             }
             if !unread.is_empty() && deadline.is_none() {
                 deadline = Some(self.gate.clock.now().mono + self.gate.limits.header_timeout);
@@ -115,7 +115,7 @@ impl Conn {
         if head.framing == Framing::None {
             return Ok(Body::default());
         }
-        let mut decoder = Decoder::new(head.framing, self.gate.limits.max_body_bytes)?;
+        let mut decoder = Decoder::new(head.framing, self.gate.limits.max_body_bytes as u64)?;
         if head.expects_continue && unread.is_empty() {
             self.wait_until_paid();
             socket.send_within(b"HTTP/1.1 100 Continue\r\n\r\n", self.gate.limits.write_timeout);

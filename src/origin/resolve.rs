@@ -37,6 +37,11 @@ impl Addresses {
         Addresses { name, port, known: Mutex::new(known) }
     }
 
+    /// Whether the addresses are known for good: an IP literal, or this machine. Then no lookup is needed.
+    pub fn is_fixed(&self) -> bool {
+        matches!(self.name, Name::Fixed)
+    }
+
     /// Looks the name up and keeps what it finds. Blocks as long as the system's resolver does, so it belongs on a
     /// background thread. When the lookup fails, what was known stays known and the failure is returned.
     pub fn resolve_now(&self) -> Result<(), FetchError> {

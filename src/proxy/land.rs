@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 
-use super::Proxy;
+use super::{Proxy, ROLE};
 use crate::cache::flights::{Arrival, Errand, Landing, Passenger, Work};
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
@@ -13,11 +13,12 @@ use crate::message::{Body, Request, Response};
 use crate::origin::permits::FlightId;
 use crate::origin::{Fetched, Opening, Origin, OriginRequest, forward};
 use crate::outcome::{Cause, Fwd, Outcome};
-use crate::policy::storing::{Question, Refusal, Storing, may_store};
+use crate::policy::rule::SetCookie;
+use crate::policy::storing::{Exchange, Refusal, Storing, may_store};
 use crate::reply::{self, Reply};
 
 /// Says that a flight is over however its worker ends, a panic included (I5): nobody waits for a dead leader.
-pub struct Landed<'a> {
+struct Landed<'a> {
     proxy: &'a Proxy,
     flight: Option<FlightId>,
 }
@@ -26,9 +27,10 @@ impl Proxy {
     /// Flies an errand: asks the origin and tells everybody waiting. Blocks on the origin, with its timeouts.
     pub fn fly(&self, flight: FlightId, errand: &Errand, origin: &mut dyn Origin) {
         let mut landed = Landed { proxy: self, flight: Some(flight) };
+        let asked = self.clock.now();
         match origin.fetch(&self.origin_request(errand)) {
-            Ok(Fetched::Whole(response)) => landed.with(self.judge(errand, response)),
-            Ok(Fetched::Opening(opening)) if errand.key.is_some() && is_failure(opening.status) => {
+            Ok(Fetched::Whole(response)) => landed.with(self.judge(errand, response, asked)),
+            Ok(Fetched::Opening(opening)) if errand.shared && is_failure(opening.status) => {
                 landed.with(Landing::Failed(Cause::Status(opening.status.as_u16()), None));
             }
             Ok(Fetched::Opening(opening)) => {
@@ -42,7 +44,7 @@ impl Proxy {
 
     fn origin_request(&self, errand: &Errand) -> OriginRequest {
         let request = &errand.request;
-        let sharing = if errand.key.is_some() { forward::Sharing::Shared } else { forward::Sharing::Alone };
+        let sharing = if errand.shared { forward::Sharing::Shared } else { forward::Sharing::Alone };
         let trusted = self.config.proxy.trusted_proxies.contain(request.peer);
         let has_body = request.body.lease.is_some();
         OriginRequest {
@@ -55,24 +57,29 @@ impl Proxy {
     }
 
     /// Turns a whole response into what the flight lands with.
-    fn judge(&self, errand: &Errand, response: Response) -> Landing {
+    fn judge(&self, errand: &Errand, mut response: Response, asked: Now) -> Landing {
         self.after_unsafe(errand, response.status);
         let (request, status) = (&errand.request, response.status);
         let route = self.routes.find(&request.target);
-        let question = Question {
+        let exchange = Exchange {
             method: &request.method,
             request: &request.fields,
+            has_body: request.body.lease.is_some(),
+            identity: !errand.shared,
             status,
             response: &response.fields,
             body: &response.body,
             rule: route.rule,
             default_applies: route.default_applies,
             defaults: &self.config.cache.defaults,
-            identity: errand.key.is_none(),
-            now: self.clock.now(),
+            asked,
+            received: self.clock.now(),
         };
-        let verdict = may_store(&question);
-        if errand.key.is_some() && is_failure(status) {
+        let verdict = may_store(&exchange);
+        if route.rule.set_cookie == SetCookie::Strip {
+            response.fields.remove(header::SET_COOKIE);
+        }
+        if is_failure(status) {
             return Landing::Failed(Cause::Status(status.as_u16()), Some(Arc::new(response)));
         }
         match (verdict, &errand.key) {
@@ -154,8 +161,9 @@ impl Proxy {
     /// A follower whose answer could not be shared asks for itself, at once and in parallel.
     fn send_alone(&self, mut passenger: Passenger) {
         passenger.leads = false;
-        let key = passenger.alone.is_none().then(|| Key::new("anonymous", &passenger.request.target));
-        let errand = Errand { request: Arc::clone(&passenger.request), key, safe: true };
+        let shared = passenger.alone.is_none();
+        let key = shared.then(|| Key::new(None, ROLE, &passenger.request.target));
+        let errand = Errand { request: Arc::clone(&passenger.request), key, shared, safe: true };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
 
