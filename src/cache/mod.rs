@@ -1,0 +1,7 @@
+//! What has been stored: keys, and the memory store.
+
+mod fifo;
+mod ghost;
+pub mod key;
+mod shelf;
+pub mod store;
