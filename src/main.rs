@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use argh::FromArgs;
 use larder::app::App;
 use larder::clock::Clock;
-use larder::config::Config;
+use larder::config::{Config, Overrides};
 use larder::logging;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -34,7 +34,8 @@ fn main() -> ExitCode {
         println!("larder {}", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
     }
-    let config = match Config::load(arguments.config.as_deref(), arguments.port, arguments.origin.as_deref()) {
+    let overrides = Overrides { port: arguments.port, origin: arguments.origin };
+    let config = match Config::load(arguments.config.as_deref(), &overrides) {
         Ok(config) => config,
         Err(problems) => {
             eprint!("{problems}");
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
 
 fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let _log = logging::start(config.log.level)?;
-    config.warnings().for_each(|warning| log::warn!("{warning}"));
+    config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let origin = config.backend.authority.clone();
     let app = App::start(config, Clock::new())?;

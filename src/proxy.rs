@@ -63,7 +63,7 @@ impl Proxy {
         let cache = &config.cache;
         let flights = Flights::new(config.backend.max_concurrent_requests, parked, cache.slow_request_timeout);
         Proxy {
-            routes: config.routes(),
+            routes: Routes::new(config.routes.clone()),
             store: Store::new(cache.max_bytes, cache.max_entries),
             flights: Mutex::new(flights),
             crew,
@@ -169,7 +169,6 @@ impl Proxy {
             Sharing::Alone(Because::Identity) => true,
             Sharing::Alone(_) => return None,
         };
-        key_text.clear();
         Key::write(key_text, None, ROLE, target);
         let stored = self.store.find(key_text)?;
         // A client with a name gets from the shared cache only what the origin itself declared fit for all.

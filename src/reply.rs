@@ -1,6 +1,5 @@
 //! What a client is told, and the bytes it is told in.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 
 pub mod forward;
 pub mod http;
+pub mod permits;
 pub mod resolve;
 
 use ::http::{HeaderMap, Method, StatusCode};

@@ -45,7 +45,7 @@ impl Proxy {
     fn origin_request(&self, errand: &Errand) -> OriginRequest {
         let request = &errand.request;
         let sharing = if errand.shared { forward::Sharing::Shared } else { forward::Sharing::Alone };
-        let trusted = self.config.proxy.trusted_proxies.contain(request.peer);
+        let trusted = self.config.proxy.trusts(request.peer);
         let has_body = request.body.lease.is_some();
         OriginRequest {
             method: request.method.clone(),
