@@ -24,6 +24,8 @@ pub(super) enum Queue {
 /// The queues. A slot number stays with its entry until that is taken out.
 pub(super) struct Fifos {
     slots: Vec<Slot>,
+    /// One for each slot; apart, because together they would be padded to half as much again.
+    marks: Vec<Mark>,
     /// The first empty slot; the others follow by `newer`.
     empty: u32,
     extents: [Extent; 3],
@@ -33,6 +35,10 @@ struct Slot {
     stored: Option<Arc<Stored>>,
     newer: u32,
     older: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Mark {
     queue: Queue,
     uses: u8,
 }
@@ -48,14 +54,14 @@ struct Extent {
 impl Fifos {
     pub(super) fn new() -> Fifos {
         let extent = Extent { newest: NONE, oldest: NONE, entries: 0, bytes: 0 };
-        Fifos { slots: Vec::new(), empty: NONE, extents: [extent; 3] }
+        Fifos { slots: Vec::new(), marks: Vec::new(), empty: NONE, extents: [extent; 3] }
     }
 
     /// Puts an entry in as the newest of `queue`, unused; answers its slot.
     pub(super) fn push(&mut self, queue: Queue, stored: Arc<Stored>) -> u32 {
         let slot = self.vacant_slot();
         self.slots[slot as usize].stored = Some(stored);
-        self.slots[slot as usize].uses = 0;
+        self.marks[slot as usize].uses = 0;
         self.link(slot, queue);
         slot
     }
@@ -71,25 +77,23 @@ impl Fifos {
 
     /// Puts `stored` where another entry stood, at the same position; answers that one.
     pub(super) fn replace(&mut self, slot: u32, stored: Arc<Stored>) -> Option<Arc<Stored>> {
-        let place = self.slots.get_mut(slot as usize).filter(|place| place.stored.is_some())?;
-        let extent = &mut self.extents[place.queue as usize];
-        extent.bytes += stored.charge();
-        let before = place.stored.replace(stored);
-        extent.bytes -= before.as_ref().map_or(0, |before| before.charge());
-        before
+        let gone = self.at(slot)?.charge();
+        let extent = &mut self.extents[self.marks[slot as usize].queue as usize];
+        extent.bytes = extent.bytes - gone + stored.charge();
+        self.slots[slot as usize].stored.replace(stored)
     }
 
     /// Makes an entry the newest of `queue`, with this many uses.
     pub(super) fn requeue(&mut self, slot: u32, queue: Queue, uses: u8) {
         self.unlink(slot);
-        self.slots[slot as usize].uses = uses;
+        self.marks[slot as usize].uses = uses;
         self.link(slot, queue);
     }
 
     /// Counts a use, up to `most`.
     pub(super) fn count_use(&mut self, slot: u32, most: u8) {
-        let place = &mut self.slots[slot as usize];
-        place.uses = most.min(place.uses + 1);
+        let mark = &mut self.marks[slot as usize];
+        mark.uses = most.min(mark.uses + 1);
     }
 
     /// The entry in a slot; `None` if it is empty or does not exist.
@@ -98,11 +102,11 @@ impl Fifos {
     }
 
     pub(super) fn queue_of(&self, slot: u32) -> Queue {
-        self.slots[slot as usize].queue
+        self.marks[slot as usize].queue
     }
 
     pub(super) fn uses(&self, slot: u32) -> u8 {
-        self.slots[slot as usize].uses
+        self.marks[slot as usize].uses
     }
 
     pub(super) fn oldest(&self, queue: Queue) -> Option<u32> {
@@ -132,9 +136,12 @@ impl Fifos {
         }
         if self.slots.len() == self.slots.capacity() {
             // By an eighth, not by doubling: spare slots are memory nobody counts.
-            self.slots.reserve_exact((self.slots.len() / 8).max(64));
+            let more = (self.slots.len() / 8).max(64);
+            self.slots.reserve_exact(more);
+            self.marks.reserve_exact(more);
         }
-        self.slots.push(Slot { stored: None, newer: NONE, older: NONE, queue: Queue::Small, uses: 0 });
+        self.slots.push(Slot { stored: None, newer: NONE, older: NONE });
+        self.marks.push(Mark { queue: Queue::Small, uses: 0 });
         self.slots() - 1
     }
 
@@ -150,12 +157,14 @@ impl Fifos {
             self.slots[older as usize].newer = slot;
         }
         let place = &mut self.slots[slot as usize];
-        (place.newer, place.older, place.queue) = (NONE, older, queue);
+        (place.newer, place.older) = (NONE, older);
+        self.marks[slot as usize].queue = queue;
     }
 
     fn unlink(&mut self, slot: u32) {
         let charge = self.at(slot).map_or(0, |stored| stored.charge());
-        let Slot { newer, older, queue, .. } = self.slots[slot as usize];
+        let Slot { newer, older, .. } = self.slots[slot as usize];
+        let queue = self.queue_of(slot);
         let extent = &mut self.extents[queue as usize];
         extent.entries -= 1;
         extent.bytes -= charge;
