@@ -10,11 +10,11 @@ pub struct Budget {
     ceiling: usize,
 }
 
-/// Bytes taken from a [`Budget`]; dropping it gives them back.
-#[derive(Debug)]
+/// Bytes taken from one or more [`Budget`]s; dropping it gives them back.
+#[derive(Debug, Default)]
 pub struct Lease {
-    taken: Arc<AtomicUsize>,
     bytes: usize,
+    from: Vec<Budget>,
 }
 
 impl Budget {
@@ -23,25 +23,45 @@ impl Budget {
         Budget { taken: Arc::new(AtomicUsize::new(0)), ceiling }
     }
 
-    /// Takes `bytes`, or `None` when they would exceed the ceiling.
-    pub fn take(&self, bytes: usize) -> Option<Lease> {
-        self.taken
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
-                taken.checked_add(bytes).filter(|sum| *sum <= self.ceiling)
-            })
-            .ok()?;
-        Some(Lease { taken: Arc::clone(&self.taken), bytes })
-    }
-
     /// Bytes taken at this moment.
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Acquire)
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let sum = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= self.ceiling);
+        self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, sum).is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.taken.fetch_sub(bytes, Ordering::AcqRel);
+    }
+}
+
+impl Lease {
+    /// A lease of nothing yet, that grows within all of these budgets at once.
+    pub fn on(from: Vec<Budget>) -> Lease {
+        Lease { bytes: 0, from }
+    }
+
+    /// Makes the lease cover `bytes` in all; false, and unchanged, when one of the budgets has not so much left.
+    #[must_use]
+    pub fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        for (at, budget) in self.from.iter().enumerate() {
+            if !budget.take(more) {
+                self.from.iter().take(at).for_each(|taken| taken.give_back(more));
+                return false;
+            }
+        }
+        self.bytes += more;
+        true
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.taken.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.from.iter().for_each(|budget| budget.give_back(self.bytes));
     }
 }
 
@@ -52,11 +72,22 @@ mod tests {
     #[test]
     fn the_ceiling_holds_and_a_dropped_lease_gives_back() {
         let budget = Budget::new(10);
-        let first = budget.take(6).expect("6 of 10");
-        assert!(budget.take(5).is_none());
+        let mut first = Lease::on(vec![budget.clone()]);
+        assert!(first.grow_to(4) && first.grow_to(6));
+        let mut second = Lease::on(vec![budget.clone()]);
+        assert!(!second.grow_to(5));
         drop(first);
         assert_eq!(budget.taken(), 0);
-        assert!(budget.take(10).is_some());
-        assert!(budget.take(usize::MAX).is_none());
+        assert!(second.grow_to(10) && !second.grow_to(usize::MAX));
+    }
+
+    #[test]
+    fn a_lease_on_two_budgets_takes_from_both_or_from_neither() {
+        let (wide, narrow) = (Budget::new(100), Budget::new(5));
+        let mut lease = Lease::on(vec![wide.clone(), narrow.clone()]);
+        assert!(!lease.grow_to(6));
+        assert_eq!((wide.taken(), narrow.taken()), (0, 0));
+        assert!(lease.grow_to(5));
+        assert_eq!((wide.taken(), narrow.taken()), (5, 5));
     }
 }

@@ -1,6 +1,34 @@
-//! Larder: a caching reverse proxy.
+//! Larder: a caching reverse proxy that gives every client the last good answer at once, while the origin behind it sees one
+//! polite client.
+//!
+//! # Words
+//! RFC 9110, 9111 and 9211 words mean what they mean there. Ours on top: an *origin* answers requests; a *route* says which
+//! requests, its *rule* what the configuration wants for them, its *check* what a good body looks like; a [`cache::key::Key`]
+//! names an answer, a [`cache::store::Stored`] is one; a *flight* is one fetch in progress and everybody waiting for it; an
+//! [`outcome::Outcome`] is what became of a request.
+//!
+//! # A request's way
+//! [`front`] reads it and answers it; [`route`] and [`policy`] decide; [`cache`] keeps answers and flights; [`origin`] is
+//! asked; [`proxy`] leads a request through all of them. Arrows point down only: [`app`] wires `front`, which knows `proxy`,
+//! which knows the rest.
+//!
+//! # Threads
+//! tiny_http's accept thread and one per connection (they may wait for their client), front workers (they never wait), one
+//! worker per permit of the origin (it may wait for the origin), the drain, the timer, the resolver and the log.
 
+pub mod app;
 pub mod budget;
+pub mod cache;
 pub mod clock;
+pub mod config;
+pub mod front;
+pub mod logging;
 pub mod message;
 pub mod origin;
+pub mod outcome;
+pub mod policy;
+pub mod proxy;
+pub mod reply;
+pub mod route;
+pub mod sync;
+pub mod timer;

@@ -1,3 +1,69 @@
-//! The `larder` command.
+//! The `larder` command: arguments → configuration → log → server → wait for a signal → exit code.
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use argh::FromArgs;
+use larder::app::App;
+use larder::clock::Clock;
+use larder::config::{Config, Overrides};
+use larder::logging;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// A caching proxy that gives every client the last good answer at once, while the origin sees one polite client.
+#[derive(FromArgs)]
+struct Arguments {
+    /// configuration file (JSON; see config.example.json)
+    #[argh(option)]
+    config: Option<PathBuf>,
+    /// port to listen on; 0 takes a free one
+    #[argh(option)]
+    port: Option<u16>,
+    /// origin to stand before, as http://host:port
+    #[argh(option)]
+    origin: Option<String>,
+    /// print the version and end
+    #[argh(switch)]
+    version: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments: Arguments = argh::from_env();
+    if arguments.version {
+        println!("larder {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
+    let overrides = Overrides { port: arguments.port, origin: arguments.origin };
+    let config = match Config::load(arguments.config.as_deref(), &overrides) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprint!("{problems}");
+            return ExitCode::from(2);
+        }
+    };
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("larder: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+    let _log = logging::start(config.log.level)?;
+    config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let origin = config.backend.authority.clone();
+    let app = App::start(config, Clock::new())?;
+    log::info!("listening on http://{} before http://{origin}", app.addr());
+    signals.forever().next();
+    log::info!("stopping: requests in progress are answered first; a second signal ends at once");
+    std::thread::spawn(move || {
+        signals.forever().next();
+        std::process::exit(1);
+    });
+    app.stop();
+    Ok(())
+}

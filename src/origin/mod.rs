@@ -1,7 +1,12 @@
 //! Where answers come from: something that answers a request, asked by one origin worker at a time.
 
+pub mod forward;
+pub mod http;
+pub mod permits;
+pub mod resolve;
+
+use ::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
 
 use crate::message::{Response, Target};
 

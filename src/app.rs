@@ -1,0 +1,247 @@
+//! The only wiring: builds the parts, owns the threads, ends them in order.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::cache::flights::Errand;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::front::gate::Limits;
+use crate::front::head;
+use crate::front::listener::{self, Front, spawn};
+use crate::origin::http::{HttpOrigin, HttpSettings};
+use crate::origin::permits::FlightId;
+use crate::origin::resolve::Addresses;
+use crate::proxy::{Crew, Proxy};
+use crate::timer::Timer;
+
+/// How often an origin's name is looked up again, and how long the start waits for the first time.
+const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+const RESOLVE_AT_START: Duration = Duration::from_secs(2);
+/// A stopping server gives requests in progress so long; after that they get stale answers or 503.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// And so long for those answers to be taken.
+const STOP_LAST: Duration = Duration::from_secs(1);
+
+/// A running Larder. Dropping it stops it at once; [`App::stop`] is gentler.
+pub struct App {
+    front: Option<Front>,
+    proxy: Arc<Proxy>,
+    timer: Arc<Timer>,
+    errands: Sender<Order>,
+    /// Closing it ends the resolver.
+    resolving: Option<Sender<()>>,
+    origin_workers: Vec<JoinHandle<()>>,
+    others: Vec<JoinHandle<()>>,
+}
+
+/// Why it does not start.
+#[derive(Debug)]
+pub struct StartError {
+    what: String,
+    cause: io::Error,
+}
+
+/// What an origin worker is told.
+enum Order {
+    Fetch(FlightId, Errand),
+    Stop,
+}
+
+/// The threads, as the proxy sees them.
+struct Threads {
+    errands: Sender<Order>,
+    timer: Arc<Timer>,
+}
+
+impl App {
+    /// Starts everything; it serves when this returns.
+    pub fn start(config: Config, clock: Clock) -> Result<App, StartError> {
+        listener::prepare_process();
+        let (host, port) = (config.proxy.bind.clone(), config.proxy.port);
+        let socket = listener::bind(&host, port).map_err(|cause| {
+            let what = format!("cannot listen on {host} port {port}");
+            StartError { what, cause }
+        })?;
+        let thread = |cause| StartError { what: "cannot start a thread".to_owned(), cause };
+        let limits = limits(&config);
+        let permits = config.backend.max_concurrent_requests;
+        // Permits bound what is sent, so it never fills.
+        let (errands, orders) = bounded(2 * permits + 1);
+        let timer = Arc::new(Timer::new(clock.clone()));
+        let crew = Box::new(Threads { errands: errands.clone(), timer: Arc::clone(&timer) });
+        let workers = config.proxy.workers;
+        let addresses = Arc::new(Addresses::new(config.backend.authority.host(), config.backend.authority.port_u16().unwrap_or(80)));
+        let settings = http_settings(&config);
+        let proxy = Arc::new(Proxy::new(config, clock, mark(), limits.max_connections / 2, crew));
+        let mut origin_workers = Vec::new();
+        for _ in 0..permits {
+            let origin = HttpOrigin::new(&settings, Arc::clone(&addresses));
+            let (proxy, orders) = (Arc::clone(&proxy), orders.clone());
+            origin_workers.push(spawn("origin", move || work(&proxy, &orders, origin)).map_err(thread)?);
+        }
+        let mut others = Vec::new();
+        let resolving = resolve_in_background(&addresses, &mut others).map_err(thread)?;
+        others.push(spawn("timer", { let (timer, proxy) = (Arc::clone(&timer), Arc::clone(&proxy)); move || timer.run(&proxy) }).map_err(thread)?);
+        let front = Front::start(socket, Arc::clone(&proxy), limits, workers).map_err(thread)?;
+        Ok(App { front: Some(front), proxy, timer, errands, resolving: Some(resolving), origin_workers, others })
+    }
+
+    /// The address it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.front.as_ref().map_or(SocketAddr::from(([0, 0, 0, 0], 0)), Front::addr)
+    }
+
+    /// The proxy itself, for what is asked of it without a socket.
+    pub fn proxy(&self) -> &Arc<Proxy> {
+        &self.proxy
+    }
+
+    /// Moves time forward instead of waiting, for tests.
+    pub fn skip_time(&self, by: Duration) {
+        self.proxy.clock().skip(by);
+        self.timer.look_again();
+    }
+
+    /// Stops gently: nobody new, requests in progress get 5 s, then stale answers or 503. Takes at most 8 s.
+    pub fn stop(mut self) {
+        if let Some(front) = &self.front {
+            front.stop_accepting();
+            if !wait_until_idle(front, STOP_PATIENCE) {
+                self.proxy.stop();
+                wait_until_idle(front, STOP_LAST);
+            }
+        }
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.proxy.stop();
+        if let Some(front) = self.front.take() {
+            front.stop();
+        }
+        self.timer.stop();
+        drop(self.resolving.take());
+        for _ in &self.origin_workers {
+            let _ = self.errands.try_send(Order::Stop);
+        }
+        // A worker may be waiting for the origin, and the resolver for the network: they end with the process.
+        for thread in self.others.drain(..).chain(self.origin_workers.drain(..)).filter(JoinHandle::is_finished) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.what, self.cause)?;
+        match self.cause.kind() {
+            io::ErrorKind::AddrInUse => f.write_str("; another program has this port: stop it, or choose another with --port"),
+            io::ErrorKind::PermissionDenied => f.write_str("; ports below 1024 need a privilege: choose a higher one with --port"),
+            io::ErrorKind::AddrNotAvailable => f.write_str("; this machine has no such address: see proxy.bind"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl Crew for Threads {
+    fn fetch(&self, flight: FlightId, errand: Errand) {
+        if self.errands.try_send(Order::Fetch(flight, errand)).is_err() {
+            log::error!("no origin worker takes a fetch; permits and workers disagree");
+        }
+    }
+
+    fn wake(&self, at: Duration, flight: FlightId) {
+        self.timer.wake(at, flight);
+    }
+}
+
+/// An origin worker: one fetch at a time, on a connection of its own.
+fn work(proxy: &Proxy, orders: &Receiver<Order>, mut origin: HttpOrigin) {
+    while let Ok(Order::Fetch(flight, errand)) = orders.recv() {
+        let fly = std::panic::AssertUnwindSafe(|| proxy.fly(flight, &errand, &mut origin));
+        if std::panic::catch_unwind(fly).is_err() {
+            log::error!("a fault while fetching {}; those waiting were told", errand.request.target.path());
+        }
+    }
+}
+
+fn resolve_in_background(addresses: &Arc<Addresses>, threads: &mut Vec<JoinHandle<()>>) -> io::Result<Sender<()>> {
+    let (stop, stopped) = bounded::<()>(0);
+    if addresses.is_fixed() {
+        return Ok(stop);
+    }
+    let (first, looked) = bounded(1);
+    let addresses = Arc::clone(addresses);
+    threads.push(spawn("resolve", move || {
+        loop {
+            if addresses.resolve_now().is_err() {
+                log::warn!("the origin's name has no address now; looking again in {} s", RESOLVE_EVERY.as_secs());
+            }
+            let _ = first.try_send(());
+            if stopped.recv_timeout(RESOLVE_EVERY) != Err(crossbeam_channel::RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
+    })?);
+    let _ = looked.recv_timeout(RESOLVE_AT_START);
+    Ok(stop)
+}
+
+fn wait_until_idle(front: &Front, at_most: Duration) -> bool {
+    let slices = at_most.as_millis() / listener::STOP_SLICE.as_millis();
+    (0..slices).any(|_| {
+        let idle = front.end_idle();
+        if !idle {
+            std::thread::sleep(listener::STOP_SLICE);
+        }
+        idle
+    })
+}
+
+fn limits(config: &Config) -> Limits {
+    let proxy = &config.proxy;
+    Limits {
+        max_connections: listener::connection_limit(proxy.max_connections),
+        head: head::Limits { max_head_bytes: proxy.max_header_bytes, ..head::Limits::default() },
+        max_body_bytes: proxy.max_body_bytes,
+        header_timeout: proxy.header_timeout,
+        body_timeout: proxy.body_timeout,
+        keep_alive_timeout: proxy.keep_alive_timeout,
+        write_timeout: proxy.write_timeout,
+    }
+}
+
+fn http_settings(config: &Config) -> HttpSettings {
+    let backend = &config.backend;
+    HttpSettings {
+        scheme: http::uri::Scheme::HTTP,
+        authority: backend.authority.clone(),
+        connect_timeout: backend.connect_timeout,
+        first_byte_timeout: backend.first_byte_timeout,
+        idle_timeout: backend.idle_timeout,
+        total_timeout: backend.total_timeout,
+        pause: Duration::from_millis(500),
+        max_object_bytes: config.cache.max_object_bytes,
+        max_idle_age: Duration::from_secs(4),
+    }
+}
+
+/// A number that tells this process from others: the seed of std's hash maps is random.
+fn mark() -> u32 {
+    RandomState::new().build_hasher().finish() as u32
+}

@@ -1,0 +1,97 @@
+//! The primary cache key (RFC 9111 §2).
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::message::Target;
+
+/// The canonical text `cache:GET:<role>:<target>`, with `<id>@` before the target for any origin but the default one.
+/// Cloning shares the text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(Arc<str>);
+
+impl Key {
+    /// The key of `target` for clients of `role` (`anonymous` where roles are not told apart). `origin` is the id of the
+    /// origin asked, `None` for the default one.
+    pub fn new(origin: Option<&str>, role: &str, target: &Target) -> Key {
+        let mut text = String::new();
+        Key::write(&mut text, origin, role, target);
+        Key::from(text.as_str())
+    }
+
+    /// Replaces `buf` by the text of that key, so that a lookup with a reused buffer allocates nothing.
+    ///
+    /// Two different triples never meet in one text as long as a role holds no `:` and an origin's id no `@`, `/` or `*`.
+    pub fn write(buf: &mut String, origin: Option<&str>, role: &str, target: &Target) {
+        buf.clear();
+        buf.push_str("cache:GET:");
+        buf.push_str(role);
+        buf.push(':');
+        if let Some(id) = origin {
+            buf.push_str(id);
+            buf.push('@');
+        }
+        buf.push_str(target.as_str());
+    }
+
+    /// The whole text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Takes a text that [`Key::write`] made.
+impl From<&str> for Key {
+    fn from(text: &str) -> Key {
+        Key(Arc::from(text))
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn target(text: &'static str) -> Target {
+        Target::parse(Bytes::from_static(text.as_bytes())).expect("a lawful target")
+    }
+
+    #[test]
+    fn the_text_names_role_origin_and_target() {
+        let cases = [
+            (None, "anonymous", "/api/products?page=2", "cache:GET:anonymous:/api/products?page=2"),
+            (Some("garage"), "admin", "/soe", "cache:GET:admin:garage@/soe"),
+            (None, "anonymous", "/a@/b", "cache:GET:anonymous:/a@/b"),
+        ];
+        for (origin, role, path, text) in cases {
+            assert_eq!(Key::new(origin, role, &target(path)).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn a_reused_buffer_looks_a_key_up_without_growing() {
+        let keys = HashSet::from([Key::new(None, "anonymous", &target("/soe"))]);
+        let mut buf = String::with_capacity(64);
+        Key::write(&mut buf, Some("x"), "anonymous", &target("/aggregates"));
+        assert!(!keys.contains(buf.as_str()));
+        Key::write(&mut buf, None, "anonymous", &target("/soe"));
+        assert!(keys.contains(buf.as_str()));
+        assert_eq!(buf.capacity(), 64);
+    }
+}

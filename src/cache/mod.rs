@@ -1,0 +1,8 @@
+//! What has been stored: keys, and the memory store.
+
+mod fifo;
+pub mod flights;
+mod ghost;
+pub mod key;
+mod shelf;
+pub mod store;

@@ -1,0 +1,303 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::Now;
+use crate::policy::freshness::Source;
+
+/// A response that may be used for 60 s from time zero.
+pub(in crate::cache) fn stored(key: &str, body_bytes: usize) -> Arc<Stored> {
+    stored_with(key, Bytes::from(vec![b'x'; body_bytes]), 60)
+}
+
+fn stored_with(key: &str, body: Bytes, ttl: u64) -> Arc<Stored> {
+    let lifetime = Lifetime {
+        source: Source::Rule,
+        stale_time: Duration::ZERO,
+        ttl: Duration::from_secs(ttl),
+        slow_grace: Duration::ZERO,
+        grace_time: Duration::ZERO,
+        initial_age: Duration::ZERO,
+        received: Now { mono: Duration::ZERO, wall: Duration::ZERO },
+    };
+    let head = Box::from(b"HTTP/1.1 200 OK\r\n".as_slice());
+    Arc::new(Stored { key: Key::from(key), status: StatusCode::OK, head, body, lifetime })
+}
+
+/// What a response of `stored` with this key is charged.
+fn charge(key: &str, body_bytes: usize) -> usize {
+    key.len() + 17 + body_bytes + 200
+}
+
+#[test]
+fn a_stored_response_is_found_until_it_is_removed() {
+    let store = Store::new(1 << 20, 100);
+    let first = stored("a", 10);
+    assert_eq!(store.insert(Arc::clone(&first)), Inserted::New);
+    assert!(store.find("a").is_some_and(|found| Arc::ptr_eq(&found, &first)));
+    assert!(store.find("b").is_none());
+    assert_eq!(store.gauges().bytes, charge("a", 10));
+    assert!(store.remove("a").is_some_and(|removed| Arc::ptr_eq(&removed, &first)));
+    assert!(store.remove("a").is_none() && store.peek("a").is_none());
+    assert_eq!(store.gauges(), Gauges::default());
+}
+
+#[test]
+fn a_replacement_keeps_the_place_in_line() {
+    let store = Store::new(1 << 20, 3);
+    for key in ["a", "b", "c"] {
+        store.insert(stored(key, 10));
+    }
+    let newer = stored("a", 500);
+    assert_eq!(store.insert(Arc::clone(&newer)), Inserted::Replaced);
+    assert!(store.peek("a").is_some_and(|found| Arc::ptr_eq(&found, &newer)));
+    assert_eq!(store.gauges().bytes, charge("a", 500) + 2 * charge("b", 10));
+    store.insert(stored("d", 10));
+    assert!(store.peek("a").is_none(), "the oldest, for all that it was replaced last");
+    assert!(store.peek("b").is_some());
+}
+
+#[test]
+fn a_replacement_that_needs_room_makes_it_from_others() {
+    let store = Store::new(3 * charge("a", 100), 10);
+    for key in ["a", "b", "c"] {
+        store.insert(stored(key, 100));
+    }
+    assert_eq!(store.insert(stored("a", 101)), Inserted::Replaced);
+    assert_eq!(store.peek("a").map(|found| found.body.len()), Some(101));
+    assert_eq!((store.gauges().entries, store.peek("b").is_none()), (2, true));
+}
+
+#[test]
+fn what_can_never_fit_is_refused_and_leaves_all_as_it_was() {
+    let store = Store::new(1000, 10);
+    store.insert(stored("a", 300));
+    assert_eq!(store.insert(stored("a", 1000)), Inserted::TooLarge);
+    assert_eq!(store.insert(stored("b", 1000)), Inserted::TooLarge);
+    assert_eq!(store.peek("a").map(|found| found.body.len()), Some(300));
+    assert_eq!((store.gauges().entries, store.gauges().refusals), (1, 2));
+    assert_eq!(store.insert(stored("b", 1000 - charge("b", 0))), Inserted::New, "exactly maxBytes fits");
+    assert_eq!(Store::new(0, 10).insert(stored("a", 1)), Inserted::TooLarge);
+    assert_eq!(Store::new(1000, 0).insert(stored("a", 1)), Inserted::TooLarge);
+}
+
+#[test]
+fn matching_keys_go_and_the_others_stay() {
+    let store = Store::new(1 << 30, 10_000);
+    for number in 0..3000 {
+        store.insert(stored(&format!("/{number}"), 1));
+    }
+    assert_eq!(store.remove_matching(|key| key.ends_with('7')), 300);
+    assert_eq!(store.gauges().entries, 2700);
+    assert!(store.peek("/2997").is_none() && store.peek("/2998").is_some());
+    assert_eq!(store.clear(), 2700);
+    assert_eq!((store.gauges().entries, store.gauges().bytes), (0, 0));
+    assert_eq!(store.insert(stored("/2998", 1)), Inserted::New);
+}
+
+#[test]
+fn a_sweep_takes_what_nothing_may_use_any_more() {
+    let store = Store::new(1 << 20, 100);
+    for ttl in [10, 20, 30] {
+        store.insert(stored_with(&format!("/{ttl}"), Bytes::new(), ttl));
+    }
+    store.pin(Key::from("/10"));
+    assert_eq!(store.sweep(Duration::from_secs(10)), 0);
+    assert_eq!(store.sweep(Duration::from_secs(21)), 2);
+    assert!(store.peek("/30").is_some());
+}
+
+#[test]
+fn a_hot_set_stays_through_a_million_keys_that_nobody_wants_twice() {
+    let store = Store::new(1 << 20, 10_000);
+    let hot: Vec<String> = (0..500).map(|number| format!("/hot/{number}")).collect();
+    store.pin(Key::from("/pinned"));
+    store.insert(stored("/pinned", 100));
+    for key in &hot {
+        store.insert(stored(key, 100));
+    }
+    for number in 0..1_000_000_usize {
+        store.insert(stored(&format!("/scan/{number}"), 100));
+        if number % 2 == 0 {
+            store.find(&hot[number / 2 % hot.len()]);
+        }
+        assert!(store.gauges().bytes <= 1 << 20);
+    }
+    let kept = hot.iter().filter(|key| store.peek(key).is_some()).count();
+    assert_eq!(kept, hot.len(), "of the hot set");
+    assert!(store.peek("/pinned").is_some(), "never used, and kept");
+    assert!(store.gauges().evictions > 990_000);
+}
+
+#[test]
+fn what_comes_back_soon_after_it_left_is_kept() {
+    let store = Store::new(1 << 20, 100);
+    for number in 0..200 {
+        store.insert(stored(&format!("/{number}"), 1));
+    }
+    assert!(store.peek("/50").is_none());
+    store.insert(stored("/50", 1));
+    for number in 200..400 {
+        store.insert(stored(&format!("/{number}"), 1));
+    }
+    assert!(store.peek("/50").is_some(), "in the main queue");
+    assert!(store.peek("/200").is_none(), "which came later, to the small one");
+}
+
+#[test]
+fn pinned_entries_take_at_most_half() {
+    let store = Store::new(10 * charge("a", 100), 100);
+    let keys = ["a", "b", "c", "d", "e", "f", "g"];
+    for key in keys {
+        assert_eq!(store.pin(Key::from(key)), Pinned::Yes);
+        store.insert(stored(key, 100));
+    }
+    assert_eq!((store.gauges().entries, store.gauges().pinned_entries), (7, 5));
+    for number in 0..100 {
+        store.insert(stored(&number.to_string(), 100));
+    }
+    let kept: Vec<_> = keys.iter().filter(|key| store.peek(key).is_some()).collect();
+    assert_eq!(kept, [&"a", &"b", &"c", &"d", &"e"]);
+    store.unpin("a");
+    assert_eq!(store.gauges().pinned_entries, 4);
+    store.insert(stored("f", 100));
+    assert_eq!(store.gauges().pinned_entries, 5, "the place of one is another's");
+}
+
+#[test]
+fn a_pinned_entry_that_outgrows_the_half_becomes_ordinary() {
+    let store = Store::new(2000, 10);
+    store.insert(stored("a", 100));
+    store.pin(Key::from("a"));
+    assert_eq!(store.gauges().pinned_entries, 1);
+    store.insert(stored("a", 1500));
+    assert_eq!((store.gauges().entries, store.gauges().pinned_entries), (1, 0));
+    store.insert(stored("a", 100));
+    assert_eq!(store.gauges().pinned_entries, 1);
+}
+
+#[test]
+fn pins_are_bounded() {
+    let store = Store::new(1 << 20, 100);
+    for number in 0..4096 {
+        assert_eq!(store.pin(Key::from(number.to_string().as_str())), Pinned::Yes);
+    }
+    assert_eq!(store.pin(Key::from("one more")), Pinned::TableFull);
+    assert_eq!(store.pin(Key::from("17")), Pinned::Yes, "pinned already");
+}
+
+/// A body that notes, when it is dropped, whether the store was locked.
+struct Witness {
+    store: Arc<Store>,
+    seen: Arc<[AtomicUsize; 2]>,
+}
+
+impl AsRef<[u8]> for Witness {
+    fn as_ref(&self) -> &[u8] {
+        b"body"
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.seen[usize::from(self.store.shelf.is_locked())].fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn nothing_is_dropped_under_the_lock() {
+    let store = Arc::new(Store::new(1 << 20, 4));
+    let seen = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+    let put = |key: &str| {
+        let body = Bytes::from_owner(Witness { store: Arc::clone(&store), seen: Arc::clone(&seen) });
+        store.insert(stored_with(key, body, 1));
+    };
+    let dropped = || (seen[0].load(Ordering::SeqCst), seen[1].load(Ordering::SeqCst));
+    ["a", "b", "c", "d", "e", "f", "f"].iter().for_each(|key| put(key));
+    assert_eq!(dropped(), (3, 0), "two evicted, one replaced");
+    store.remove("c");
+    store.remove_matching(|key| key == "d");
+    assert_eq!(dropped(), (5, 0));
+    store.sweep(Duration::from_secs(2));
+    assert_eq!(dropped(), (7, 0));
+    put("a");
+    store.clear();
+    assert_eq!(dropped(), (8, 0));
+    put(&"too long a key".repeat(1 << 17));
+    assert_eq!(dropped(), (9, 0));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(u8, usize),
+    Find(u8),
+    Remove(u8),
+    Pin(u8),
+    Unpin(u8),
+    RemoveEven,
+    Clear,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => (0..40_u8, 0..900_usize).prop_map(|(key, bytes)| Step::Insert(key, bytes)),
+        8 => (0..40_u8).prop_map(Step::Find),
+        2 => (0..40_u8).prop_map(Step::Remove),
+        2 => (0..40_u8).prop_map(Step::Pin),
+        1 => (0..40_u8).prop_map(Step::Unpin),
+        1 => Just(Step::RemoveEven),
+        1 => Just(Step::Clear),
+    ]
+}
+
+proptest! {
+    /// Whatever is done: what is found is what was last put in, and the gauges are the sums over what is found.
+    #[test]
+    fn the_accounts_are_exact(steps in proptest::collection::vec(step(), 0..200), entries in 1..12_usize) {
+        let store = Store::new(4000, entries);
+        let name = |key: &u8| format!("/{key}");
+        let mut latest: HashMap<u8, Arc<Stored>> = HashMap::new();
+        for step in steps {
+            match step {
+                Step::Insert(key, bytes) => {
+                    let newest = stored(&name(&key), bytes);
+                    match store.insert(Arc::clone(&newest)) {
+                        Inserted::TooLarge => prop_assert!(newest.charge() + store.gauges().pinned_bytes > 4000),
+                        Inserted::New | Inserted::Replaced => {
+                            prop_assert!(store.peek(&name(&key)).is_some(), "the newest is not its own victim");
+                            latest.insert(key, newest);
+                        }
+                    }
+                }
+                Step::Find(key) => drop(store.find(&name(&key))),
+                Step::Remove(key) => {
+                    store.remove(&name(&key));
+                    latest.remove(&key);
+                }
+                Step::Pin(key) => drop(store.pin(Key::from(name(&key).as_str()))),
+                Step::Unpin(key) => store.unpin(&name(&key)),
+                Step::RemoveEven => {
+                    store.remove_matching(|key| key.ends_with(['0', '2', '4', '6', '8']));
+                    latest.retain(|key, _| key % 2 == 1);
+                }
+                Step::Clear => {
+                    store.clear();
+                    latest.clear();
+                }
+            }
+            let (mut count, mut bytes) = (0, 0);
+            for key in 0..40 {
+                if let Some(found) = store.peek(&name(&key)) {
+                    prop_assert!(latest.get(&key).is_some_and(|newest| Arc::ptr_eq(newest, &found)), "{key}");
+                    (count, bytes) = (count + 1, bytes + found.charge());
+                }
+            }
+            let gauges = store.gauges();
+            prop_assert_eq!((gauges.entries, gauges.bytes), (count, bytes));
+            prop_assert!(bytes <= 4000 && count <= entries);
+            prop_assert!(gauges.pinned_bytes <= 2000 && gauges.pinned_entries <= entries / 2);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What the user decides: one JSON file over the numbers of a preset, and the command line over both.
+//!
+//! `//` comments, `comment` keys and `null` (leave it as it is) are tolerated anywhere; everything else that is not
+//! understood is a [`Problem`], and all problems are found in one run. Bare numbers are seconds, or milliseconds where the
+//! key ends in `Timeout` or `Ms`; texts such as `"5s"`, `"250ms"` and `"8MiB"` name their unit.
+
+mod comments;
+mod network;
+mod problems;
+mod read;
+mod routes;
+mod section;
+mod units;
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use http::HeaderName;
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
+use http::uri::Authority;
+use log::LevelFilter;
+
+pub use network::Network;
+pub use problems::{Problem, Problems};
+
+use crate::policy::rule::Defaults;
+use crate::route::Route;
+
+/// The whole configuration, valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Whose numbers hold where the file is silent.
+    pub preset: Preset,
+    /// The origin, and how it is asked.
+    pub backend: Backend,
+    /// The side clients see.
+    pub proxy: Proxy,
+    /// What is stored, and for how long.
+    pub cache: Cache,
+    /// `urlConfigs`. Empty by default.
+    pub routes: Vec<Route>,
+    /// What is logged.
+    pub log: Log,
+    /// What is lawful but probably not meant, a sentence each. To be logged at start.
+    pub warnings: Vec<String>,
+}
+
+/// A set of defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// For a pypowerwall server: 2 requests at once, 2 s until an answer counts as slow, 30 s of grace.
+    Pypowerwall,
+    /// For any other API: 16 requests at once, 5 s until an answer counts as slow, 60 s of grace.
+    Api,
+}
+
+/// `backend`: the origin, and how it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// Host and port from `url`, as Host names them (RFC 9110 §7.2). Plain HTTP. Default `localhost:8675`.
+    pub authority: Authority,
+    /// Requests at the origin at one time. Default by preset.
+    pub max_concurrent_requests: usize,
+    /// Time to connect. Default 2 s.
+    pub connect_timeout: Duration,
+    /// Time until the response head is complete; `timeout` is another name for it. Default 10 s.
+    pub first_byte_timeout: Duration,
+    /// Longest pause in a body. Default 10 s.
+    pub idle_timeout: Duration,
+    /// Time until a buffered body is complete. Default 60 s.
+    pub total_timeout: Duration,
+}
+
+/// `proxy`: the side clients see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// TCP port to listen on; 0 lets the system choose. Default 8676.
+    pub port: u16,
+    /// Address to listen on. Default `::`, which takes IPv4 too.
+    pub bind: String,
+    /// Front workers; 0 lets the program choose. Default 0.
+    pub workers: usize,
+    /// Client connections at one time. Default 1024.
+    pub max_connections: usize,
+    /// Largest request head in bytes. Default 16 KiB.
+    pub max_header_bytes: usize,
+    /// Largest request body in bytes. Default 1 MiB.
+    pub max_body_bytes: usize,
+    /// Time for a request head to be complete. Default 10 s.
+    pub header_timeout: Duration,
+    /// Time for a request body to be complete. Default 30 s.
+    pub body_timeout: Duration,
+    /// How long an idle connection is kept. Default 75 s.
+    pub keep_alive_timeout: Duration,
+    /// How long a client may take nothing of its reply. Default 10 s.
+    pub write_timeout: Duration,
+    /// Peers whose word about the client is believed. Default: nobody.
+    pub trusted_proxies: Vec<Network>,
+}
+
+/// `cache`: what is stored, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// Lifetimes where neither a route nor the origin gives one.
+    pub defaults: Defaults,
+    /// Time from the start of a fetch until a stale answer takes its place. Default by preset.
+    pub slow_request_timeout: Duration,
+    /// Memory for stored responses in bytes. Default 16 MiB.
+    pub max_bytes: usize,
+    /// Number of stored responses. Default 10 000.
+    pub max_entries: usize,
+    /// Largest body that is held whole, in bytes. Default 4 MiB.
+    pub max_object_bytes: usize,
+    /// Request fields that name one client. Default Authorization, Cookie, Proxy-Authorization, X-Api-Key, X-Auth-Token.
+    pub identity_fields: Vec<HeaderName>,
+}
+
+/// `log`: what is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least important level that is still logged. Default info.
+    pub level: LevelFilter,
+}
+
+/// What the command line says over the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--port`. `None`: as the file says.
+    pub port: Option<u16>,
+    /// `--origin`. `None`: as the file says. Selects the preset `api` where the file names none.
+    pub origin: Option<String>,
+}
+
+impl Config {
+    /// Reads a file under the command line. `None` as path: no file, only defaults.
+    pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Problems> {
+        match path {
+            Some(path) => read::config(&read::file(path)?, overrides),
+            None => read::config("{}", overrides),
+        }
+    }
+
+    /// Reads the text of a file.
+    pub fn from_json(text: &str) -> Result<Config, Problems> {
+        read::config(text, &Overrides::default())
+    }
+
+    /// The defaults of a preset.
+    pub fn of(preset: Preset) -> Config {
+        let (max_concurrent_requests, slow_request_timeout, grace_time) = preset.numbers();
+        Config {
+            preset,
+            backend: Backend { max_concurrent_requests, ..Backend::default() },
+            proxy: Proxy::default(),
+            cache: Cache {
+                slow_request_timeout,
+                defaults: Defaults { grace_time, ..Defaults::default() },
+                ..Cache::default()
+            },
+            routes: Vec::new(),
+            log: Log { level: LevelFilter::Info },
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Default for Config {
+    /// The preset `pypowerwall`, in front of `http://localhost:8675`.
+    fn default() -> Config {
+        Config::of(Preset::Pypowerwall)
+    }
+}
+
+impl Preset {
+    /// `maxConcurrentRequests`, `slowRequestTimeout` and `graceTime`.
+    fn numbers(self) -> (usize, Duration, Duration) {
+        let (requests, slow, grace) = match self {
+            Preset::Pypowerwall => (2, 2, 30),
+            Preset::Api => (16, 5, 60),
+        };
+        (requests, Duration::from_secs(slow), Duration::from_secs(grace))
+    }
+}
+
+impl Proxy {
+    /// Whether the peer at this address is one of `trustedProxies`.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(peer))
+    }
+}
+
+impl Default for Backend {
+    fn default() -> Backend {
+        Backend {
+            authority: Authority::from_static("localhost:8675"),
+            max_concurrent_requests: Preset::Pypowerwall.numbers().0,
+            connect_timeout: Duration::from_secs(2),
+            first_byte_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(10),
+            total_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for Proxy {
+    fn default() -> Proxy {
+        Proxy {
+            port: 8676,
+            bind: "::".to_string(),
+            workers: 0,
+            max_connections: 1024,
+            max_header_bytes: 16 * 1024,
+            max_body_bytes: 1024 * 1024,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            keep_alive_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(10),
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Cache {
+        let own = ["x-api-key", "x-auth-token"].map(HeaderName::from_static);
+        Cache {
+            defaults: Defaults::default(),
+            slow_request_timeout: Preset::Pypowerwall.numbers().1,
+            max_bytes: 16 * 1024 * 1024,
+            max_entries: 10_000,
+            max_object_bytes: 4 * 1024 * 1024,
+            identity_fields: [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].into_iter().chain(own).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! The drain: one thread that serves the outboxes of all slow clients with poll(2), and cuts those that take nothing.
+
+use std::collections::VecDeque;
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::conn::Conn;
+use super::guard;
+use crate::clock::Clock;
+
+/// Bytes of replies that may wait for slow clients, all together. Beyond it the client that has been stuck longest is cut.
+const OUTBOX_BYTES: usize = 8 * 1024 * 1024;
+
+/// The door to the drain thread. Clones share it.
+#[derive(Clone)]
+pub(super) struct Drain(Arc<Shared>);
+
+struct Shared {
+    /// Protects: the clients that take no more at the moment, longest stuck first.
+    stuck: Mutex<VecDeque<Stuck>>,
+    outbox: Outbox,
+    bell: PipeWriter,
+    rung: AtomicBool,
+    stopping: AtomicBool,
+    cut: AtomicU64,
+    clock: Clock,
+    write_timeout: Duration,
+}
+
+struct Stuck {
+    conn: Arc<Conn>,
+    since: Duration,
+}
+
+/// Bytes waiting for clients. Those of stored bodies are shared with the store, not copies.
+#[derive(Default)]
+pub(super) struct Outbox(AtomicUsize);
+
+impl Drain {
+    /// The drain, and the end of its bell for the thread that runs it.
+    pub(super) fn new(clock: Clock, write_timeout: Duration) -> io::Result<(Drain, PipeReader)> {
+        let (ear, bell) = io::pipe()?;
+        let shared = Shared {
+            stuck: Mutex::default(),
+            outbox: Outbox::default(),
+            bell,
+            rung: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            cut: AtomicU64::new(0),
+            clock,
+            write_timeout,
+        };
+        Ok((Drain(Arc::new(shared)), ear))
+    }
+
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    /// Clients cut since the start because they took nothing of their replies.
+    pub(super) fn cut(&self) -> u64 {
+        self.0.cut.load(Ordering::Relaxed)
+    }
+
+    /// Takes care of a client that takes no more at the moment.
+    pub(super) fn serve(&self, conn: &Arc<Conn>) {
+        let mut stuck = self.0.stuck.lock();
+        if !stuck.iter().any(|known| Arc::ptr_eq(&known.conn, conn)) {
+            stuck.push_back(Stuck { conn: Arc::clone(conn), since: self.0.clock.now().mono });
+        }
+        drop(stuck);
+        self.ring();
+    }
+
+    /// Ends the thread, whatever is still waiting.
+    pub(super) fn stop(&self) {
+        self.0.stopping.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    /// The thread's work. Sleeps without a wake-up while nobody is stuck.
+    pub(super) fn run(&self, mut ear: PipeReader) {
+        while !self.0.stopping.load(Ordering::Acquire) {
+            let stuck: Vec<Arc<Conn>> = self.0.stuck.lock().iter().map(|s| Arc::clone(&s.conn)).collect();
+            let sockets: Vec<_> = stuck.iter().map(|conn| conn.socket).collect();
+            let ready = guard::wait_writable(&sockets, ear.as_raw_fd(), self.patience());
+            if self.0.rung.swap(false, Ordering::AcqRel) {
+                let _ = ear.read(&mut [0; 1]);
+            }
+            for (conn, _) in stuck.iter().zip(ready).filter(|(_, ready)| *ready) {
+                self.0.stuck.lock().retain(|known| !Arc::ptr_eq(&known.conn, conn));
+                conn.pump();
+            }
+            self.cut_the_stuck();
+        }
+    }
+
+    fn ring(&self) {
+        if !self.0.rung.swap(true, Ordering::AcqRel) {
+            let _ = (&self.0.bell).write(&[0]);
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let now = self.0.clock.now().mono;
+        let first = self.0.stuck.lock().front().map(|first| first.since);
+        first.map_or(Duration::MAX, |since| (since + self.0.write_timeout).saturating_sub(now) + Duration::from_millis(1))
+    }
+
+    fn cut_the_stuck(&self) {
+        loop {
+            let mut stuck = self.0.stuck.lock();
+            let over = self.0.outbox.bytes() > OUTBOX_BYTES;
+            let now = self.0.clock.now().mono;
+            let late = |first: &Stuck| over || now >= first.since + self.0.write_timeout;
+            let Some(first) = stuck.front().is_some_and(late).then(|| stuck.pop_front()).flatten() else { return };
+            drop(stuck);
+            self.0.cut.fetch_add(1, Ordering::Relaxed);
+            log::debug!("cut {}: it takes nothing of its reply", first.conn.peer);
+            first.conn.cut();
+        }
+    }
+}
+
+impl Outbox {
+    pub(super) fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    pub(super) fn give_back(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Bytes waiting now.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,234 @@
+//! What all clients of one listener share: the limits, the places, and the requests on their way to a front worker.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::conn::{Conn, Incoming};
+use super::drain::Drain;
+use super::head;
+use crate::budget::{Budget, Lease};
+use crate::clock::Clock;
+
+/// Requests that may be between guard and front worker at once, of all clients together.
+const MAX_WAITING: usize = 1024;
+/// Replies one connection may be owed before its next head is read.
+pub(super) const MAX_OWED: usize = 8;
+/// Places that only clients on this machine may take, so that an operator always gets in.
+const LOOPBACK_PLACES: usize = 16;
+/// Bodies of `max_body_bytes` that may be in memory at once: of all clients, and of one address.
+const BODIES: (usize, usize) = (8, 2);
+
+/// The limits a client meets.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at once, from the configuration and the machine's own limits, whichever is less.
+    pub max_connections: usize,
+    /// Bytes and fields of a request head.
+    pub head: head::Limits,
+    /// Bytes of a request body, transfer coding removed.
+    pub max_body_bytes: usize,
+    /// From the first byte of a head to its last.
+    pub header_timeout: Duration,
+    /// From the first byte of a body to its last.
+    pub body_timeout: Duration,
+    /// How long a connection may be idle between requests.
+    pub keep_alive_timeout: Duration,
+    /// How long a client may take nothing of a reply that waits for it.
+    pub write_timeout: Duration,
+}
+
+/// The shared state of one listener's clients.
+pub struct Gate {
+    pub(super) limits: Limits,
+    pub(super) clock: Clock,
+    pub(super) drain: Drain,
+    connections: Arc<AtomicUsize>,
+    bodies: Budget,
+    /// Bodies per address. Protects: the budgets in use; one that is empty goes when the next is made.
+    bodies_by_peer: Mutex<HashMap<IpAddr, Budget>>,
+    waiting: Mutex<Waiting>,
+    room: Condvar,
+    stopping: AtomicBool,
+    refused: AtomicU64,
+    accept_failures: AtomicU64,
+}
+
+/// A place among `max_connections`; dropping it frees it.
+#[derive(Debug)]
+pub(super) struct Place(Arc<AtomicUsize>);
+
+/// Whether a new connection may stay.
+pub(super) enum Admission {
+    Granted(Place),
+    /// Send this and close.
+    Refused(&'static [u8]),
+}
+
+/// The requests between guard and front worker. A ticket is an index into it.
+#[derive(Default)]
+struct Waiting {
+    slots: Vec<Option<(Arc<Conn>, Incoming)>>,
+    free: Vec<usize>,
+}
+
+impl Gate {
+    /// A gate for one listener.
+    pub(super) fn new(limits: Limits, clock: Clock, drain: Drain) -> Gate {
+        let (all, _) = BODIES;
+        Gate {
+            bodies: Budget::new(limits.max_body_bytes.saturating_mul(all)),
+            bodies_by_peer: Mutex::default(),
+            limits,
+            clock,
+            drain,
+            connections: Arc::default(),
+            waiting: Mutex::default(),
+            room: Condvar::new(),
+            stopping: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
+            accept_failures: AtomicU64::new(0),
+        }
+    }
+
+    /// Connections open now.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Acquire)
+    }
+
+    /// Connections turned away since the start because all places were taken.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Times accept failed since the start (descriptors or memory short); none of them ends the listener.
+    pub fn accept_failures(&self) -> u64 {
+        self.accept_failures.load(Ordering::Relaxed)
+    }
+
+    /// True once the server is being stopped: no head is handed over any more, and replies say close.
+    pub fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// From here on no head is handed over.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.room.notify_all();
+    }
+
+    /// A place for a client from `peer`, or the refusal.
+    pub(super) fn admit(&self, peer: IpAddr) -> Admission {
+        let places = self.limits.max_connections;
+        let places = if peer.is_loopback() { places } else { places.saturating_sub(LOOPBACK_PLACES).max(1) };
+        let more = |open: usize| (open < places).then_some(open + 1);
+        match self.connections.fetch_update(Ordering::AcqRel, Ordering::Acquire, more) {
+            Ok(_) => Admission::Granted(Place(Arc::clone(&self.connections))),
+            Err(_) => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                Admission::Refused(FULL)
+            }
+        }
+    }
+
+    /// Notes that accept failed, and waits a moment: what is short (descriptors, memory) may come back.
+    pub(super) fn accept_failed(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::Interrupted {
+            return;
+        }
+        if self.accept_failures.fetch_add(1, Ordering::Relaxed).is_power_of_two() {
+            log::warn!("accepting a connection failed: {error}; trying again");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+
+    /// A lease on the memory for bodies, of all clients and of this one's address; it takes nothing yet.
+    pub(super) fn body_lease(&self, peer: IpAddr) -> Lease {
+        let mut by_peer = self.bodies_by_peer.lock();
+        by_peer.retain(|known, budget| *known == peer || budget.taken() > 0);
+        let (_, per_peer) = BODIES;
+        let own = by_peer
+            .entry(peer)
+            .or_insert_with(|| Budget::new(self.limits.max_body_bytes.saturating_mul(per_peer)))
+            .clone();
+        Lease::on(vec![self.bodies.clone(), own])
+    }
+
+    /// Keeps a request until a front worker takes it; waits while too many are there. `None` when stopping.
+    pub(super) fn hand_over(&self, conn: &Arc<Conn>, incoming: Incoming) -> Option<usize> {
+        let mut waiting = self.waiting.lock();
+        while waiting.full() && !self.stopping() {
+            self.room.wait(&mut waiting);
+        }
+        if self.stopping() {
+            return None;
+        }
+        Some(waiting.put((Arc::clone(conn), incoming)))
+    }
+
+    /// The request a ticket stands for.
+    pub(super) fn redeem(&self, ticket: usize) -> Option<(Arc<Conn>, Incoming)> {
+        let mut waiting = self.waiting.lock();
+        let was_full = waiting.full();
+        let found = waiting.take(ticket);
+        drop(waiting);
+        if was_full {
+            self.room.notify_all();
+        }
+        found
+    }
+}
+
+impl Waiting {
+    fn full(&self) -> bool {
+        self.slots.len() - self.free.len() >= MAX_WAITING
+    }
+
+    fn put(&mut self, request: (Arc<Conn>, Incoming)) -> usize {
+        match self.free.pop() {
+            Some(at) => {
+                if let Some(slot) = self.slots.get_mut(at) {
+                    *slot = Some(request);
+                }
+                at
+            }
+            None => {
+                self.slots.push(Some(request));
+                self.slots.len() - 1
+            }
+        }
+    }
+
+    fn take(&mut self, at: usize) -> Option<(Arc<Conn>, Incoming)> {
+        let found = self.slots.get_mut(at)?.take()?;
+        self.free.push(at);
+        Some(found)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 101\r\n\
+Retry-After: 1\r\nConnection: close\r\n\r\n\
+{\"error\":\"too_many_connections\",\"message\":\"all connections are in use; raise proxy.maxConnections\"}   ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refusal_announces_its_own_length() {
+        let text = std::str::from_utf8(FULL).expect("ASCII");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{}", body.len());
+    }
+}

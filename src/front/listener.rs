@@ -1,0 +1,168 @@
+//! The listener: bound, limited, guarded, given to tiny_http, and ended in order.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::drain::Drain;
+use super::gate::{Gate, Limits};
+use super::guard;
+use super::ticket::Says;
+use super::worker::Worker;
+use crate::proxy::Proxy;
+
+/// Connections the kernel completes before we accept them.
+const BACKLOG: i32 = 1024;
+/// Bytes the kernel takes from a client before we read: a connection that is cut has little left to deliver.
+const RECEIVE_BUFFER: usize = 32 * 1024;
+/// Stack of a thread of ours.
+const STACK: usize = 256 * 1024;
+
+/// A listener that serves.
+pub struct Front {
+    addr: SocketAddr,
+    listener: RawFd,
+    gate: Arc<Gate>,
+    server: Arc<tiny_http::Server>,
+    panics: Arc<AtomicU64>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Numbers for /health.
+#[derive(Clone, Copy, Debug)]
+pub struct Gauges {
+    /// Connections open now.
+    pub connections: usize,
+    /// Connections turned away because all places were taken.
+    pub refused: u64,
+    /// Failures of accept survived.
+    pub accept_failures: u64,
+    /// Clients cut because they took nothing of their replies.
+    pub cut: u64,
+    /// Panics caught.
+    pub panics: u64,
+}
+
+/// Binds `host` (an address, or a name) and port. `::` takes IPv4 too and falls back to `0.0.0.0` without IPv6.
+pub fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
+    let addrs: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "no such address");
+    for addr in addrs {
+        match bind_one(addr) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    if host == "::" && failed.kind() != io::ErrorKind::AddrInUse {
+        return bind_one((Ipv4Addr::UNSPECIFIED, port).into());
+    }
+    Err(failed)
+}
+
+/// The connections this machine can carry, of those the configuration asks for.
+pub fn connection_limit(configured: usize) -> usize {
+    let descriptors = guard::descriptor_limit().saturating_sub(64) / 2;
+    let threads = guard::thread_limit().saturating_sub(32);
+    let narrow = if cfg!(target_pointer_width = "32") { 512 } else { usize::MAX };
+    configured.min(descriptors).min(threads).min(narrow).max(4)
+}
+
+/// What must be set before the first thread starts, once in a process.
+pub fn prepare_process() {
+    guard::few_arenas();
+}
+
+impl Front {
+    /// Begins to serve `proxy` on `listener` with so many front workers.
+    pub fn start(listener: TcpListener, proxy: Arc<Proxy>, limits: Limits, workers: usize) -> io::Result<Front> {
+        let (drain, ear) = Drain::new(proxy.clock().clone(), limits.write_timeout)?;
+        let gate = Arc::new(Gate::new(limits, proxy.clock().clone(), drain.clone()));
+        let (addr, fd) = (listener.local_addr()?, listener.as_raw_fd());
+        guard::watch(fd, Arc::clone(&gate));
+        let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
+        let server = Arc::new(server);
+        let panics = Arc::new(AtomicU64::new(0));
+        let mut threads = vec![spawn("drain", move || drain.run(ear))?];
+        let says = Says { mark: proxy.mark(), via: Arc::from(proxy.via()) };
+        for _ in 0..workers.max(1) {
+            let worker = Worker {
+                server: Arc::clone(&server),
+                gate: Arc::clone(&gate),
+                proxy: Arc::clone(&proxy),
+                says: says.clone(),
+                panics: Arc::clone(&panics),
+            };
+            threads.push(spawn("front", move || worker.run())?);
+        }
+        Ok(Front { addr, listener: fd, gate, server, panics, threads })
+    }
+
+    /// The address it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The numbers of this moment.
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            connections: self.gate.connections(),
+            refused: self.gate.refused(),
+            accept_failures: self.gate.accept_failures(),
+            cut: self.gate.drain.cut(),
+            panics: self.panics.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Accepts nobody any more and reads no further request; what is owed is still paid.
+    pub fn stop_accepting(&self) {
+        self.gate.stop();
+        guard::stop_listening(self.listener);
+        self.end_idle();
+    }
+
+    /// Ends the connections that are owed nothing; true when none is left.
+    pub fn end_idle(&self) -> bool {
+        let clients = guard::clients_of(&self.gate);
+        clients.iter().for_each(|conn| conn.end_if_idle());
+        clients.is_empty()
+    }
+
+    /// Ends every connection and thread.
+    pub fn stop(mut self) {
+        self.stop_accepting();
+        guard::clients_of(&self.gate).iter().for_each(|conn| conn.cut());
+        for _ in 0..self.threads.len() {
+            self.server.unblock();
+        }
+        self.gate.drain.stop();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts a thread of ours: named, with a small stack.
+pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("larder-{name}")).stack_size(STACK).spawn(work)
+}
+
+/// How long a stopping server looks at what is still owed, before it looks again.
+pub const STOP_SLICE: Duration = Duration::from_millis(20);
+
+fn bind_one(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.ip() == Ipv6Addr::UNSPECIFIED {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

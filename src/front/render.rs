@@ -1,0 +1,57 @@
+//! The last fields of a reply's head: those of the connection; and the refusals of the guard.
+
+use http::{Method, StatusCode, Version};
+
+/// What a reply's form depends on, besides the reply.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Form {
+    /// HEAD: everything but the body.
+    pub head_only: bool,
+    pub version: Version,
+    /// The connection ends after this reply.
+    pub closes: bool,
+}
+
+impl Form {
+    pub(super) fn of(method: &Method, version: Version, keep_alive: bool) -> Form {
+        Form { head_only: method == Method::HEAD, version, closes: !keep_alive }
+    }
+
+    /// Ends the head of a reply.
+    pub(super) fn end_head(&self, out: &mut Vec<u8>) {
+        if self.closes {
+            out.extend_from_slice(b"Connection: close\r\n");
+        } else if self.version == Version::HTTP_10 {
+            out.extend_from_slice(b"Connection: keep-alive\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// A whole reply to something that is not a request we can take; the connection ends after it.
+pub(super) fn refusal(status: StatusCode, message: &str) -> Vec<u8> {
+    let word = status.canonical_reason().unwrap_or("Refused");
+    let error = word.to_ascii_lowercase().replace([' ', '-'], "_");
+    let body = format!("{{\"error\":\"{error}\",\"message\":\"{message}\"}}");
+    let retry = if status == StatusCode::SERVICE_UNAVAILABLE { "Retry-After: 1\r\n" } else { "" };
+    format!(
+        "HTTP/1.1 {} {word}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{retry}Connection: close\r\n\r\n{body}",
+        status.as_u16(),
+        body.len(),
+    )
+    .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_is_wrong_and_closes() {
+        let text = String::from_utf8(refusal(StatusCode::BAD_REQUEST, "no Host")).expect("text");
+        assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\n"));
+        assert!(text.contains("Connection: close\r\n"));
+        assert!(text.ends_with("{\"error\":\"bad_request\",\"message\":\"no Host\"}"));
+        assert!(!text.contains("Retry-After"));
+    }
+}

@@ -1,0 +1,192 @@
+//! A front worker's right, and duty, to answer one request of a connection.
+
+use std::cell::RefCell;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Version;
+use parking_lot::MutexGuard;
+
+use super::conn::{Conn, State, Writer};
+use super::render::Form;
+use crate::message::RequestId;
+use crate::origin::Opening;
+use crate::outcome::{Cause, Outcome};
+use crate::reply::{self, IdText, Reply, Responder, Sink};
+
+/// Bytes of a reply that are put together and given to the kernel in one call.
+const ONE_WRITE: usize = 64 * 1024;
+/// Bytes a client may lag behind a body that is passed on as it comes.
+const MAX_LAG: usize = 256 * 1024;
+
+thread_local! {
+    /// Where replies are put together, kept from one to the next.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The right to answer. Dropped unused, it answers 500: no client is left without a reply.
+pub(super) struct Ticket {
+    conn: Arc<Conn>,
+    turn: u64,
+    writer: Option<Writer>,
+    form: Form,
+    id: RequestId,
+    says: Says,
+}
+
+/// What every reply of this process says about it.
+#[derive(Clone)]
+pub(super) struct Says {
+    pub mark: u32,
+    pub via: Arc<str>,
+}
+
+impl Ticket {
+    pub(super) fn new(conn: Arc<Conn>, turn: u64, writer: Writer, form: Form, id: RequestId, says: Says) -> Ticket {
+        Ticket { conn, turn, writer: Some(writer), form, id, says }
+    }
+
+    /// Closes after this reply too when the server is being stopped.
+    fn form(&self) -> Form {
+        Form { closes: self.form.closes || self.conn.gate.stopping(), ..self.form }
+    }
+}
+
+impl Responder for Ticket {
+    fn reply(&mut self, reply: Reply) {
+        let Some(writer) = self.writer.take() else { return };
+        let form = self.form();
+        let id = IdText::new(self.says.mark, self.id);
+        let mut buffer = BUFFER.take();
+        buffer.clear();
+        reply::head(&mut buffer, &reply, &id, &self.says.via);
+        form.end_head(&mut buffer);
+        let mut later = if form.head_only { Bytes::new() } else { reply::body(&reply, &id) };
+        let now = later.split_to(later.len().min(ONE_WRITE.saturating_sub(buffer.len())));
+        buffer.extend_from_slice(&now);
+        self.conn.reply(self.turn, writer, &buffer, later, form.closes);
+        BUFFER.replace(buffer);
+    }
+
+    fn open(&mut self, opening: &Opening, outcome: Outcome) -> Box<dyn Sink> {
+        let id = IdText::new(self.says.mark, self.id);
+        let mut form = self.form();
+        let mut head = Vec::with_capacity(512);
+        reply::opening_head(&mut head, opening, &outcome, &id, &self.says.via);
+        let framing = match opening.length {
+            Some(length) => {
+                let _ = write!(head, "Content-Length: {length}\r\n");
+                Framing::Length(length)
+            }
+            None if form.version == Version::HTTP_10 => {
+                form.closes = true;
+                Framing::Close
+            }
+            None => {
+                head.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                Framing::Chunked
+            }
+        };
+        form.end_head(&mut head);
+        let mut stream = Stream { conn: Arc::clone(&self.conn), turn: self.turn, framing, ended: false };
+        stream.closes_after(form.closes);
+        stream.conn.pass_on(self.turn, self.writer.take(), Bytes::from(head), form.head_only);
+        stream.ended = form.head_only;
+        Box::new(stream)
+    }
+
+    fn gone(&self) -> bool {
+        self.conn.gone()
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.writer.is_some() {
+            self.reply(Reply::Failed(Cause::Panicked));
+        }
+    }
+}
+
+/// How the client knows where a body ends.
+enum Framing {
+    Length(u64),
+    Chunked,
+    Close,
+}
+
+/// A body on its way to a client as it comes. Dropped before its end, it cuts the connection.
+struct Stream {
+    conn: Arc<Conn>,
+    turn: u64,
+    framing: Framing,
+    ended: bool,
+}
+
+impl Stream {
+    fn closes_after(&self, closes: bool) {
+        let mut state = self.conn.state.lock();
+        if let Some(owed) = state.position(self.turn).and_then(|at| state.owed.get_mut(at)) {
+            owed.closes |= closes;
+        }
+    }
+
+    /// Waits until the client lags less; false when it took nothing for the write timeout.
+    fn catch_up(&self) -> bool {
+        let deadline = self.conn.gate.clock.now().mono + self.conn.gate.limits.write_timeout;
+        let mut untaken = self.conn.untaken(self.turn);
+        while untaken > MAX_LAG {
+            let state: &mut MutexGuard<'_, State> = &mut self.conn.state.lock();
+            if state.dead || self.conn.gate.clock.now().mono >= deadline {
+                return false;
+            }
+            self.conn.changed.wait_for(state, Duration::from_millis(100));
+            let left = state.position(self.turn).and_then(|at| state.owed.get(at));
+            untaken = left.map_or(0, |owed| owed.ready.iter().map(Bytes::len).sum());
+        }
+        true
+    }
+}
+
+impl Sink for Stream {
+    fn pass_on(&mut self, part: Bytes) -> bool {
+        if self.ended {
+            return false;
+        }
+        let part = match &mut self.framing {
+            Framing::Close => part,
+            Framing::Length(left) => {
+                *left = left.saturating_sub(part.len() as u64);
+                part
+            }
+            Framing::Chunked => {
+                let mut chunk = Vec::with_capacity(part.len() + 16);
+                let _ = write!(chunk, "{:x}\r\n", part.len());
+                chunk.extend_from_slice(&part);
+                chunk.extend_from_slice(b"\r\n");
+                Bytes::from(chunk)
+            }
+        };
+        self.conn.pass_on(self.turn, None, part, false) && self.catch_up()
+    }
+
+    fn end(&mut self) {
+        let last = match self.framing {
+            // Shorter than announced: not an honest end.
+            Framing::Length(left) if left > 0 => return,
+            Framing::Length(_) | Framing::Close => Bytes::new(),
+            Framing::Chunked => Bytes::from_static(b"0\r\n\r\n"),
+        };
+        self.ended = self.conn.pass_on(self.turn, None, last, true) || self.ended;
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.conn.cut();
+        }
+    }
+}

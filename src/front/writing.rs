@@ -1,0 +1,276 @@
+//! The writing half of a connection: replies in order, never waiting, by whoever has them.
+//!
+//! A thread that has bytes takes the right to write (`State::writing`), writes outside the lock, and gives it back; others
+//! leave their bytes with the connection meanwhile. What the kernel does not take at once stays in the connection's outbox,
+//! which the drain thread serves.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::conn::{Conn, Owed, Writer};
+use super::guard::{self, Shut};
+
+/// How an attempt to write went.
+pub(super) enum Wrote {
+    /// All that was ready is with the kernel.
+    All,
+    /// The client takes no more at the moment.
+    Blocked,
+    /// The client is gone.
+    Dead,
+}
+
+impl Conn {
+    /// Replies whole: `now` at once where possible, then `later`.
+    pub(super) fn reply(self: &Arc<Conn>, turn: u64, mut writer: Writer, now: &[u8], later: Bytes, closes: bool) {
+        if !self.begin_at_once(turn, closes) {
+            self.leave(turn, writer, [Bytes::copy_from_slice(now), later], closes);
+            return self.pump();
+        }
+        let mut sent = Attempt::default();
+        sent.write(&mut writer, now);
+        if sent.complete(now) && later.is_empty() {
+            return self.finish(writer, closes);
+        }
+        let left = now.get(sent.taken..).map(Bytes::copy_from_slice).unwrap_or_default();
+        self.put_back(writer, [left, later], sent, true);
+        self.pump();
+    }
+
+    /// Adds a part of a reply that is passed on as it comes; `last` when there is no more. False: the client is gone.
+    pub(super) fn pass_on(self: &Arc<Conn>, turn: u64, writer: Option<Writer>, part: Bytes, last: bool) -> bool {
+        {
+            let mut state = self.state.lock();
+            let at = state.position(turn).filter(|_| !state.dead);
+            let Some(owed) = at.and_then(|at| state.owed.get_mut(at)) else { return false };
+            if writer.is_some() {
+                owed.writer = writer;
+            }
+            self.gate.drain.outbox().add(part.len());
+            owed.ready.push_back(part);
+            owed.whole = last;
+        }
+        self.pump();
+        !self.state.lock().dead
+    }
+
+    /// Bytes of this reply that the client has not taken yet.
+    pub(super) fn untaken(&self, turn: u64) -> usize {
+        let state = self.state.lock();
+        let owed = state.position(turn).and_then(|at| state.owed.get(at));
+        owed.map_or(0, |owed| owed.ready.iter().map(Bytes::len).sum())
+    }
+
+    /// Writes whatever is ready and in turn.
+    pub(super) fn pump(self: &Arc<Conn>) {
+        while let Some(mut owed) = self.take_first() {
+            match owed.write_ready(&self.gate.drain) {
+                Wrote::All if owed.whole => {
+                    let Some(writer) = owed.writer.take() else { continue };
+                    self.finish_one(writer, owed.closes);
+                }
+                Wrote::All => {
+                    if self.give_back(owed) {
+                        return;
+                    }
+                }
+                Wrote::Blocked => {
+                    self.give_back(owed);
+                    self.changed.notify_all();
+                    return self.gate.drain.serve(self);
+                }
+                Wrote::Dead => {
+                    self.give_back(owed);
+                    return self.cut();
+                }
+            }
+        }
+    }
+
+    /// True when this turn is the first and nobody writes: then the caller has the right to write.
+    fn begin_at_once(&self, turn: u64, closes: bool) -> bool {
+        let mut state = self.state.lock();
+        let first = state.position(turn) == Some(0) && !state.writing && !state.dead;
+        if first {
+            state.writing = true;
+            if let Some(owed) = state.owed.front_mut() {
+                owed.closes |= closes;
+            }
+        }
+        first
+    }
+
+    fn leave(&self, turn: u64, writer: Writer, parts: [Bytes; 2], closes: bool) {
+        let mut state = self.state.lock();
+        let at = state.position(turn).filter(|_| !state.dead);
+        let Some(owed) = at.and_then(|at| state.owed.get_mut(at)) else { return };
+        owed.writer = Some(writer);
+        owed.whole = true;
+        owed.closes |= closes;
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+            self.gate.drain.outbox().add(part.len());
+            owed.ready.push_back(part);
+        }
+    }
+
+    /// The first reply, with the right to write it, when it has something to write or is whole.
+    fn take_first(&self) -> Option<Owed> {
+        let mut state = self.state.lock();
+        if state.writing || state.dead {
+            return None;
+        }
+        let first = state.owed.front_mut()?;
+        let due = first.writer.is_some() && (first.whole || first.unflushed || !first.ready.is_empty());
+        if !due {
+            return None;
+        }
+        let taken = std::mem::take(first);
+        first.closes = taken.closes;
+        state.writing = true;
+        Some(taken)
+    }
+
+    /// Returns an unfinished reply; true when nothing was added to it meanwhile.
+    fn give_back(&self, mut unfinished: Owed) -> bool {
+        let mut state = self.state.lock();
+        state.writing = false;
+        if state.dead {
+            drop(state);
+            self.gate.drain.outbox().give_back(unfinished.ready.iter().map(Bytes::len).sum());
+            drop(unfinished);
+            drop(self.die());
+            return true;
+        }
+        let Some(first) = state.owed.front_mut() else { return true };
+        let added = std::mem::take(&mut first.ready);
+        let nothing = added.is_empty() && first.whole == unfinished.whole;
+        unfinished.ready.extend(added);
+        unfinished.whole |= first.whole;
+        unfinished.closes |= first.closes;
+        *first = unfinished;
+        nothing
+    }
+
+    /// Keeps the rest of a reply of which a part was written at once; the caller had the right to write.
+    fn put_back(&self, writer: Writer, parts: [Bytes; 2], sent: Attempt, whole: bool) {
+        let parts = parts.into_iter().filter(|part| !part.is_empty());
+        let mut rest = Owed { writer: Some(writer), whole, unflushed: sent.unflushed, ..Owed::default() };
+        for part in parts {
+            self.gate.drain.outbox().add(part.len());
+            rest.ready.push_back(part);
+        }
+        self.give_back(rest);
+        if sent.dead {
+            self.cut();
+        }
+    }
+
+    /// The reply just written is complete; goes on with the next ones.
+    fn finish(self: &Arc<Conn>, writer: Writer, closes: bool) {
+        if self.finish_one(writer, closes) {
+            self.pump();
+        }
+    }
+
+    /// Retires the first reply; true when another is owed. The writer goes before the right to write does: the next writer of
+    /// tiny_http waits for it.
+    fn finish_one(&self, writer: Writer, closes: bool) -> bool {
+        drop(writer);
+        let mut state = self.state.lock();
+        state.owed.pop_front();
+        state.writing = false;
+        let closes = closes && state.owed.is_empty();
+        let more = !state.owed.is_empty();
+        let dead = state.dead;
+        drop(state);
+        if closes {
+            guard::shut(self, Shut::Writing);
+        }
+        if dead {
+            drop(self.die());
+        }
+        self.changed.notify_all();
+        more && !dead
+    }
+}
+
+impl Owed {
+    fn write_ready(&mut self, drain: &super::drain::Drain) -> Wrote {
+        let Some(writer) = self.writer.as_mut() else { return Wrote::All };
+        let mut sent = Attempt { unflushed: self.unflushed, ..Attempt::default() };
+        sent.flush(writer);
+        while let Some(part) = self.ready.front_mut() {
+            if sent.dead || sent.unflushed {
+                break;
+            }
+            sent.taken = 0;
+            sent.write(writer, part);
+            drain.outbox().give_back(sent.taken);
+            bytes::Buf::advance(part, sent.taken);
+            if part.is_empty() {
+                self.ready.pop_front();
+            } else if sent.blocked {
+                break;
+            }
+        }
+        self.unflushed = sent.unflushed;
+        match sent {
+            Attempt { dead: true, .. } => Wrote::Dead,
+            Attempt { blocked: true, .. } | Attempt { unflushed: true, .. } => Wrote::Blocked,
+            _ => Wrote::All,
+        }
+    }
+}
+
+/// What became of an attempt to write without waiting.
+#[derive(Default)]
+struct Attempt {
+    /// Bytes accepted.
+    taken: usize,
+    /// tiny_http's buffer holds some of them still.
+    unflushed: bool,
+    blocked: bool,
+    dead: bool,
+}
+
+impl Attempt {
+    fn complete(&self, bytes: &[u8]) -> bool {
+        self.taken == bytes.len() && !self.unflushed && !self.dead
+    }
+
+    /// Writes until all is accepted or the socket would block.
+    fn write(&mut self, writer: &mut Writer, bytes: &[u8]) {
+        while let Some(rest) = bytes.get(self.taken..).filter(|rest| !rest.is_empty()) {
+            match writer.write(rest) {
+                Ok(0) => self.dead = true,
+                Ok(taken) => self.taken += taken,
+                Err(error) => self.note(&error),
+            }
+            if self.blocked || self.dead {
+                return;
+            }
+        }
+        self.unflushed = true;
+        self.flush(writer);
+    }
+
+    fn flush(&mut self, writer: &mut Writer) {
+        if !self.unflushed {
+            return;
+        }
+        match writer.flush() {
+            Ok(()) => self.unflushed = false,
+            Err(error) => self.note(&error),
+        }
+    }
+
+    fn note(&mut self, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => self.blocked = true,
+            io::ErrorKind::Interrupted => {}
+            _ => self.dead = true,
+        }
+    }
+}

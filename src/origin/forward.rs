@@ -1,0 +1,169 @@
+//! PURE: which fields cross the proxy (RFC 9110 §7.6), towards the origin and back.
+
+use std::net::IpAddr;
+
+use http::Version;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+
+use crate::message::{Request, Target};
+
+/// Who will be given the answer to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Everybody who asks for the same key: the request must not carry what differs between them.
+    Shared,
+    /// The client that sent it, nobody else.
+    Alone,
+}
+
+const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("larder/", env!("CARGO_PKG_VERSION")));
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// For one connection only (RFC 9110 §7.6.1), or for the next hop only (§11.7).
+static HOP_BY_HOP: [HeaderName; 10] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Fields that say how long, for whom and in which coding the content is. RFC 9110 §7.6.1 forbids a sender to list
+/// such fields in Connection; believing one that does would break framing or make a private answer storable.
+static NEVER_AN_OPTION: [HeaderName; 7] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONTENT_RANGE,
+    header::CACHE_CONTROL,
+    header::SET_COOKIE,
+    header::VARY,
+];
+
+/// The sender's own (RFC 9110 §7.2, §8.6), or answered by the front already (§10.1.1).
+static OF_THIS_MESSAGE: [HeaderName; 3] = [header::HOST, header::CONTENT_LENGTH, header::EXPECT];
+
+/// Differ from client to client without being part of the key: a shared answer must suit everybody.
+static OF_ONE_CLIENT: [HeaderName; 13] = [
+    X_REQUEST_ID,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    header::USER_AGENT,
+    // Until answers are chosen by Vary, a coding that the next client does not understand must not be stored.
+    header::ACCEPT_ENCODING,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    header::IF_RANGE,
+    header::RANGE,
+    header::CACHE_CONTROL,
+    header::PRAGMA,
+];
+
+/// Takes the hop-by-hop fields away, and every field that Connection names but for those it may not name.
+pub fn end_to_end(fields: &mut HeaderMap) {
+    let named: Vec<HeaderName> = list_members(fields, &header::CONNECTION)
+        .filter_map(|member| HeaderName::from_bytes(member).ok())
+        .filter(|name| !NEVER_AN_OPTION.contains(name))
+        .collect();
+    remove_all(fields, &HOP_BY_HOP);
+    remove_all(fields, &named);
+}
+
+/// The fields of `request` as the origin is to see them. `via` is this process's pseudonym, a token. `trusted` says that
+/// the peer is a proxy whose word about the client counts.
+pub fn forwarded(request: &Request, sharing: Sharing, via: &str, trusted: bool) -> HeaderMap {
+    let mut fields = request.fields.clone();
+    end_to_end(&mut fields);
+    remove_all(&mut fields, &OF_THIS_MESSAGE);
+    if !trusted {
+        remove_where(&mut fields, is_proxy_claim);
+    }
+    match sharing {
+        Sharing::Shared => share(&mut fields, request, via),
+        Sharing::Alone => name_client(&mut fields, request.peer),
+    }
+    append_via(&mut fields, request.version, via);
+    fields
+}
+
+/// True if this process has forwarded the message before: it goes round in a loop, and the answer is 508.
+pub fn seen_own_via(fields: &HeaderMap, via: &str) -> bool {
+    list_members(fields, &header::VIA).any(|member| {
+        // RFC 9110 §7.6.3: received-protocol RWS received-by [ RWS comment ]
+        let mut words = member.split(|b| matches!(b, b' ' | b'\t')).filter(|word| !word.is_empty());
+        words.nth(1).is_some_and(|received_by| received_by.eq_ignore_ascii_case(via.as_bytes()))
+    })
+}
+
+/// True if `target` can be sent byte for byte. The front answers 400 to any other.
+pub fn acceptable(target: &Target) -> bool {
+    PathAndQuery::try_from(target.as_str()).is_ok_and(|sent| sent.as_str() == target.as_str())
+}
+
+fn share(fields: &mut HeaderMap, request: &Request, via: &str) {
+    remove_all(fields, &OF_ONE_CLIENT);
+    // Host and path claims are no part of the key either; only the scheme is the same for a whole deployment.
+    remove_where(fields, |name| is_proxy_claim(name) && name != "x-forwarded-proto");
+    fields.insert(header::USER_AGENT, USER_AGENT);
+    if let Ok(id) = HeaderValue::try_from(format!("{via}-{}", request.id.0)) {
+        fields.insert(X_REQUEST_ID, id);
+    }
+}
+
+/// Appends the peer to X-Forwarded-For, in one line: many origins read only the first or the last line.
+fn name_client(fields: &mut HeaderMap, peer: IpAddr) {
+    let mut chain =
+        fields.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b", "[..]);
+    if !chain.is_empty() {
+        chain.extend_from_slice(b", ");
+    }
+    // A dual-stack listener sees IPv4 clients as ::ffff:a.b.c.d.
+    chain.extend_from_slice(peer.to_canonical().to_string().as_bytes());
+    if let Ok(chain) = HeaderValue::from_bytes(&chain) {
+        fields.insert(X_FORWARDED_FOR, chain);
+    }
+}
+
+/// RFC 9110 §7.6.3: the version the message was received in, and who received it.
+fn append_via(fields: &mut HeaderMap, received: Version, via: &str) {
+    let protocol = if received == Version::HTTP_10 { "1.0" } else { "1.1" };
+    if let Ok(line) = HeaderValue::try_from(format!("{protocol} {via}")) {
+        fields.append(header::VIA, line);
+    }
+}
+
+/// What only a proxy may say: who the client is, and what it asked for really. Origins that follow CGI read `_` as `-`.
+fn is_proxy_claim(name: &str) -> bool {
+    let name = name.replace('_', "-");
+    let prefixed = ["x-forwarded-", "x-original-", "x-http-method"].iter().any(|prefix| name.starts_with(prefix));
+    let exact = ["forwarded", "x-real-ip", "x-host", "x-rewrite-url", "x-method-override", "proxy"];
+    prefixed || exact.contains(&name.as_str())
+}
+
+/// The members of a comma-separated list field, all its lines taken together (RFC 9110 §5.6.1).
+fn list_members<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    fields.get_all(name).iter().flat_map(|line| line.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii)
+}
+
+fn remove_all(fields: &mut HeaderMap, names: &[HeaderName]) {
+    for name in names {
+        fields.remove(name);
+    }
+}
+
+fn remove_where(fields: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let names: Vec<HeaderName> = fields.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    remove_all(fields, &names);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+use bytes::Bytes;
+use http::Method;
+use proptest::prelude::*;
+
+use super::*;
+use crate::message::{Body, RequestId};
+
+fn fields(lines: &[(&str, &str)]) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    for (name, value) in lines {
+        fields.append(
+            HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        );
+    }
+    fields
+}
+
+fn request(lines: &[(&str, &str)]) -> Request {
+    Request {
+        method: Method::GET,
+        target: Target::parse(Bytes::from_static(b"/")).unwrap(),
+        version: Version::HTTP_11,
+        fields: fields(lines),
+        body: Body::default(),
+        peer: "192.0.2.9".parse().unwrap(),
+        id: RequestId(77),
+    }
+}
+
+/// All lines, sorted by name, in order per name.
+fn shown(fields: &HeaderMap) -> Vec<String> {
+    let mut lines: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    lines.sort_by_key(|(name, _)| *name);
+    lines.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value))).collect()
+}
+
+#[test]
+fn what_connection_names_goes_but_framing_and_privacy_stay() {
+    let mut answer = fields(&[
+        ("Connection", "close, X-Hop ,, b\u{e9}d, x y"),
+        ("connection", "Cache-Control, Content-Length, Host, vary, Set-Cookie"),
+        ("X-Hop", "1"),
+        ("X-Hop", "2"),
+        ("Close", "named too"),
+        ("Cache-Control", "private"),
+        ("Content-Length", "5"),
+        ("Vary", "Cookie"),
+        ("Set-Cookie", "a=1"),
+        ("Set-Cookie", "b=2"),
+        ("Keep-Alive", "timeout=5"),
+        ("TE", "trailers"),
+    ]);
+    end_to_end(&mut answer);
+    assert_eq!(
+        shown(&answer),
+        ["cache-control: private", "content-length: 5", "set-cookie: a=1", "set-cookie: b=2", "vary: Cookie"]
+    );
+}
+
+#[test]
+fn a_shared_request_carries_nothing_of_one_client() {
+    let asked = request(&[
+        ("Host", "attacker"),
+        ("Content-Length", "0"),
+        ("Expect", "100-continue"),
+        ("User-Agent", "curl"),
+        ("Accept", "text/html"),
+        ("Accept-Encoding", "gzip"),
+        ("If-None-Match", "\"a\""),
+        ("If-Match", "\"a\""),
+        ("If-Modified-Since", "x"),
+        ("If-Unmodified-Since", "x"),
+        ("If-Range", "x"),
+        ("Range", "bytes=0-1"),
+        ("Cache-Control", "no-cache"),
+        ("Pragma", "no-cache"),
+        ("X-Request-Id", "theirs"),
+        ("Traceparent", "t"),
+        ("Tracestate", "t"),
+        ("X-Forwarded-For", "1.1.1.1"),
+        ("X-Forwarded-Host", "attacker"),
+        ("X-Forwarded-Proto", "https"),
+        ("Forwarded", "for=1.1.1.1"),
+        ("X-Real-IP", "1.1.1.1"),
+        ("Via", "1.0 first"),
+    ]);
+    let ours = [
+        "accept: text/html".to_owned(),
+        format!("user-agent: larder/{}", env!("CARGO_PKG_VERSION")),
+        "via: 1.0 first".to_owned(),
+        "via: 1.1 larder-1f".to_owned(),
+        "x-request-id: larder-1f-77".to_owned(),
+    ];
+    assert_eq!(shown(&forwarded(&asked, Sharing::Shared, "larder-1f", false)), ours);
+
+    let mut behind_a_proxy = ours.to_vec();
+    behind_a_proxy.insert(4, "x-forwarded-proto: https".to_owned());
+    assert_eq!(shown(&forwarded(&asked, Sharing::Shared, "larder-1f", true)), behind_a_proxy);
+}
+
+#[test]
+fn a_request_alone_keeps_its_own_fields_and_names_its_client() {
+    let asked = request(&[
+        ("Host", "origin"),
+        ("User-Agent", "curl"),
+        ("Cookie", "a=1"),
+        ("Range", "bytes=0-1"),
+        ("Cache-Control", "no-store"),
+        ("X-Request-Id", "theirs"),
+        ("X-Forwarded-For", "1.1.1.1"),
+        ("X-Forwarded-For", "2.2.2.2"),
+    ]);
+    let kept = ["cache-control: no-store", "cookie: a=1", "range: bytes=0-1", "user-agent: curl", "via: 1.1 l"];
+    for (trusted, chain) in [(false, "192.0.2.9"), (true, "1.1.1.1, 2.2.2.2, 192.0.2.9")] {
+        let mut expected: Vec<String> = kept.iter().map(ToString::to_string).collect();
+        expected.push(format!("x-forwarded-for: {chain}"));
+        expected.push("x-request-id: theirs".to_owned());
+        assert_eq!(shown(&forwarded(&asked, Sharing::Alone, "l", trusted)), expected, "trusted: {trusted}");
+    }
+}
+
+#[test]
+fn a_mapped_ipv4_client_is_named_as_ipv4() {
+    let mut asked = request(&[]);
+    asked.peer = "::ffff:192.0.2.9".parse().unwrap();
+    assert_eq!(forwarded(&asked, Sharing::Alone, "l", false)["x-forwarded-for"], "192.0.2.9");
+}
+
+#[test]
+fn only_trusted_peers_may_speak_for_the_client() {
+    for name in [
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Prefix",
+        "X_Forwarded_Host",
+        "Forwarded",
+        "X-Real-IP",
+        "X-Host",
+        "X-Original-URL",
+        "X-Original-Host",
+        "X-Rewrite-URL",
+        "X-HTTP-Method",
+        "X-HTTP-Method-Override",
+        "X-Method-Override",
+        "Proxy",
+    ] {
+        let asked = request(&[(name, "said")]);
+        let said = |trusted| {
+            let sent = forwarded(&asked, Sharing::Alone, "l", trusted);
+            sent.get(name).is_some_and(|value| value.as_bytes().starts_with(b"said"))
+        };
+        assert!(!said(false), "{name} from anybody");
+        assert!(said(true), "{name} from a trusted proxy");
+    }
+}
+
+#[test]
+fn via_tells_the_version_received_and_is_recognised_when_it_comes_back() {
+    let mut asked = request(&[]);
+    asked.version = Version::HTTP_10;
+    let sent = forwarded(&asked, Sharing::Alone, "larder-1f", false);
+    assert_eq!(sent["via"], "1.0 larder-1f");
+    assert!(seen_own_via(&sent, "larder-1f"));
+
+    for (line, seen) in [
+        ("1.1 larder-1f", true),
+        ("1.0 fred, HTTP/1.1 \t LARDER-1F (comment), 1.1 p", true),
+        ("1.1 caf\u{e9}, 1.1 larder-1f", true),
+        ("1.1 larder-1f0", false),
+        ("1.1 other (larder-1f)", false),
+        ("larder-1f", false),
+        (",,", false),
+        ("", false),
+    ] {
+        assert_eq!(seen_own_via(&fields(&[("Via", line)]), "larder-1f"), seen, "{line}");
+    }
+    assert!(seen_own_via(&fields(&[("Via", "1.1 first"), ("Via", "1.1 larder-1f")]), "larder-1f"));
+}
+
+#[test]
+fn targets_that_would_not_arrive_unchanged_are_refused() {
+    let is_acceptable = |text: String| Target::parse(text.into()).is_some_and(|target| acceptable(&target));
+    for target in ["/", "*", "//path", "/a%2Fb/../c;d", "/a?b=c|d{}", "/a?b?c=/?", "/?", "/%"] {
+        assert!(is_acceptable(target.to_owned()), "{target}");
+    }
+    assert!(!is_acceptable(format!("/{}", "a".repeat(70_000))), "too long for the URI type");
+
+    let visible = || (0x21..0x7F_u8).map(char::from);
+    let refused_in = |prefix: &str| visible().filter(|c| !is_acceptable(format!("{prefix}{c}b"))).collect::<String>();
+    assert_eq!(refused_in("/a"), "#<>`", "in a path");
+    assert_eq!(refused_in("/a?"), "\"#<>", "in a query");
+}
+
+proptest! {
+    #[test]
+    fn hop_by_hop_names_never_pass(
+        which in proptest::collection::vec((0..HOP_BY_HOP.len(), any::<bool>()), 0..12),
+        named in proptest::collection::vec("[a-zA-Z-]{1,12}", 0..6),
+        noise in proptest::collection::vec(any::<u8>().prop_filter("field value", |b| *b >= 32 && *b != 127), 0..20),
+        trusted in any::<bool>(),
+        shared in any::<bool>(),
+    ) {
+        let mut asked = request(&[]);
+        for (index, upper) in which {
+            let name = &HOP_BY_HOP[index];
+            let name = if upper { name.as_str().to_ascii_uppercase() } else { name.to_string() };
+            asked.fields.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("x"));
+        }
+        for name in &named {
+            asked.fields.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("x"));
+        }
+        asked.fields.append(header::CONNECTION, HeaderValue::try_from(named.join(" ,")).unwrap());
+        asked.fields.append(header::CONNECTION, HeaderValue::from_bytes(&noise).unwrap());
+
+        let sharing = if shared { Sharing::Shared } else { Sharing::Alone };
+        let sent = forwarded(&asked, sharing, "l", trusted);
+        let lower: Vec<_> = named.iter().map(|name| name.to_ascii_lowercase()).collect();
+        for name in sent.keys() {
+            prop_assert!(!HOP_BY_HOP.contains(name), "{}", name);
+            let ours = ["via", "x-forwarded-for", "user-agent", "x-request-id"].contains(&name.as_str());
+            prop_assert!(ours || NEVER_AN_OPTION.contains(name) || !lower.iter().any(|n| n == name.as_str()), "{}", name);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Who may ask the origin next. PURE: a value stepped by the flights.
+
+use std::collections::VecDeque;
+
+/// Names a flight for as long as the process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlightId(pub u64);
+
+/// On whose behalf the origin is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// A client waits for it.
+    Client,
+    /// Nobody waits: a background refresh.
+    Background,
+}
+
+/// The permits of one origin: how many requests it may have at once, and the queue for them.
+#[derive(Debug)]
+pub struct Permits {
+    limit: usize,
+    /// The flights that hold one.
+    clients: usize,
+    background: usize,
+    streams: usize,
+    waiting_clients: VecDeque<FlightId>,
+    waiting_background: VecDeque<FlightId>,
+}
+
+impl Permits {
+    /// `limit` requests at once, at least 1.
+    pub fn new(limit: usize) -> Permits {
+        Permits {
+            limit: limit.max(1),
+            clients: 0,
+            background: 0,
+            streams: 0,
+            waiting_clients: VecDeque::new(),
+            waiting_background: VecDeque::new(),
+        }
+    }
+
+    /// Queues a flight.
+    pub fn ask(&mut self, flight: FlightId, class: Class) {
+        match class {
+            Class::Client => self.waiting_clients.push_back(flight),
+            Class::Background => self.waiting_background.push_back(flight),
+        }
+    }
+
+    /// Grants a permit if one is free: clients before background, which never holds the last one.
+    pub fn grant(&mut self) -> Option<(FlightId, Class)> {
+        if self.clients + self.background >= self.limit {
+            return None;
+        }
+        if let Some(flight) = self.waiting_clients.pop_front() {
+            self.clients += 1;
+            return Some((flight, Class::Client));
+        }
+        if self.background >= self.shared_limit() {
+            return None;
+        }
+        let flight = self.waiting_background.pop_front()?;
+        self.background += 1;
+        Some((flight, Class::Background))
+    }
+
+    /// Takes a flight that no longer wants one out of the queue.
+    pub fn withdraw(&mut self, flight: FlightId) {
+        self.waiting_clients.retain(|waiting| *waiting != flight);
+        self.waiting_background.retain(|waiting| *waiting != flight);
+    }
+
+    /// A flight that waits in the background has a client waiting for it now.
+    pub fn promote(&mut self, flight: FlightId) {
+        if let Some(at) = self.waiting_background.iter().position(|waiting| *waiting == flight) {
+            self.waiting_background.remove(at);
+            self.waiting_clients.push_back(flight);
+        }
+    }
+
+    /// A permit comes back.
+    pub fn release(&mut self, class: Class) {
+        match class {
+            Class::Client => self.clients = self.clients.saturating_sub(1),
+            Class::Background => self.background = self.background.saturating_sub(1),
+        }
+    }
+
+    /// Lets a permit be held by a body that is passed on as it comes; false when too many are.
+    pub fn begin_stream(&mut self) -> bool {
+        let free = self.streams < self.shared_limit();
+        self.streams += usize::from(free);
+        free
+    }
+
+    /// A body that was passed on is over.
+    pub fn end_stream(&mut self) {
+        self.streams = self.streams.saturating_sub(1);
+    }
+
+    /// Permits held, and flights waiting for one.
+    pub fn gauges(&self) -> (usize, usize) {
+        (self.clients + self.background, self.waiting_clients.len() + self.waiting_background.len())
+    }
+
+    /// What background work, and what streams, may hold: all but one, so that a client's miss always finds a permit in time.
+    fn shared_limit(&self) -> usize {
+        (self.limit - 1).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_go_before_background_which_never_holds_the_last_permit() {
+        let mut permits = Permits::new(2);
+        for flight in 1..=2 {
+            permits.ask(FlightId(flight), Class::Background);
+        }
+        permits.ask(FlightId(3), Class::Client);
+        assert_eq!(permits.grant(), Some((FlightId(3), Class::Client)));
+        assert_eq!(permits.grant(), Some((FlightId(1), Class::Background)));
+        permits.release(Class::Client);
+        assert_eq!(permits.grant(), None, "the last permit is for clients");
+        permits.ask(FlightId(4), Class::Client);
+        assert_eq!(permits.grant(), Some((FlightId(4), Class::Client)));
+    }
+
+    #[test]
+    fn one_permit_serves_both_in_turn() {
+        let mut permits = Permits::new(1);
+        permits.ask(FlightId(1), Class::Background);
+        assert!(permits.grant().is_some());
+        permits.ask(FlightId(2), Class::Client);
+        assert_eq!(permits.grant(), None);
+        permits.release(Class::Background);
+        assert_eq!(permits.grant(), Some((FlightId(2), Class::Client)));
+    }
+
+    #[test]
+    fn a_withdrawn_flight_is_never_granted_and_a_promoted_one_is_a_client() {
+        let mut permits = Permits::new(1);
+        permits.ask(FlightId(1), Class::Client);
+        permits.ask(FlightId(2), Class::Background);
+        permits.withdraw(FlightId(1));
+        permits.promote(FlightId(2));
+        assert_eq!(permits.grant(), Some((FlightId(2), Class::Client)));
+    }
+
+    #[test]
+    fn streams_hold_all_permits_but_one() {
+        let mut permits = Permits::new(3);
+        assert!(permits.begin_stream() && permits.begin_stream());
+        assert!(!permits.begin_stream());
+        permits.end_stream();
+        assert!(permits.begin_stream());
+    }
+}

@@ -1,0 +1,269 @@
+//! What became of a request. PURE. Exactly one [`Outcome`] per reply, and everything said about it comes from here.
+
+use std::fmt;
+
+use crate::origin::FetchError;
+
+/// How a reply came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A stored answer, the origin not asked.
+    Hit,
+    /// A stored answer past its lifetime, because the origin is slow or failed.
+    Stale {
+        /// Why the origin's own answer is not sent.
+        because: Cause,
+    },
+    /// The origin's answer.
+    Fetched {
+        /// Why it was asked.
+        fwd: Fwd,
+        /// The answer is stored now.
+        stored: bool,
+        /// Somebody else's request fetched it.
+        collapsed: bool,
+    },
+    /// The origin's answer to a request that went alone.
+    Alone {
+        /// Why it was asked.
+        fwd: Fwd,
+        /// Why alone.
+        detail: &'static str,
+    },
+    /// Our own error.
+    Failed {
+        /// Why there is nothing better.
+        cause: Cause,
+    },
+    /// One of our own endpoints.
+    BuiltIn,
+}
+
+/// Why a request was forwarded, in the words of RFC 9211 §2.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fwd {
+    /// Nothing stored for it.
+    UriMiss,
+    /// What is stored is past its lifetime.
+    Stale,
+    /// The method is not one a cache answers.
+    Method,
+    /// The cache was told, or chose, to stand aside.
+    Bypass,
+}
+
+/// Why the origin has no good answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The fetch itself failed.
+    Fetch(FetchError),
+    /// The origin answered with this status, 5xx or 429.
+    Status(u16),
+    /// The body failed its route's Check.
+    CheckFailed,
+    /// The origin has not answered within `slowRequestTimeout`.
+    Slow,
+    /// All connections to the origin were busy for `slowRequestTimeout`.
+    NoPermit,
+    /// As many requests wait as may.
+    ParkedFull,
+    /// The server is being stopped.
+    Stopping,
+    /// The request passed through this very process before.
+    Loop,
+    /// A fault of ours.
+    Panicked,
+}
+
+impl Outcome {
+    /// `X-Cache-Status`: a closed set of words.
+    pub fn x_cache_status(&self) -> &'static str {
+        match self {
+            Outcome::Hit | Outcome::Stale { .. } => "HIT",
+            Outcome::Fetched { .. } | Outcome::Failed { .. } => "MISS",
+            Outcome::Alone { .. } | Outcome::BuiltIn => "BYPASS",
+        }
+    }
+
+    /// `X-Cache`: `HIT` exactly when the body came from the store.
+    pub fn x_cache(&self) -> &'static str {
+        match self {
+            Outcome::Hit | Outcome::Stale { .. } => "HIT",
+            _ => "MISS",
+        }
+    }
+
+    /// Writes the value of `Cache-Status` (RFC 9211). `ttl` is the seconds of lifetime left, negative when past, `None` when
+    /// nothing is stored; `status` the origin's, `None` when it was not heard.
+    pub fn cache_status(&self, out: &mut impl fmt::Write, ttl: Option<i64>, status: Option<u16>) -> fmt::Result {
+        out.write_str("larder")?;
+        match self {
+            Outcome::Hit => out.write_str("; hit")?,
+            Outcome::Stale { .. } => out.write_str("; fwd=stale")?,
+            Outcome::Fetched { fwd, .. } | Outcome::Alone { fwd, .. } => write!(out, "; fwd={}", fwd.word())?,
+            Outcome::Failed { .. } => out.write_str("; fwd=miss")?,
+            Outcome::BuiltIn => {}
+        }
+        let status = match self {
+            Outcome::Stale { because: Cause::Status(code) } | Outcome::Failed { cause: Cause::Status(code) } => Some(*code),
+            Outcome::Fetched { .. } | Outcome::Alone { .. } => status,
+            _ => None,
+        };
+        if let Some(status) = status {
+            write!(out, "; fwd-status={status}")?;
+        }
+        if let Some(ttl) = ttl {
+            write!(out, "; ttl={ttl}")?;
+        }
+        match self {
+            Outcome::Fetched { stored: true, .. } => out.write_str("; stored")?,
+            Outcome::Stale { because: cause } | Outcome::Failed { cause } => write!(out, "; detail={}", cause.detail())?,
+            Outcome::Alone { detail, .. } => write!(out, "; detail={detail}")?,
+            _ => {}
+        }
+        if let Outcome::Fetched { collapsed: true, .. } = self {
+            out.write_str("; collapsed")?;
+        }
+        Ok(())
+    }
+}
+
+impl Fwd {
+    /// The parameter's token.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Fwd::UriMiss => "uri-miss",
+            Fwd::Stale => "stale",
+            Fwd::Method => "method",
+            Fwd::Bypass => "bypass",
+        }
+    }
+}
+
+impl Cause {
+    /// Whether the origin may still be at work on an answer: then `slowGrace` applies, otherwise `graceTime`.
+    pub fn is_slowness(&self) -> bool {
+        use FetchError::{ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout};
+        let timeout = matches!(
+            self,
+            Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout)
+        );
+        timeout || matches!(self, Cause::Slow | Cause::NoPermit | Cause::ParkedFull)
+    }
+
+    /// The status of our own error.
+    pub fn status(&self) -> u16 {
+        use FetchError::{Connect, Protocol, Resolve, Truncated};
+        match self {
+            Cause::Fetch(Resolve | Connect | Truncated | Protocol) => 502,
+            Cause::Fetch(_) => 504,
+            Cause::Status(_) | Cause::CheckFailed | Cause::Slow | Cause::NoPermit | Cause::ParkedFull | Cause::Stopping => {
+                503
+            }
+            Cause::Loop => 508,
+            Cause::Panicked => 500,
+        }
+    }
+
+    /// The word for `Cache-Status` detail, the error's name and the log.
+    pub fn detail(&self) -> &'static str {
+        match self {
+            Cause::Fetch(error) => match error {
+                FetchError::Resolve => "unresolved",
+                FetchError::Connect => "refused",
+                FetchError::ConnectTimeout => "connect-timeout",
+                FetchError::FirstByteTimeout => "first-byte-timeout",
+                FetchError::IdleTimeout => "idle-timeout",
+                FetchError::TotalTimeout => "total-timeout",
+                FetchError::Truncated => "truncated",
+                FetchError::Protocol => "protocol",
+            },
+            Cause::Status(_) => "status",
+            Cause::CheckFailed => "check-failed",
+            Cause::Slow => "slow",
+            Cause::NoPermit => "no-permit",
+            Cause::ParkedFull => "parked-full",
+            Cause::Stopping => "stopping",
+            Cause::Loop => "loop",
+            Cause::Panicked => "panicked",
+        }
+    }
+
+    /// What happened, for people.
+    pub fn message(&self) -> &'static str {
+        match self {
+            Cause::Fetch(error) => match error {
+                FetchError::Resolve => "the origin's name has no address",
+                FetchError::Connect => "the origin refuses connections or cannot be reached",
+                FetchError::ConnectTimeout => "no connection to the origin in time",
+                FetchError::FirstByteTimeout => "the origin did not answer in time",
+                FetchError::IdleTimeout | FetchError::TotalTimeout => "the origin's answer was not complete in time",
+                FetchError::Truncated => "the origin broke off its answer",
+                FetchError::Protocol => "the origin's answer is not valid HTTP",
+            },
+            Cause::Status(_) => "the origin answers with an error",
+            Cause::CheckFailed => "the origin's answer failed this route's check",
+            Cause::Slow => "the origin is slow to answer",
+            Cause::NoPermit => "all connections to the origin are busy",
+            Cause::ParkedFull => "too many requests are waiting for the origin",
+            Cause::Stopping => "the proxy is being stopped",
+            Cause::Loop => "this request has been through this proxy before; its origin leads back to it",
+            Cause::Panicked => "a fault in the proxy; it is logged",
+        }
+    }
+
+    /// Seconds after which to try again. `None`: trying again changes nothing.
+    pub fn retry_after(&self) -> Option<u32> {
+        match self {
+            Cause::Loop | Cause::Panicked => None,
+            Cause::NoPermit | Cause::ParkedFull | Cause::Stopping | Cause::Slow => Some(2),
+            _ => Some(5),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(outcome: Outcome, ttl: Option<i64>, status: Option<u16>) -> String {
+        let mut out = String::new();
+        outcome.cache_status(&mut out, ttl, status).expect("a String takes everything");
+        out
+    }
+
+    #[test]
+    fn h1_status_words() {
+        let stale = Outcome::Stale { because: Cause::Status(503) };
+        let fetched = Outcome::Fetched { fwd: Fwd::UriMiss, stored: true, collapsed: true };
+        let alone = Outcome::Alone { fwd: Fwd::Method, detail: "method" };
+        let failed = Outcome::Failed { cause: Cause::NoPermit };
+        let cases = [
+            (Outcome::Hit, "HIT", "HIT", "larder; hit; ttl=7"),
+            (stale, "HIT", "HIT", "larder; fwd=stale; fwd-status=503; ttl=7; detail=status"),
+            (fetched, "MISS", "MISS", "larder; fwd=uri-miss; fwd-status=200; ttl=7; stored; collapsed"),
+            (alone, "BYPASS", "MISS", "larder; fwd=method; fwd-status=200; ttl=7; detail=method"),
+            (failed, "MISS", "MISS", "larder; fwd=miss; ttl=7; detail=no-permit"),
+        ];
+        for (outcome, x_cache_status, x_cache, cache_status) in cases {
+            assert_eq!(outcome.x_cache_status(), x_cache_status);
+            assert_eq!(outcome.x_cache(), x_cache);
+            assert_eq!(printed(outcome, Some(7), Some(200)), cache_status);
+        }
+    }
+
+    #[test]
+    fn our_errors_have_the_status_of_their_cause() {
+        let cases = [
+            (Cause::Fetch(FetchError::Connect), 502),
+            (Cause::Fetch(FetchError::Truncated), 502),
+            (Cause::Fetch(FetchError::FirstByteTimeout), 504),
+            (Cause::CheckFailed, 503),
+            (Cause::NoPermit, 503),
+            (Cause::Loop, 508),
+        ];
+        for (cause, status) in cases {
+            assert_eq!(cause.status(), status, "{}", cause.detail());
+        }
+    }
+}

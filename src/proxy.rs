@@ -1,0 +1,312 @@
+//! The hops of a request: route, key, look, decide, and either reply or board a flight.
+//!
+//! Nothing in here waits. Threads, sockets and timers are the [`Crew`]'s.
+
+mod land;
+mod waiter;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+use crate::cache::flights::{Arrival, Errand, Flights, Gauges, Passenger, Work};
+use crate::cache::key::Key;
+use crate::cache::store::{Store, Stored};
+use crate::clock::{Clock, Now};
+use crate::config::Config;
+use crate::message::{Request, RequestId, Target};
+use crate::origin::forward;
+use crate::origin::permits::FlightId;
+use crate::outcome::{Cause, Fwd, Outcome};
+use crate::policy::dates;
+use crate::policy::freshness::LifetimeSource;
+use crate::policy::reuse::{Reuse, reuse};
+use crate::policy::sharing::{Because, Sharing, sharing};
+use crate::reply::{Reply, Responder};
+use crate::route::{self, BuiltIn, Routes};
+use crate::sync::Mutex;
+
+pub use waiter::Waiter;
+
+/// Until roles exist, everybody is anonymous.
+const ROLE: &str = "anonymous";
+
+/// The threads a proxy needs: those that ask the origin, and the one that watches the time.
+pub trait Crew: Send + Sync {
+    /// Asks the origin and lands the flight, on a thread that may wait. Never waits itself.
+    fn fetch(&self, flight: FlightId, errand: Errand);
+    /// Reports the deadline of a flight at this monotonic time.
+    fn wake(&self, at: Duration, flight: FlightId);
+}
+
+/// A caching proxy before one origin.
+pub struct Proxy {
+    config: Config,
+    routes: Routes,
+    store: Store,
+    /// Protects: who waits for what. Look and Insert are carried out under it (I4, I8); replies never are (I2).
+    flights: Mutex<Flights>,
+    crew: Box<dyn Crew>,
+    clock: Clock,
+    /// This process in `Via` and in request ids.
+    mark: u32,
+    via: String,
+    next_id: AtomicU64,
+}
+
+impl Proxy {
+    /// A proxy with nothing stored. `parked` requests may wait for the origin in all; `mark` tells this process from others.
+    pub fn new(config: Config, clock: Clock, mark: u32, parked: usize, crew: Box<dyn Crew>) -> Proxy {
+        let cache = &config.cache;
+        let flights = Flights::new(config.backend.max_concurrent_requests, parked, cache.slow_request_timeout);
+        Proxy {
+            routes: Routes::new(config.routes.clone()),
+            store: Store::new(cache.max_bytes, cache.max_entries),
+            flights: Mutex::new(flights),
+            crew,
+            clock,
+            mark,
+            via: format!("larder-{mark:08x}"),
+            next_id: AtomicU64::new(1),
+            config,
+        }
+    }
+
+    /// The id for the next request.
+    pub fn next_id(&self) -> RequestId {
+        RequestId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// This process's mark, as in request ids.
+    pub fn mark(&self) -> u32 {
+        self.mark
+    }
+
+    /// This process's name in `Via`.
+    pub fn via(&self) -> &str {
+        &self.via
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The clock everything here is timed by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Answers a request: at once from the store or as a built-in, otherwise when its flight lands. `key_text` is scratch
+    /// space the caller keeps between requests.
+    pub fn answer<R: Responder + 'static>(&self, request: Request, mut responder: R, key_text: &mut String) {
+        let now = self.clock.now();
+        if let Some(built_in) = route::builtin(&request.target) {
+            return responder.reply(self.built_in(built_in, now));
+        }
+        let request = under_its_own_name(request);
+        if forward::seen_own_via(&request.fields, &self.via) {
+            return responder.reply(Reply::Failed(Cause::Loop));
+        }
+        let route = self.routes.find(&request.target);
+        let has_body = request.body.lease.is_some();
+        let share = sharing(&request.method, &request.fields, has_body, &self.config.cache.identity_fields, route.rule);
+        let stored = self.stored_for(share, &request.target, key_text);
+        if let Some(stored) = &stored
+            && let Reuse::Fresh { refresh_due, .. } = reuse(&stored.lifetime, now)
+        {
+            responder.reply(Reply::Stored { stored: Arc::clone(stored), outcome: Outcome::Hit, now });
+            if refresh_due {
+                self.refresh(request, stored.key.clone());
+            }
+            return;
+        }
+        self.board(request, Box::new(responder), share, stored);
+    }
+
+    /// Fetches the answer to a plain GET again in the background, unless somebody already does.
+    pub fn refresh(&self, request: Request, key: Key) {
+        let errand = Errand { request: Arc::new(plain(request)), key: Some(key), shared: true, safe: true };
+        self.submit(Work::Arrived(Arrival { passenger: None, errand }));
+    }
+
+    /// Drops what is stored for a target, and keeps what is being fetched for it from being stored (RFC 9111 §4.4).
+    pub fn invalidate(&self, target: &Target) {
+        let mut text = String::new();
+        Key::write(&mut text, None, ROLE, target);
+        let key = text.clone();
+        self.submit(Work::Invalidated(Box::new(move |other| other == key)));
+        self.store.remove(&text);
+    }
+
+    /// Ends the waiting of everybody: stale answers where there are, otherwise 503.
+    pub fn stop(&self) {
+        self.submit(Work::Stop);
+    }
+
+    /// Numbers about flights.
+    pub fn gauges(&self) -> Gauges {
+        self.flights.lock().gauges()
+    }
+
+    /// Drops stored answers that nothing could be done with any more. Bounded work; called now and then.
+    pub fn sweep(&self) {
+        self.store.sweep(self.clock.now().mono);
+    }
+
+    /// Reports that a flight's `slowRequestTimeout` has passed.
+    pub fn deadline(&self, flight: FlightId) {
+        self.submit(Work::Deadline(flight));
+    }
+
+    /// What is stored for a request of this kind.
+    fn stored_for(&self, share: Sharing, target: &Target, key_text: &mut String) -> Option<Arc<Stored>> {
+        let own_word_only = match share {
+            Sharing::Shared | Sharing::Head | Sharing::Alone(Because::Conditional) => false,
+            Sharing::Alone(Because::Identity) => true,
+            Sharing::Alone(_) => return None,
+        };
+        Key::write(key_text, None, ROLE, target);
+        let stored = self.store.find(key_text)?;
+        // A client with a name gets from the shared cache only what the origin itself declared fit for all.
+        (!own_word_only || stored.lifetime.source == LifetimeSource::Origin).then_some(stored)
+    }
+
+    /// A request the store cannot answer: it joins the flight of its key, or begins one, or goes alone.
+    fn board(&self, request: Request, mut responder: Box<dyn Responder>, share: Sharing, stale: Option<Arc<Stored>>) {
+        let alone = match share {
+            Sharing::Shared => None,
+            Sharing::Head => Some("head"),
+            Sharing::Alone(because) => Some(because.detail()),
+        };
+        let fwd = match share {
+            Sharing::Shared | Sharing::Head => stale.as_ref().map_or(Fwd::UriMiss, |_| Fwd::Stale),
+            Sharing::Alone(Because::Method) => Fwd::Method,
+            Sharing::Alone(_) => Fwd::Bypass,
+        };
+        if !forward::acceptable(&request.target) {
+            return responder.reply(unacceptable());
+        }
+        let storable = matches!(share, Sharing::Shared | Sharing::Alone(Because::Identity));
+        let key = storable.then(|| Key::new(None, ROLE, &request.target));
+        let safe = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
+        let request = Arc::new(request);
+        let errand = Errand { request: Arc::clone(&request), key, shared: alone.is_none(), safe };
+        let passenger = Passenger { request, responder, stale, leads: false, fwd, alone };
+        self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
+    }
+
+    /// Steps the flights and carries out what follows.
+    fn submit(&self, work: Work) {
+        let now = self.clock.now();
+        for work in self.step(work, now) {
+            self.carry_out(work, now);
+        }
+    }
+
+    /// Steps the flights, with look-ups and insertions under their lock; returns the rest.
+    fn step(&self, work: Work, now: Now) -> Vec<Work> {
+        let mut outside = Vec::new();
+        let mut inside = vec![work];
+        let mut flights = self.flights.lock();
+        while let Some(work) = inside.pop() {
+            for next in flights.step(work, now) {
+                match next {
+                    Work::Look(flight, key) => inside.push(self.look(flight, &key, now)),
+                    Work::Insert(stored) => self.insert(stored, now),
+                    other => outside.push(other),
+                }
+            }
+        }
+        outside
+    }
+
+    fn look(&self, flight: FlightId, key: &Key, now: Now) -> Work {
+        match self.store.peek(key.as_str()) {
+            Some(stored) if matches!(reuse(&stored.lifetime, now), Reuse::Fresh { refresh_due: false, .. }) => {
+                Work::Found(flight, stored)
+            }
+            _ => Work::Missing(flight),
+        }
+    }
+
+    /// Stores an answer, unless it would replace a good one that may still be served by one that is not.
+    fn insert(&self, stored: Arc<Stored>, now: Now) {
+        if !stored.status.is_success() {
+            let good = self.store.peek(stored.key.as_str()).filter(|known| known.status.is_success());
+            if good.is_some_and(|known| known.serves_despite(Cause::CheckFailed, now)) {
+                return;
+            }
+        }
+        self.store.insert(stored);
+    }
+
+    fn carry_out(&self, work: Work, now: Now) {
+        match work {
+            Work::Fetch(flight, errand) => self.crew.fetch(flight, errand),
+            Work::Wake(at, flight) => self.crew.wake(at, flight),
+            Work::Answer(passengers, landing) => self.answer_all(passengers, &landing, now),
+            Work::Overdue(passengers, cause) => {
+                for mut passenger in passengers {
+                    passenger.settle(cause, None, now);
+                }
+            }
+            // Opened is stepped by `open` alone, which takes the answer itself; nothing else comes out of a step.
+            _ => {}
+        }
+    }
+
+    fn built_in(&self, built_in: BuiltIn, now: Now) -> Reply {
+        match built_in {
+            BuiltIn::Health => Reply::BuiltIn { status: StatusCode::OK, body: self.health(now) },
+            BuiltIn::Unknown => {
+                let body = "{\"error\":\"not_found\",\"message\":\"Larder has no such endpoint; see /_larder/health\"}";
+                Reply::BuiltIn { status: StatusCode::NOT_FOUND, body: body.to_owned() }
+            }
+        }
+    }
+
+    fn health(&self, now: Now) -> String {
+        let (flights, store) = (self.gauges(), self.store.gauges());
+        let mut body = String::new();
+        let _ = write!(
+            body,
+            "{{\"status\":\"ok\",\"timestamp\":\"{}\",\"version\":\"{}\",\"uptimeSeconds\":{},\
+             \"cache\":{{\"entries\":{},\"bytes\":{},\"evictions\":{}}},\
+             \"queue\":{{\"activeRequestCount\":{},\"maxConcurrentRequests\":{},\"queueLength\":{},\"parked\":{}}}}}",
+            dates::iso8601(now.wall),
+            env!("CARGO_PKG_VERSION"),
+            now.mono.as_secs(),
+            store.entries,
+            store.bytes,
+            store.evictions,
+            flights.active,
+            self.config.backend.max_concurrent_requests,
+            flights.queued,
+            flights.parked,
+        );
+        body
+    }
+}
+
+/// The origin cannot be asked for this target: the URI's grammar has no such characters there (RFC 3986 §3.3, §3.4).
+fn unacceptable() -> Reply {
+    let body = r#"{"error":"bad_request","message":"the request target has characters a URI cannot have: encode them as %XX"}"#;
+    Reply::BuiltIn { status: StatusCode::BAD_REQUEST, body: body.to_owned() }
+}
+
+/// `/_larder/origin/P` is the same request as `P`.
+fn under_its_own_name(mut request: Request) -> Request {
+    if let Some(target) = route::origin_target(&request.target) {
+        request.target = target;
+    }
+    request
+}
+
+/// The plain GET for the same target: what HEAD, or a hit due for a refresh, asks on behalf of everybody.
+fn plain(request: Request) -> Request {
+    Request { method: Method::GET, ..request }
+}

@@ -1,0 +1,237 @@
+//! The flight itself, on an origin worker's thread: ask, judge, store, land; and what everybody aboard is told.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode, header};
+
+use super::{Proxy, ROLE};
+use crate::cache::flights::{Arrival, Errand, Landing, Passenger, Work};
+use crate::cache::key::Key;
+use crate::cache::store::Stored;
+use crate::clock::Now;
+use crate::message::{Body, Request, Response};
+use crate::origin::permits::FlightId;
+use crate::origin::{Fetched, Opening, Origin, OriginRequest, forward};
+use crate::outcome::{Cause, Fwd, Outcome};
+use crate::policy::rule::SetCookie;
+use crate::policy::storing::{Exchange, Refusal, Storing, may_store};
+use crate::reply::{self, Reply};
+
+/// Says that a flight is over however its worker ends, a panic included (I5): nobody waits for a dead leader.
+struct Landed<'a> {
+    proxy: &'a Proxy,
+    flight: Option<FlightId>,
+}
+
+impl Proxy {
+    /// Flies an errand: asks the origin and tells everybody waiting. Blocks on the origin, with its timeouts.
+    pub fn fly(&self, flight: FlightId, errand: &Errand, origin: &mut dyn Origin) {
+        let mut landed = Landed { proxy: self, flight: Some(flight) };
+        let asked = self.clock.now();
+        match origin.fetch(&self.origin_request(errand)) {
+            Ok(Fetched::Whole(response)) => landed.with(self.judge(errand, response, asked)),
+            Ok(Fetched::Opening(opening)) if errand.shared && is_failure(opening.status) => {
+                landed.with(Landing::Failed(Cause::Status(opening.status.as_u16()), None));
+            }
+            Ok(Fetched::Opening(opening)) => {
+                self.after_unsafe(errand, opening.status);
+                self.pass_on(flight, opening);
+                landed.flight = None;
+            }
+            Err(error) => landed.with(Landing::Failed(Cause::Fetch(error), None)),
+        }
+    }
+
+    fn origin_request(&self, errand: &Errand) -> OriginRequest {
+        let request = &errand.request;
+        let sharing = if errand.shared { forward::Sharing::Shared } else { forward::Sharing::Alone };
+        let trusted = self.config.proxy.trusts(request.peer);
+        let has_body = request.body.lease.is_some();
+        OriginRequest {
+            method: request.method.clone(),
+            target: request.target.clone(),
+            fields: forward::forwarded(request, sharing, &self.via, trusted),
+            body: has_body.then(|| request.body.bytes.clone()),
+            repeatable: !has_body && matches!(request.method, Method::GET | Method::HEAD),
+        }
+    }
+
+    /// Turns a whole response into what the flight lands with.
+    fn judge(&self, errand: &Errand, mut response: Response, asked: Now) -> Landing {
+        self.after_unsafe(errand, response.status);
+        let (request, status) = (&errand.request, response.status);
+        let route = self.routes.find(&request.target);
+        let exchange = Exchange {
+            method: &request.method,
+            request: &request.fields,
+            has_body: request.body.lease.is_some(),
+            identity: !errand.shared,
+            status,
+            response: &response.fields,
+            body: &response.body,
+            rule: route.rule,
+            default_applies: route.default_applies,
+            defaults: &self.config.cache.defaults,
+            asked,
+            received: self.clock.now(),
+        };
+        let verdict = may_store(&exchange);
+        if route.rule.set_cookie == SetCookie::Strip {
+            response.fields.remove(header::SET_COOKIE);
+        }
+        if is_failure(status) {
+            return Landing::Failed(Cause::Status(status.as_u16()), Some(Arc::new(response)));
+        }
+        match (verdict, &errand.key) {
+            (Storing::Refuse(Refusal::CheckFailed(_)), _) => Landing::Failed(Cause::CheckFailed, None),
+            (Storing::Store(lifetime), Some(key)) => {
+                let head = reply::stored_head(&response, &lifetime, &self.via);
+                let stored = Stored { key: key.clone(), status, head, body: response.body.clone(), lifetime };
+                Landing::Shared(Arc::new(stored), Arc::new(response))
+            }
+            _ => Landing::Unshared(Arc::new(response)),
+        }
+    }
+
+    /// A successful unsafe request makes what is stored for its target worthless (RFC 9111 §4.4).
+    fn after_unsafe(&self, errand: &Errand, status: StatusCode) {
+        if !errand.safe && (status.is_success() || status.is_redirection()) {
+            self.invalidate(&errand.request.target);
+        }
+    }
+
+    /// Passes a body on as it comes, to the leader; everybody else goes alone.
+    fn pass_on(&self, flight: FlightId, mut opening: Opening) {
+        let now = self.clock.now();
+        let mut leader = None;
+        for work in self.step(Work::Opened(flight), now) {
+            match work {
+                Work::Open(first, others) => {
+                    leader = first;
+                    others.into_iter().for_each(|passenger| self.send_alone(passenger));
+                }
+                other => self.carry_out(other, now),
+            }
+        }
+        if let Some(mut leader) = leader {
+            let outcome = leader.fetched(false);
+            let mut sink = leader.responder.open(&opening, outcome);
+            let mut part = Some(std::mem::take(&mut opening.begun));
+            while let Some(bytes) = part {
+                if !bytes.is_empty() && !sink.pass_on(bytes) {
+                    break;
+                }
+                part = match opening.rest.next() {
+                    Ok(Some(next)) => Some(next),
+                    Ok(None) => {
+                        sink.end();
+                        None
+                    }
+                    // The sink is dropped before its end: the client sees that the body was cut.
+                    Err(error) => {
+                        log::warn!("the origin broke off {}: {error:?}", leader.request.target.path());
+                        None
+                    }
+                };
+            }
+        }
+        self.submit(Work::Ended(flight));
+    }
+
+    /// Tells everybody aboard how the flight ended, each by what it may have.
+    pub(super) fn answer_all(&self, passengers: Vec<Passenger>, landing: &Landing, now: Now) {
+        for mut passenger in passengers {
+            match landing {
+                Landing::Found(stored) => passenger.tell(stored, Outcome::Hit, now),
+                Landing::Shared(stored, _) => {
+                    let outcome = passenger.fetched(true);
+                    passenger.tell(stored, outcome, now);
+                }
+                Landing::Unshared(response) if passenger.head_refused(response) => self.ask_as_get(passenger),
+                Landing::Unshared(response) if passenger.leads => {
+                    let outcome = passenger.fetched(false);
+                    passenger.responder.reply(Reply::Relayed { response: Arc::clone(response), outcome });
+                }
+                Landing::Unshared(_) => self.send_alone(passenger),
+                Landing::Failed(cause, response) => passenger.settle(*cause, response.as_ref(), now),
+            }
+        }
+    }
+
+    /// A follower whose answer could not be shared asks for itself, at once and in parallel.
+    fn send_alone(&self, mut passenger: Passenger) {
+        passenger.leads = false;
+        let shared = passenger.alone.is_none();
+        let key = shared.then(|| Key::new(None, ROLE, &passenger.request.target));
+        let errand = Errand { request: Arc::clone(&passenger.request), key, shared, safe: true };
+        self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
+    }
+
+    /// The origin knows no HEAD: the answer to GET tells the same, and is stored.
+    fn ask_as_get(&self, mut passenger: Passenger) {
+        let asked = &passenger.request;
+        let get = Request {
+            method: Method::GET,
+            target: asked.target.clone(),
+            version: asked.version,
+            fields: asked.fields.clone(),
+            body: Body::default(),
+            peer: asked.peer,
+            id: asked.id,
+        };
+        passenger.request = Arc::new(get);
+        passenger.alone = None;
+        passenger.fwd = if passenger.stale.is_some() { Fwd::Stale } else { Fwd::UriMiss };
+        self.send_alone(passenger);
+    }
+}
+
+impl Landed<'_> {
+    fn with(&mut self, landing: Landing) {
+        if let Some(flight) = self.flight.take() {
+            self.proxy.submit(Work::Landed(flight, landing));
+        }
+    }
+}
+
+impl Drop for Landed<'_> {
+    fn drop(&mut self) {
+        self.with(Landing::Failed(Cause::Panicked, None));
+    }
+}
+
+impl Passenger {
+    /// Sends what is stored if the cause allows it, else what the origin said to its leader, else our error.
+    pub(super) fn settle(&mut self, cause: Cause, response: Option<&Arc<Response>>, now: Now) {
+        let stale = self.stale.take().filter(|stored| stored.serves_despite(cause, now));
+        let reply = match (stale, response) {
+            (Some(stored), _) => Reply::Stored { stored, outcome: Outcome::Stale { because: cause }, now },
+            (None, Some(response)) if self.leads => {
+                Reply::Relayed { response: Arc::clone(response), outcome: self.fetched(false) }
+            }
+            (None, _) => Reply::Failed(cause),
+        };
+        self.responder.reply(reply);
+    }
+
+    fn tell(&mut self, stored: &Arc<Stored>, outcome: Outcome, now: Now) {
+        self.responder.reply(Reply::Stored { stored: Arc::clone(stored), outcome, now });
+    }
+
+    fn fetched(&self, stored: bool) -> Outcome {
+        match self.alone {
+            Some(detail) => Outcome::Alone { fwd: self.fwd, detail },
+            None => Outcome::Fetched { fwd: self.fwd, stored, collapsed: !self.leads },
+        }
+    }
+
+    fn head_refused(&self, response: &Response) -> bool {
+        let refused = matches!(response.status, StatusCode::NOT_IMPLEMENTED | StatusCode::METHOD_NOT_ALLOWED);
+        refused && self.request.method == Method::HEAD
+    }
+}
+
+/// Statuses that are no answer but a failure of the origin.
+fn is_failure(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+}

@@ -1,0 +1,262 @@
+//! Which [`Rule`] a request target falls under, and which targets are our own. Pure.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use crate::message::Target;
+use crate::policy::rule::Rule;
+
+/// Which targets a rule is for. Of several that fit, the most specific wins: exact target, exact path, longest prefix.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Pattern {
+    /// This path with this query, byte for byte.
+    ExactTarget(String),
+    /// This path with any query or none.
+    ExactPath(String),
+    /// Every path that begins with this text, with any query or none. Never an odd path: see [`Match::default_applies`].
+    Prefix(String),
+}
+
+impl Pattern {
+    /// Reads `/path?query`, `/path` or `/prefix*`. `None`: anything else, `*` elsewhere than at the end of a path included.
+    pub fn parse(text: &str) -> Option<Pattern> {
+        if !text.starts_with('/') {
+            return None;
+        }
+        Target::parse(Bytes::copy_from_slice(text.as_bytes()))?;
+        if text.contains('?') {
+            return Some(Pattern::ExactTarget(text.to_string()));
+        }
+        match text.split_once('*') {
+            None => Some(Pattern::ExactPath(text.to_string())),
+            Some((prefix, "")) => Some(Pattern::Prefix(prefix.to_string())),
+            Some(_) => None,
+        }
+    }
+}
+
+/// A pattern and its rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Which targets.
+    pub pattern: Pattern,
+    /// What holds for them.
+    pub rule: Rule,
+}
+
+/// All routes, ready to be looked up. The order they were given in does not matter; of two with one pattern the later wins.
+#[derive(Debug, Default)]
+pub struct Routes {
+    targets: HashMap<String, Rule>,
+    paths: HashMap<String, Rule>,
+    /// Longest first.
+    prefixes: Vec<(String, Rule)>,
+    /// The empty rule, for targets no pattern fits.
+    none: Rule,
+}
+
+/// What the routes say about a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Match<'a> {
+    /// The rule; the empty one where no pattern fits.
+    pub rule: &'a Rule,
+    /// Whether the rule's pattern is exact.
+    pub explicit: bool,
+    /// False for an odd path without an exact rule: origins disagree on what it names, so nothing under it is stored.
+    ///
+    /// A path is odd if it has dot segments, `//`, `\`, `;` or an encoded `/`, `.` or `\`.
+    pub default_applies: bool,
+}
+
+impl Routes {
+    /// Sorts the routes for looking up.
+    pub fn new(routes: Vec<Route>) -> Routes {
+        let mut sorted = Routes::default();
+        for Route { pattern, rule } in routes {
+            match pattern {
+                Pattern::ExactTarget(target) => drop(sorted.targets.insert(target, rule)),
+                Pattern::ExactPath(path) => drop(sorted.paths.insert(path, rule)),
+                Pattern::Prefix(prefix) => {
+                    sorted.prefixes.retain(|(known, _)| *known != prefix);
+                    sorted.prefixes.push((prefix, rule));
+                }
+            }
+        }
+        sorted.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        sorted
+    }
+
+    /// The rule of a target. Allocates nothing; one or two hash lookups where an exact pattern fits.
+    pub fn find(&self, target: &Target) -> Match<'_> {
+        let path = target.path();
+        let exact = target.query().and_then(|_| self.targets.get(target.as_str())).or_else(|| self.paths.get(path));
+        if let Some(rule) = exact {
+            return Match { rule, explicit: true, default_applies: true };
+        }
+        if is_odd(path) {
+            return Match { rule: &self.none, explicit: false, default_applies: false };
+        }
+        let prefix = self.prefixes.iter().find(|(prefix, _)| path.starts_with(prefix.as_str()));
+        Match { rule: prefix.map_or(&self.none, |(_, rule)| rule), explicit: false, default_applies: true }
+    }
+}
+
+/// Targets answered here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuiltIn {
+    /// How this proxy is.
+    Health,
+    /// Below our own prefix, but nothing of ours: 404.
+    Unknown,
+}
+
+/// Everything of ours is below this path.
+const OURS: &str = "/_larder/";
+/// Below this path is the origin's whole tree, our names in it not shadowed.
+const ORIGINS: &str = "/_larder/origin/";
+
+/// The built-in a target names. `None`: the target is the origin's.
+pub fn builtin(target: &Target) -> Option<BuiltIn> {
+    match target.path() {
+        "/health" | "/_larder/health" => Some(BuiltIn::Health),
+        path if path.starts_with(OURS) && !path.starts_with(ORIGINS) => Some(BuiltIn::Unknown),
+        _ => None,
+    }
+}
+
+/// The target the origin is asked for when `target` is below `/_larder/origin/`. `None`: it is not.
+pub fn origin_target(target: &Target) -> Option<Target> {
+    let whole = target.as_str();
+    whole
+        .starts_with(ORIGINS)
+        .then(|| &whole[ORIGINS.len() - 1..])
+        .and_then(|rest| Target::parse(Bytes::copy_from_slice(rest.as_bytes())))
+}
+
+fn is_odd(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    let is_encoded = |three: &[u8]| {
+        three[0] == b'%' && [*b"2f", *b"2e", *b"5c"].iter().any(|code| code.eq_ignore_ascii_case(&three[1..]))
+    };
+    bytes.iter().any(|byte| matches!(byte, b';' | b'\\'))
+        || bytes.windows(2).any(|two| two == b"//")
+        || bytes.windows(3).any(is_encoded)
+        || path.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn target(text: &str) -> Target {
+        Target::parse(Bytes::copy_from_slice(text.as_bytes())).expect("a target")
+    }
+
+    fn route(pattern: &str, seconds: u64) -> Route {
+        let rule = Rule { cache_ttl: Some(Duration::from_secs(seconds)), ..Rule::default() };
+        Route { pattern: Pattern::parse(pattern).expect("a pattern"), rule }
+    }
+
+    /// Seconds the rule gives, whether it is exact, whether the default applies.
+    fn found(routes: &Routes, text: &str) -> (Option<u64>, bool, bool) {
+        let found = routes.find(&target(text));
+        (found.rule.cache_ttl.map(|ttl| ttl.as_secs()), found.explicit, found.default_applies)
+    }
+
+    #[test]
+    fn the_most_specific_wins_in_any_order() {
+        let mut list = vec![
+            route("/*", 1),
+            route("/api/*", 2),
+            route("/api/meters/*", 3),
+            route("/api/meters/now", 4),
+            route("/api/meters/now?x=1", 5),
+            route("/odd;path", 6),
+        ];
+        for _ in 0..list.len() {
+            list.rotate_left(1);
+            let routes = Routes::new(list.clone());
+            let cases = [
+                ("/", (Some(1), false, true)),
+                ("/api", (Some(1), false, true)),
+                ("/api/", (Some(2), false, true)),
+                ("/api/meters/then?x=1", (Some(3), false, true)),
+                ("/api/meters/now", (Some(4), true, true)),
+                ("/api/meters/now?", (Some(4), true, true)),
+                ("/api/meters/now?x=2", (Some(4), true, true)),
+                ("/api/meters/now?x=1", (Some(5), true, true)),
+                ("/odd;path?a", (Some(6), true, true)),
+                ("/odd;paths", (None, false, false)),
+            ];
+            for (text, expected) in cases {
+                assert_eq!(found(&routes, text), expected, "{text}");
+            }
+        }
+        assert_eq!(found(&Routes::default(), "/x"), (None, false, true));
+    }
+
+    #[test]
+    fn neither_glob_nor_default_covers_an_odd_path() {
+        let routes = Routes::new(vec![route("/*", 1)]);
+        let odd =
+            ["//", "/a//b", "/a/..", "/../a", "/a/./b", "/.", "/a;b", "/a\\b", "/%2e%2E/a", "/a%2Fb", "/a%5c", "/%2e"];
+        for text in odd {
+            assert_eq!(found(&routes, text), (None, false, false), "{text}");
+            assert_eq!(found(&routes, &format!("{text}?q")), (None, false, false), "{text}?q");
+        }
+        for text in ["/a.b", "/...", "/.well-known/x", "/a?b=http://c/../d;e\\%2f", "/a%20b", "/a%2", "/%"] {
+            assert_eq!(found(&routes, text), (Some(1), false, true), "{text}");
+        }
+    }
+
+    #[test]
+    fn patterns() {
+        assert_eq!(Pattern::parse("/a"), Some(Pattern::ExactPath("/a".to_string())));
+        assert_eq!(Pattern::parse("/a?b=*"), Some(Pattern::ExactTarget("/a?b=*".to_string())));
+        assert_eq!(Pattern::parse("/a*"), Some(Pattern::Prefix("/a".to_string())));
+        for text in ["", "a", "*", "/a*b", "/*/b", "/**", "/a b", "/a#b", "/ä"] {
+            assert_eq!(Pattern::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn our_own_targets_and_the_way_past_them() {
+        let cases = [
+            ("/health", Some(BuiltIn::Health)),
+            ("/health?x", Some(BuiltIn::Health)),
+            ("/_larder/health", Some(BuiltIn::Health)),
+            ("/_larder/", Some(BuiltIn::Unknown)),
+            ("/_larder/origin", Some(BuiltIn::Unknown)),
+            ("/_larder/origins/x", Some(BuiltIn::Unknown)),
+            ("/_larder/origin/health", None),
+            ("/healthy", None),
+            ("/health/", None),
+            ("/_larderx", None),
+            ("*", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(builtin(&target(text)), expected, "{text}");
+        }
+        assert_eq!(origin_target(&target("/_larder/origin/health?x=1")), Some(target("/health?x=1")));
+        assert_eq!(origin_target(&target("/_larder/origin/?x")), Some(target("/?x")));
+        assert_eq!(origin_target(&target("/_larder/origin")), None);
+        assert_eq!(origin_target(&target("/health")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_target_panics(text in "/[!-~]{0,30}") {
+            let routes = Routes::new(vec![route("/a*", 1), route("/b", 2)]);
+            if let Some(target) = Target::parse(Bytes::from(text)) {
+                routes.find(&target);
+                builtin(&target);
+                origin_target(&target);
+            }
+        }
+    }
+}
