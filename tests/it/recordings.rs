@@ -34,7 +34,7 @@ fn every_recording_passes_byte_for_byte() {
     let recordings = recordings();
     assert!(recordings.len() > 200, "only {} recordings found", recordings.len());
     let origin = Origin::serving([]);
-    let app = App::start(&config_for(&origin, json!({ "backend": { "backoff": [5] } })));
+    let app = App::start(&config_for(&origin, json!({})));
     let (mut client, mut hits) = (app.client(), 0);
     for recording in &recordings {
         let target = format!("/{}", recording.name);
