@@ -77,7 +77,10 @@ impl App {
         let timer = Arc::new(Timer::new(clock.clone()));
         let crew = Box::new(Threads { errands: errands.clone(), timer: Arc::clone(&timer) });
         let workers = config.proxy.workers;
-        let addresses = Arc::new(Addresses::new(config.backend.authority.host(), config.backend.authority.port_u16().unwrap_or(80)));
+        let addresses = Arc::new(Addresses::new(
+            config.backend.authority.host(),
+            config.backend.authority.port_u16().unwrap_or(80),
+        ));
         let settings = http_settings(&config);
         let proxy = Arc::new(Proxy::new(config, clock, mark(), limits.max_connections / 2, crew));
         let mut origin_workers = Vec::new();
@@ -88,7 +91,13 @@ impl App {
         }
         let mut others = Vec::new();
         let resolving = resolve_in_background(&addresses, &mut others).map_err(thread)?;
-        others.push(spawn("timer", { let (timer, proxy) = (Arc::clone(&timer), Arc::clone(&proxy)); move || timer.run(&proxy) }).map_err(thread)?);
+        others.push(
+            spawn("timer", {
+                let (timer, proxy) = (Arc::clone(&timer), Arc::clone(&proxy));
+                move || timer.run(&proxy)
+            })
+            .map_err(thread)?,
+        );
         let front = Front::start(socket, Arc::clone(&proxy), limits, workers).map_err(thread)?;
         Ok(App { front: Some(front), proxy, timer, errands, resolving: Some(resolving), origin_workers, others })
     }
@@ -148,8 +157,12 @@ impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.what, self.cause)?;
         match self.cause.kind() {
-            io::ErrorKind::AddrInUse => f.write_str("; another program has this port: stop it, or choose another with --port"),
-            io::ErrorKind::PermissionDenied => f.write_str("; ports below 1024 need a privilege: choose a higher one with --port"),
+            io::ErrorKind::AddrInUse => {
+                f.write_str("; another program has this port: stop it, or choose another with --port")
+            }
+            io::ErrorKind::PermissionDenied => {
+                f.write_str("; ports below 1024 need a privilege: choose a higher one with --port")
+            }
             io::ErrorKind::AddrNotAvailable => f.write_str("; this machine has no such address: see proxy.bind"),
             _ => Ok(()),
         }

@@ -105,7 +105,9 @@ impl Outcome {
             Outcome::BuiltIn => {}
         }
         let status = match self {
-            Outcome::Stale { because: Cause::Status(code) } | Outcome::Failed { cause: Cause::Status(code) } => Some(*code),
+            Outcome::Stale { because: Cause::Status(code) } | Outcome::Failed { cause: Cause::Status(code) } => {
+                Some(*code)
+            }
             Outcome::Fetched { .. } | Outcome::Alone { .. } => status,
             _ => None,
         };
@@ -117,7 +119,9 @@ impl Outcome {
         }
         match self {
             Outcome::Fetched { stored: true, .. } => out.write_str("; stored")?,
-            Outcome::Stale { because: cause } | Outcome::Failed { cause } => write!(out, "; detail={}", cause.detail())?,
+            Outcome::Stale { because: cause } | Outcome::Failed { cause } => {
+                write!(out, "; detail={}", cause.detail())?
+            }
             Outcome::Alone { detail, .. } => write!(out, "; detail={detail}")?,
             _ => {}
         }
@@ -144,10 +148,7 @@ impl Cause {
     /// Whether the origin may still be at work on an answer: then `slowGrace` applies, otherwise `graceTime`.
     pub fn is_slowness(&self) -> bool {
         use FetchError::{ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout};
-        let timeout = matches!(
-            self,
-            Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout)
-        );
+        let timeout = matches!(self, Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout));
         timeout || matches!(self, Cause::Slow | Cause::NoPermit | Cause::ParkedFull)
     }
 
@@ -157,9 +158,12 @@ impl Cause {
         match self {
             Cause::Fetch(Resolve | Connect | Truncated | Protocol) => 502,
             Cause::Fetch(_) => 504,
-            Cause::Status(_) | Cause::CheckFailed | Cause::Slow | Cause::NoPermit | Cause::ParkedFull | Cause::Stopping => {
-                503
-            }
+            Cause::Status(_)
+            | Cause::CheckFailed
+            | Cause::Slow
+            | Cause::NoPermit
+            | Cause::ParkedFull
+            | Cause::Stopping => 503,
             Cause::Loop => 508,
             Cause::Panicked => 500,
         }

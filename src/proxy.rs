@@ -5,6 +5,7 @@
 mod land;
 mod waiter;
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +18,7 @@ use crate::cache::key::Key;
 use crate::cache::store::{Store, Stored};
 use crate::clock::{Clock, Now};
 use crate::config::Config;
-use crate::message::{Request, RequestId, Target};
+use crate::message::{Body, Request, RequestId, Target};
 use crate::origin::forward;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
@@ -40,6 +41,11 @@ pub trait Crew: Send + Sync {
     fn fetch(&self, flight: FlightId, errand: Errand);
     /// Reports the deadline of a flight at this monotonic time.
     fn wake(&self, at: Duration, flight: FlightId);
+}
+
+thread_local! {
+    /// Where the text of a key is put together, kept from one request to the next.
+    static KEY_TEXT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// A caching proxy before one origin.
@@ -100,35 +106,42 @@ impl Proxy {
         &self.clock
     }
 
-    /// Answers a request: at once from the store or as a built-in, otherwise when its flight lands. `key_text` is scratch
-    /// space the caller keeps between requests.
-    pub fn answer<R: Responder + 'static>(&self, request: Request, mut responder: R, key_text: &mut String) {
+    /// The stored answer to this request, if the store has a fresh one; begins its background refresh when that is due.
+    /// Looks once, waits for nothing, and allocates nothing.
+    pub fn hit(&self, request: &Request) -> Option<Reply> {
+        if route::is_ours(&request.target) {
+            return None;
+        }
         let now = self.clock.now();
+        let stored = self.stored_for(self.sharing(request), &request.target)?;
+        let Reuse::Fresh { refresh_due, .. } = reuse(&stored.lifetime, now) else { return None };
+        if refresh_due {
+            self.refresh(request, stored.key.clone());
+        }
+        Some(Reply::Stored { stored, outcome: Outcome::Hit, now })
+    }
+
+    /// Answers a request that [`Proxy::hit`] did not: as a built-in at once, otherwise when its flight lands.
+    pub fn answer<R: Responder + 'static>(&self, request: Request, mut responder: R) {
         if let Some(built_in) = route::builtin(&request.target) {
-            return responder.reply(self.built_in(built_in, now));
+            return responder.reply(self.built_in(built_in, self.clock.now()));
         }
         let request = under_its_own_name(request);
         if forward::seen_own_via(&request.fields, &self.via) {
             return responder.reply(Reply::Failed(Cause::Loop));
         }
-        let route = self.routes.find(&request.target);
-        let has_body = request.body.lease.is_some();
-        let share = sharing(&request.method, &request.fields, has_body, &self.config.cache.identity_fields, route.rule);
-        let stored = self.stored_for(share, &request.target, key_text);
-        if let Some(stored) = &stored
-            && let Reuse::Fresh { refresh_due, .. } = reuse(&stored.lifetime, now)
-        {
-            responder.reply(Reply::Stored { stored: Arc::clone(stored), outcome: Outcome::Hit, now });
-            if refresh_due {
-                self.refresh(request, stored.key.clone());
+        match self.hit(&request) {
+            Some(hit) => responder.reply(hit),
+            None => {
+                let share = self.sharing(&request);
+                let stale = self.stored_for(share, &request.target);
+                self.board(request, Box::new(responder), share, stale);
             }
-            return;
         }
-        self.board(request, Box::new(responder), share, stored);
     }
 
     /// Fetches the answer to a plain GET again in the background, unless somebody already does.
-    pub fn refresh(&self, request: Request, key: Key) {
+    pub fn refresh(&self, request: &Request, key: Key) {
         let errand = Errand { request: Arc::new(plain(request)), key: Some(key), shared: true, safe: true };
         self.submit(Work::Arrived(Arrival { passenger: None, errand }));
     }
@@ -162,21 +175,30 @@ impl Proxy {
         self.submit(Work::Deadline(flight));
     }
 
+    fn sharing(&self, request: &Request) -> Sharing {
+        let rule = self.routes.find(&request.target).rule;
+        let has_body = request.body.lease.is_some();
+        sharing(&request.method, &request.fields, has_body, &self.config.cache.identity_fields, rule)
+    }
+
     /// What is stored for a request of this kind.
-    fn stored_for(&self, share: Sharing, target: &Target, key_text: &mut String) -> Option<Arc<Stored>> {
+    fn stored_for(&self, share: Sharing, target: &Target) -> Option<Arc<Stored>> {
         let own_word_only = match share {
             Sharing::Shared | Sharing::Head | Sharing::Alone(Because::Conditional) => false,
             Sharing::Alone(Because::Identity) => true,
             Sharing::Alone(_) => return None,
         };
-        Key::write(key_text, None, ROLE, target);
-        let stored = self.store.find(key_text)?;
+        let mut key = KEY_TEXT.take();
+        Key::write(&mut key, None, ROLE, target);
+        let stored = self.store.find(&key);
+        KEY_TEXT.replace(key);
+        let stored = stored?;
         // A client with a name gets from the shared cache only what the origin itself declared fit for all.
         (!own_word_only || stored.lifetime.source == LifetimeSource::Origin).then_some(stored)
     }
 
     /// A request the store cannot answer: it joins the flight of its key, or begins one, or goes alone.
-    fn board(&self, request: Request, mut responder: Box<dyn Responder>, share: Sharing, stale: Option<Arc<Stored>>) {
+    fn board(&self, request: Request, responder: Box<dyn Responder>, share: Sharing, stale: Option<Arc<Stored>>) {
         let alone = match share {
             Sharing::Shared => None,
             Sharing::Head => Some("head"),
@@ -187,9 +209,6 @@ impl Proxy {
             Sharing::Alone(Because::Method) => Fwd::Method,
             Sharing::Alone(_) => Fwd::Bypass,
         };
-        if !forward::acceptable(&request.target) {
-            return responder.reply(unacceptable());
-        }
         let storable = matches!(share, Sharing::Shared | Sharing::Alone(Because::Identity));
         let key = storable.then(|| Key::new(None, ROLE, &request.target));
         let safe = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
@@ -292,12 +311,6 @@ impl Proxy {
     }
 }
 
-/// The origin cannot be asked for this target: the URI's grammar has no such characters there (RFC 3986 §3.3, §3.4).
-fn unacceptable() -> Reply {
-    let body = r#"{"error":"bad_request","message":"the request target has characters a URI cannot have: encode them as %XX"}"#;
-    Reply::BuiltIn { status: StatusCode::BAD_REQUEST, body: body.to_owned() }
-}
-
 /// `/_larder/origin/P` is the same request as `P`.
 fn under_its_own_name(mut request: Request) -> Request {
     if let Some(target) = route::origin_target(&request.target) {
@@ -307,6 +320,14 @@ fn under_its_own_name(mut request: Request) -> Request {
 }
 
 /// The plain GET for the same target: what HEAD, or a hit due for a refresh, asks on behalf of everybody.
-fn plain(request: Request) -> Request {
-    Request { method: Method::GET, ..request }
+fn plain(asked: &Request) -> Request {
+    Request {
+        method: Method::GET,
+        target: asked.target.clone(),
+        version: asked.version,
+        fields: asked.fields.clone(),
+        body: Body::default(),
+        peer: asked.peer,
+        id: asked.id,
+    }
 }

@@ -86,7 +86,8 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str) {
         Reply::Stored { stored, outcome, now } => {
             out.extend_from_slice(&stored.head);
             let ttl = stored.lifetime.expires_in(*now);
-            let _ = write!(out, "Age: {}\r\nX-Cache-Expires-In: {}\r\n", stored.lifetime.age(*now).as_secs(), ttl.max(0));
+            let _ =
+                write!(out, "Age: {}\r\nX-Cache-Expires-In: {}\r\n", stored.lifetime.age(*now).as_secs(), ttl.max(0));
             cache_fields(out, outcome, Some(ttl), Some(stored.status.as_u16()), id);
         }
         Reply::Relayed { response, outcome } => {

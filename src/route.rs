@@ -116,6 +116,13 @@ const OURS: &str = "/_larder/";
 /// Below this path is the origin's whole tree, our names in it not shadowed.
 const ORIGINS: &str = "/_larder/origin/";
 
+/// Whether a target is answered here or is another name of the origin's, below `/_larder/`. Cheap: the first test of every
+/// request.
+pub fn is_ours(target: &Target) -> bool {
+    let whole = target.as_str();
+    whole.starts_with(OURS) || target.path() == "/health"
+}
+
 /// The built-in a target names. `None`: the target is the origin's.
 pub fn builtin(target: &Target) -> Option<BuiltIn> {
     match target.path() {

@@ -13,7 +13,7 @@ use http::StatusCode;
 use larder::cache::key::Key;
 use larder::cache::store::{Store, Stored};
 use larder::clock::Now;
-use larder::policy::freshness::{Lifetime, Source};
+use larder::policy::freshness::{Lifetime, LifetimeSource};
 
 struct Counting;
 
@@ -39,7 +39,7 @@ static COUNTING: Counting = Counting;
 
 fn stored(key: &str, head: usize, body: usize) -> Arc<Stored> {
     let lifetime = Lifetime {
-        source: Source::Rule,
+        source: LifetimeSource::Rule,
         stale_time: Duration::ZERO,
         ttl: Duration::from_secs(60),
         slow_grace: Duration::ZERO,

@@ -353,7 +353,8 @@ impl Flights {
             }
             Stage::Flying => {
                 let all = std::mem::take(&mut flight.passengers);
-                let (with_stale, without): (Vec<_>, Vec<_>) = all.into_iter().partition(|p| p.has_stale_for(Cause::Slow, now));
+                let (with_stale, without): (Vec<_>, Vec<_>) =
+                    all.into_iter().partition(|p| p.has_stale_for(Cause::Slow, now));
                 flight.passengers = without;
                 self.parked -= with_stale.len();
                 if !with_stale.is_empty() {
@@ -365,8 +366,12 @@ impl Flights {
     }
 
     fn invalidated(&mut self, matches: &dyn Fn(&str) -> bool) {
-        let hit: Vec<FlightId> =
-            self.flights.iter().filter(|(_, f)| f.errand.key.as_ref().is_some_and(|k| matches(k.as_str()))).map(|(id, _)| *id).collect();
+        let hit: Vec<FlightId> = self
+            .flights
+            .iter()
+            .filter(|(_, f)| f.errand.key.as_ref().is_some_and(|k| matches(k.as_str())))
+            .map(|(id, _)| *id)
+            .collect();
         for id in hit {
             self.unjoin(id);
             if let Some(flight) = self.flights.get_mut(&id) {
@@ -404,7 +409,13 @@ impl Stored {
     pub fn serves_despite(&self, cause: Cause, now: Now) -> bool {
         match reuse(&self.lifetime, now) {
             Reuse::Fresh { .. } => true,
-            Reuse::Expired { when_slow, when_failed, .. } => if cause.is_slowness() { when_slow } else { when_failed },
+            Reuse::Expired { when_slow, when_failed, .. } => {
+                if cause.is_slowness() {
+                    when_slow
+                } else {
+                    when_failed
+                }
+            }
         }
     }
 }

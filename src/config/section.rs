@@ -137,7 +137,7 @@ impl Section<'_> {
 
     /// One word of a closed set.
     pub fn word<T: Clone>(&mut self, key: &'static str, place: &mut T, words: &[(&str, T)]) {
-        self.set(key, place, &expected_word(words), |value| word(value, words));
+        self.set(key, place, &expected_word(words), |value| value.as_str().and_then(|text| meaning(text, words)));
     }
 
     /// A list made of an object's members, each parsed with its name. Every wrong member is a problem of its own.
@@ -180,8 +180,7 @@ impl Section<'_> {
 
     /// A list of words of a closed set.
     pub fn words<T: Clone>(&mut self, key: &'static str, place: &mut Vec<T>, words: &[(&str, T)]) {
-        let parse = |text: &str| words.iter().find(|(known, _)| *known == text).map(|(_, meaning)| meaning.clone());
-        self.list(key, place, &expected_word(words), parse);
+        self.list(key, place, &expected_word(words), |text| meaning(text, words));
     }
 
     /// Whether `key` is there with anything but null.
@@ -234,8 +233,8 @@ fn expected_duration(key: &str) -> &'static str {
     }
 }
 
-fn word<T: Clone>(value: &Value, words: &[(&str, T)]) -> Option<T> {
-    words.iter().find(|(known, _)| value.as_str() == Some(known)).map(|(_, meaning)| meaning.clone())
+fn meaning<T: Clone>(text: &str, words: &[(&str, T)]) -> Option<T> {
+    words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| meaning.clone())
 }
 
 fn expected_word<T>(words: &[(&str, T)]) -> String {

@@ -42,7 +42,7 @@ pub fn duration(value: &Value, bare: TimeUnit) -> Option<Duration> {
         "d" => 86_400.0,
         _ => return None,
     };
-    // Whole microseconds: 0.3 s is 300 ms exactly, whatever its binary fraction.
+    // Whole microseconds: 1.001 s is 1001 ms exactly, whatever its binary fraction.
     let microseconds = (number * seconds * 1e6).round();
     (0.0..=LONGEST.as_secs_f64() * 1e6).contains(&microseconds).then(|| Duration::from_micros(microseconds as u64))
 }
@@ -90,7 +90,7 @@ mod tests {
         let cases = [
             (json!(5), TimeUnit::Seconds, Some(5_000)),
             (json!(5), TimeUnit::Milliseconds, Some(5)),
-            (json!(0.3), TimeUnit::Seconds, Some(300)),
+            (json!(1.001), TimeUnit::Seconds, Some(1_001)),
             (json!("5"), TimeUnit::Milliseconds, Some(5)),
             (json!("5s"), TimeUnit::Milliseconds, Some(5_000)),
             (json!("250ms"), TimeUnit::Seconds, Some(250)),

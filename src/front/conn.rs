@@ -13,16 +13,16 @@ use parking_lot::{Condvar, Mutex};
 
 use super::gate::{Gate, Place};
 use super::guard::{self, Shut, Socket};
-use super::head::Head;
-use crate::message::Body;
+use super::render::Form;
+use crate::message::Request;
 
 /// tiny_http's writer for one request. While it lives, the client's socket is open.
 pub(super) type Writer = Box<dyn Write + Send>;
 
 /// A whole request on its way to a front worker.
 pub(super) struct Incoming {
-    pub head: Head,
-    pub body: Body,
+    pub request: Request,
+    pub form: Form,
     /// Which of the connection's replies answers it.
     pub turn: u64,
 }

@@ -109,7 +109,9 @@ impl Drain {
     fn patience(&self) -> Duration {
         let now = self.0.clock.now().mono;
         let first = self.0.stuck.lock().front().map(|first| first.since);
-        first.map_or(Duration::MAX, |since| (since + self.0.write_timeout).saturating_sub(now) + Duration::from_millis(1))
+        first.map_or(Duration::MAX, |since| {
+            (since + self.0.write_timeout).saturating_sub(now) + Duration::from_millis(1)
+        })
     }
 
     fn cut_the_stuck(&self) {

@@ -14,6 +14,7 @@ use super::drain::Drain;
 use super::head;
 use crate::budget::{Budget, Lease};
 use crate::clock::Clock;
+use crate::proxy::Proxy;
 
 /// Requests that may be between guard and front worker at once, of all clients together.
 const MAX_WAITING: usize = 1024;
@@ -48,6 +49,7 @@ pub struct Gate {
     pub(super) limits: Limits,
     pub(super) clock: Clock,
     pub(super) drain: Drain,
+    pub(super) proxy: Arc<Proxy>,
     connections: Arc<AtomicUsize>,
     bodies: Budget,
     /// Bodies per address. Protects: the budgets in use; one that is empty goes when the next is made.
@@ -79,14 +81,15 @@ struct Waiting {
 
 impl Gate {
     /// A gate for one listener.
-    pub(super) fn new(limits: Limits, clock: Clock, drain: Drain) -> Gate {
+    pub(super) fn new(limits: Limits, proxy: Arc<Proxy>, drain: Drain) -> Gate {
         let (all, _) = BODIES;
         Gate {
             bodies: Budget::new(limits.max_body_bytes.saturating_mul(all)),
             bodies_by_peer: Mutex::default(),
             limits,
-            clock,
+            clock: proxy.clock().clone(),
             drain,
+            proxy,
             connections: Arc::default(),
             waiting: Mutex::default(),
             room: Condvar::new(),
@@ -217,7 +220,7 @@ impl Drop for Place {
     }
 }
 
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 101\r\n\
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 102\r\n\
 Retry-After: 1\r\nConnection: close\r\n\r\n\
 {\"error\":\"too_many_connections\",\"message\":\"all connections are in use; raise proxy.maxConnections\"}   ";
 

@@ -94,11 +94,14 @@ pub(crate) enum Shut {
 /// Every client connected now.
 pub(crate) fn clients_of(gate: &Arc<Gate>) -> Vec<Arc<Conn>> {
     let chunks = TABLE.iter().enumerate().filter_map(|(at, chunk)| Some((at, chunk.get()?)));
-    let entries = chunks.flat_map(|(at, chunk)| chunk.iter().enumerate().map(move |(i, entry)| (at * CHUNK + i, entry)));
+    let entries =
+        chunks.flat_map(|(at, chunk)| chunk.iter().enumerate().map(move |(i, entry)| (at * CHUNK + i, entry)));
     entries
         .filter_map(|(fd, entry)| match &*entry.lock() {
             // Each client stands twice in the table: as accepted, and as the duplicate that tiny_http reads.
-            Entry::Client(conn) if Arc::ptr_eq(&conn.gate, gate) && conn.socket.0 as usize == fd => Some(Arc::clone(conn)),
+            Entry::Client(conn) if Arc::ptr_eq(&conn.gate, gate) && conn.socket.0 as usize == fd => {
+                Some(Arc::clone(conn))
+            }
             _ => None,
         })
         .collect()

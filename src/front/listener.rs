@@ -13,7 +13,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::drain::Drain;
 use super::gate::{Gate, Limits};
 use super::guard;
-use super::ticket::Says;
 use super::worker::Worker;
 use crate::proxy::Proxy;
 
@@ -82,22 +81,15 @@ impl Front {
     /// Begins to serve `proxy` on `listener` with so many front workers.
     pub fn start(listener: TcpListener, proxy: Arc<Proxy>, limits: Limits, workers: usize) -> io::Result<Front> {
         let (drain, ear) = Drain::new(proxy.clock().clone(), limits.write_timeout)?;
-        let gate = Arc::new(Gate::new(limits, proxy.clock().clone(), drain.clone()));
+        let gate = Arc::new(Gate::new(limits, proxy, drain.clone()));
         let (addr, fd) = (listener.local_addr()?, listener.as_raw_fd());
         guard::watch(fd, Arc::clone(&gate));
         let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
         let server = Arc::new(server);
         let panics = Arc::new(AtomicU64::new(0));
         let mut threads = vec![spawn("drain", move || drain.run(ear))?];
-        let says = Says { mark: proxy.mark(), via: Arc::from(proxy.via()) };
         for _ in 0..workers.max(1) {
-            let worker = Worker {
-                server: Arc::clone(&server),
-                gate: Arc::clone(&gate),
-                proxy: Arc::clone(&proxy),
-                says: says.clone(),
-                panics: Arc::clone(&panics),
-            };
+            let worker = Worker { server: Arc::clone(&server), gate: Arc::clone(&gate), panics: Arc::clone(&panics) };
             threads.push(spawn("front", move || worker.run())?);
         }
         Ok(Front { addr, listener: fd, gate, server, panics, threads })

@@ -12,8 +12,9 @@ use super::framing::Decoder;
 use super::gate::MAX_OWED;
 use super::guard::Socket;
 use super::head::{self, Framing, Head};
-use super::render;
-use crate::message::Body;
+use super::render::{self, Form};
+use super::ticket;
+use crate::message::{Body, Request};
 
 /// After a refusal or the last reply, so long and so many bytes are read and thrown away: closing a socket with unread bytes
 /// makes the kernel destroy the reply on its way.
@@ -41,7 +42,7 @@ impl Conn {
     /// the ticket's length, or 0 when no further request comes. Waits on nothing but this client, and on room.
     pub(super) fn next_ticket(self: &Arc<Conn>, socket: Socket, into: &mut [u8]) -> usize {
         let mut unread = std::mem::take(&mut *self.unread.lock());
-        let incoming = self.read_request(socket, &mut unread);
+        let incoming = self.read_past_hits(socket, &mut unread);
         *self.unread.lock() = unread;
         match incoming {
             Ok(incoming) => match self.gate.hand_over(self, incoming) {
@@ -60,16 +61,44 @@ impl Conn {
         }
     }
 
-    fn read_request(&self, socket: Socket, unread: &mut BytesMut) -> Result<Incoming, End> {
-        self.wait_for_turn()?;
-        let head = self.read_head(socket, unread)?;
-        let body = self.read_body(socket, unread, &head)?;
+    /// Answers requests the store can answer, and returns the first that it cannot.
+    fn read_past_hits(&self, socket: Socket, unread: &mut BytesMut) -> Result<Incoming, End> {
+        loop {
+            let (request, form) = self.read_request(socket, unread)?;
+            let owed = self.is_owed();
+            match self.gate.proxy.hit(&request).filter(|_| !owed) {
+                Some(hit) => {
+                    if !ticket::send_at_once(&hit, form, request.id, &self.gate, socket) {
+                        return Err(End::Closed);
+                    }
+                    if form.closes {
+                        socket.end_writing();
+                        self.discard(socket);
+                        return Err(End::Closed);
+                    }
+                }
+                None => return Ok(self.owe(request, form)),
+            }
+        }
+    }
+
+    fn owe(&self, request: Request, form: Form) -> Incoming {
         let mut state = self.state.lock();
         let turn = state.next_turn;
         state.next_turn += 1;
-        state.last_read = !head.keep_alive;
-        state.owed.push_back(Owed { closes: !head.keep_alive, ..Owed::default() });
-        Ok(Incoming { head, body, turn })
+        state.last_read = form.closes;
+        state.owed.push_back(Owed { closes: form.closes, ..Owed::default() });
+        Incoming { request, form, turn }
+    }
+
+    fn read_request(&self, socket: Socket, unread: &mut BytesMut) -> Result<(Request, Form), End> {
+        self.wait_for_turn()?;
+        let head = self.read_head(socket, unread)?;
+        let body = self.read_body(socket, unread, &head)?;
+        let form = Form::of(&head.method, head.version, head.keep_alive && !self.gate.stopping());
+        let Head { method, target, version, fields, .. } = head;
+        let id = self.gate.proxy.next_id();
+        Ok((Request { method, target, version, fields, body, peer: self.peer, id }, form))
     }
 
     /// Waits while the client is owed as many replies as one connection may be.

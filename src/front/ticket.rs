@@ -10,6 +10,8 @@ use http::Version;
 use parking_lot::MutexGuard;
 
 use super::conn::{Conn, State, Writer};
+use super::gate::Gate;
+use super::guard::Socket;
 use super::render::Form;
 use crate::message::RequestId;
 use crate::origin::Opening;
@@ -33,19 +35,11 @@ pub(super) struct Ticket {
     writer: Option<Writer>,
     form: Form,
     id: RequestId,
-    says: Says,
-}
-
-/// What every reply of this process says about it.
-#[derive(Clone)]
-pub(super) struct Says {
-    pub mark: u32,
-    pub via: Arc<str>,
 }
 
 impl Ticket {
-    pub(super) fn new(conn: Arc<Conn>, turn: u64, writer: Writer, form: Form, id: RequestId, says: Says) -> Ticket {
-        Ticket { conn, turn, writer: Some(writer), form, id, says }
+    pub(super) fn new(conn: Arc<Conn>, turn: u64, writer: Writer, form: Form, id: RequestId) -> Ticket {
+        Ticket { conn, turn, writer: Some(writer), form, id }
     }
 
     /// Closes after this reply too when the server is being stopped.
@@ -54,27 +48,43 @@ impl Ticket {
     }
 }
 
+/// Sends a reply on the thread of the connection itself, which may wait for its client; false when the client is gone.
+pub(super) fn send_at_once(reply: &Reply, form: Form, id: RequestId, gate: &Gate, socket: Socket) -> bool {
+    let patience = gate.limits.write_timeout;
+    with_rendered(reply, form, id, gate, |now, later| {
+        socket.send_within(now, patience) && socket.send_within(&later, patience)
+    })
+}
+
+/// Puts a reply together: as much of it as fits one write, and the rest.
+fn with_rendered<T>(reply: &Reply, form: Form, id: RequestId, gate: &Gate, then: impl FnOnce(&[u8], Bytes) -> T) -> T {
+    let id = IdText::new(gate.proxy.mark(), id);
+    let mut buffer = BUFFER.take();
+    buffer.clear();
+    reply::head(&mut buffer, reply, &id, gate.proxy.via());
+    form.end_head(&mut buffer);
+    let mut later = if form.head_only { Bytes::new() } else { reply::body(reply, &id) };
+    let now = later.split_to(later.len().min(ONE_WRITE.saturating_sub(buffer.len())));
+    buffer.extend_from_slice(&now);
+    let told = then(&buffer, later);
+    BUFFER.replace(buffer);
+    told
+}
+
 impl Responder for Ticket {
     fn reply(&mut self, reply: Reply) {
         let Some(writer) = self.writer.take() else { return };
         let form = self.form();
-        let id = IdText::new(self.says.mark, self.id);
-        let mut buffer = BUFFER.take();
-        buffer.clear();
-        reply::head(&mut buffer, &reply, &id, &self.says.via);
-        form.end_head(&mut buffer);
-        let mut later = if form.head_only { Bytes::new() } else { reply::body(&reply, &id) };
-        let now = later.split_to(later.len().min(ONE_WRITE.saturating_sub(buffer.len())));
-        buffer.extend_from_slice(&now);
-        self.conn.reply(self.turn, writer, &buffer, later, form.closes);
-        BUFFER.replace(buffer);
+        with_rendered(&reply, form, self.id, &self.conn.gate, |now, later| {
+            self.conn.reply(self.turn, writer, now, later, form.closes);
+        });
     }
 
     fn open(&mut self, opening: &Opening, outcome: Outcome) -> Box<dyn Sink> {
-        let id = IdText::new(self.says.mark, self.id);
+        let id = IdText::new(self.conn.gate.proxy.mark(), self.id);
         let mut form = self.form();
         let mut head = Vec::with_capacity(512);
-        reply::opening_head(&mut head, opening, &outcome, &id, &self.says.via);
+        reply::opening_head(&mut head, opening, &outcome, &id, self.conn.gate.proxy.via());
         let framing = match opening.length {
             Some(length) => {
                 let _ = write!(head, "Content-Length: {length}\r\n");

@@ -4,18 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::conn::Incoming;
 use super::gate::Gate;
-use super::render::Form;
-use super::ticket::{Says, Ticket};
-use crate::message::Request;
-use crate::proxy::Proxy;
+use super::ticket::Ticket;
 
 /// What a front worker works with.
 pub(super) struct Worker {
     pub server: Arc<tiny_http::Server>,
     pub gate: Arc<Gate>,
-    pub proxy: Arc<Proxy>,
-    pub says: Says,
     /// Panics caught since the start, of all workers.
     pub panics: Arc<AtomicU64>,
 }
@@ -23,9 +19,8 @@ pub(super) struct Worker {
 impl Worker {
     /// Works until the listener ends and its queue is empty.
     pub(super) fn run(&self) {
-        let mut key_text = String::new();
         while let Ok(asked) = self.server.recv() {
-            let caught = catch_unwind(AssertUnwindSafe(|| self.serve(asked, &mut key_text)));
+            let caught = catch_unwind(AssertUnwindSafe(|| self.serve(asked)));
             if caught.is_err() {
                 // The ticket, dropped while unwinding, has answered 500 (I10).
                 self.panics.fetch_add(1, Ordering::Relaxed);
@@ -34,24 +29,13 @@ impl Worker {
         }
     }
 
-    fn serve(&self, asked: tiny_http::Request, key_text: &mut String) {
+    fn serve(&self, asked: tiny_http::Request) {
         let ticket = asked.url().parse().ok();
         // Taken first: tiny_http answers a request whose writer nobody took.
         let writer = asked.into_writer();
         let Some((conn, incoming)) = ticket.and_then(|ticket| self.gate.redeem(ticket)) else { return };
-        let (head, peer) = (incoming.head, conn.peer);
-        let form = Form::of(&head.method, head.version, head.keep_alive);
-        let id = self.proxy.next_id();
-        let ticket = Ticket::new(conn, incoming.turn, writer, form, id, self.says.clone());
-        let request = Request {
-            method: head.method,
-            target: head.target,
-            version: head.version,
-            fields: head.fields,
-            body: incoming.body,
-            peer,
-            id,
-        };
-        self.proxy.answer(request, ticket, key_text);
+        let Incoming { request, form, turn } = incoming;
+        let ticket = Ticket::new(conn, turn, writer, form, request.id);
+        self.gate.proxy.answer(request, ticket);
     }
 }

@@ -71,6 +71,10 @@ fn what_only_resembles_a_date_is_none() {
 fn a_two_digit_year_is_at_most_fifty_years_ahead() {
     assert_eq!(read("Wednesday, 01-Jan-74 00:00:00 GMT"), read("Mon, 01 Jan 2074 00:00:00 GMT"));
     assert_eq!(read("Wednesday, 01-Jan-75 00:00:00 GMT"), read("Wed, 01 Jan 1975 00:00:00 GMT"));
+    let in_1999 = Now { mono: Duration::ZERO, wall: Duration::from_secs(915_148_800) };
+    assert_eq!(parse(b"Saturday, 01-Jan-00 00:00:00 GMT", in_1999), read("Sat, 01 Jan 2000 00:00:00 GMT"));
+    assert_eq!(parse(b"Friday, 01-Jan-49 00:00:00 GMT", in_1999), read("Fri, 01 Jan 2049 00:00:00 GMT"));
+    assert_eq!(parse(b"Sunday, 01-Jan-50 00:00:00 GMT", in_1999), read("Sun, 01 Jan 1950 00:00:00 GMT"));
 }
 
 #[test]

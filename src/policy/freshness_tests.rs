@@ -9,6 +9,9 @@ use crate::policy::rule::Force;
 const DATED: u64 = 784_111_777;
 const DATE: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
 
+/// Fields, name and value.
+type Lines<'a> = &'a [(&'a str, &'a str)];
+
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -17,13 +20,7 @@ fn now() -> Now {
     Now { mono: secs(500), wall: secs(DATED) }
 }
 
-fn judge_as(
-    status: u16,
-    lines: &[(&str, &str)],
-    rule: &Rule,
-    defaults: &Defaults,
-    allowed: Allowed,
-) -> Option<Lifetime> {
+fn judge_as(status: u16, lines: Lines<'_>, rule: &Rule, defaults: &Defaults, allowed: Allowed) -> Option<Lifetime> {
     let mut fields = HeaderMap::new();
     for (name, value) in lines {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
@@ -34,7 +31,7 @@ fn judge_as(
     lifetime(&Received { status, fields: &fields, directives, asked: now(), at: now() }, rule, defaults, allowed)
 }
 
-fn judge(status: u16, lines: &[(&str, &str)], rule: &Rule) -> Option<Lifetime> {
+fn judge(status: u16, lines: Lines<'_>, rule: &Rule) -> Option<Lifetime> {
     judge_as(status, lines, rule, &Defaults::default(), Allowed::Any)
 }
 
@@ -46,7 +43,7 @@ fn pure() -> Defaults {
 fn the_rule_wins_over_the_origin_and_the_origin_over_the_default() {
     let ruled = Rule { cache_ttl: Some(secs(30)), ..Rule::default() };
     let fresh = ("cache-control", "max-age=100");
-    let cases: [(&[(&str, &str)], &Rule, LifetimeSource, u64); 4] = [
+    let cases: [(Lines<'_>, &Rule, LifetimeSource, u64); 4] = [
         (&[fresh], &ruled, LifetimeSource::Rule, 30),
         (&[], &ruled, LifetimeSource::Rule, 30),
         (&[fresh], &Rule::default(), LifetimeSource::Origin, 100),
@@ -61,7 +58,7 @@ fn the_rule_wins_over_the_origin_and_the_origin_over_the_default() {
 #[test]
 fn explicit_freshness_in_the_order_of_the_rfc() {
     let later = ("expires", "Sun, 06 Nov 1994 08:59:37 GMT");
-    let cases: [(&[(&str, &str)], u64); 11] = [
+    let cases: [(Lines<'_>, u64); 11] = [
         (&[("cache-control", "max-age=1, s-maxage=2")], 2),
         (&[("cache-control", "max-age=1"), DATE, later], 1),
         (&[("cache-control", "max-age=x"), DATE, later], 0),
@@ -122,7 +119,7 @@ fn a_route_with_ttl_zero_gives_nothing_a_lifetime() {
 #[test]
 fn a_request_that_names_its_client_gets_the_origins_word_or_nothing() {
     let ruled = Rule { cache_ttl: Some(secs(30)), ..Rule::default() };
-    let own = |lines: &[(&str, &str)]| judge_as(200, lines, &ruled, &Defaults::default(), Allowed::OriginOnly);
+    let own = |lines: Lines<'_>| judge_as(200, lines, &ruled, &Defaults::default(), Allowed::OriginOnly);
     assert_eq!(own(&[]), None);
     assert_eq!(
         own(&[("cache-control", "max-age=9")]).map(|l| (l.source, l.ttl)),

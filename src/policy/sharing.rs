@@ -98,6 +98,9 @@ mod tests {
     use super::*;
     use crate::policy::rule::Force;
 
+    /// Fields, name and value.
+    type Lines = &'static [(&'static str, &'static str)];
+
     fn judge(method: &str, lines: &[(&'static str, &'static str)], has_body: bool, rule: &Rule) -> Sharing {
         let mut fields = HeaderMap::new();
         for (name, value) in lines {
@@ -109,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_a_request_has_decides() {
-        let cases: [(&str, &[(&str, &str)], Sharing); 17] = [
+        let cases: [(&str, Lines, Sharing); 17] = [
             ("GET", &[], Sharing::Shared),
             ("GET", &[("accept", "*/*"), ("cache-control", "max-age=0, nothing-to-see-here")], Sharing::Shared),
             ("HEAD", &[], Sharing::Head),

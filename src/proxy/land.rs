@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode, header};
 
-use super::{Proxy, ROLE};
+use super::{Proxy, ROLE, plain};
 use crate::cache::flights::{Arrival, Errand, Landing, Passenger, Work};
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
-use crate::message::{Body, Request, Response};
+use crate::message::Response;
 use crate::origin::permits::FlightId;
 use crate::origin::{Fetched, Opening, Origin, OriginRequest, forward};
 use crate::outcome::{Cause, Fwd, Outcome};
@@ -169,17 +169,7 @@ impl Proxy {
 
     /// The origin knows no HEAD: the answer to GET tells the same, and is stored.
     fn ask_as_get(&self, mut passenger: Passenger) {
-        let asked = &passenger.request;
-        let get = Request {
-            method: Method::GET,
-            target: asked.target.clone(),
-            version: asked.version,
-            fields: asked.fields.clone(),
-            body: Body::default(),
-            peer: asked.peer,
-            id: asked.id,
-        };
-        passenger.request = Arc::new(get);
+        passenger.request = Arc::new(plain(&passenger.request));
         passenger.alone = None;
         passenger.fwd = if passenger.stale.is_some() { Fwd::Stale } else { Fwd::UriMiss };
         self.send_alone(passenger);
