@@ -79,7 +79,7 @@ impl Proxy {
         if route.rule.set_cookie == SetCookie::Strip {
             response.fields.remove(header::SET_COOKIE);
         }
-        if is_failure(status) {
+        if is_failure(status) && !refuses_head(&request.method, status) {
             return Landing::Failed(Cause::Status(status.as_u16()), Some(Arc::new(response)));
         }
         match (verdict, &errand.key) {
@@ -147,7 +147,9 @@ impl Proxy {
                     let outcome = passenger.fetched(true);
                     passenger.tell(stored, outcome, now);
                 }
-                Landing::Unshared(response) if passenger.head_refused(response) => self.ask_as_get(passenger),
+                Landing::Unshared(response) if refuses_head(&passenger.request.method, response.status) => {
+                    self.ask_as_get(passenger);
+                }
                 Landing::Unshared(response) if passenger.leads => {
                     let outcome = passenger.fetched(false);
                     passenger.responder.reply(Reply::Relayed { response: Arc::clone(response), outcome });
@@ -214,14 +216,14 @@ impl Passenger {
             None => Outcome::Fetched { fwd: self.fwd, stored, collapsed: !self.leads },
         }
     }
-
-    fn head_refused(&self, response: &Response) -> bool {
-        let refused = matches!(response.status, StatusCode::NOT_IMPLEMENTED | StatusCode::METHOD_NOT_ALLOWED);
-        refused && self.request.method == Method::HEAD
-    }
 }
 
 /// Statuses that are no answer but a failure of the origin.
 fn is_failure(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+/// The origin has no HEAD: GET will tell (FEATURES C7; pypowerwall answers 501).
+fn refuses_head(method: &Method, status: StatusCode) -> bool {
+    method == Method::HEAD && matches!(status, StatusCode::NOT_IMPLEMENTED | StatusCode::METHOD_NOT_ALLOWED)
 }
