@@ -133,3 +133,20 @@ fn replies_come_in_the_order_of_the_requests() {
     }
     target.unharmed(16);
 }
+
+/// tiny_http counts a thread as idle until it has woken up, so a burst of accepts queues more connections than there are
+/// idle threads; the rest wait, unread, until some other connection ends.
+#[test]
+fn every_connection_of_a_burst_is_served_while_the_others_stay_open() {
+    let _turn = crowd_turn();
+    let target = Target::start();
+    for round in 0..10 {
+        let mut burst: Vec<Client> = (0..40).map(|_| target.proc.client()).collect();
+        burst.iter_mut().for_each(|client| client.send("GET /hit HTTP/1.1\r\nHost: x\r\n\r\n"));
+        for (n, client) in burst.iter_mut().enumerate() {
+            let reply = client.read_or_end();
+            assert!(reply.is_some_and(|reply| reply.status == 200), "round {round}, connection {n}");
+        }
+    }
+    target.unharmed(16);
+}
