@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::hostile_framing::Target;
-use crate::support::{Answer, Client, Gate, Origin, Start, config_for, crowd_turn};
+use crate::support::{Answer, App, Client, Gate, Origin, Start, config_for, crowd_turn};
 
 #[test]
 fn a_flood_of_connections_at_a_low_descriptor_limit() {
@@ -132,4 +132,21 @@ fn replies_come_in_the_order_of_the_requests() {
         assert!(path == "/health" || reply.text() == path, "{path}: {reply:?}");
     }
     target.unharmed(16);
+}
+
+/// tiny_http counts a thread as idle until it has woken up, so a burst of accepts queues more connections than there are
+/// idle threads; the rest wait, unread, until some other connection ends.
+#[test]
+fn every_connection_of_a_burst_is_served_while_the_others_stay_open() {
+    let _turn = crowd_turn();
+    let origin = Origin::serving([("/hit", Answer::ok("hit"))]);
+    // Each round anew: only a pool that has not grown yet strands anybody.
+    for round in 0..10 {
+        let app = App::start(&config_for(&origin, json!({})));
+        let mut burst: Vec<Client> = (0..20).map(|_| app.client()).collect();
+        burst.iter_mut().for_each(|client| client.send("GET /hit HTTP/1.1\r\nHost: x\r\n\r\n"));
+        for (n, client) in burst.iter_mut().enumerate() {
+            assert_eq!(client.read().text(), "hit", "round {round}, connection {n}");
+        }
+    }
 }
