@@ -24,6 +24,7 @@ pub mod config;
 pub mod front;
 pub mod logging;
 pub mod message;
+pub mod metrics;
 pub mod origin;
 pub mod outcome;
 pub mod policy;

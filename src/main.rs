@@ -7,6 +7,7 @@ use argh::FromArgs;
 use larder::app::App;
 use larder::clock::Clock;
 use larder::config::{Config, Overrides};
+use larder::front::listener;
 use larder::logging;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -29,6 +30,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    listener::prepare_process();
     let arguments: Arguments = argh::from_env();
     if arguments.version {
         println!("larder {}", env!("CARGO_PKG_VERSION"));

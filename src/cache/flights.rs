@@ -199,7 +199,7 @@ impl Flights {
             other => todo.push(other),
         }
         if !self.stopped {
-            self.grant(&mut todo);
+            self.grant(now, &mut todo);
         }
         todo
     }
@@ -295,20 +295,19 @@ impl Flights {
         }
     }
 
-    /// Hands out free permits. An unsafe request whose client has gone is not sent (I11).
-    fn grant(&mut self, todo: &mut Vec<Work>) {
+    /// Hands out free permits. An unsafe request whose client went while it waited for one is not sent (I11).
+    fn grant(&mut self, now: Now, todo: &mut Vec<Work>) {
         while let Some((id, class)) = self.permits.grant() {
-            let wanted = self.flights.get(&id).is_some_and(Flight::wanted);
-            match self.flights.get_mut(&id).filter(|_| wanted) {
-                Some(flight) => {
-                    flight.stage = Stage::Flying;
-                    flight.class = class;
-                    todo.push(Work::Fetch(id, flight.errand.clone()));
-                }
-                None => {
-                    self.permits.release(class);
-                    drop(self.remove(id));
-                }
+            if self.flights.get(&id).is_some_and(|flight| flight.wanted(now)) {
+                let Some(flight) = self.flights.get_mut(&id) else { continue };
+                flight.stage = Stage::Flying;
+                flight.class = class;
+                todo.push(Work::Fetch(id, flight.errand.clone()));
+                continue;
+            }
+            self.permits.release(class);
+            if let Some(flight) = self.remove(id) {
+                todo.push(Work::Overdue(flight.passengers, Cause::NoPermit));
             }
         }
     }
@@ -457,8 +456,9 @@ impl Passenger {
 
 impl Flight {
     /// Whether the origin should still be asked.
-    fn wanted(&self) -> bool {
-        self.errand.safe || self.passengers.iter().any(|p| !p.responder.gone())
+    fn wanted(&self, now: Now) -> bool {
+        let waited = now.mono > self.began;
+        self.errand.safe || !waited || self.passengers.iter().any(|p| !p.responder.gone())
     }
 }
 

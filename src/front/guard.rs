@@ -147,8 +147,11 @@ pub(crate) fn thread_limit() -> usize {
     if known { usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX) } else { usize::MAX }
 }
 
-/// Keeps glibc from growing an arena of memory for each thread. musl has only one.
-pub(crate) fn few_arenas() {
+/// Sets the stack of threads std starts without being told a size (tiny_http's), in bytes, and keeps glibc from growing an
+/// arena of memory for each thread; musl has only one. The process must have no other thread yet.
+pub(crate) fn prepare_process(stack: &str) {
+    // SAFETY: no other thread can read the environment meanwhile.
+    unsafe { std::env::set_var("RUST_MIN_STACK", stack) };
     #[cfg(target_env = "gnu")]
     // SAFETY: mallopt only sets a number of the allocator's.
     unsafe {

@@ -1,6 +1,7 @@
 //! The flight itself, on an origin worker's thread: ask, judge, store, land; and what everybody aboard is told.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http::{Method, StatusCode, header};
 
@@ -11,7 +12,7 @@ use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Response;
 use crate::origin::permits::FlightId;
-use crate::origin::{Fetched, Opening, Origin, OriginRequest, forward};
+use crate::origin::{FetchError, Fetched, Opening, Origin, OriginRequest, forward};
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::rule::SetCookie;
 use crate::policy::storing::{Exchange, Refusal, Storing, may_store};
@@ -28,7 +29,9 @@ impl Proxy {
     pub fn fly(&self, flight: FlightId, errand: &Errand, origin: &mut dyn Origin) {
         let mut landed = Landed { proxy: self, flight: Some(flight) };
         let asked = self.clock.now();
-        match origin.fetch(&self.origin_request(errand)) {
+        let fetched = origin.fetch(&self.origin_request(errand));
+        self.note_outage(fetched.as_ref().err().copied());
+        match fetched {
             Ok(Fetched::Whole(response)) => landed.with(self.judge(errand, response, asked)),
             Ok(Fetched::Opening(opening)) if errand.shared && is_failure(opening.status) => {
                 landed.with(Landing::Failed(Cause::Status(opening.status.as_u16()), None));
@@ -39,6 +42,25 @@ impl Proxy {
                 landed.flight = None;
             }
             Err(error) => landed.with(Landing::Failed(Cause::Fetch(error), None)),
+        }
+    }
+
+    /// Tells the log when an outage begins and ends, not what happens in between.
+    fn note_outage(&self, error: Option<FetchError>) {
+        match error {
+            Some(error) => {
+                self.counters.failed_fetches.bump();
+                if self.outage.fetch_add(1, Ordering::Relaxed) == 0 {
+                    let cause = Cause::Fetch(error);
+                    log::warn!("no answer from the origin: {} ({})", cause.message(), cause.detail());
+                }
+            }
+            None => {
+                let failures = self.outage.swap(0, Ordering::Relaxed);
+                if failures > 0 {
+                    log::info!("the origin answers again after {failures} failed fetches");
+                }
+            }
         }
     }
 
