@@ -31,5 +31,6 @@ pub mod policy;
 pub mod proxy;
 pub mod reply;
 pub mod route;
+pub mod scheduler;
 pub mod sync;
 pub mod timer;

@@ -214,7 +214,7 @@ impl Cause {
     }
 
     /// Seconds after which to try again. `None`: trying again changes nothing.
-    pub fn retry_after(&self) -> Option<u32> {
+    pub fn retry_after(&self) -> Option<u64> {
         match self {
             Cause::Loop | Cause::Panicked => None,
             Cause::NoPermit | Cause::ParkedFull | Cause::Stopping | Cause::Slow => Some(2),

@@ -6,12 +6,14 @@ mod land;
 mod waiter;
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Version};
 
 use crate::cache::flights::{Arrival, Errand, Flights, Gauges, Passenger, Work};
 use crate::cache::key::Key;
@@ -20,6 +22,7 @@ use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::message::{Body, Request, RequestId, Target};
 use crate::metrics::Counters;
+use crate::origin::backoff::Schedule;
 use crate::origin::forward;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
@@ -28,7 +31,7 @@ use crate::policy::freshness::LifetimeSource;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::sharing::{Because, Sharing, sharing};
 use crate::reply::{Reply, Responder};
-use crate::route::{self, BuiltIn, Routes};
+use crate::route::{self, BuiltIn, Route, Routes};
 use crate::sync::Mutex;
 
 pub use waiter::Waiter;
@@ -42,6 +45,40 @@ pub trait Crew: Send + Sync {
     fn fetch(&self, flight: FlightId, errand: Errand);
     /// Reports the deadline of a flight at this monotonic time.
     fn wake(&self, at: Duration, flight: FlightId);
+    /// A poll is over.
+    fn polled(&self, poll: usize, end: PollEnd);
+    /// The origin answers again after trouble.
+    fn origin_up(&self);
+}
+
+/// How a poll ended.
+#[derive(Clone, Copy, Debug)]
+pub struct PollEnd {
+    /// The answer means that there is nothing to poll.
+    pub refused: bool,
+    /// It failed, and its probe is due at this monotonic time.
+    pub again: Option<Duration>,
+}
+
+/// What is to be polled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poll {
+    /// Time from turn to turn.
+    pub interval: Duration,
+    /// Lifetime of its answers: a poll nobody wants keeps at least within it.
+    pub ttl: Duration,
+    /// Of the preset's own accord: it slows down when nobody asks. One the user wrote never does.
+    pub own: bool,
+}
+
+/// A target that is polled.
+#[derive(Debug)]
+struct Polled {
+    target: Target,
+    key: Key,
+    poll: Poll,
+    /// Milliseconds of monotonic time, plus one, when a client last asked for it; 0 = never.
+    wanted: AtomicU64,
 }
 
 thread_local! {
@@ -59,8 +96,9 @@ pub struct Proxy {
     crew: Box<dyn Crew>,
     clock: Clock,
     counters: Arc<Counters>,
-    /// Fetches that failed since the last that did not.
-    outage: AtomicU64,
+    /// The polls, by their place in the plan, and that place by target.
+    polled: Vec<Polled>,
+    places: HashMap<String, usize>,
     /// This process in `Via` and in request ids.
     mark: u32,
     via: String,
@@ -71,15 +109,24 @@ impl Proxy {
     /// A proxy with nothing stored. `parked` requests may wait for the origin in all; `mark` tells this process from others.
     pub fn new(config: Config, clock: Clock, mark: u32, parked: usize, crew: Box<dyn Crew>) -> Proxy {
         let cache = &config.cache;
-        let flights = Flights::new(config.backend.max_concurrent_requests, parked, cache.slow_request_timeout);
+        let backend = &config.backend;
+        let schedule = Schedule { steps: backend.backoff.clone(), max_retry_after: backend.max_retry_after };
+        let (permits, slow) = (backend.max_concurrent_requests, cache.slow_request_timeout);
+        let flights = Flights::new(permits, parked, slow, schedule, u64::from(mark));
+        let store = Store::new(cache.max_bytes, cache.max_entries);
+        let polled = polled(&config);
+        for polled in &polled {
+            store.pin(polled.key.clone());
+        }
         Proxy {
             routes: Routes::new(config.routes.clone()),
-            store: Store::new(cache.max_bytes, cache.max_entries),
+            store,
             flights: Mutex::new(flights),
             crew,
             clock,
             counters: Arc::default(),
-            outage: AtomicU64::new(0),
+            places: polled.iter().enumerate().map(|(at, polled)| (polled.target.as_str().to_owned(), at)).collect(),
+            polled,
             mark,
             via: format!("larder-{mark:08x}"),
             next_id: AtomicU64::new(1),
@@ -118,6 +165,7 @@ impl Proxy {
         if route::is_ours(&request.target) {
             return None;
         }
+        self.note_demand(&request.target, now);
         let stored = self.stored_for(self.sharing(request), &request.target)?;
         let Reuse::Fresh { refresh_due, .. } = reuse(&stored.lifetime, now) else { return None };
         if refresh_due {
@@ -138,7 +186,7 @@ impl Proxy {
         }
         let request = under_its_own_name(request);
         if forward::seen_own_via(&request.fields, &self.via) {
-            return responder.reply(Reply::Failed(Cause::Loop));
+            return responder.reply(Reply::failed(Cause::Loop));
         }
         match self.hit(&request, self.clock.now()) {
             Some(hit) => responder.reply(hit),
@@ -152,7 +200,8 @@ impl Proxy {
 
     /// Fetches the answer to a plain GET again in the background, unless somebody already does.
     pub fn refresh(&self, request: &Request, key: Key) {
-        let errand = Errand { request: Arc::new(plain(request)), key: Some(key), shared: true, safe: true };
+        let poll = self.place_of(&request.target);
+        let errand = Errand { request: Arc::new(plain(request)), key: Some(key), shared: true, poll, safe: true };
         self.submit(Work::Arrived(Arrival { passenger: None, errand }));
     }
 
@@ -163,6 +212,34 @@ impl Proxy {
         let key = text.clone();
         self.submit(Work::Invalidated(Box::new(move |other| other == key)));
         self.store.remove(&text);
+    }
+
+    /// Polls a target now, unless it is being fetched or in trouble.
+    pub fn poll(&self, place: usize) {
+        let Some(polled) = self.polled.get(place) else { return };
+        let request = Request {
+            method: Method::GET,
+            target: polled.target.clone(),
+            version: Version::HTTP_11,
+            fields: HeaderMap::new(),
+            body: Body::default(),
+            peer: Ipv4Addr::LOCALHOST.into(),
+            id: self.next_id(),
+        };
+        self.refresh(&request, polled.key.clone());
+    }
+
+    /// The poll of this place waits behind others for a whole interval now: it goes first.
+    pub fn hurry(&self, place: usize) {
+        if let Some(polled) = self.polled.get(place) {
+            self.submit(Work::Hurry(polled.key.clone()));
+        }
+    }
+
+    /// When a client last asked for what is polled at this place. `None`: never.
+    pub fn last_wanted(&self, place: usize) -> Option<Duration> {
+        let wanted = self.polled.get(place)?.wanted.load(Ordering::Relaxed);
+        wanted.checked_sub(1).map(Duration::from_millis)
     }
 
     /// Ends the waiting of everybody: stale answers where there are, otherwise 503.
@@ -183,6 +260,17 @@ impl Proxy {
     /// Reports that a flight's `slowRequestTimeout` has passed.
     pub fn deadline(&self, flight: FlightId) {
         self.submit(Work::Deadline(flight));
+    }
+
+    fn place_of(&self, target: &Target) -> Option<usize> {
+        self.places.get(target.as_str()).copied()
+    }
+
+    /// A client asks: what is polled on demand goes at full pace.
+    fn note_demand(&self, target: &Target, now: Now) {
+        if let Some(polled) = self.place_of(target).and_then(|place| self.polled.get(place)) {
+            polled.wanted.store(u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX - 1) + 1, Ordering::Relaxed);
+        }
     }
 
     fn sharing(&self, request: &Request) -> Sharing {
@@ -223,7 +311,8 @@ impl Proxy {
         let key = storable.then(|| Key::new(None, ROLE, &request.target));
         let safe = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
         let request = Arc::new(request);
-        let errand = Errand { request: Arc::clone(&request), key, shared: alone.is_none(), safe };
+        let poll = key.as_ref().and_then(|_| self.place_of(&request.target));
+        let errand = Errand { request: Arc::clone(&request), key, shared: alone.is_none(), poll, safe };
         let passenger = Passenger { request, responder, stale, leads: false, fwd, alone };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
@@ -278,10 +367,19 @@ impl Proxy {
             Work::Fetch(flight, errand) => self.crew.fetch(flight, errand),
             Work::Wake(at, flight) => self.crew.wake(at, flight),
             Work::Answer(passengers, landing) => self.answer_all(passengers, &landing, now),
-            Work::Overdue(passengers, cause) => {
+            Work::Overdue(passengers, cause, until) => {
+                let wait = until.map(|until| until.saturating_sub(now.mono));
                 for mut passenger in passengers {
-                    passenger.settle(cause, None, now);
+                    passenger.settle(cause, None, wait, now);
                 }
+            }
+            Work::Polled { poll, refused, again } => self.crew.polled(poll, PollEnd { refused, again }),
+            Work::OriginDown(cause) => {
+                log::warn!("the origin is in trouble: {} ({})", cause.message(), cause.detail());
+            }
+            Work::OriginUp => {
+                log::info!("the origin answers again");
+                self.crew.origin_up();
             }
             // Opened is stepped by `open` alone, which takes the answer itself; nothing else comes out of a step.
             _ => {}
@@ -325,6 +423,23 @@ impl Proxy {
         );
         body
     }
+}
+
+/// What this configuration polls, in the order of the plan.
+pub fn polls(config: &Config) -> Vec<Poll> {
+    polled(config).into_iter().map(|polled| polled.poll).collect()
+}
+
+/// What the routes poll: the query-less target of each exact path that has an interval.
+fn polled(config: &Config) -> Vec<Polled> {
+    let lifetime = config.cache.defaults.ttl;
+    let polled = |route: &Route| {
+        let interval = route.rule.poll_interval?;
+        let target = route.pattern.target()?;
+        let poll = Poll { interval, ttl: route.rule.cache_ttl.unwrap_or(lifetime), own: route.rule.own_poll };
+        Some(Polled { key: Key::new(None, ROLE, &target), target, poll, wanted: AtomicU64::new(0) })
+    };
+    config.routes.iter().filter_map(polled).collect()
 }
 
 /// `/_larder/origin/P` is the same request as `P`.

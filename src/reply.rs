@@ -33,7 +33,12 @@ pub enum Reply {
         outcome: Outcome,
     },
     /// Our own error.
-    Failed(Cause),
+    Failed {
+        /// Why there is nothing better.
+        cause: Cause,
+        /// Seconds after which to try again, where more is known than the cause tells.
+        retry_after: Option<u64>,
+    },
     /// One of our own endpoints.
     BuiltIn {
         /// Its status.
@@ -44,12 +49,17 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// Our own error, with the cause's own time to try again.
+    pub fn failed(cause: Cause) -> Reply {
+        Reply::Failed { cause, retry_after: None }
+    }
+
     /// Its status code.
     pub fn status(&self) -> StatusCode {
         match self {
             Reply::Stored { stored, .. } => stored.status,
             Reply::Relayed { response, .. } => response.status,
-            Reply::Failed(cause) => cause.status(),
+            Reply::Failed { cause, .. } => cause.status(),
             Reply::BuiltIn { status, .. } => *status,
         }
     }
@@ -58,7 +68,7 @@ impl Reply {
     pub fn outcome(&self) -> Outcome {
         match self {
             Reply::Stored { outcome, .. } | Reply::Relayed { outcome, .. } => *outcome,
-            Reply::Failed(cause) => Outcome::Failed { cause: *cause },
+            Reply::Failed { cause, .. } => Outcome::Failed { cause: *cause },
             Reply::BuiltIn { .. } => Outcome::BuiltIn,
         }
     }
@@ -120,10 +130,10 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str) {
             }
             cache_fields(out, outcome, None, Some(response.status.as_u16()), id);
         }
-        Reply::Failed(cause) => {
+        Reply::Failed { cause, retry_after } => {
             status_line(out, cause.status());
             out.extend_from_slice(b"Content-Type: application/json\r\nCache-Control: no-store\r\n");
-            if let Some(seconds) = cause.retry_after() {
+            if let Some(seconds) = retry_after.or(cause.retry_after()) {
                 let _ = write!(out, "Retry-After: {seconds}\r\n");
             }
             let _ = write!(out, "Content-Length: {}\r\n", failure_body(cause, id).len());
@@ -150,7 +160,7 @@ pub fn body(reply: &Reply, id: &IdText) -> Bytes {
     match reply {
         Reply::Stored { stored, .. } => stored.body.clone(),
         Reply::Relayed { response, .. } => response.body.clone(),
-        Reply::Failed(cause) => Bytes::from(failure_body(cause, id)),
+        Reply::Failed { cause, .. } => Bytes::from(failure_body(cause, id)),
         Reply::BuiltIn { body, .. } => Bytes::copy_from_slice(body.as_bytes()),
     }
 }

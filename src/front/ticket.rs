@@ -145,7 +145,7 @@ impl Responder for Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if self.writer.is_some() {
-            self.reply(Reply::Failed(Cause::Panicked));
+            self.reply(Reply::failed(Cause::Panicked));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Where answers come from: something that answers a request, asked by one origin worker at a time.
 
+pub mod backoff;
 pub mod forward;
 pub mod http;
 pub mod permits;
