@@ -63,17 +63,16 @@ pub trait Sink {
     fn end(&mut self);
 }
 
-/// The start of a stored answer's head: all that never changes, rendered once.
-pub fn stored_head(response: &Response, lifetime: &Lifetime, via: &str) -> Box<[u8]> {
+/// The start of a stored answer's head: all that never changes, rendered once, when it was `received`.
+pub fn stored_head(response: &Response, lifetime: &Lifetime, received: Now, via: &str) -> Box<[u8]> {
     let mut out = Vec::with_capacity(512);
     status_line(&mut out, response.status);
     fields(&mut out, &response.fields, |name| name != header::AGE);
     if !response.fields.contains_key(header::DATE) {
-        date_field(&mut out, lifetime.received);
+        date_field(&mut out, received);
     }
-    let until = lifetime.received.wall + lifetime.ttl.saturating_sub(lifetime.initial_age);
-    let _ = write!(out, "Via: 1.1 {via}\r\nX-Cache-Timestamp: {}\r\n", dates::iso8601(lifetime.received.wall));
-    let _ = write!(out, "X-Cache-Expires-At: {}\r\n", dates::iso8601(until));
+    let _ = write!(out, "Via: 1.1 {via}\r\nX-Cache-Timestamp: {}\r\n", dates::iso8601(received.wall));
+    let _ = write!(out, "X-Cache-Expires-At: {}\r\n", dates::iso8601(received.wall + lifetime.fresh_for()));
     if !bodiless(response.status) {
         let _ = write!(out, "Content-Length: {}\r\n", response.body.len());
     }
