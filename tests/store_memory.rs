@@ -1,6 +1,7 @@
 //! What an entry of the store costs beside the bytes that were to be stored: counted by the allocator itself.
 //!
 //! Alone in its binary, because a binary has one global allocator, and with one test, because that counts for all threads.
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(unsafe_code, reason = "GlobalAlloc can be implemented in no other way; nothing of it is in the product")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
