@@ -17,14 +17,21 @@ pub(in crate::cache) fn stored(key: &str, body_bytes: usize) -> Arc<Stored> {
 
 fn stored_with(key: &str, body: Bytes, ttl: u64) -> Arc<Stored> {
     let head = Box::from(b"HTTP/1.1 200 OK\r\n".as_slice());
-    Arc::new(Stored { key: Key::from(key), status: StatusCode::OK, head, body, lifetime: lifetime_of(ttl) })
+    let start = Now { mono: Duration::ZERO, wall: Duration::ZERO };
+    let lifetime = lifetime_of(Duration::from_secs(ttl), Duration::ZERO, start);
+    Arc::new(Stored { key: Key::from(key), status: StatusCode::OK, head, body, lifetime })
 }
 
-/// A lifetime that begins at time zero, without graces.
-fn lifetime_of(seconds: u64) -> Lifetime {
-    let (start, fields) = (Now { mono: Duration::ZERO, wall: Duration::ZERO }, HeaderMap::new());
-    let directives = Directives { max_age: Some(Duration::from_secs(seconds)), ..Directives::default() };
-    let response = Received { status: StatusCode::OK, fields: &fields, directives, asked: start, at: start };
+/// A lifetime as the origin gave it: fresh for `ttl`, then good for `grace` more when the origin is slow or has failed.
+pub(in crate::cache) fn lifetime_of(ttl: Duration, grace: Duration, received: Now) -> Lifetime {
+    let directives = Directives {
+        max_age: Some(ttl),
+        stale_while_revalidate: Some(grace),
+        stale_if_error: Some(grace),
+        ..Directives::default()
+    };
+    let fields = HeaderMap::new();
+    let response = Received { status: StatusCode::OK, fields: &fields, directives, asked: received, at: received };
     lifetime(&response, &Rule::default(), &Defaults::default(), Allowed::Any).expect("the origin says how long")
 }
 
