@@ -59,7 +59,8 @@ fn main() {
     let routes = Routes::new(config.routes.clone());
     let (small, large) = (filled(1_000), filled(1_000_000));
     let proxy = proxy_that_has(config, &request);
-    let hit = proxy.hit(&request).expect("what was fetched is fresh");
+    let now = proxy.clock().now();
+    let hit = proxy.hit(&request, now).expect("what was fetched is fresh");
     let mut buffer = Vec::with_capacity(64 * 1024);
     let mut whole = Vec::with_capacity(64 * 1024);
     let mut steps = [
@@ -67,11 +68,15 @@ fn main() {
         Step::new("routes.find", || _ = black_box(routes.find(black_box(&request.target)))),
         Step::new("store.find, 1,000 entries", visitor(&small, 1_000)),
         Step::new("store.find, 1,000,000 entries", visitor(&large, 1_000_000)),
-        Step::new("proxy.hit (clock, routes.find, store.find)", || drop(black_box(proxy.hit(black_box(&request))))),
+        Step::new("clock.now", || _ = black_box(proxy.clock().now())),
+        Step::new("proxy.hit (routes.find, store.find, reuse)", || {
+            drop(black_box(proxy.hit(black_box(&request), now)))
+        }),
         Step::new("reply::head and body", || render(black_box(&hit), &proxy, &mut buffer)),
-        Step::new("all of a hit: parse, hit, render", || {
+        Step::new("all of a hit: parse, clock, hit, render", || {
             let request = self::request(black_box(&raw), &limits);
-            render(&proxy.hit(&request).expect("still fresh"), &proxy, &mut whole);
+            let hit = proxy.hit(&request, proxy.clock().now()).expect("still fresh");
+            render(&hit, &proxy, &mut whole);
         }),
     ];
     for _ in 0..ROUNDS {

@@ -63,7 +63,6 @@ struct Threads {
 impl App {
     /// Starts everything; it serves when this returns.
     pub fn start(config: Config, clock: Clock) -> Result<App, StartError> {
-        listener::prepare_process();
         let (host, port) = (config.proxy.bind.clone(), config.proxy.port);
         let socket = listener::bind(&host, port).map_err(|cause| {
             let what = format!("cannot listen on {host} port {port}");
@@ -188,6 +187,7 @@ fn work(proxy: &Proxy, orders: &Receiver<Order>, mut origin: HttpOrigin) {
     while let Ok(Order::Fetch(flight, errand)) = orders.recv() {
         let fly = std::panic::AssertUnwindSafe(|| proxy.fly(flight, &errand, &mut origin));
         if std::panic::catch_unwind(fly).is_err() {
+            proxy.counters().panics.bump();
             log::error!("a fault while fetching {}; those waiting were told", errand.request.target.path());
         }
     }

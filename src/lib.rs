@@ -25,6 +25,7 @@ pub mod digits;
 pub mod front;
 pub mod logging;
 pub mod message;
+pub mod metrics;
 pub mod origin;
 pub mod outcome;
 pub mod policy;

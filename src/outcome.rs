@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use http::StatusCode;
+
 use crate::digits::decimal;
 use crate::origin::FetchError;
 
@@ -156,19 +158,14 @@ impl Cause {
     }
 
     /// The status of our own error.
-    pub fn status(&self) -> u16 {
+    pub fn status(&self) -> StatusCode {
         use FetchError::{Connect, Protocol, Resolve, Truncated};
         match self {
-            Cause::Fetch(Resolve | Connect | Truncated | Protocol) => 502,
-            Cause::Fetch(_) => 504,
-            Cause::Status(_)
-            | Cause::CheckFailed
-            | Cause::Slow
-            | Cause::NoPermit
-            | Cause::ParkedFull
-            | Cause::Stopping => 503,
-            Cause::Loop => 508,
-            Cause::Panicked => 500,
+            Cause::Fetch(Resolve | Connect | Truncated | Protocol) => StatusCode::BAD_GATEWAY,
+            Cause::Fetch(_) => StatusCode::GATEWAY_TIMEOUT,
+            Cause::Loop => StatusCode::LOOP_DETECTED,
+            Cause::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -270,7 +267,7 @@ mod tests {
             (Cause::Loop, 508),
         ];
         for (cause, status) in cases {
-            assert_eq!(cause.status(), status, "{}", cause.detail());
+            assert_eq!(cause.status().as_u16(), status, "{}", cause.detail());
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::cache::store::{Store, Stored};
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::message::{Body, Request, RequestId, Target};
+use crate::metrics::Counters;
 use crate::origin::forward;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
@@ -57,6 +58,9 @@ pub struct Proxy {
     flights: Mutex<Flights>,
     crew: Box<dyn Crew>,
     clock: Clock,
+    counters: Arc<Counters>,
+    /// Fetches that failed since the last that did not.
+    outage: AtomicU64,
     /// This process in `Via` and in request ids.
     mark: u32,
     via: String,
@@ -74,6 +78,8 @@ impl Proxy {
             flights: Mutex::new(flights),
             crew,
             clock,
+            counters: Arc::default(),
+            outage: AtomicU64::new(0),
             mark,
             via: format!("larder-{mark:08x}"),
             next_id: AtomicU64::new(1),
@@ -108,17 +114,21 @@ impl Proxy {
 
     /// The stored answer to this request, if the store has a fresh one; begins its background refresh when that is due.
     /// Looks once, waits for nothing, and allocates nothing.
-    pub fn hit(&self, request: &Request) -> Option<Reply> {
+    pub fn hit(&self, request: &Request, now: Now) -> Option<Reply> {
         if route::is_ours(&request.target) {
             return None;
         }
-        let now = self.clock.now();
         let stored = self.stored_for(self.sharing(request), &request.target)?;
         let Reuse::Fresh { refresh_due, .. } = reuse(&stored.lifetime, now) else { return None };
         if refresh_due {
             self.refresh(request, stored.key.clone());
         }
         Some(Reply::Stored { stored, outcome: Outcome::Hit, now })
+    }
+
+    /// What is counted.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     /// Answers a request that [`Proxy::hit`] did not: as a built-in at once, otherwise when its flight lands.
@@ -130,7 +140,7 @@ impl Proxy {
         if forward::seen_own_via(&request.fields, &self.via) {
             return responder.reply(Reply::Failed(Cause::Loop));
         }
-        match self.hit(&request) {
+        match self.hit(&request, self.clock.now()) {
             Some(hit) => responder.reply(hit),
             None => {
                 let share = self.sharing(&request);
@@ -295,7 +305,8 @@ impl Proxy {
             body,
             "{{\"status\":\"ok\",\"timestamp\":\"{}\",\"version\":\"{}\",\"uptimeSeconds\":{},\
              \"cache\":{{\"entries\":{},\"bytes\":{},\"evictions\":{}}},\
-             \"queue\":{{\"activeRequestCount\":{},\"maxConcurrentRequests\":{},\"queueLength\":{},\"parked\":{}}}}}",
+             \"queue\":{{\"activeRequestCount\":{},\"maxConcurrentRequests\":{},\"queueLength\":{},\"parked\":{}}},\
+             \"refusedConnections\":{},\"refusedRequests\":{},\"cutClients\":{},\"failedFetches\":{},\"panics\":{}}}",
             dates::iso8601(now.wall),
             env!("CARGO_PKG_VERSION"),
             now.mono.as_secs(),
@@ -306,6 +317,11 @@ impl Proxy {
             self.config.backend.max_concurrent_requests,
             flights.queued,
             flights.parked,
+            self.counters.refused_connections.count(),
+            self.counters.refused_requests.count(),
+            self.counters.cut_clients.count(),
+            self.counters.failed_fetches.count(),
+            self.counters.panics.count(),
         );
         body
     }

@@ -44,6 +44,27 @@ pub enum Reply {
     },
 }
 
+impl Reply {
+    /// Its status code.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Reply::Stored { stored, .. } => stored.status,
+            Reply::Relayed { response, .. } => response.status,
+            Reply::Failed(cause) => cause.status(),
+            Reply::BuiltIn { status, .. } => *status,
+        }
+    }
+
+    /// What became of the request.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Reply::Stored { outcome, .. } | Reply::Relayed { outcome, .. } => *outcome,
+            Reply::Failed(cause) => Outcome::Failed { cause: *cause },
+            Reply::BuiltIn { .. } => Outcome::BuiltIn,
+        }
+    }
+}
+
 /// Somebody who asked and is to be told: a client's connection, or a thread of ours that waits.
 pub trait Responder: Send {
     /// Tells the answer. Called at most once; never waits.
@@ -100,8 +121,7 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str) {
             cache_fields(out, outcome, None, Some(response.status.as_u16()), id);
         }
         Reply::Failed(cause) => {
-            let status = StatusCode::from_u16(cause.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            status_line(out, status);
+            status_line(out, cause.status());
             out.extend_from_slice(b"Content-Type: application/json\r\nCache-Control: no-store\r\n");
             if let Some(seconds) = cause.retry_after() {
                 let _ = write!(out, "Retry-After: {seconds}\r\n");

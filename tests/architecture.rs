@@ -9,13 +9,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every part of the crate, top-down, with the parts it knows. An arrow points down in this table, but for [`KNOT`].
-const ARROWS: [(&str, &[&str]); 19] = [
-    ("main", &["app", "clock", "config", "logging"]),
+const ARROWS: [(&str, &[&str]); 20] = [
+    ("main", &["app", "clock", "config", "front", "logging"]),
     ("app", &["cache", "clock", "config", "front", "origin", "proxy", "timer"]),
     ("timer", &["clock", "origin", "proxy"]),
     ("logging", &["front"]),
-    ("front", &["budget", "clock", "message", "origin", "outcome", "proxy", "reply"]),
-    ("proxy", &["cache", "clock", "config", "message", "origin", "outcome", "policy", "reply", "route", "sync"]),
+    ("front", &["budget", "clock", "message", "metrics", "origin", "outcome", "proxy", "reply"]),
+    (
+        "proxy",
+        &["cache", "clock", "config", "message", "metrics", "origin", "outcome", "policy", "reply", "route", "sync"],
+    ),
     ("config", &["policy", "route"]),
     ("cache", &["clock", "message", "origin", "outcome", "policy", "reply"]),
     ("reply", &["cache", "clock", "digits", "message", "origin", "outcome", "policy"]),
@@ -26,6 +29,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("message", &["budget"]),
     ("budget", &[]),
     ("digits", &[]),
+    ("metrics", &[]),
     ("clock", &[]),
     ("sync", &[]),
     ("lib", &[]),

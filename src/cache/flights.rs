@@ -126,6 +126,8 @@ pub struct Flights {
     parked: usize,
     max_parked: usize,
     slow: Duration,
+    /// Flights the origin has been working on for longer than `slow`.
+    late: usize,
     next: u64,
     stopped: bool,
 }
@@ -136,6 +138,8 @@ struct Flight {
     began: Duration,
     class: Class,
     stage: Stage,
+    /// The origin has been working on it for longer than `slow`.
+    late: bool,
     /// An invalidation came: what lands is not stored, and nobody new joins.
     marked: bool,
 }
@@ -172,6 +176,7 @@ impl Flights {
             parked: 0,
             max_parked,
             slow,
+            late: 0,
             next: 0,
             stopped: false,
         }
@@ -194,7 +199,7 @@ impl Flights {
             other => todo.push(other),
         }
         if !self.stopped {
-            self.grant(&mut todo);
+            self.grant(now, &mut todo);
         }
         todo
     }
@@ -219,7 +224,19 @@ impl Flights {
             return;
         }
         let joinable = joinable.cloned();
+        let passenger = self.unless_hung(passenger, now, todo);
         self.begin(passenger, errand, joinable, now, todo);
+    }
+
+    /// With every permit held by a fetch that is late, nobody who has a stale answer waits to learn the same; the flight
+    /// goes on without them.
+    fn unless_hung(&self, passenger: Option<Passenger>, now: Now, todo: &mut Vec<Work>) -> Option<Passenger> {
+        let passenger = passenger?;
+        if self.late < self.permits.limit() || !passenger.has_stale_for(Cause::Slow, now) {
+            return Some(passenger);
+        }
+        todo.push(Work::Overdue(vec![passenger], Cause::Slow));
+        None
     }
 
     fn join(&mut self, id: FlightId, passenger: Option<Passenger>, now: Now, todo: &mut Vec<Work>) {
@@ -255,7 +272,8 @@ impl Flights {
         self.parked += usize::from(passenger.is_some());
         let passengers = Vec::from_iter(passenger);
         let stage = Stage::Looking;
-        self.flights.insert(id, Flight { errand, passengers, began: now.mono, class, stage, marked: false });
+        self.flights
+            .insert(id, Flight { errand, passengers, began: now.mono, class, stage, late: false, marked: false });
         todo.push(Work::Wake(now.mono + self.slow, id));
         match look {
             // A flight for this key may have landed between the request's look and now (I4).
@@ -277,20 +295,19 @@ impl Flights {
         }
     }
 
-    /// Hands out free permits. An unsafe request whose client has gone is not sent (I11).
-    fn grant(&mut self, todo: &mut Vec<Work>) {
+    /// Hands out free permits. An unsafe request whose client went while it waited for one is not sent (I11).
+    fn grant(&mut self, now: Now, todo: &mut Vec<Work>) {
         while let Some((id, class)) = self.permits.grant() {
-            let wanted = self.flights.get(&id).is_some_and(Flight::wanted);
-            match self.flights.get_mut(&id).filter(|_| wanted) {
-                Some(flight) => {
-                    flight.stage = Stage::Flying;
-                    flight.class = class;
-                    todo.push(Work::Fetch(id, flight.errand.clone()));
-                }
-                None => {
-                    self.permits.release(class);
-                    drop(self.remove(id));
-                }
+            if self.flights.get(&id).is_some_and(|flight| flight.wanted(now)) {
+                let Some(flight) = self.flights.get_mut(&id) else { continue };
+                flight.stage = Stage::Flying;
+                flight.class = class;
+                todo.push(Work::Fetch(id, flight.errand.clone()));
+                continue;
+            }
+            self.permits.release(class);
+            if let Some(flight) = self.remove(id) {
+                todo.push(Work::Overdue(flight.passengers, Cause::NoPermit));
             }
         }
     }
@@ -319,6 +336,7 @@ impl Flights {
     fn end(&mut self, id: FlightId) -> Option<Flight> {
         let flight = self.remove(id)?;
         self.permits.release(flight.class);
+        self.late -= usize::from(flight.late);
         if flight.stage == Stage::Streaming {
             self.permits.end_stream();
         }
@@ -345,13 +363,22 @@ impl Flights {
     fn overdue(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
         let Some(flight) = self.flights.get_mut(&id) else { return };
         match flight.stage {
-            Stage::Looking | Stage::Waiting if flight.class == Class::Client || !flight.passengers.is_empty() => {
+            Stage::Waiting if !flight.passengers.is_empty() => {
+                let passengers = std::mem::take(&mut flight.passengers);
+                self.parked -= passengers.len();
                 self.permits.withdraw(id);
-                if let Some(flight) = self.remove(id) {
-                    todo.push(Work::Overdue(flight.passengers, Cause::NoPermit));
+                // What is worth refreshing is still refreshed when a permit is free; who asks meanwhile joins late.
+                if flight.errand.shared && passengers.iter().any(|p| p.stale.is_some()) {
+                    flight.class = Class::Background;
+                    self.permits.ask(id, Class::Background);
+                } else {
+                    drop(self.remove(id));
                 }
+                todo.push(Work::Overdue(passengers, Cause::NoPermit));
             }
             Stage::Flying => {
+                flight.late = true;
+                self.late += 1;
                 let all = std::mem::take(&mut flight.passengers);
                 let (with_stale, without): (Vec<_>, Vec<_>) =
                     all.into_iter().partition(|p| p.has_stale_for(Cause::Slow, now));
@@ -429,8 +456,9 @@ impl Passenger {
 
 impl Flight {
     /// Whether the origin should still be asked.
-    fn wanted(&self) -> bool {
-        self.errand.safe || self.passengers.iter().any(|p| !p.responder.gone())
+    fn wanted(&self, now: Now) -> bool {
+        let waited = now.mono > self.began;
+        self.errand.safe || !waited || self.passengers.iter().any(|p| !p.responder.gone())
     }
 }
 

@@ -1,10 +1,11 @@
-//! What the user decides: one JSON file over the numbers of a preset, and the command line over both.
+//! What the user decides: preset < file < environment < command line.
 //!
 //! `//` comments, `comment` keys and `null` (leave it as it is) are tolerated anywhere; everything else that is not
 //! understood is a [`Problem`], and all problems are found in one run. Bare numbers are seconds, or milliseconds where the
 //! key ends in `Timeout` or `Ms`; texts such as `"5s"`, `"250ms"` and `"8MiB"` name their unit.
 
 mod comments;
+mod environment;
 mod network;
 mod problems;
 mod read;
@@ -130,6 +131,8 @@ pub struct Overrides {
     pub port: Option<u16>,
     /// `--origin`. `None`: as the file says. Selects the preset `api` where the file names none.
     pub origin: Option<String>,
+    /// Environment variables, name and text, between file and command line. Names that mean nothing here are ignored.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Config {

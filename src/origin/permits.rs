@@ -40,6 +40,11 @@ impl Permits {
         }
     }
 
+    /// Requests the origin may have at once.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Queues a flight.
     pub fn ask(&mut self, flight: FlightId, class: Class) {
         match class {

@@ -1,6 +1,7 @@
 //! The flight itself, on an origin worker's thread: ask, judge, store, land; and what everybody aboard is told.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http::{Method, StatusCode, header};
 
@@ -11,7 +12,7 @@ use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Response;
 use crate::origin::permits::FlightId;
-use crate::origin::{Fetched, Opening, Origin, OriginRequest, forward};
+use crate::origin::{FetchError, Fetched, Opening, Origin, OriginRequest, forward};
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::rule::SetCookie;
 use crate::policy::storing::{Exchange, Refusal, Storing, may_store};
@@ -28,7 +29,9 @@ impl Proxy {
     pub fn fly(&self, flight: FlightId, errand: &Errand, origin: &mut dyn Origin) {
         let mut landed = Landed { proxy: self, flight: Some(flight) };
         let asked = self.clock.now();
-        match origin.fetch(&self.origin_request(errand)) {
+        let fetched = origin.fetch(&self.origin_request(errand));
+        self.note_outage(fetched.as_ref().err().copied());
+        match fetched {
             Ok(Fetched::Whole(response)) => landed.with(self.judge(errand, response, asked)),
             Ok(Fetched::Opening(opening)) if errand.shared && is_failure(opening.status) => {
                 landed.with(Landing::Failed(Cause::Status(opening.status.as_u16()), None));
@@ -39,6 +42,25 @@ impl Proxy {
                 landed.flight = None;
             }
             Err(error) => landed.with(Landing::Failed(Cause::Fetch(error), None)),
+        }
+    }
+
+    /// Tells the log when an outage begins and ends, not what happens in between.
+    fn note_outage(&self, error: Option<FetchError>) {
+        match error {
+            Some(error) => {
+                self.counters.failed_fetches.bump();
+                if self.outage.fetch_add(1, Ordering::Relaxed) == 0 {
+                    let cause = Cause::Fetch(error);
+                    log::warn!("no answer from the origin: {} ({})", cause.message(), cause.detail());
+                }
+            }
+            None => {
+                let failures = self.outage.swap(0, Ordering::Relaxed);
+                if failures > 0 {
+                    log::info!("the origin answers again after {failures} failed fetches");
+                }
+            }
         }
     }
 
@@ -79,7 +101,7 @@ impl Proxy {
         if route.rule.set_cookie == SetCookie::Strip {
             response.fields.remove(header::SET_COOKIE);
         }
-        if is_failure(status) {
+        if is_failure(status) && !refuses_head(&request.method, status) {
             return Landing::Failed(Cause::Status(status.as_u16()), Some(Arc::new(response)));
         }
         match (verdict, &errand.key) {
@@ -147,7 +169,9 @@ impl Proxy {
                     let outcome = passenger.fetched(true);
                     passenger.tell(stored, outcome, now);
                 }
-                Landing::Unshared(response) if passenger.head_refused(response) => self.ask_as_get(passenger),
+                Landing::Unshared(response) if refuses_head(&passenger.request.method, response.status) => {
+                    self.ask_as_get(passenger);
+                }
                 Landing::Unshared(response) if passenger.leads => {
                     let outcome = passenger.fetched(false);
                     passenger.responder.reply(Reply::Relayed { response: Arc::clone(response), outcome });
@@ -214,14 +238,14 @@ impl Passenger {
             None => Outcome::Fetched { fwd: self.fwd, stored, collapsed: !self.leads },
         }
     }
-
-    fn head_refused(&self, response: &Response) -> bool {
-        let refused = matches!(response.status, StatusCode::NOT_IMPLEMENTED | StatusCode::METHOD_NOT_ALLOWED);
-        refused && self.request.method == Method::HEAD
-    }
 }
 
 /// Statuses that are no answer but a failure of the origin.
 fn is_failure(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+/// The origin has no HEAD: GET will tell (FEATURES C7; pypowerwall answers 501).
+fn refuses_head(method: &Method, status: StatusCode) -> bool {
+    method == Method::HEAD && matches!(status, StatusCode::NOT_IMPLEMENTED | StatusCode::METHOD_NOT_ALLOWED)
 }
