@@ -21,6 +21,7 @@ pub mod budget;
 pub mod cache;
 pub mod clock;
 pub mod config;
+pub mod digits;
 pub mod front;
 pub mod logging;
 pub mod message;

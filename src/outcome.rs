@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::StatusCode;
 
+use crate::digits::decimal;
 use crate::origin::FetchError;
 
 /// How a reply came about.
@@ -96,7 +97,7 @@ impl Outcome {
     }
 
     /// Writes the value of `Cache-Status` (RFC 9211). `ttl` is the seconds of lifetime left, negative when past, `None` when
-    /// nothing is stored; `status` the origin's, `None` when it was not heard.
+    /// nothing is stored; `status` the origin's, `None` when it was not heard. On the way of every hit: no formatting machinery.
     pub fn cache_status(&self, out: &mut impl fmt::Write, ttl: Option<i64>, status: Option<u16>) -> fmt::Result {
         out.write_str("larder")?;
         match self {
@@ -114,10 +115,12 @@ impl Outcome {
             _ => None,
         };
         if let Some(status) = status {
-            write!(out, "; fwd-status={status}")?;
+            out.write_str("; fwd-status=")?;
+            out.write_str(decimal(status.into()).as_str())?;
         }
         if let Some(ttl) = ttl {
-            write!(out, "; ttl={ttl}")?;
+            out.write_str(if ttl < 0 { "; ttl=-" } else { "; ttl=" })?;
+            out.write_str(decimal(ttl.unsigned_abs()).as_str())?;
         }
         match self {
             Outcome::Fetched { stored: true, .. } => out.write_str("; stored")?,

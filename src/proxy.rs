@@ -292,7 +292,7 @@ impl Proxy {
         KEY_TEXT.replace(key);
         let stored = stored?;
         // A client with a name gets from the shared cache only what the origin itself declared fit for all.
-        (!own_word_only || stored.lifetime.source == LifetimeSource::Origin).then_some(stored)
+        (!own_word_only || stored.lifetime.source() == LifetimeSource::Origin).then_some(stored)
     }
 
     /// A request the store cannot answer: it joins the flight of its key, or begins one, or goes alone.

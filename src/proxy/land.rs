@@ -66,7 +66,7 @@ impl Proxy {
     /// Turns a whole response into what the flight lands with.
     fn judge(&self, errand: &Errand, mut response: Response, asked: Now) -> Landing {
         self.after_unsafe(errand, response.status);
-        let (request, status) = (&errand.request, response.status);
+        let (request, status, received) = (&errand.request, response.status, self.clock.now());
         let route = self.routes.find(&request.target);
         let exchange = Exchange {
             method: &request.method,
@@ -80,7 +80,7 @@ impl Proxy {
             default_applies: route.default_applies,
             defaults: &self.config.cache.defaults,
             asked,
-            received: self.clock.now(),
+            received,
         };
         let verdict = may_store(&exchange);
         if route.rule.set_cookie == SetCookie::Strip {
@@ -94,7 +94,7 @@ impl Proxy {
         match (verdict, &errand.key) {
             (Storing::Refuse(Refusal::CheckFailed(_)), _) => Landing::failed(Cause::CheckFailed),
             (Storing::Store(lifetime), Some(key)) => {
-                let head = reply::stored_head(&response, &lifetime, &self.via);
+                let head = reply::stored_head(&response, &lifetime, received, &self.via);
                 let stored = Stored { key: key.clone(), status, head, body: response.body.clone(), lifetime };
                 Landing::Shared(Arc::new(stored), Arc::new(response))
             }
