@@ -25,7 +25,7 @@ use larder::origin::{FetchError, Fetched, Origin, OriginRequest};
 use larder::policy::directives::Directives;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
-use larder::proxy::{Crew, Proxy, Waiter};
+use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
 use larder::reply::{self, IdText, Reply};
 use larder::route::Routes;
 
@@ -129,7 +129,7 @@ impl<'a> Step<'a> {
 fn render(reply: &Reply, proxy: &Proxy, out: &mut Vec<u8>) {
     out.clear();
     let id = IdText::new(proxy.mark(), RequestId(1_234_567));
-    reply::head(out, reply, &id, proxy.via());
+    reply::head(out, reply, &id, proxy.via(), proxy.clock());
     out.extend_from_slice(&reply::body(reply, &id));
     black_box(out);
 }
@@ -216,6 +216,8 @@ impl Crew for Later {
     }
 
     fn wake(&self, _: Duration, _: FlightId) {}
+    fn polled(&self, _: usize, _: PollEnd) {}
+    fn origin_up(&self) {}
 }
 
 /// An origin that has 1.5 KB ready.

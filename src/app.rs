@@ -14,13 +14,14 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::front::gate::Limits;
 use crate::front::head;
-use crate::front::listener::{self, Front, spawn};
+use crate::front::listener::{self, Front};
 use crate::origin::http::{HttpOrigin, HttpSettings};
 use crate::origin::permits::FlightId;
 use crate::origin::resolve::Addresses;
 use crate::proxy::{self, Crew, PollEnd, Proxy};
 use crate::scheduler::Scheduler;
 use crate::scheduler::plan::Plan;
+use crate::threads::spawn;
 use crate::timer::Timer;
 
 /// How often an origin's name is looked up again, and how long the start waits for the first time.

@@ -34,4 +34,5 @@ pub mod reply;
 pub mod route;
 pub mod scheduler;
 pub mod sync;
+pub mod threads;
 pub mod timer;

@@ -5,7 +5,6 @@ use std::fmt;
 use http::StatusCode;
 
 use crate::digits::decimal;
-use crate::origin::FetchError;
 
 /// How a reply came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +75,27 @@ pub enum Cause {
     Loop,
     /// A fault of ours.
     Panicked,
+}
+
+/// Why there is no answer, by cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchError {
+    /// The origin's name has no address (yet).
+    Resolve,
+    /// The connection was refused or the host is unreachable.
+    Connect,
+    /// No connection within `connectTimeout`.
+    ConnectTimeout,
+    /// No complete response head within `firstByteTimeout`.
+    FirstByteTimeout,
+    /// The body paused longer than `idleTimeout`.
+    IdleTimeout,
+    /// A buffered body was not complete within `totalTimeout`.
+    TotalTimeout,
+    /// The connection ended before the response was whole.
+    Truncated,
+    /// What came back is not HTTP, or the head is too large.
+    Protocol,
 }
 
 impl Outcome {

@@ -2,18 +2,17 @@
 //!
 //! Nothing in here waits. Threads, sockets and timers are the [`Crew`]'s.
 
+mod health;
 mod land;
+mod polls;
 mod waiter;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{Method, StatusCode};
 
 use crate::cache::flights::{Arrival, Errand, Flights, Gauges, Passenger, Work};
 use crate::cache::key::Key;
@@ -26,15 +25,17 @@ use crate::origin::backoff::Schedule;
 use crate::origin::forward;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
-use crate::policy::dates;
 use crate::policy::freshness::LifetimeSource;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::sharing::{Because, Sharing, sharing};
 use crate::reply::{Reply, Responder};
-use crate::route::{self, BuiltIn, Route, Routes};
+use crate::route::{self, BuiltIn, Routes};
 use crate::sync::Mutex;
 
+pub use polls::{Poll, polls};
 pub use waiter::Waiter;
+
+use polls::Polls;
 
 /// Until roles exist, everybody is anonymous.
 const ROLE: &str = "anonymous";
@@ -60,27 +61,6 @@ pub struct PollEnd {
     pub again: Option<Duration>,
 }
 
-/// What is to be polled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Poll {
-    /// Time from turn to turn.
-    pub interval: Duration,
-    /// Lifetime of its answers: a poll nobody wants keeps at least within it.
-    pub ttl: Duration,
-    /// Of the preset's own accord: it slows down when nobody asks. One the user wrote never does.
-    pub own: bool,
-}
-
-/// A target that is polled.
-#[derive(Debug)]
-struct Polled {
-    target: Target,
-    key: Key,
-    poll: Poll,
-    /// Milliseconds of monotonic time, plus one, when a client last asked for it; 0 = never.
-    wanted: AtomicU64,
-}
-
 thread_local! {
     /// Where the text of a key is put together, kept from one request to the next.
     static KEY_TEXT: RefCell<String> = const { RefCell::new(String::new()) };
@@ -96,9 +76,7 @@ pub struct Proxy {
     crew: Box<dyn Crew>,
     clock: Clock,
     counters: Arc<Counters>,
-    /// The polls, by their place in the plan, and that place by target.
-    polled: Vec<Polled>,
-    places: HashMap<String, usize>,
+    polls: Polls,
     /// This process in `Via` and in request ids.
     mark: u32,
     via: String,
@@ -114,9 +92,9 @@ impl Proxy {
         let (permits, slow) = (backend.max_concurrent_requests, cache.slow_request_timeout);
         let flights = Flights::new(permits, parked, slow, schedule, u64::from(mark));
         let store = Store::new(cache.max_bytes, cache.max_entries);
-        let polled = polled(&config);
-        for polled in &polled {
-            store.pin(polled.key.clone());
+        let polls = Polls::new(&config);
+        for key in polls.keys() {
+            store.pin(key.clone());
         }
         Proxy {
             routes: Routes::new(config.routes.clone()),
@@ -125,8 +103,7 @@ impl Proxy {
             crew,
             clock,
             counters: Arc::default(),
-            places: polled.iter().enumerate().map(|(at, polled)| (polled.target.as_str().to_owned(), at)).collect(),
-            polled,
+            polls,
             mark,
             via: format!("larder-{mark:08x}"),
             next_id: AtomicU64::new(1),
@@ -165,7 +142,7 @@ impl Proxy {
         if route::is_ours(&request.target) {
             return None;
         }
-        self.note_demand(&request.target, now);
+        self.polls.note_demand(&request.target, now);
         let stored = self.stored_for(self.sharing(request), &request.target)?;
         let Reuse::Fresh { refresh_due, .. } = reuse(&stored.lifetime, now) else { return None };
         if refresh_due {
@@ -200,7 +177,7 @@ impl Proxy {
 
     /// Fetches the answer to a plain GET again in the background, unless somebody already does.
     pub fn refresh(&self, request: &Request, key: Key) {
-        let poll = self.place_of(&request.target);
+        let poll = self.polls.place_of(&request.target);
         let errand = Errand { request: Arc::new(plain(request)), key: Some(key), shared: true, poll, safe: true };
         self.submit(Work::Arrived(Arrival { passenger: None, errand }));
     }
@@ -212,34 +189,6 @@ impl Proxy {
         let key = text.clone();
         self.submit(Work::Invalidated(Box::new(move |other| other == key)));
         self.store.remove(&text);
-    }
-
-    /// Polls a target now, unless it is being fetched or in trouble.
-    pub fn poll(&self, place: usize) {
-        let Some(polled) = self.polled.get(place) else { return };
-        let request = Request {
-            method: Method::GET,
-            target: polled.target.clone(),
-            version: Version::HTTP_11,
-            fields: HeaderMap::new(),
-            body: Body::default(),
-            peer: Ipv4Addr::LOCALHOST.into(),
-            id: self.next_id(),
-        };
-        self.refresh(&request, polled.key.clone());
-    }
-
-    /// The poll of this place waits behind others for a whole interval now: it goes first.
-    pub fn hurry(&self, place: usize) {
-        if let Some(polled) = self.polled.get(place) {
-            self.submit(Work::Hurry(polled.key.clone()));
-        }
-    }
-
-    /// When a client last asked for what is polled at this place. `None`: never.
-    pub fn last_wanted(&self, place: usize) -> Option<Duration> {
-        let wanted = self.polled.get(place)?.wanted.load(Ordering::Relaxed);
-        wanted.checked_sub(1).map(Duration::from_millis)
     }
 
     /// Ends the waiting of everybody: stale answers where there are, otherwise 503.
@@ -260,17 +209,6 @@ impl Proxy {
     /// Reports that a flight's `slowRequestTimeout` has passed.
     pub fn deadline(&self, flight: FlightId) {
         self.submit(Work::Deadline(flight));
-    }
-
-    fn place_of(&self, target: &Target) -> Option<usize> {
-        self.places.get(target.as_str()).copied()
-    }
-
-    /// A client asks: what is polled on demand goes at full pace.
-    fn note_demand(&self, target: &Target, now: Now) {
-        if let Some(polled) = self.place_of(target).and_then(|place| self.polled.get(place)) {
-            polled.wanted.store(u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX - 1) + 1, Ordering::Relaxed);
-        }
     }
 
     fn sharing(&self, request: &Request) -> Sharing {
@@ -311,7 +249,7 @@ impl Proxy {
         let key = storable.then(|| Key::new(None, ROLE, &request.target));
         let safe = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
         let request = Arc::new(request);
-        let poll = key.as_ref().and_then(|_| self.place_of(&request.target));
+        let poll = key.as_ref().and_then(|_| self.polls.place_of(&request.target));
         let errand = Errand { request: Arc::clone(&request), key, shared: alone.is_none(), poll, safe };
         let passenger = Passenger { request, responder, stale, leads: false, fwd, alone };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
@@ -395,51 +333,6 @@ impl Proxy {
             }
         }
     }
-
-    fn health(&self, now: Now) -> String {
-        let (flights, store) = (self.gauges(), self.store.gauges());
-        let mut body = String::new();
-        let _ = write!(
-            body,
-            "{{\"status\":\"ok\",\"timestamp\":\"{}\",\"version\":\"{}\",\"uptimeSeconds\":{},\
-             \"cache\":{{\"entries\":{},\"bytes\":{},\"evictions\":{}}},\
-             \"queue\":{{\"activeRequestCount\":{},\"maxConcurrentRequests\":{},\"queueLength\":{},\"parked\":{}}},\
-             \"refusedConnections\":{},\"refusedRequests\":{},\"cutClients\":{},\"failedFetches\":{},\"panics\":{}}}",
-            dates::iso8601(now.wall),
-            env!("CARGO_PKG_VERSION"),
-            now.mono.as_secs(),
-            store.entries,
-            store.bytes,
-            store.evictions,
-            flights.active,
-            self.config.backend.max_concurrent_requests,
-            flights.queued,
-            flights.parked,
-            self.counters.refused_connections.count(),
-            self.counters.refused_requests.count(),
-            self.counters.cut_clients.count(),
-            self.counters.failed_fetches.count(),
-            self.counters.panics.count(),
-        );
-        body
-    }
-}
-
-/// What this configuration polls, in the order of the plan.
-pub fn polls(config: &Config) -> Vec<Poll> {
-    polled(config).into_iter().map(|polled| polled.poll).collect()
-}
-
-/// What the routes poll: the query-less target of each exact path that has an interval.
-fn polled(config: &Config) -> Vec<Polled> {
-    let lifetime = config.cache.defaults.ttl;
-    let polled = |route: &Route| {
-        let interval = route.rule.poll_interval?;
-        let target = route.pattern.target()?;
-        let poll = Poll { interval, ttl: route.rule.cache_ttl.unwrap_or(lifetime), own: route.rule.own_poll };
-        Some(Polled { key: Key::new(None, ROLE, &target), target, poll, wanted: AtomicU64::new(0) })
-    };
-    config.routes.iter().filter_map(polled).collect()
 }
 
 /// `/_larder/origin/P` is the same request as `P`.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use crate::cache::store::Stored;
-use crate::clock::Now;
+use crate::clock::{Clock, Now};
 use crate::digits::{Digits, decimal, hexadecimal};
 use crate::message::{RequestId, Response};
 use crate::origin::Opening;
@@ -100,9 +100,6 @@ pub fn stored_head(response: &Response, lifetime: &Lifetime, received: Now, via:
     let mut out = Vec::with_capacity(512);
     status_line(&mut out, response.status);
     fields(&mut out, &response.fields, |name| name != header::AGE);
-    if !response.fields.contains_key(header::DATE) {
-        date_field(&mut out, received);
-    }
     let _ = write!(out, "Via: 1.1 {via}\r\nX-Cache-Timestamp: {}\r\n", dates::iso8601(received.wall));
     let _ = write!(out, "X-Cache-Expires-At: {}\r\n", dates::iso8601(received.wall + lifetime.fresh_for()));
     if !bodiless(response.status) {
@@ -112,7 +109,7 @@ pub fn stored_head(response: &Response, lifetime: &Lifetime, received: Now, via:
 }
 
 /// Writes the head of a reply up to, not including, the fields of the connection and the empty line.
-pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str) {
+pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str, clock: &Clock) {
     match reply {
         Reply::Stored { stored, outcome, now } => {
             out.extend_from_slice(&stored.head);
@@ -132,7 +129,7 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str) {
         }
         Reply::Failed { cause, retry_after } => {
             status_line(out, cause.status());
-            out.extend_from_slice(b"Content-Type: application/json\r\nCache-Control: no-store\r\n");
+            own_fields(out, clock);
             if let Some(seconds) = retry_after.or(cause.retry_after()) {
                 let _ = write!(out, "Retry-After: {seconds}\r\n");
             }
@@ -141,7 +138,7 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str) {
         }
         Reply::BuiltIn { status, body } => {
             status_line(out, *status);
-            out.extend_from_slice(b"Content-Type: application/json\r\nCache-Control: no-store\r\n");
+            own_fields(out, clock);
             let _ = write!(out, "Content-Length: {}\r\nX-Request-Id: {id}\r\n", body.len());
         }
     }
@@ -203,8 +200,10 @@ fn cache_fields(out: &mut Vec<u8>, outcome: &Outcome, ttl: Option<i64>, status: 
     push(out, &["\r\nX-Request-Id: ", id.mark.as_str(), "-", id.number.as_str(), "\r\n"]);
 }
 
-fn date_field(out: &mut Vec<u8>, now: Now) {
-    let _ = write!(out, "Date: {}\r\n", dates::imf_fixdate(now.wall));
+/// What every reply of our own begins with.
+fn own_fields(out: &mut Vec<u8>, clock: &Clock) {
+    let _ = write!(out, "Date: {}\r\n", dates::imf_fixdate(clock.now().wall));
+    out.extend_from_slice(b"Content-Type: application/json\r\nCache-Control: no-store\r\n");
 }
 
 /// Writes the origin's fields, but those of the names we say ourselves.
@@ -292,13 +291,13 @@ mod tests {
 
     fn head_of(reply: &Reply, id: u64) -> String {
         let mut out = Vec::new();
-        head(&mut out, reply, &IdText::new(0xBEEF, RequestId(id)), NAME);
+        head(&mut out, reply, &IdText::new(0xBEEF, RequestId(id)), NAME, &Clock::new());
         String::from_utf8(out).expect("a head of text")
     }
 
     #[test]
     fn h1_a_stored_answer_tells_its_age_what_is_left_and_how_it_came_about() {
-        let always = "HTTP/1.1 200 OK\r\nCache-Control: max-age=30\r\nDate: Sun, 15 Jun 2025 15:15:00 GMT\r\n\
+        let always = "HTTP/1.1 200 OK\r\nCache-Control: max-age=30\r\n\
             Via: 1.1 larder-0000beef\r\nX-Cache-Timestamp: 2025-06-15T15:15:00.000Z\r\n\
             X-Cache-Expires-At: 2025-06-15T15:15:30.000Z\r\nContent-Length: 2\r\n";
         let failed = Outcome::Stale { because: Cause::Status(503) };
@@ -322,7 +321,7 @@ mod tests {
 
     #[test]
     fn our_own_errors_name_the_request_in_field_and_body() {
-        let reply = Reply::Failed(Cause::NoPermit);
+        let reply = Reply::failed(Cause::NoPermit);
         let text = body(&reply, &IdText::new(0xBEEF, RequestId(u64::MAX)));
         let id = "0000beef-ffffffffffffffff";
         assert!(text.ends_with(format!(",\"request_id\":\"{id}\"}}").as_bytes()));

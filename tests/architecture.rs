@@ -9,12 +9,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every part of the crate, top-down, with the parts it knows. An arrow points down in this table, but for [`KNOT`].
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 22] = [
     ("main", &["app", "clock", "config", "front", "logging"]),
-    ("app", &["cache", "clock", "config", "front", "origin", "proxy", "timer"]),
+    ("app", &["cache", "clock", "config", "front", "origin", "proxy", "scheduler", "threads", "timer"]),
     ("timer", &["clock", "origin", "proxy"]),
-    ("logging", &["front"]),
-    ("front", &["budget", "clock", "message", "metrics", "origin", "outcome", "proxy", "reply"]),
+    ("scheduler", &["clock", "proxy"]),
+    ("logging", &["threads"]),
+    ("front", &["budget", "clock", "message", "metrics", "origin", "outcome", "proxy", "reply", "threads"]),
     (
         "proxy",
         &["cache", "clock", "config", "message", "metrics", "origin", "outcome", "policy", "reply", "route", "sync"],
@@ -22,9 +23,9 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("config", &["policy", "route"]),
     ("cache", &["clock", "message", "origin", "outcome", "policy", "reply"]),
     ("reply", &["cache", "clock", "digits", "message", "origin", "outcome", "policy"]),
-    ("outcome", &["digits", "origin"]),
     ("route", &["message", "policy"]),
-    ("origin", &["message"]),
+    ("origin", &["clock", "message", "outcome"]),
+    ("outcome", &["digits"]),
     ("policy", &["clock"]),
     ("message", &["budget"]),
     ("budget", &[]),
@@ -32,6 +33,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("metrics", &[]),
     ("clock", &[]),
     ("sync", &[]),
+    ("threads", &[]),
     ("lib", &[]),
 ];
 

@@ -15,11 +15,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod flight;
 mod marks;
 mod work;
 
 pub use work::{Arrival, Errand, Landing, Passenger, Work};
 
+use self::flight::{Flight, Stage, turn_away};
 use self::marks::Marks;
 use super::key::Key;
 use super::store::Stored;
@@ -40,7 +42,7 @@ pub struct Flights {
     by_key: HashMap<Key, FlightId>,
     marks: Marks,
     permits: Permits,
-    backoff: Backoff,
+    backoff: Backoff<Key>,
     parked: usize,
     max_parked: usize,
     slow: Duration,
@@ -48,26 +50,6 @@ pub struct Flights {
     late: usize,
     next: u64,
     stopped: bool,
-}
-
-struct Flight {
-    errand: Errand,
-    passengers: Vec<Passenger>,
-    began: Duration,
-    class: Class,
-    stage: Stage,
-    /// The origin has been working on it for longer than `slow`.
-    late: bool,
-    /// An invalidation came: what lands is not stored, and nobody new joins.
-    marked: bool,
-}
-
-#[derive(PartialEq, Eq)]
-enum Stage {
-    Looking,
-    Waiting,
-    Flying,
-    Streaming,
 }
 
 /// Numbers for /health and /queue/stats.
@@ -407,27 +389,5 @@ impl Flights {
         let flight = self.flights.remove(&id)?;
         self.parked -= flight.passengers.len();
         Some(flight)
-    }
-}
-
-/// Answers a request that gets no flight, and ends a poll that gets none.
-fn turn_away(
-    passenger: Option<Passenger>,
-    errand: &Errand,
-    cause: Cause,
-    until: Option<Duration>,
-    todo: &mut Vec<Work>,
-) {
-    match passenger {
-        Some(passenger) => todo.push(Work::Overdue(vec![passenger], cause, until)),
-        None => todo.extend(errand.poll.map(|poll| Work::Polled { poll, refused: false, again: until })),
-    }
-}
-
-impl Flight {
-    /// Whether the origin should still be asked.
-    fn wanted(&self, now: Now) -> bool {
-        let waited = now.mono > self.began;
-        self.errand.safe || !waited || self.passengers.iter().any(|p| !p.responder.gone())
     }
 }

@@ -6,12 +6,11 @@
 //! exactly one request, the probe, when its time has come.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::Hash;
 use std::time::Duration;
 
-use super::FetchError;
-use crate::cache::key::Key;
 use crate::clock::Now;
-use crate::outcome::Cause;
+use crate::outcome::{Cause, FetchError};
 
 /// Troubles of keys that are remembered, and keys known to have answered.
 const MAX_KEYS: usize = 1024;
@@ -29,18 +28,18 @@ pub struct Schedule {
     pub max_retry_after: Duration,
 }
 
-/// The troubles of one origin.
+/// The troubles of one origin, and of its keys `K`.
 #[derive(Debug)]
-pub struct Backoff {
+pub struct Backoff<K> {
     schedule: Schedule,
     origin: Option<Trouble>,
-    keys: HashMap<Key, Trouble>,
+    keys: HashMap<K, Trouble>,
     /// The keys in trouble, longest known first.
-    order: VecDeque<Key>,
+    order: VecDeque<K>,
     /// Keys that have answered at least once.
-    known: HashSet<Key>,
+    known: HashSet<K>,
     /// Known keys that timed out since the last answer of any key.
-    silent: Vec<Key>,
+    silent: Vec<K>,
     /// The state of the jitter.
     dice: u64,
 }
@@ -85,9 +84,9 @@ pub enum Change {
     OriginUp,
 }
 
-impl Backoff {
+impl<K: Clone + Eq + Hash> Backoff<K> {
     /// No trouble yet. `seed` starts the jitter.
-    pub fn new(schedule: Schedule, seed: u64) -> Backoff {
+    pub fn new(schedule: Schedule, seed: u64) -> Backoff<K> {
         Backoff {
             schedule,
             origin: None,
@@ -100,7 +99,7 @@ impl Backoff {
     }
 
     /// Whether the origin may be asked for this key. `Go` in a time of trouble makes the asker the probe.
-    pub fn permission(&mut self, key: Option<&Key>, now: Now) -> Permission {
+    pub fn permission(&mut self, key: Option<&K>, now: Now) -> Permission {
         let of_key = key.and_then(|key| self.keys.get_mut(key));
         let troubles = [self.origin.as_mut(), of_key];
         if let Some(wait) = troubles.iter().flatten().find_map(|trouble| trouble.wait(now)) {
@@ -111,13 +110,13 @@ impl Backoff {
     }
 
     /// Whoever had permission has not asked after all.
-    pub fn withdraw(&mut self, key: Option<&Key>) {
+    pub fn withdraw(&mut self, key: Option<&K>) {
         let of_key = key.and_then(|key| self.keys.get_mut(key));
         [self.origin.as_mut(), of_key].into_iter().flatten().for_each(|trouble| trouble.probing = false);
     }
 
     /// Takes in what was heard. `polled`: the key is polled, and probed at least every 30 s.
-    pub fn report(&mut self, key: Option<&Key>, heard: Heard, polled: bool, now: Now) -> Change {
+    pub fn report(&mut self, key: Option<&K>, heard: Heard, polled: bool, now: Now) -> Change {
         match heard {
             Heard::Answer => {
                 if let Some(key) = key {
@@ -156,7 +155,7 @@ impl Backoff {
         Change::OriginDown(until)
     }
 
-    fn key_fails(&mut self, key: &Key, cause: Cause, after: Option<Duration>, polled: bool, now: Now) -> Duration {
+    fn key_fails(&mut self, key: &K, cause: Cause, after: Option<Duration>, polled: bool, now: Now) -> Duration {
         let failures = self.keys.get(key).map_or(0, |trouble| trouble.failures) + 1;
         let until = now.mono + self.wait(failures, after, polled);
         if self.keys.insert(key.clone(), Trouble { cause, failures, until, probing: false }).is_none() {
@@ -187,20 +186,20 @@ impl Backoff {
         if self.origin.take().is_some() { Change::OriginUp } else { Change::None }
     }
 
-    fn fell_silent(&mut self, key: Option<&Key>) -> Change {
+    fn fell_silent(&mut self, key: Option<&K>) -> Change {
         if let Some(key) = key.filter(|key| self.known.contains(*key) && !self.silent.contains(key)) {
             self.silent.push(key.clone());
         }
         Change::None
     }
 
-    fn forget(&mut self, key: &Key) {
+    fn forget(&mut self, key: &K) {
         if self.keys.remove(key).is_some() {
             self.order.retain(|known| known != key);
         }
     }
 
-    fn know(&mut self, key: &Key) {
+    fn know(&mut self, key: &K) {
         if self.known.len() >= MAX_KEYS && !self.known.contains(key) {
             self.known.clear();
         }
@@ -241,7 +240,7 @@ mod tests {
     const SILENT: Heard = Heard::Failure(Cause::Fetch(FetchError::FirstByteTimeout), None);
     const BAD: Heard = Heard::Failure(Cause::CheckFailed, None);
 
-    fn backoff() -> Backoff {
+    fn backoff() -> Backoff<String> {
         let steps = [5, 10, 30, 60, 120].map(Duration::from_secs).to_vec();
         Backoff::new(Schedule { steps, max_retry_after: Duration::from_secs(300) }, 7)
     }
@@ -250,11 +249,11 @@ mod tests {
         Now { mono: Duration::from_secs_f64(1000.0 + seconds), wall: Duration::ZERO }
     }
 
-    fn key(path: &str) -> Key {
-        Key::from(path)
+    fn key(path: &str) -> String {
+        path.to_owned()
     }
 
-    fn waits(backoff: &mut Backoff, key: &Key, now: Now) -> Option<f64> {
+    fn waits(backoff: &mut Backoff<String>, key: &String, now: Now) -> Option<f64> {
         match backoff.permission(Some(key), now) {
             Permission::Go => None,
             Permission::Wait(_, until) => Some((until - now.mono).as_secs_f64()),

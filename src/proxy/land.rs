@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::{Proxy, ROLE, plain};
 use crate::cache::flights::{Arrival, Errand, Landing, Passenger, Work};
@@ -31,13 +31,17 @@ impl Proxy {
         let mut landed = Landed { proxy: self, flight: Some(flight) };
         let asked = self.clock.now();
         match origin.fetch(&self.origin_request(errand)) {
-            Ok(Fetched::Whole(response)) => landed.with(self.judge(errand, response, asked)),
+            Ok(Fetched::Whole(mut response)) => {
+                self.date(&mut response.fields);
+                landed.with(self.judge(errand, response, asked));
+            }
             Ok(Fetched::Opening(opening)) if errand.shared && is_failure(opening.status) => {
                 let retry_after = self.retry_after(&opening.fields);
                 let cause = Cause::Status(opening.status.as_u16());
                 landed.with(Landing::Failed { cause, response: None, retry_after });
             }
-            Ok(Fetched::Opening(opening)) => {
+            Ok(Fetched::Opening(mut opening)) => {
+                self.date(&mut opening.fields);
                 self.after_unsafe(errand, opening.status);
                 self.pass_on(flight, opening);
                 landed.flight = None;
@@ -46,6 +50,15 @@ impl Proxy {
                 self.counters.failed_fetches.bump();
                 landed.with(Landing::failed(Cause::Fetch(error)));
             }
+        }
+    }
+
+    /// A response without Date gets that of its reception (RFC 9110 §6.6.1).
+    fn date(&self, fields: &mut HeaderMap) {
+        if !fields.contains_key(header::DATE)
+            && let Ok(now) = HeaderValue::from_str(dates::imf_fixdate(self.clock.now().wall).as_str())
+        {
+            fields.insert(header::DATE, now);
         }
     }
 
@@ -185,7 +198,7 @@ impl Proxy {
         passenger.leads = false;
         let shared = passenger.alone.is_none();
         let key = shared.then(|| Key::new(None, ROLE, &passenger.request.target));
-        let poll = key.as_ref().and_then(|_| self.place_of(&passenger.request.target));
+        let poll = key.as_ref().and_then(|_| self.polls.place_of(&passenger.request.target));
         let errand = Errand { request: Arc::clone(&passenger.request), key, shared, poll, safe: true };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
