@@ -188,7 +188,11 @@ fn pvac(reading: &Reading) -> Json {
     for (name, share) in STRINGS {
         let power = if name == "D" { left } else { solar * share / 100 };
         left -= power;
-        let volts = if share == 0 { -2.1 } else { tenths(257.0 + share as f64 + reading.quiver) };
+        let volts = match (share, power) {
+            (0, _) => -2.1,
+            (_, 0) => 10.3,
+            _ => tenths(257.0 + share as f64 + reading.quiver),
+        };
         let state = if name == "D" { "PV_Active_Parallel" } else { "PV_Active" };
         own = own.and(Json::Object(vec![
             (format!("PVAC_PVCurrent_{name}"), hundredths(power as f64 / volts.abs()).into()),
