@@ -5,6 +5,7 @@ pub mod forward;
 pub mod http;
 pub mod permits;
 pub mod resolve;
+pub mod sim;
 
 use ::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
