@@ -71,6 +71,10 @@ pub struct Backend {
     pub idle_timeout: Duration,
     /// Time until a buffered body is complete. Default 60 s.
     pub total_timeout: Duration,
+    /// Waits after the first, second, … failure in a row. Default 5, 10, 30, 60, 120 s.
+    pub backoff: Vec<Duration>,
+    /// Longest Retry-After that is heeded. Default 300 s.
+    pub max_retry_after: Duration,
 }
 
 /// `proxy`: the side clients see.
@@ -202,6 +206,8 @@ impl Default for Backend {
             first_byte_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(10),
             total_timeout: Duration::from_secs(60),
+            backoff: [5, 10, 30, 60, 120].map(Duration::from_secs).to_vec(),
+            max_retry_after: Duration::from_secs(300),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::gate::{Gate, Limits};
 use super::guard;
 use super::worker::Worker;
 use crate::proxy::Proxy;
+use crate::threads::spawn;
 
 /// Connections the kernel completes before we accept them.
 const BACKLOG: i32 = 1024;
@@ -21,9 +22,6 @@ const BACKLOG: i32 = 1024;
 const RECEIVE_BUFFER: usize = 32 * 1024;
 /// Stack of a connection's thread, in bytes; std gives 2 MiB unless told.
 const CONNECTION_STACK: &str = "131072";
-/// Stack of a thread of ours.
-const STACK: usize = 256 * 1024;
-
 /// A listener that serves.
 pub struct Front {
     addr: SocketAddr,
@@ -114,11 +112,6 @@ impl Front {
             let _ = thread.join();
         }
     }
-}
-
-/// Starts a thread of ours: named, with a small stack.
-pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(format!("larder-{name}")).stack_size(STACK).spawn(work)
 }
 
 /// How long a stopping server looks at what is still owed, before it looks again.

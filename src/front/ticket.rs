@@ -73,7 +73,7 @@ fn with_rendered<T>(reply: &Reply, asked: &Asked, form: Form, gate: &Gate, then:
     let id = IdText::new(gate.proxy.mark(), asked.id);
     let mut buffer = BUFFER.take();
     buffer.clear();
-    reply::head(&mut buffer, reply, &id, gate.proxy.via());
+    reply::head(&mut buffer, reply, &id, gate.proxy.via(), &gate.clock);
     form.end_head(&mut buffer);
     let mut later = if form.head_only { Bytes::new() } else { reply::body(reply, &id) };
     let now = later.split_to(later.len().min(ONE_WRITE.saturating_sub(buffer.len())));
@@ -145,7 +145,7 @@ impl Responder for Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if self.writer.is_some() {
-            self.reply(Reply::Failed(Cause::Panicked));
+            self.reply(Reply::failed(Cause::Panicked));
         }
     }
 }

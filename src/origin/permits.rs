@@ -84,6 +84,14 @@ impl Permits {
         }
     }
 
+    /// A flight that waits goes before all others.
+    pub fn hurry(&mut self, flight: FlightId) {
+        if self.waiting_clients.contains(&flight) || self.waiting_background.contains(&flight) {
+            self.withdraw(flight);
+            self.waiting_clients.push_front(flight);
+        }
+    }
+
     /// A permit comes back.
     pub fn release(&mut self, class: Class) {
         match class {
