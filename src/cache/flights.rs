@@ -123,7 +123,9 @@ impl Flights {
         if let Some(flight) = joinable.and_then(|key| self.by_key.get(key)).copied() {
             return self.join(flight, passenger, now, todo);
         }
-        if passenger.is_none() && self.flights.len() >= self.max_parked + MAX_BACKGROUND {
+        // A refresh of a marked key would be one of many: every hit offers one, and these are not collapsed. A poll is one.
+        let many = self.flights.len() >= self.max_parked + MAX_BACKGROUND;
+        if passenger.is_none() && (many || joinable.is_none() && errand.poll.is_none()) {
             return turn_away(None, &errand, Cause::ParkedFull, None, todo);
         }
         if let Permission::Wait(cause, until) = self.backoff.permission(errand.key.as_ref(), now) {
@@ -222,7 +224,7 @@ impl Flights {
         self.unjoin(id);
         let Some(flight) = self.flights.get_mut(&id) else { return };
         let errand = flight.errand.clone();
-        if let Some(key) = &errand.key {
+        if let Some(key) = errand.key.as_ref().filter(|_| errand.shared) {
             self.marks.set(key, now);
         }
         self.heard(&errand, Heard::Answer, false, now, todo);
@@ -262,8 +264,9 @@ impl Flights {
                         todo.push(Work::Insert(Arc::clone(stored)));
                     }
                 }
-                Landing::Unshared(_) => self.marks.set(key, now),
-                Landing::Found(_) | Landing::Failed { .. } => {}
+                // What a client with a name is told says nothing about the answer to all others.
+                Landing::Unshared(_) if flight.errand.shared => self.marks.set(key, now),
+                Landing::Unshared(_) | Landing::Found(_) | Landing::Failed { .. } => {}
             }
         }
         let heard = match &landing {
