@@ -62,7 +62,7 @@ pub(super) struct State {
 #[derive(Default)]
 pub(super) struct Owed {
     /// What is ready to be sent and is not yet with the kernel.
-    pub ready: VecDeque<Bytes>,
+    pub ready: VecDeque<Part>,
     /// All of the reply is in `ready` or sent.
     pub whole: bool,
     /// The connection ends after it.
@@ -71,6 +71,19 @@ pub(super) struct Owed {
     pub writer: Option<Writer>,
     /// tiny_http's writer holds back bytes the kernel did not take.
     pub unflushed: bool,
+}
+
+/// Bytes on their way to a client. A part that is sent in part still holds all of its memory.
+pub(super) struct Part {
+    pub left: Bytes,
+    /// What it counts for in the outbox until nothing is left.
+    pub size: usize,
+}
+
+impl From<Bytes> for Part {
+    fn from(left: Bytes) -> Part {
+        Part { size: left.len(), left }
+    }
 }
 
 impl Conn {
@@ -118,7 +131,7 @@ impl Conn {
         }
         drop(state);
         self.changed.notify_all();
-        let bytes = dropped.iter().flat_map(|owed: &Owed| &owed.ready).map(Bytes::len).sum();
+        let bytes = dropped.iter().flat_map(|owed: &Owed| &owed.ready).map(|part| part.size).sum();
         self.gate.drain.outbox().give_back(bytes);
         dropped
     }

@@ -108,20 +108,23 @@ impl Drain {
 
     fn patience(&self) -> Duration {
         let now = self.0.clock.now().mono;
-        let first = self.0.stuck.lock().front().map(|first| first.since);
-        first.map_or(Duration::MAX, |since| {
-            (since + self.0.write_timeout).saturating_sub(now) + Duration::from_millis(1)
-        })
+        let Some(since) = self.0.stuck.lock().front().map(|first| first.since) else { return Duration::MAX };
+        // A client just cut gives its bytes back in a moment; only then is it known whether the next must go too.
+        let left =
+            if self.0.outbox.is_over() { Duration::ZERO } else { (since + self.0.write_timeout).saturating_sub(now) };
+        left + Duration::from_millis(1)
     }
 
+    /// Cuts those that took nothing for too long, and the one stuck longest while too much waits.
     fn cut_the_stuck(&self) {
+        let mut over = self.0.outbox.is_over();
         loop {
-            let mut stuck = self.0.stuck.lock();
-            let over = self.0.outbox.bytes() > OUTBOX_BYTES;
             let now = self.0.clock.now().mono;
+            let mut stuck = self.0.stuck.lock();
             let late = |first: &Stuck| over || now >= first.since + self.0.write_timeout;
             let Some(first) = stuck.front().is_some_and(late).then(|| stuck.pop_front()).flatten() else { return };
             drop(stuck);
+            over = false;
             self.0.counters.cut_clients.bump();
             log::debug!("cut {}: it takes nothing of its reply", first.conn.peer);
             first.conn.cut();
@@ -138,8 +141,7 @@ impl Outbox {
         self.0.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    /// Bytes waiting now.
-    pub(super) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Acquire)
+    fn is_over(&self) -> bool {
+        self.0.load(Ordering::Acquire) > OUTBOX_BYTES
     }
 }

@@ -148,7 +148,7 @@ pub(crate) fn thread_limit() -> usize {
 }
 
 /// Sets the stack of threads std starts without being told a size (tiny_http's), in bytes, and keeps glibc from growing an
-/// arena of memory for each thread; musl has only one. The process must have no other thread yet.
+/// arena of memory for each thread and from keeping what was freed; musl does neither. The process must have no other thread yet.
 pub(crate) fn prepare_process(stack: &str) {
     // SAFETY: no other thread can read the environment meanwhile.
     unsafe { std::env::set_var("RUST_MIN_STACK", stack) };
@@ -156,6 +156,8 @@ pub(crate) fn prepare_process(stack: &str) {
     // SAFETY: mallopt only sets a number of the allocator's.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 2);
+        // Fixed: glibc would raise it with the largest block freed, and then keep large bodies instead of returning them.
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024);
     }
 }
 

@@ -181,7 +181,7 @@ impl Stream {
             }
             self.conn.changed.wait_for(state, Duration::from_millis(100));
             let left = state.position(self.turn).and_then(|at| state.owed.get(at));
-            untaken = left.map_or(0, |owed| owed.ready.iter().map(Bytes::len).sum());
+            untaken = left.map_or(0, |owed| owed.ready.iter().map(|part| part.left.len()).sum());
         }
         true
     }

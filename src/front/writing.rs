@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::conn::{Conn, Owed, Writer};
 use super::guard::{self, Shut, Socket};
@@ -43,8 +43,9 @@ impl Conn {
     /// and the drain cuts this client too when it has been stuck longest. False: the client is gone.
     pub(super) fn reply_here(self: &Arc<Conn>, socket: Socket, now: &[u8], later: &[u8]) -> bool {
         let drain = &self.gate.drain;
-        let mut held = 0;
-        let mut left = now.len() + later.len();
+        // The whole body is held as long as any of it is left.
+        let all = now.len() + later.len();
+        let (mut held, mut left) = (0, all);
         'reply: for part in [now, later] {
             let mut sent = 0;
             while let Some(rest) = part.get(sent..).filter(|rest| !rest.is_empty()) {
@@ -54,8 +55,8 @@ impl Conn {
                         left -= taken;
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        drain.outbox().add(left);
-                        drain.outbox().give_back(std::mem::replace(&mut held, left));
+                        drain.outbox().add(all - held);
+                        held = all;
                         drain.serve(self);
                         if !socket.wait_writable(self.gate.limits.write_timeout) {
                             break 'reply;
@@ -79,7 +80,7 @@ impl Conn {
                 owed.writer = writer;
             }
             self.gate.drain.outbox().add(part.len());
-            owed.ready.push_back(part);
+            owed.ready.push_back(part.into());
             owed.whole = last;
         }
         self.pump();
@@ -90,7 +91,7 @@ impl Conn {
     pub(super) fn untaken(&self, turn: u64) -> usize {
         let state = self.state.lock();
         let owed = state.position(turn).and_then(|at| state.owed.get(at));
-        owed.map_or(0, |owed| owed.ready.iter().map(Bytes::len).sum())
+        owed.map_or(0, |owed| owed.ready.iter().map(|part| part.left.len()).sum())
     }
 
     /// Writes whatever is ready and in turn.
@@ -141,7 +142,7 @@ impl Conn {
         owed.closes |= closes;
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
             self.gate.drain.outbox().add(part.len());
-            owed.ready.push_back(part);
+            owed.ready.push_back(part.into());
         }
     }
 
@@ -168,7 +169,7 @@ impl Conn {
         state.writing = false;
         if state.dead {
             drop(state);
-            self.gate.drain.outbox().give_back(unfinished.ready.iter().map(Bytes::len).sum());
+            self.gate.drain.outbox().give_back(unfinished.ready.iter().map(|part| part.size).sum());
             drop(unfinished);
             drop(self.die());
             return true;
@@ -189,7 +190,7 @@ impl Conn {
         let mut rest = Owed { writer: Some(writer), whole, unflushed: sent.unflushed, ..Owed::default() };
         for part in parts {
             self.gate.drain.outbox().add(part.len());
-            rest.ready.push_back(part);
+            rest.ready.push_back(part.into());
         }
         self.give_back(rest);
         if sent.dead {
@@ -236,10 +237,10 @@ impl Owed {
                 break;
             }
             sent.taken = 0;
-            sent.write(writer, part);
-            drain.outbox().give_back(sent.taken);
-            bytes::Buf::advance(part, sent.taken);
-            if part.is_empty() {
+            sent.write(writer, &part.left);
+            part.left.advance(sent.taken);
+            if part.left.is_empty() {
+                drain.outbox().give_back(part.size);
                 self.ready.pop_front();
             } else if sent.blocked {
                 break;
