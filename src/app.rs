@@ -8,10 +8,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use http::uri::Authority;
 
 use crate::cache::flights::Errand;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, OriginUrl};
 use crate::front::gate::Limits;
 use crate::front::head;
 use crate::front::listener::{self, Front, spawn};
@@ -63,6 +64,7 @@ struct Threads {
 impl App {
     /// Starts everything; it serves when this returns.
     pub fn start(config: Config, clock: Clock) -> Result<App, StartError> {
+        let authority = http_authority(&config)?;
         let (host, port) = (config.proxy.bind.clone(), config.proxy.port);
         let socket = listener::bind(&host, port).map_err(|cause| {
             let what = format!("cannot listen on {host} port {port}");
@@ -76,11 +78,8 @@ impl App {
         let timer = Arc::new(Timer::new(clock.clone()));
         let crew = Box::new(Threads { errands: errands.clone(), timer: Arc::clone(&timer) });
         let workers = config.proxy.workers;
-        let addresses = Arc::new(Addresses::new(
-            config.backend.authority.host(),
-            config.backend.authority.port_u16().unwrap_or(80),
-        ));
-        let settings = http_settings(&config);
+        let addresses = Arc::new(Addresses::new(authority.host(), authority.port_u16().unwrap_or(80)));
+        let settings = http_settings(&config, authority);
         let proxy = Arc::new(Proxy::new(config, clock, mark(), limits.max_connections / 2, crew));
         let mut origin_workers = Vec::new();
         for _ in 0..permits {
@@ -239,11 +238,21 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn http_settings(config: &Config) -> HttpSettings {
+fn http_authority(config: &Config) -> Result<Authority, StartError> {
+    match &config.backend.origin {
+        OriginUrl::Http(authority) => Ok(authority.clone()),
+        origin @ OriginUrl::Sim(_) => {
+            let cause = io::Error::new(io::ErrorKind::Unsupported, "the simulated house is not built yet");
+            Err(StartError { what: format!("cannot ask {origin}"), cause })
+        }
+    }
+}
+
+fn http_settings(config: &Config, authority: Authority) -> HttpSettings {
     let backend = &config.backend;
     HttpSettings {
         scheme: http::uri::Scheme::HTTP,
-        authority: backend.authority.clone(),
+        authority,
         connect_timeout: backend.connect_timeout,
         first_byte_timeout: backend.first_byte_timeout,
         idle_timeout: backend.idle_timeout,
