@@ -103,6 +103,44 @@ fn every_recorded_outage_body_is_bad_or_finds_no_witness() {
     }
 }
 
+/// One line of a TIMELINE file: seconds, path, size of the body, and as much of it as was kept.
+fn moment(line: &str) -> (u64, &str, usize, String) {
+    let mut columns = line.splitn(7, ',');
+    let mut next = || columns.next().expect("seven columns");
+    let (seconds, path, _, _, size, _) = (next(), next(), next(), next(), next(), next());
+    let kept = next().trim_matches('"').replace("\"\"", "\"").replace("\\n", "\n");
+    (seconds.parse::<f64>().expect("seconds") as u64, path, size.parse().expect("a size"), kept)
+}
+
+#[test]
+fn no_second_of_a_recorded_outage_passes_for_health() {
+    for ((up, down), how) in PROGRAMS.into_iter().flat_map(|folders| [(folders, "refused"), (folders, "hung")]) {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recordings").join(down);
+        let timeline = std::fs::read_to_string(fixtures.join(format!("TIMELINE-{how}.csv"))).expect("a timeline");
+        let moments: Vec<_> = timeline.lines().skip(1).map(moment).collect();
+        let (mut home, mut meters_well, mut refused) = (Home::new(EVERY), true, 0);
+        for (seconds, path, size, kept) in &moments {
+            let Some((_, kind, well)) = paths(up).into_iter().find(|(target, ..)| target == path) else { continue };
+            // The meters are cut in the file, and sums carry the time: both are long only while there is something to say.
+            let varies = kind == Aggregates || path.starts_with("/api/aggregate/");
+            let is_well = *size == well.len() || (varies && *size > 100);
+            let body =
+                if *size == well.len() || kind == Aggregates && is_well { well } else { kept.clone().into_bytes() };
+            meters_well = if kind == Aggregates { is_well } else { meters_well };
+            let soe = moments.iter().find(|(at, path, ..)| at == seconds && *path == "/soe").map(|(.., kept)| kept);
+            match home.judge(path, kind, &body, at(*seconds)) {
+                Good => {
+                    assert!(is_well && (meters_well || kind == Witnessed), "{down} {how} {seconds} {path}")
+                }
+                Bad(_) => assert!(!is_well || !meters_well, "{down} {how} {seconds} {path}"),
+                NeedsWitness => assert!(!witness_agrees(&body, soe.expect("a level").as_bytes()), "{seconds} {path}"),
+            }
+            refused += usize::from(!is_well);
+        }
+        assert!(refused > 20, "{down} {how}: {refused}");
+    }
+}
+
 #[test]
 fn the_stale_power_of_an_outage_finds_no_witness() {
     // TIMELINE-refused.csv of the proxy, seconds 6 to 27; the server's level is null.
@@ -179,6 +217,7 @@ fn homes_without_vitals_strings_or_battery_are_served() {
             let mut home = Home::new(EVERY);
             if heard {
                 home.judge("/aggregates", Aggregates, SOLAR_ONLY, at(0));
+                home.judge("/alerts", EmptyIsNews, b"[\"GridCodesWrite\"]", at(0));
             }
             assert_eq!(home.witness_path(), "/aggregates");
             let confirmed = match home.judge(target, kind, answer.as_bytes(), at(0)) {
