@@ -8,16 +8,21 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use http::uri::Scheme;
+use parking_lot::Mutex;
 
 use crate::cache::flights::Errand;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, OriginUrl};
 use crate::front::gate::Limits;
 use crate::front::head;
 use crate::front::listener::{self, Front};
-use crate::origin::http::{HttpOrigin, HttpSettings};
+use crate::origin::Origin;
+use crate::origin::http::HttpSettings;
 use crate::origin::permits::FlightId;
 use crate::origin::resolve::Addresses;
+use crate::origin::sim::{SimSettings, Simulation};
+use crate::origin::source::Source;
 use crate::proxy::{self, Crew, PollEnd, Proxy};
 use crate::scheduler::Scheduler;
 use crate::scheduler::plan::Plan;
@@ -27,6 +32,10 @@ use crate::timer::Timer;
 /// How often an origin's name is looked up again, and how long the start waits for the first time.
 const RESOLVE_EVERY: Duration = Duration::from_secs(30);
 const RESOLVE_AT_START: Duration = Duration::from_secs(2);
+/// A silence in a body after which it is passed on as it comes.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Below the 5 s after which many servers close an idle connection.
+const MAX_IDLE_AGE: Duration = Duration::from_secs(4);
 /// A stopping server gives requests in progress so long; after that they get stale answers or 503.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// And so long for those answers to be taken.
@@ -74,10 +83,8 @@ impl App {
             StartError { what, cause }
         })?;
         let thread = |cause| StartError { what: "cannot start a thread".to_owned(), cause };
-        let (limits, settings) = (limits(&config), http_settings(&config));
+        let (limits, source) = (limits(&config), source(&config, &clock)?);
         let (permits, workers) = (config.backend.max_concurrent_requests, config.proxy.workers);
-        let origin = &config.backend.authority;
-        let addresses = Arc::new(Addresses::new(origin.host(), origin.port_u16().unwrap_or(80)));
         let timer = Arc::new(Timer::new(clock.clone()));
         let plan = Plan::new(proxy::polls(&config), clock.now().mono);
         let scheduler = Arc::new(Scheduler::new(plan, clock.clone()));
@@ -88,12 +95,12 @@ impl App {
 
         let mut origin_workers = Vec::new();
         for _ in 0..permits {
-            let origin = HttpOrigin::new(&settings, Arc::clone(&addresses));
+            let origin = source.connect();
             let (proxy, orders) = (Arc::clone(&proxy), orders.clone());
             origin_workers.push(spawn("origin", move || work(&proxy, &orders, origin)).map_err(thread)?);
         }
         let mut others = Vec::new();
-        let resolving = resolve_in_background(&addresses, &mut others).map_err(thread)?;
+        let resolving = resolve_in_background(&source, &mut others).map_err(thread)?;
         let front = Front::start(socket, Arc::clone(&proxy), limits, workers).map_err(thread)?;
         let (ticking, served) = (Arc::clone(&timer), Arc::clone(&proxy));
         others.push(spawn("timer", move || ticking.run(&served)).map_err(thread)?);
@@ -195,9 +202,9 @@ impl Crew for Threads {
 }
 
 /// An origin worker: one fetch at a time, on a connection of its own.
-fn work(proxy: &Proxy, orders: &Receiver<Order>, mut origin: HttpOrigin) {
+fn work(proxy: &Proxy, orders: &Receiver<Order>, mut origin: Box<dyn Origin>) {
     while let Ok(Order::Fetch(flight, errand)) = orders.recv() {
-        let fly = std::panic::AssertUnwindSafe(|| proxy.fly(flight, &errand, &mut origin));
+        let fly = std::panic::AssertUnwindSafe(|| proxy.fly(flight, &errand, &mut *origin));
         if std::panic::catch_unwind(fly).is_err() {
             proxy.counters().panics.bump();
             log::error!("a fault while fetching {}; those waiting were told", errand.request.target.path());
@@ -205,13 +212,10 @@ fn work(proxy: &Proxy, orders: &Receiver<Order>, mut origin: HttpOrigin) {
     }
 }
 
-fn resolve_in_background(addresses: &Arc<Addresses>, threads: &mut Vec<JoinHandle<()>>) -> io::Result<Sender<()>> {
+fn resolve_in_background(source: &Source, threads: &mut Vec<JoinHandle<()>>) -> io::Result<Sender<()>> {
     let (stop, stopped) = bounded::<()>(0);
-    if addresses.is_fixed() {
-        return Ok(stop);
-    }
+    let Some(addresses) = source.name().cloned() else { return Ok(stop) };
     let (first, looked) = bounded(1);
-    let addresses = Arc::clone(addresses);
     threads.push(spawn("resolve", move || {
         loop {
             if addresses.resolve_now().is_err() {
@@ -251,19 +255,32 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn http_settings(config: &Config) -> HttpSettings {
+fn source(config: &Config, clock: &Clock) -> Result<Source, StartError> {
     let backend = &config.backend;
-    HttpSettings {
-        scheme: http::uri::Scheme::HTTP,
-        authority: backend.authority.clone(),
+    let authority = match &backend.origin {
+        OriginUrl::Http(authority) => authority.clone(),
+        OriginUrl::Sim(query) => {
+            let wrong = |problem| StartError {
+                what: format!("cannot simulate {}", backend.origin),
+                cause: io::Error::new(io::ErrorKind::InvalidInput, problem),
+            };
+            let settings = SimSettings { first_byte_timeout: backend.first_byte_timeout, ..SimSettings::parse(query).map_err(wrong)? };
+            return Ok(Source::Sim(clock.clone(), Arc::new(Mutex::new(Simulation::new(settings, clock.now())))));
+        }
+    };
+    let addresses = Addresses::new(authority.host(), authority.port_u16().unwrap_or(80));
+    let settings = HttpSettings {
+        scheme: Scheme::HTTP,
+        authority,
         connect_timeout: backend.connect_timeout,
         first_byte_timeout: backend.first_byte_timeout,
         idle_timeout: backend.idle_timeout,
         total_timeout: backend.total_timeout,
-        pause: Duration::from_millis(500),
+        pause: PAUSE,
         max_object_bytes: config.cache.max_object_bytes,
-        max_idle_age: Duration::from_secs(4),
-    }
+        max_idle_age: MAX_IDLE_AGE,
+    };
+    Ok(Source::Http(settings, Arc::new(addresses)))
 }
 
 /// A number that tells this process from others: the seed of std's hash maps is random.

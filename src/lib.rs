@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod origin;
 pub mod outcome;
 pub mod policy;
+pub mod preset;
 pub mod proxy;
 pub mod reply;
 pub mod route;

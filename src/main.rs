@@ -46,9 +46,9 @@ fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let _log = logging::start(config.log.level)?;
     config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let origin = config.backend.authority.clone();
+    let origin = config.backend.origin.clone();
     let app = App::start(config, Clock::new())?;
-    log::info!("listening on http://{} before http://{origin}", app.addr());
+    log::info!("listening on http://{} before {origin}", app.addr());
     signals.forever().next();
     log::info!("stopping: requests in progress are answered first; a second signal ends at once");
     std::thread::spawn(move || {

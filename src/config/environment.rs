@@ -74,7 +74,7 @@ mod tests {
         let config =
             load(&[("BACKEND_URL", "http://10.0.0.9:80"), ("PORT", "1"), ("PROXY_PORT", "2"), ("DEFAULT_TTL", "9")]);
         let config = config.expect("lawful");
-        assert_eq!(config.backend.authority.as_str(), "10.0.0.9:80");
+        assert_eq!(config.backend.origin.to_string(), "http://10.0.0.9:80");
         assert_eq!((config.proxy.port, config.cache.defaults.ttl), (2, Duration::from_secs(9)));
         assert_eq!(config.preset, Preset::Pypowerwall);
     }

@@ -7,6 +7,7 @@
 mod comments;
 mod environment;
 mod network;
+mod origin;
 mod problems;
 mod read;
 mod routes;
@@ -19,13 +20,14 @@ use std::time::Duration;
 
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
-use http::uri::Authority;
 use log::LevelFilter;
 
 pub use network::Network;
+pub use origin::OriginUrl;
 pub use problems::{Problem, Problems};
 
 use crate::policy::rule::Defaults;
+use crate::preset::pypowerwall_routes;
 use crate::route::Route;
 
 /// The whole configuration, valid.
@@ -39,7 +41,7 @@ pub struct Config {
     pub proxy: Proxy,
     /// What is stored, and for how long.
     pub cache: Cache,
-    /// `urlConfigs`. Empty by default.
+    /// The preset's routes, each with what `urlConfigs` says of it, then the other `urlConfigs`.
     pub routes: Vec<Route>,
     /// What is logged.
     pub log: Log,
@@ -50,17 +52,17 @@ pub struct Config {
 /// A set of defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// For a pypowerwall server: 2 requests at once, 2 s until an answer counts as slow, 30 s of grace.
+    /// For a pypowerwall server: 2 requests at once, 2 s until an answer counts as slow, 30 s of grace, routes of its own.
     Pypowerwall,
-    /// For any other API: 16 requests at once, 5 s until an answer counts as slow, 60 s of grace.
+    /// For any other API: 16 requests at once, 5 s until an answer counts as slow, 60 s of grace, no routes.
     Api,
 }
 
 /// `backend`: the origin, and how it is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
-    /// Host and port from `url`, as Host names them (RFC 9110 §7.2). Plain HTTP. Default `localhost:8675`.
-    pub authority: Authority,
+    /// `url`: what is asked. Default `http://localhost:8675`.
+    pub origin: OriginUrl,
     /// Requests at the origin at one time. Default by preset.
     pub max_concurrent_requests: usize,
     /// Time to connect. Default 2 s.
@@ -71,9 +73,10 @@ pub struct Backend {
     pub idle_timeout: Duration,
     /// Time until a buffered body is complete. Default 60 s.
     pub total_timeout: Duration,
-    /// Waits after the first, second, … failure in a row. Default 5, 10, 30, 60, 120 s.
+    /// How long a failing key or origin is left alone after its first failure, its second, ..., its last and all later ones.
+    /// Never empty, never zero. Default 5, 10, 30, 60, 120 s.
     pub backoff: Vec<Duration>,
-    /// Longest Retry-After that is heeded. Default 300 s.
+    /// The longest Retry-After of the origin that is kept to; longer ones count as this. Default 300 s.
     pub max_retry_after: Duration,
 }
 
@@ -133,7 +136,7 @@ pub struct Log {
 pub struct Overrides {
     /// `--port`. `None`: as the file says.
     pub port: Option<u16>,
-    /// `--origin`. `None`: as the file says. Selects the preset `api` where the file names none.
+    /// `--origin`. `None`: as the file says. `http://` selects the preset `api` where the file names none.
     pub origin: Option<String>,
     /// Environment variables, name and text, between file and command line. Names that mean nothing here are ignored.
     pub environment: Vec<(String, String)>,
@@ -165,7 +168,7 @@ impl Config {
                 defaults: Defaults { grace_time, ..Defaults::default() },
                 ..Cache::default()
             },
-            routes: Vec::new(),
+            routes: preset.routes(),
             log: Log { level: LevelFilter::Info },
             warnings: Vec::new(),
         }
@@ -188,6 +191,13 @@ impl Preset {
         };
         (requests, Duration::from_secs(slow), Duration::from_secs(grace))
     }
+
+    fn routes(self) -> Vec<Route> {
+        match self {
+            Preset::Pypowerwall => pypowerwall_routes(),
+            Preset::Api => Vec::new(),
+        }
+    }
 }
 
 impl Proxy {
@@ -200,13 +210,13 @@ impl Proxy {
 impl Default for Backend {
     fn default() -> Backend {
         Backend {
-            authority: Authority::from_static("localhost:8675"),
+            origin: OriginUrl::default(),
             max_concurrent_requests: Preset::Pypowerwall.numbers().0,
             connect_timeout: Duration::from_secs(2),
             first_byte_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(10),
             total_timeout: Duration::from_secs(60),
-            backoff: [5, 10, 30, 60, 120].map(Duration::from_secs).to_vec(),
+            backoff: [5, 10, 30, 60, 120].map(Duration::from_secs).into(),
             max_retry_after: Duration::from_secs(300),
         }
     }

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use http::uri::Authority;
 use http::{HeaderName, StatusCode};
 use log::LevelFilter;
 use serde_json::Value;
@@ -16,14 +15,14 @@ use super::problems::shown;
 use super::routes::read_routes;
 use super::section::Section;
 use super::units::{self, TimeUnit};
-use super::{Backend, Cache, Config, Log, Overrides, Preset, Problems, Proxy};
+use super::{Backend, Cache, Config, Log, OriginUrl, Overrides, Preset, Problems, Proxy};
 use crate::policy::storing::is_never_stored;
 
 /// A configuration file is refused beyond this many bytes.
 const LARGEST_FILE: u64 = 1024 * 1024;
 
-/// What an origin's URL looks like.
-const ORIGIN: &str = "http://host or http://host:port, without path, query or user";
+/// A schedule of backoff has at most so many steps.
+const MOST_STEPS: usize = 32;
 
 /// The text of a configuration file.
 pub fn file(path: &Path) -> Result<String, Problems> {
@@ -47,7 +46,8 @@ pub fn config(text: &str, overrides: &Overrides) -> Result<Config, Problems> {
     match serde_json::from_str(&blanked(text)) {
         Ok(mut document) => {
             environment::lay_over(&mut document, &overrides.environment);
-            Section::read(String::new(), &document, &mut problems, |top| read_top(top, overrides, &mut config));
+            let preset = implied_preset(&document, overrides);
+            Section::read(String::new(), &document, &mut problems, |top| read_top(top, preset, &mut config));
         }
         Err(error) => problems.add("the configuration", error.to_string(), "JSON, with or without // comments"),
     }
@@ -61,16 +61,22 @@ fn apply(overrides: &Overrides, config: &mut Config, problems: &mut Problems) {
         config.proxy.port = port;
     }
     if let Some(url) = &overrides.origin {
-        match origin_authority(url) {
-            Ok(authority) => config.backend.authority = authority,
+        match OriginUrl::parse(url) {
+            Ok(origin) => config.backend.origin = origin,
             Err(expected) => problems.add("--origin", url, expected),
         }
     }
 }
 
-fn read_top(top: &mut Section<'_>, overrides: &Overrides, config: &mut Config) {
+/// The preset where none is named.
+fn implied_preset(document: &Value, overrides: &Overrides) -> Preset {
+    let url = overrides.origin.as_deref().or_else(|| document.pointer("/backend/url")?.as_str());
+    let is_sim = url.and_then(|url| OriginUrl::parse(url).ok()).is_some_and(|origin| origin.is_sim());
     let is_api = overrides.origin.is_some() || environment::speaks_of_an_api(&overrides.environment);
-    let mut preset = if is_api { Preset::Api } else { Preset::Pypowerwall };
+    if is_api && !is_sim { Preset::Api } else { Preset::Pypowerwall }
+}
+
+fn read_top(top: &mut Section<'_>, mut preset: Preset, config: &mut Config) {
     top.word("preset", &mut preset, &[("pypowerwall", Preset::Pypowerwall), ("api", Preset::Api)]);
     *config = Config::of(preset);
     let Config { backend, proxy, cache, routes, log, warnings, .. } = config;
@@ -83,8 +89,8 @@ fn read_top(top: &mut Section<'_>, overrides: &Overrides, config: &mut Config) {
 
 fn read_backend(section: &mut Section<'_>, backend: &mut Backend) {
     if let Some(url) = section.find("url") {
-        match url.as_str().ok_or(ORIGIN).and_then(origin_authority) {
-            Ok(authority) => backend.authority = authority,
+        match OriginUrl::parse(url.as_str().unwrap_or_default()) {
+            Ok(origin) => backend.origin = origin,
             Err(expected) => section.problem("url", &shown(url), expected),
         }
     }
@@ -94,6 +100,13 @@ fn read_backend(section: &mut Section<'_>, backend: &mut Backend) {
     section.limit("firstByteTimeout", &mut backend.first_byte_timeout);
     section.limit("idleTimeout", &mut backend.idle_timeout);
     section.limit("totalTimeout", &mut backend.total_timeout);
+    let expected = "a list of 1 to 32 durations above zero: numbers of seconds, or texts such as \"5s\"";
+    section.set("backoff", &mut backend.backoff, expected, |value| {
+        let steps = value.as_array().filter(|steps| (1..=MOST_STEPS).contains(&steps.len()))?;
+        let step = |value| units::duration(value, TimeUnit::Seconds).filter(|step| !step.is_zero());
+        steps.iter().map(step).collect()
+    });
+    section.duration("maxRetryAfter", &mut backend.max_retry_after);
 }
 
 fn read_proxy(section: &mut Section<'_>, proxy: &mut Proxy) {
@@ -150,17 +163,4 @@ fn read_log(section: &mut Section<'_>, log: &mut Log) {
         ("trace", LevelFilter::Trace),
     ];
     section.word("level", &mut log.level, &levels);
-}
-
-/// Host and port of an origin URL, or what was expected instead.
-fn origin_authority(url: &str) -> Result<Authority, &'static str> {
-    let (scheme, rest) = url.split_once("://").ok_or(ORIGIN)?;
-    if !scheme.eq_ignore_ascii_case("http") {
-        return Err("an http:// URL: other schemes, https:// included, are not built yet");
-    }
-    let authority: Authority = rest.strip_suffix('/').unwrap_or(rest).parse().map_err(|_| ORIGIN)?;
-    let port = authority.as_str().strip_prefix(authority.host());
-    let has_good_port = port == Some("") || authority.port_u16().is_some_and(|port| port > 0);
-    let is_plain = !authority.host().is_empty() && !authority.as_str().contains('@') && has_good_port;
-    if is_plain { Ok(authority) } else { Err(ORIGIN) }
 }

@@ -27,19 +27,30 @@ const FORCED: [(&str, Forced); 4] = [
     ("must-revalidate", Forced::MustRevalidate),
 ];
 
-/// Reads `urlConfigs`. A route without a usable path is a problem and is left out.
+/// Reads `urlConfigs` over the preset's routes: what a member does not say stays as the preset has it. One `pollInterval`
+/// anywhere, and the preset polls nothing of its own. A member without a usable path is a problem and is left out.
 pub fn read_routes(top: &mut Section<'_>, defaults: &Defaults, routes: &mut Vec<Route>, warnings: &mut Vec<String>) {
     let mut seen = HashSet::new();
+    let mut polls_itself = true;
     top.sections("urlConfigs", |section| {
-        let rule = read_rule(section, defaults, warnings);
-        if let Some(pattern) = read_pattern(section) {
-            if seen.insert(pattern.clone()) {
-                routes.push(Route { pattern, rule });
-            } else {
-                section.problem("path", "a path that stands here twice", "each path once");
-            }
+        let pattern = read_pattern(section);
+        let place = routes.iter().position(|route| Some(&route.pattern) == pattern.as_ref());
+        let mut rule = place.map_or_else(Rule::default, |at| routes[at].rule.clone());
+        read_rule(section, &mut rule, defaults, warnings);
+        read_poll(section, pattern.as_ref(), &mut rule);
+        polls_itself &= !section.has("pollInterval");
+        let Some(pattern) = pattern else { return };
+        if !seen.insert(pattern.clone()) {
+            return section.problem("path", "a path that stands here twice", "each path once");
+        }
+        match place {
+            Some(at) => routes[at].rule = rule,
+            None => routes.push(Route { pattern, rule }),
         }
     });
+    for rule in routes.iter_mut().map(|route| &mut route.rule).filter(|rule| rule.own_poll && !polls_itself) {
+        (rule.poll_interval, rule.own_poll) = (None, false);
+    }
 }
 
 fn read_pattern(section: &mut Section<'_>) -> Option<Pattern> {
@@ -52,37 +63,51 @@ fn read_pattern(section: &mut Section<'_>) -> Option<Pattern> {
     pattern
 }
 
-fn read_rule(section: &mut Section<'_>, defaults: &Defaults, warnings: &mut Vec<String>) -> Rule {
-    let mut rule = Rule::default();
+fn read_rule(section: &mut Section<'_>, rule: &mut Rule, defaults: &Defaults, warnings: &mut Vec<String>) {
     section.some_duration("cacheTTL", &mut rule.cache_ttl);
     section.some_duration("staleTime", &mut rule.stale_time);
     section.some_duration("slowGrace", &mut rule.slow_grace);
     section.some_duration("graceTime", &mut rule.grace_time);
     section.section("check", |check| rule.check = Some(read_check(check)));
-    rule.force = read_force(section, warnings);
+    read_force(section, &mut rule.force, warnings);
     let set_cookie = [("refuse", SetCookie::Refuse), ("strip", SetCookie::Strip), ("store", SetCookie::Store)];
     section.word("setCookie", &mut rule.set_cookie, &set_cookie);
-    section.word("cookies", &mut rule.strip_cookies, &[("strip", true)]);
+    section.word("cookies", &mut rule.strip_cookies, &[("keep", false), ("strip", true)]);
     let ttl: Duration = rule.cache_ttl.unwrap_or(defaults.ttl);
     if rule.stale_time.is_some_and(|stale_time| stale_time > ttl) {
         let path = section.path_of("staleTime");
         warnings.push(format!("{path} is above cacheTTL: nothing is refreshed before it expires"));
     }
-    rule
 }
 
-fn read_force(section: &mut Section<'_>, warnings: &mut Vec<String>) -> Force {
+/// `pollInterval`: 0 is off.
+fn read_poll(section: &mut Section<'_>, pattern: Option<&Pattern>, rule: &mut Rule) {
+    let mut interval = None;
+    section.some_duration("pollInterval", &mut interval);
+    if let Some(interval) = interval {
+        if !interval.is_zero() && matches!(pattern, Some(Pattern::Prefix(_))) {
+            section.problem("pollInterval", "a path with *", "one path to poll");
+        }
+        rule.poll_interval = Some(interval).filter(|interval| !interval.is_zero());
+        rule.own_poll = false;
+    }
+}
+
+fn read_force(section: &mut Section<'_>, force: &mut Force, warnings: &mut Vec<String>) {
     let mut forced = Vec::new();
     section.words("force", &mut forced, &FORCED);
+    if !section.has("force") {
+        return;
+    }
     for (word, _) in FORCED.iter().filter(|(_, meaning)| forced.contains(meaning)) {
         warnings.push(format!("{} sets the origin's {word} aside", section.path_of("force")));
     }
-    Force {
+    *force = Force {
         no_store: forced.contains(&Forced::NoStore),
         private: forced.contains(&Forced::Private),
         authorization: forced.contains(&Forced::Authorization),
         must_revalidate: forced.contains(&Forced::MustRevalidate),
-    }
+    };
 }
 
 fn read_check(section: &mut Section<'_>) -> Check {

@@ -11,11 +11,10 @@ use super::problems::{Problems, shown};
 use super::units::{self, TimeUnit};
 
 /// Keys that stand in the documents and wait for the part that reads them, wherever they occur.
-const NOT_BUILT_YET: [&str; 29] = [
+const NOT_BUILT_YET: [&str; 26] = [
     "admin",
     "allow",
     "auth",
-    "backoff",
     "burstMs",
     "clientDirectives",
     "cors",
@@ -26,12 +25,10 @@ const NOT_BUILT_YET: [&str; 29] = [
     "invalidation",
     "jitter",
     "keyName",
-    "maxRetryAfter",
     "methods",
     "metrics",
     "minSpacingMs",
     "onExhausted",
-    "pollInterval",
     "preserveHost",
     "refreshMinInterval",
     "retries",
@@ -296,7 +293,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named_with_its_nearest_and_an_unbuilt_one_as_such() {
-        let value = json!({"cacheTtl": 1, "polInterval": 5, "pollInterval": 5, "tier": null});
+        let value = json!({"cacheTtl": 1, "minSpacing": 5, "minSpacingMs": 5, "tier": null});
         let mut problems = Problems::default();
         Section::read(String::new(), &value, &mut problems, |top| {
             top.duration("staleTime", &mut Duration::default());
@@ -305,8 +302,8 @@ mod tests {
         assert_eq!(
             problems.to_string(),
             "cacheTtl: found an unknown key, expected a known one; the nearest is \"cacheTTL\"\n\
-             polInterval: found an unknown key, expected a known one; the nearest is \"cacheTTL\"\n\
-             pollInterval: found 5, expected nothing: pollInterval is not built yet"
+             minSpacing: found an unknown key, expected a known one; the nearest is \"staleTime\"\n\
+             minSpacingMs: found 5, expected nothing: minSpacingMs is not built yet"
         );
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::check::JsonKind;
-use crate::policy::rule::SetCookie;
+use crate::policy::rule::{Rule, SetCookie};
 use crate::route::Pattern;
 
 fn read(text: &str) -> Config {
@@ -25,7 +25,7 @@ fn an_empty_file_is_the_default() {
     assert_eq!(read("{}"), Config::default());
     assert_eq!(Config::load(None, &Overrides::default()), Ok(Config::default()));
     let config = Config::default();
-    assert_eq!(config.backend.authority, "localhost:8675");
+    assert_eq!(config.backend.origin.to_string(), "http://localhost:8675");
     assert_eq!((config.proxy.port, config.backend.max_concurrent_requests), (8676, 2));
     assert_eq!(config.cache.slow_request_timeout, Duration::from_secs(2));
 }
@@ -34,22 +34,34 @@ fn an_empty_file_is_the_default() {
 fn the_example_says_nothing_but_the_defaults_and_its_routes() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.json");
     let example = Config::load(Some(&path), &Overrides::default()).unwrap_or_else(|problems| panic!("{problems}"));
-    let patterns: Vec<_> = example.routes.iter().map(|route| route.pattern.clone()).collect();
-    assert_eq!(patterns, [Pattern::ExactPath("/aggregates".to_string()), Pattern::Prefix("/api/".to_string())]);
+    let mut own = example.routes.clone();
+    own.retain(|route| !Config::default().routes.contains(route));
+    let patterns: Vec<_> = own.into_iter().map(|route| route.pattern).collect();
+    assert_eq!(patterns, [Pattern::Prefix("/shop/".to_string())], "the others say what the preset says");
     assert!(example.warnings.is_empty(), "{:?}", example.warnings);
-    assert_eq!(Config { routes: Vec::new(), ..example }, Config::default());
+    assert_eq!(Config { routes: Config::default().routes, ..example }, Config::default());
+}
+
+/// What the configuration says about a path.
+fn rule<'a>(config: &'a Config, path: &str) -> &'a Rule {
+    let found = config.routes.iter().find(|route| Some(&route.pattern) == Pattern::parse(path).as_ref());
+    &found.unwrap_or_else(|| panic!("no route for {path}")).rule
 }
 
 #[test]
-fn the_example_of_the_first_seed_without_its_polls() {
+fn the_example_of_the_first_seed() {
     let config = read(
         r#"{ "backend": { "url": "http://localhost:8675/" }, "proxy": { "port": 8676 },
              "cache": { "defaultTTL": 300, "defaultStaleTime": 60, "slowRequestTimeout": 5000 },
-             "urlConfigs": [{ "path": "/api/status", "cacheTTL": 30, "staleTime": 10 }] }"#,
+             "urlConfigs": [{ "path": "/api/status", "pollInterval": 15, "cacheTTL": 30, "staleTime": 10 }] }"#,
     );
     assert_eq!(config.cache.slow_request_timeout, Duration::from_secs(5));
-    assert_eq!(config.routes[0].rule.cache_ttl, Some(Duration::from_secs(30)));
-    assert_eq!(config.routes[0].rule.stale_time, Some(Duration::from_secs(10)));
+    let Rule { cache_ttl, stale_time, poll_interval, own_poll, .. } = rule(&config, "/api/status");
+    assert_eq!(
+        [*cache_ttl, *stale_time, *poll_interval],
+        [30, 10, 15].map(|seconds| Some(Duration::from_secs(seconds)))
+    );
+    assert!(!own_poll);
 }
 
 fn ms(milliseconds: u64) -> Duration {
@@ -60,13 +72,15 @@ fn ms(milliseconds: u64) -> Duration {
 fn every_key_of_backend_and_proxy_reaches_its_place() {
     let config = read(
         r#"{ "backend": { "url": "HTTP://[::1]:81", "maxConcurrentRequests": 3, "connectTimeout": 1, "timeout": 2,
-                          "idleTimeout": 3, "totalTimeout": 4 },
+                          "idleTimeout": 3, "totalTimeout": 4, "backoff": [1, "2s", 0.5], "maxRetryAfter": "1m" },
              "proxy": { "port": 0, "bind": "127.0.0.1", "workers": 2, "maxConnections": 5, "maxHeaderBytes": "2KiB",
                         "maxBodyBytes": 0, "headerTimeout": 1, "bodyTimeout": 2, "keepAliveTimeout": 3,
                         "writeTimeout": "4s", "trustedProxies": ["10.0.0.0/8"] } }"#,
     );
     let Config { backend, proxy, .. } = config;
-    assert_eq!((backend.authority.as_str(), backend.max_concurrent_requests), ("[::1]:81", 3));
+    assert_eq!((backend.origin.to_string().as_str(), backend.max_concurrent_requests), ("http://[::1]:81", 3));
+    assert_eq!(backend.backoff, [ms(1000), ms(2000), ms(500)]);
+    assert_eq!(backend.max_retry_after, ms(60_000));
     let times = [backend.connect_timeout, backend.first_byte_timeout, backend.idle_timeout, backend.total_timeout];
     assert_eq!(times, [ms(1), ms(2), ms(3), ms(4)]);
     assert_eq!((proxy.port, proxy.bind.as_str(), proxy.workers, proxy.max_connections), (0, "127.0.0.1", 2, 5));
@@ -102,7 +116,8 @@ fn every_key_of_cache_and_log_reaches_its_place() {
 #[test]
 fn every_key_of_a_route_reaches_its_place() {
     let config = read(
-        r#"{ "urlConfigs": [{ "path": "/a?b", "cacheTTL": "1m", "staleTime": 2, "slowGrace": 3, "graceTime": 4,
+        r#"{ "preset": "api",
+             "urlConfigs": [{ "path": "/a?b", "pollInterval": "90s", "cacheTTL": "1m", "staleTime": 2, "slowGrace": 3, "graceTime": 4,
                               "check": { "json": "array", "require": ["/0/a~1b"], "nonEmpty": true, "notText": ["x"] },
                               "force": ["private", "no-store"], "setCookie": "store", "cookies": "strip" }] }"#,
     );
@@ -112,6 +127,7 @@ fn every_key_of_a_route_reaches_its_place() {
     assert_eq!([rule.slow_grace, rule.grace_time], [Some(ms(3000)), Some(ms(4000))]);
     assert!(rule.force.private && rule.force.no_store && !rule.force.authorization && !rule.force.must_revalidate);
     assert!(rule.strip_cookies && rule.set_cookie == SetCookie::Store);
+    assert_eq!((rule.poll_interval, rule.own_poll), (Some(ms(90_000)), false));
     let check = rule.check.as_ref().expect("a check");
     assert_eq!((check.json, check.non_empty), (Some(JsonKind::Array), true));
     assert_eq!(
@@ -128,10 +144,12 @@ fn every_key_of_a_route_reaches_its_place() {
 fn all_problems_are_reported_in_one_run() {
     let found = problems(
         r#"{ "preset": "home",
-             "backend": { "url": "https://x", "maxConcurrentRequests": 0, "connectTimeout": 0, "ulr": 1 },
+             "backend": { "url": "https://x", "maxConcurrentRequests": 0, "connectTimeout": 0, "backoff": [5, 0],
+                          "ulr": 1 },
              "proxy": { "port": 65536, "trustedProxies": ["10.0.0.0/33"] },
              "cache": { "defaultTTL": "soon", "statusTTL": { "503": 5, "x": 1 }, "tier": "redis://x" },
-             "urlConfigs": [{ "pollInterval": 5 }, { "path": "/a", "check": { "require": ["a"] } }, { "path": "/a" }, 7],
+             "urlConfigs": [{ "pollInterval": -5 }, { "path": "/a", "check": { "require": ["a"] } }, { "path": "/a" }, 7,
+                            { "path": "/b*", "pollInterval": 5 }],
              "unknown": {} }"#,
     );
     let places: Vec<&str> = found.iter().map(|line| line.split(':').next().unwrap_or_default()).collect();
@@ -140,6 +158,7 @@ fn all_problems_are_reported_in_one_run() {
         "backend.url",
         "backend.maxConcurrentRequests",
         "backend.connectTimeout",
+        "backend.backoff",
         "backend.ulr",
         "proxy.port",
         "proxy.trustedProxies[0]",
@@ -152,17 +171,25 @@ fn all_problems_are_reported_in_one_run() {
         "urlConfigs[1].check.require[0]",
         "urlConfigs[2].path",
         "urlConfigs[3]",
+        "urlConfigs[4].pollInterval",
         "unknown",
     ];
     assert_eq!(places, expected, "{found:#?}");
-    assert_eq!(found[4], "backend.ulr: found an unknown key, expected a known one; the nearest is \"url\"");
-    assert_eq!(found[7], "cache.defaultTTL: found \"soon\", expected a number of seconds, or a text such as \"5s\"");
-    assert_eq!(found[12], "urlConfigs[0].pollInterval: found 5, expected nothing: pollInterval is not built yet");
+    assert_eq!(found[5], "backend.ulr: found an unknown key, expected a known one; the nearest is \"url\"");
+    assert_eq!(found[8], "cache.defaultTTL: found \"soon\", expected a number of seconds, or a text such as \"5s\"");
+    assert_eq!(found[17], "urlConfigs[4].pollInterval: found a path with *, expected one path to poll");
 }
 
 #[test]
 fn origins() {
-    for url in ["http://a", "http://a/", "http://a.b:1", "HTTP://10.0.0.1:65535", "http://[fd00::1]:80"] {
+    for url in [
+        "http://a",
+        "http://a/",
+        "http://a.b:1",
+        "HTTP://10.0.0.1:65535",
+        "http://[fd00::1]:80",
+        "sim://powerwall?seed=7",
+    ] {
         overridden("{}", &Overrides { origin: Some(url.to_string()), ..Overrides::default() })
             .unwrap_or_else(|p| panic!("{p}"));
     }
@@ -188,6 +215,7 @@ fn origins() {
         "http://a b",
         "https://a",
         "sim://",
+        "sim://house",
         "http://[::1",
     ];
     for url in wrong {
@@ -201,13 +229,73 @@ fn origins() {
 fn the_command_line_wins_and_an_origin_selects_the_preset_api_unless_one_is_named() {
     let overrides = Overrides { port: Some(1), origin: Some("http://a:2".to_string()), ..Overrides::default() };
     let silent = overridden(r#"{ "proxy": { "port": 3 }, "cache": { "graceTime": 7 } }"#, &overrides).expect("valid");
-    assert_eq!((silent.preset, silent.proxy.port, silent.backend.authority.as_str()), (Preset::Api, 1, "a:2"));
+    assert_eq!(
+        (silent.preset, silent.proxy.port, silent.backend.origin.to_string().as_str()),
+        (Preset::Api, 1, "http://a:2")
+    );
     assert_eq!(silent.backend.max_concurrent_requests, 16);
     assert_eq!(silent.cache.slow_request_timeout, Duration::from_secs(5));
     assert_eq!(silent.cache.defaults.grace_time, Duration::from_secs(7), "the file's own value stays");
     let named = overridden(r#"{ "preset": "pypowerwall" }"#, &overrides).expect("valid");
     assert_eq!((named.preset, named.backend.max_concurrent_requests), (Preset::Pypowerwall, 2));
     assert_eq!(read(r#"{ "preset": "api" }"#), Config::of(Preset::Api));
+}
+
+#[test]
+fn the_simulated_house_selects_its_preset_wherever_it_is_named() {
+    let sim = "sim://powerwall?latency=200ms&hang=/freq".to_string();
+    let environment = vec![("CACHE_TTL_SECONDS".to_string(), "9".to_string())];
+    let named =
+        overridden("{}", &Overrides { origin: Some(sim.clone()), environment: environment.clone(), port: None });
+    let config = named.expect("valid");
+    let query = "latency=200ms&hang=/freq".to_string();
+    assert_eq!((config.preset, config.backend.origin), (Preset::Pypowerwall, OriginUrl::Sim(query)));
+    let file = format!(r#"{{ "backend": {{ "url": "{sim}" }} }}"#);
+    let filed = overridden(&file, &Overrides { environment, ..Overrides::default() });
+    assert_eq!(filed.expect("valid").preset, Preset::Pypowerwall);
+    let other = Overrides { origin: Some("http://a".to_string()), ..Overrides::default() };
+    assert_eq!(overridden(&file, &other).expect("valid").preset, Preset::Api, "the command line's origin decides");
+    let api = overridden(r#"{ "preset": "api" }"#, &Overrides { origin: Some(sim), ..Overrides::default() });
+    assert_eq!(api.expect("valid").preset, Preset::Api);
+}
+
+#[test]
+fn a_route_of_the_users_changes_the_presets_field_by_field() {
+    let untouched = Config::default();
+    let config = read(
+        r#"{ "urlConfigs": [{ "path": "/freq", "staleTime": 7, "pollInterval": null, "force": null },
+                            { "path": "/soe", "check": { "nonEmpty": true }, "setCookie": "refuse", "cookies": "keep" },
+                            { "path": "/mine", "cacheTTL": 9 }] }"#,
+    );
+    let preset = rule(&untouched, "/freq").clone();
+    assert_eq!(rule(&config, "/freq"), &Rule { stale_time: Some(ms(7000)), ..preset }, "its poll too is the preset's");
+    let soe = rule(&config, "/soe");
+    assert_eq!(
+        (soe.set_cookie, soe.strip_cookies, soe.home),
+        (SetCookie::Refuse, false, rule(&untouched, "/soe").home)
+    );
+    assert!(soe.check.as_ref().is_some_and(|check| check.non_empty && check.json.is_none()), "a check is one field");
+    assert_eq!(rule(&config, "/mine"), &Rule { cache_ttl: Some(ms(9000)), ..Rule::default() });
+    assert_eq!(config.routes.len(), untouched.routes.len() + 1);
+    assert_eq!(rule(&config, "/aggregates"), rule(&untouched, "/aggregates"));
+    assert!(read(r#"{ "preset": "api" }"#).routes.is_empty());
+}
+
+#[test]
+fn one_poll_of_the_users_ends_the_presets_own() {
+    let polled = |text: &str| {
+        let polled = read(text).routes.into_iter().filter_map(|route| {
+            route.rule.poll_interval.map(|interval| (route.pattern, interval.as_secs(), route.rule.own_poll))
+        });
+        polled.collect::<Vec<_>>()
+    };
+    let path = |path: &str| Pattern::ExactPath(path.to_string());
+    assert_eq!(polled("{}").len(), 9);
+    assert!(polled("{}").iter().all(|(_, _, own)| *own));
+    let mine =
+        polled(r#"{ "urlConfigs": [{ "path": "/soe", "pollInterval": 20 }, { "path": "/x", "pollInterval": 40 }] }"#);
+    assert_eq!(mine, [(path("/soe"), 20, false), (path("/x"), 40, false)]);
+    assert_eq!(polled(r#"{ "urlConfigs": [{ "path": "/soe", "pollInterval": 0 }] }"#), []);
 }
 
 #[test]

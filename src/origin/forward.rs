@@ -7,6 +7,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 
 use crate::message::{Request, Target};
+use crate::policy::rule::Rule;
 
 /// Who will be given the answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,15 @@ pub fn forwarded(request: &Request, sharing: Sharing, via: &str, trusted: bool) 
     }
     append_via(&mut fields, request.version, via);
     fields
+}
+
+/// Takes off what the route says names nobody: Cookie, Origin.
+pub fn strip(fields: &mut HeaderMap, rule: &Rule) {
+    for (name, is_stripped) in [(header::COOKIE, rule.strip_cookies), (header::ORIGIN, rule.strip_origin)] {
+        if is_stripped {
+            fields.remove(name);
+        }
+    }
 }
 
 /// True if this process has forwarded the message before: it goes round in a loop, and the answer is 508.

@@ -6,6 +6,7 @@ pub mod http;
 pub mod permits;
 pub mod resolve;
 pub mod sim;
+pub mod source;
 
 use ::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;

@@ -49,6 +49,10 @@ pub enum CheckFailure {
     NotAnArray,
     /// This required pointer leads nowhere or to null.
     Missing(String),
+    /// It says nothing where, or while, this home should: see [`super::home`].
+    SuddenlyEmpty,
+    /// It has neither a battery level nor powers.
+    NoReadings,
 }
 
 impl fmt::Display for CheckFailure {
@@ -60,6 +64,8 @@ impl fmt::Display for CheckFailure {
             CheckFailure::NotAnObject => f.write_str("the body is not a JSON object"),
             CheckFailure::NotAnArray => f.write_str("the body is not a JSON array"),
             CheckFailure::Missing(pointer) => write!(f, "the body has nothing at {pointer}"),
+            CheckFailure::SuddenlyEmpty => f.write_str("the body says nothing, which is news from this home"),
+            CheckFailure::NoReadings => f.write_str("the body has neither a battery level nor powers"),
         }
     }
 }

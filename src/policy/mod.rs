@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | may this request share a flight and the store? | a request arrives | [`sharing`] |
 //! | may this stored response answer it? | something is stored | [`reuse`] |
-//! | is this body an answer at all? | a response arrives | [`check`] |
+//! | is this body an answer at all? | a response arrives | [`check`], [`home`] |
 //! | may this response be stored, and for how long? | a response arrives | [`storing`], [`freshness`] |
 //!
 //! [`rule`] holds what the configuration says about a route, applied over the RFC; [`directives`], [`dates`] and [`age`]
@@ -22,6 +22,7 @@ pub mod check;
 pub mod dates;
 pub mod directives;
 pub mod freshness;
+pub mod home;
 pub mod reuse;
 pub mod rule;
 pub mod sharing;

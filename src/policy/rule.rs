@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 
 use super::check::Check;
+use super::home::HomeCheck;
 
 /// The word of the user on one route. The default says nothing: pure RFC 9111, then the [`Defaults`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,16 +20,26 @@ pub struct Rule {
     pub grace_time: Option<Duration>,
     /// What a good body looks like. `None`: every body is good.
     pub check: Option<Check>,
+    /// How a body is judged by what is known of the home, after `check`. Preset only. `None`: not at all.
+    pub home: Option<HomeCheck>,
+    /// How often the target without a query is asked for without anybody's asking. `None`: never.
+    pub poll_interval: Option<Duration>,
+    /// Whether `poll_interval` is the preset's own, and so slower while nobody asks; the user's is always kept.
+    pub own_poll: bool,
     /// Which words of the origin do not count here.
     pub force: Force,
     /// What becomes of Set-Cookie.
     pub set_cookie: SetCookie,
     /// Whether Cookie is taken off requests, so that it names nobody.
     pub strip_cookies: bool,
-    /// How often the target is fetched without being asked for. `None`: never.
-    pub poll_interval: Option<Duration>,
-    /// The interval is the preset's own: it slows down when nobody asks.
-    pub own_poll: bool,
+    /// Whether Origin is taken off requests. Preset only.
+    pub strip_origin: bool,
+    /// Request fields by which Vary does not count. Preset only.
+    pub ignore_vary: Vec<HeaderName>,
+    /// Whether every reply says `Access-Control-Allow-Origin: *`, whatever the origin says of it. Preset only.
+    pub cors: bool,
+    /// Whether a Location whose authority is the origin's is made path-absolute. Preset only.
+    pub own_location: bool,
 }
 
 /// The origin's words a route sets aside. None by default.

@@ -185,8 +185,9 @@ fn response_permits(exchange: &Exchange<'_>, directives: &Directives) -> Result<
     if response.contains_key(SET_COOKIE) && rule.set_cookie == SetCookie::Refuse {
         return Err(Refusal::SetCookie);
     }
-    let is_blank = |line: &[u8]| line.iter().all(|byte| b", \t".contains(byte));
-    if !response.get_all(VARY).iter().all(|line| is_blank(line.as_bytes())) {
+    let counts = |name: &[u8]| !name.is_empty() && !is_ignored(name, rule);
+    let mut selecting = response.get_all(VARY).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    if selecting.any(|name| counts(name.trim_ascii())) {
         return Err(Refusal::Vary);
     }
     // §3.5, and so whatever the configured identity fields are.
@@ -195,6 +196,11 @@ fn response_permits(exchange: &Exchange<'_>, directives: &Directives) -> Result<
         return Err(Refusal::Authorization);
     }
     Ok(())
+}
+
+/// Whether the route says that its answers do not differ by this field, which its requests do not carry.
+fn is_ignored(name: &[u8], rule: &Rule) -> bool {
+    rule.ignore_vary.iter().any(|ignored| ignored.as_str().as_bytes().eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]

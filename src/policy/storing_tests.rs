@@ -153,6 +153,19 @@ fn any_vary_but_an_empty_one_is_refused() {
 }
 
 #[test]
+fn vary_on_ignored_fields_alone_does_not_count() {
+    let rule = Rule { ignore_vary: vec![http::header::ORIGIN], ..Rule::default() };
+    for line in ["Origin", "origin", " ORIGIN ,, Origin", ""] {
+        scene().answering("vary", line).under(rule.clone()).is_stored_by(LifetimeSource::Default);
+    }
+    for line in ["Origin, Accept", "Accept", "*", "Origin, *", "Origins", "Ori gin"] {
+        scene().answering("vary", line).under(rule.clone()).is_refused_for(Refusal::Vary);
+    }
+    scene().answering("vary", "Origin").answering("vary", "Cookie").under(rule).is_refused_for(Refusal::Vary);
+    scene().answering("vary", "Origin").is_refused_for(Refusal::Vary);
+}
+
+#[test]
 fn authorization_needs_one_of_three_words() {
     let asked =
         |line: &str| Scene { identity: true, ..scene().asking("authorization", "x").answering("cache-control", line) };

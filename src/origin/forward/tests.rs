@@ -121,6 +121,21 @@ fn a_request_alone_keeps_its_own_fields_and_names_its_client() {
 }
 
 #[test]
+fn a_route_strips_what_names_nobody() {
+    let sent = [("Cookie", "a=1"), ("Cookie", "b=2"), ("Origin", "http://a"), ("Accept", "*/*")];
+    for (strip_cookies, strip_origin, kept) in [
+        (false, false, &["accept: */*", "cookie: a=1", "cookie: b=2", "origin: http://a"][..]),
+        (true, false, &["accept: */*", "origin: http://a"]),
+        (false, true, &["accept: */*", "cookie: a=1", "cookie: b=2"]),
+        (true, true, &["accept: */*"]),
+    ] {
+        let mut fields = fields(&sent);
+        strip(&mut fields, &Rule { strip_cookies, strip_origin, ..Rule::default() });
+        assert_eq!(shown(&fields), kept);
+    }
+}
+
+#[test]
 fn a_mapped_ipv4_client_is_named_as_ipv4() {
     let mut asked = request(&[]);
     asked.peer = "::ffff:192.0.2.9".parse().unwrap();

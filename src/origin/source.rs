@@ -1,0 +1,37 @@
+//! Which kind of origin the URL's scheme picked, and how each origin worker gets its own connection to it.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::Origin;
+use super::http::{HttpOrigin, HttpSettings};
+use super::resolve::Addresses;
+use super::sim::{SimOrigin, Simulation};
+use crate::clock::Clock;
+
+/// What an origin worker connects to.
+pub enum Source {
+    /// `http://`: a server, asked over HTTP/1.1.
+    Http(HttpSettings, Arc<Addresses>),
+    /// `sim://`: the built-in simulated Powerwall, one for all workers.
+    Sim(Clock, Arc<Mutex<Simulation>>),
+}
+
+impl Source {
+    /// A connection for one worker; nothing is opened yet.
+    pub fn connect(&self) -> Box<dyn Origin> {
+        match self {
+            Source::Http(settings, addresses) => Box::new(HttpOrigin::new(settings, Arc::clone(addresses))),
+            Source::Sim(clock, simulation) => Box::new(SimOrigin::new(clock.clone(), Arc::clone(simulation))),
+        }
+    }
+
+    /// The name that must be looked up now and then. `None`: there is none.
+    pub fn name(&self) -> Option<&Arc<Addresses>> {
+        match self {
+            Source::Http(_, addresses) => Some(addresses).filter(|addresses| !addresses.is_fixed()),
+            Source::Sim(..) => None,
+        }
+    }
+}

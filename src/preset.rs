@@ -1,0 +1,170 @@
+//! What is known in advance about pypowerwall, as routes: how often it is polled, how long its answers hold, what they must
+//! look like. Pure.
+//!
+//! The numbers are those its users found to be gentle: 2 requests at once, and nothing polled but what dashboards show.
+
+use std::time::Duration;
+
+use http::header::ORIGIN;
+
+use crate::policy::check::{Check, JsonKind};
+use crate::policy::home::{HomeCheck, NO_ANSWER};
+use crate::policy::rule::{Rule, SetCookie};
+use crate::route::{Pattern, Route};
+
+/// A path, the seconds between two polls (0: not polled), until refreshed and until no longer fresh.
+type Line = (&'static str, u64, u64, u64);
+
+/// What every home has.
+const METERS: [Line; 1] = [("/aggregates", 5, 5, 30)];
+
+/// What some homes do not have, and none has while its gateway is away.
+const MAYBE_EMPTY: [Line; 23] = [
+    ("/strings", 5, 5, 30),
+    ("/freq", 5, 20, 30),
+    ("/soe", 30, 25, 60),
+    ("/alerts/pw", 30, 60, 120),
+    ("/pod", 30, 60, 120),
+    ("/temps/pw", 30, 60, 120),
+    ("/fans/pw", 30, 60, 120),
+    ("/alerts", 0, 60, 120),
+    ("/temps", 0, 60, 120),
+    ("/fans", 0, 60, 120),
+    ("/vitals", 0, 5, 30),
+    ("/battery", 0, 5, 30),
+    ("/version", 0, 300, 600),
+    // What the power-flow page asks for.
+    ("/api/meters/aggregates", 0, 5, 30),
+    ("/api/system_status/soe", 0, 5, 30),
+    ("/api/system_status/grid_status", 0, 5, 30),
+    ("/api/sitemaster", 0, 5, 30),
+    ("/api/powerwalls", 0, 5, 30),
+    ("/api/troubleshooting/problems", 0, 5, 30),
+    ("/api/auth/toggle/supported", 0, 5, 30),
+    ("/api/status", 0, 5, 30),
+    ("/api/operation", 0, 5, 30),
+    ("/api/site_info", 0, 5, 30),
+];
+
+/// Where a zero may mean that nothing is known.
+const MAYBE_ZERO: [Line; 9] = [
+    ("/csv/v2", 10, 10, 60),
+    ("/csv", 0, 10, 60),
+    ("/json", 0, 10, 60),
+    ("/pw/power", 0, 10, 60),
+    ("/pw/level", 0, 10, 60),
+    ("/api/aggregate", 0, 5, 30),
+    ("/api/aggregate/power", 0, 5, 30),
+    ("/api/aggregate/soe", 0, 5, 30),
+    ("/api/aggregate/battery", 0, 5, 30),
+];
+
+/// Everything else that answers with readings. Not judged: nothing is known of it.
+const OTHERS: [Line; 3] = [("/api/*", 0, 5, 30), ("/pw/*", 0, 10, 60), ("/stats", 0, 5, 30)];
+
+/// The routes of the preset `pypowerwall`, the most important poll first.
+pub fn pypowerwall_routes() -> Vec<Route> {
+    let meters = Check { json: Some(JsonKind::Object), require: vec!["/site/instant_power".to_owned()], ..texts() };
+    let json = Check { json: Some(JsonKind::Any), ..texts() };
+    let groups = [
+        (&METERS[..], Some(meters), Some(HomeCheck::Aggregates)),
+        (&MAYBE_EMPTY, Some(json), Some(HomeCheck::EmptyIsNews)),
+        (&MAYBE_ZERO, Some(texts()), Some(HomeCheck::Witnessed)),
+        (&OTHERS, None, None),
+    ];
+    let routes = groups.iter().flat_map(|(lines, check, home)| {
+        lines.iter().filter_map(|line| {
+            let rule = Rule { check: check.clone(), home: *home, ..timed(line) };
+            Pattern::parse(line.0).map(|pattern| Route { pattern, rule })
+        })
+    });
+    routes.collect()
+}
+
+/// What holds on all its paths, at the pace of a line. pypowerwall-server gives cookies to everybody and varies by Origin;
+/// nothing in its answers depends on either.
+fn timed(&(_, poll, stale, ttl): &Line) -> Rule {
+    let poll_interval = Some(Duration::from_secs(poll)).filter(|interval| !interval.is_zero());
+    Rule {
+        cache_ttl: Some(Duration::from_secs(ttl)),
+        stale_time: Some(Duration::from_secs(stale)),
+        poll_interval,
+        own_poll: poll_interval.is_some(),
+        set_cookie: SetCookie::Strip,
+        strip_cookies: true,
+        strip_origin: true,
+        ignore_vary: vec![ORIGIN],
+        cors: true,
+        own_location: true,
+        ..Rule::default()
+    }
+}
+
+fn texts() -> Check {
+    Check { not_text: NO_ANSWER.map(str::to_owned).into(), ..Check::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn rule(path: &str) -> Rule {
+        let pattern = Pattern::parse(path).expect("a pattern");
+        let found = pypowerwall_routes().into_iter().find(|route| route.pattern == pattern);
+        found.unwrap_or_else(|| panic!("{path}")).rule
+    }
+
+    #[test]
+    fn each_path_once_and_none_lost() {
+        let routes = pypowerwall_routes();
+        assert_eq!(routes.len(), METERS.len() + MAYBE_EMPTY.len() + MAYBE_ZERO.len() + OTHERS.len());
+        assert_eq!(routes.iter().map(|route| &route.pattern).collect::<HashSet<_>>().len(), routes.len());
+    }
+
+    #[test]
+    fn what_is_polled_and_how_long_it_holds() {
+        let expected = [
+            ("/aggregates", 5, 5, 30),
+            ("/strings", 5, 5, 30),
+            ("/freq", 5, 20, 30),
+            ("/soe", 30, 25, 60),
+            ("/alerts/pw", 30, 60, 120),
+            ("/pod", 30, 60, 120),
+            ("/temps/pw", 30, 60, 120),
+            ("/fans/pw", 30, 60, 120),
+            ("/csv/v2", 10, 10, 60),
+        ];
+        for (path, poll, stale, ttl) in expected {
+            let rule = rule(path);
+            let times = [rule.poll_interval, rule.stale_time, rule.cache_ttl];
+            assert_eq!(times, [poll, stale, ttl].map(|seconds| Some(Duration::from_secs(seconds))), "{path}");
+            assert!(rule.own_poll, "{path}");
+        }
+        let polled = pypowerwall_routes().into_iter().filter(|route| route.rule.poll_interval.is_some());
+        assert_eq!(polled.count(), expected.len(), "nothing else is polled");
+    }
+
+    #[test]
+    fn every_path_shares_what_the_server_gives_to_everybody() {
+        for Route { pattern, rule } in pypowerwall_routes() {
+            assert!(rule.strip_cookies && rule.strip_origin && rule.cors && rule.own_location, "{pattern:?}");
+            assert_eq!(
+                (rule.set_cookie, rule.ignore_vary.as_slice()),
+                (SetCookie::Strip, &[ORIGIN][..]),
+                "{pattern:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_kind_of_body_has_its_judge() {
+        let judges = ["/aggregates", "/vitals", "/json", "/api/*"].map(|path| rule(path).home);
+        let expected = [Some(HomeCheck::Aggregates), Some(HomeCheck::EmptyIsNews), Some(HomeCheck::Witnessed), None];
+        assert_eq!(judges, expected);
+        assert!(rule("/csv").check.is_some_and(|check| check.json.is_none() && check.verdict(b"ERROR!").is_err()));
+        assert!(rule("/vitals").check.is_some_and(|check| check.verdict(b"<html>").is_err()));
+        assert!(rule("/aggregates").check.is_some_and(|check| check.verdict(b"{}").is_err()));
+    }
+}
