@@ -202,7 +202,7 @@ impl Crew for Threads {
 }
 
 /// An origin worker: one fetch at a time, on a connection of its own.
-fn work(proxy: &Proxy, orders: &Receiver<Order>, mut origin: Box<dyn Origin>) {
+fn work(proxy: &Arc<Proxy>, orders: &Receiver<Order>, mut origin: Box<dyn Origin>) {
     while let Ok(Order::Fetch(flight, errand)) = orders.recv() {
         let fly = std::panic::AssertUnwindSafe(|| proxy.fly(flight, &errand, &mut *origin));
         if std::panic::catch_unwind(fly).is_err() {
@@ -264,7 +264,10 @@ fn source(config: &Config, clock: &Clock) -> Result<Source, StartError> {
                 what: format!("cannot simulate {}", backend.origin),
                 cause: io::Error::new(io::ErrorKind::InvalidInput, problem),
             };
-            let settings = SimSettings { first_byte_timeout: backend.first_byte_timeout, ..SimSettings::parse(query).map_err(wrong)? };
+            let settings = SimSettings {
+                first_byte_timeout: backend.first_byte_timeout,
+                ..SimSettings::parse(query).map_err(wrong)?
+            };
             return Ok(Source::Sim(clock.clone(), Arc::new(Mutex::new(Simulation::new(settings, clock.now())))));
         }
     };

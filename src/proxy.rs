@@ -6,6 +6,7 @@ mod health;
 mod land;
 mod polls;
 mod waiter;
+mod witness;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::origin::forward;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::freshness::LifetimeSource;
+use crate::policy::home::Home;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::sharing::{Because, Sharing, sharing};
 use crate::reply::{Reply, Responder};
@@ -77,6 +79,8 @@ pub struct Proxy {
     clock: Clock,
     counters: Arc<Counters>,
     polls: Polls,
+    /// What is known of the home behind a pypowerwall. Protects: what the last answers said.
+    home: Mutex<Home>,
     /// This process in `Via` and in request ids.
     mark: u32,
     via: String,
@@ -103,6 +107,7 @@ impl Proxy {
             crew,
             clock,
             counters: Arc::default(),
+            home: Mutex::new(Home::new(polls.ttl_of("/aggregates").unwrap_or(cache.defaults.ttl))),
             polls,
             mark,
             via: format!("larder-{mark:08x}"),
@@ -178,7 +183,14 @@ impl Proxy {
     /// Fetches the answer to a plain GET again in the background, unless somebody already does.
     pub fn refresh(&self, request: &Request, key: Key) {
         let poll = self.polls.place_of(&request.target);
-        let errand = Errand { request: Arc::new(plain(request)), key: Some(key), shared: true, poll, safe: true };
+        let errand = Errand {
+            request: Arc::new(plain(request)),
+            key: Some(key),
+            shared: true,
+            joinable: true,
+            poll,
+            safe: true,
+        };
         self.submit(Work::Arrived(Arrival { passenger: None, errand }));
     }
 
@@ -250,7 +262,8 @@ impl Proxy {
         let safe = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
         let request = Arc::new(request);
         let poll = key.as_ref().and_then(|_| self.polls.place_of(&request.target));
-        let errand = Errand { request: Arc::clone(&request), key, shared: alone.is_none(), poll, safe };
+        let shared = alone.is_none();
+        let errand = Errand { request: Arc::clone(&request), key, shared, joinable: shared, poll, safe };
         let passenger = Passenger { request, responder, stale, leads: false, fwd, alone };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }

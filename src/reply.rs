@@ -95,6 +95,17 @@ pub trait Sink {
     fn end(&mut self);
 }
 
+/// Takes nothing: for who cannot use a body that is passed on as it comes.
+pub struct Nowhere;
+
+impl Sink for Nowhere {
+    fn pass_on(&mut self, _: Bytes) -> bool {
+        false
+    }
+
+    fn end(&mut self) {}
+}
+
 /// The start of a stored answer's head: all that never changes, rendered once, when it was `received`.
 pub fn stored_head(response: &Response, lifetime: &Lifetime, received: Now, via: &str) -> Box<[u8]> {
     let mut out = Vec::with_capacity(512);

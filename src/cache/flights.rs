@@ -93,6 +93,7 @@ impl Flights {
             Work::Missing(flight) => self.missing(flight),
             Work::Opened(flight) => self.opened(flight, now, &mut todo),
             Work::Ended(flight) => drop(self.end(flight)),
+            Work::Held(flight) => self.held(flight),
             Work::Landed(flight, landing) => self.landed(flight, landing, now, &mut todo),
             Work::Deadline(flight) => self.overdue(flight, now, &mut todo),
             Work::Invalidated(matches) => self.invalidated(&*matches),
@@ -119,7 +120,7 @@ impl Flights {
         if let Some(cause) = if self.stopped { Some(Cause::Stopping) } else { full.then_some(Cause::ParkedFull) } {
             return turn_away(passenger, &errand, cause, None, todo);
         }
-        let joinable = errand.key.as_ref().filter(|key| errand.shared && !self.marks.has(key, now));
+        let joinable = errand.key.as_ref().filter(|key| errand.joinable && !self.marks.has(key, now));
         if let Some(flight) = joinable.and_then(|key| self.by_key.get(key)).copied() {
             return self.join(flight, passenger, now, todo);
         }
@@ -243,15 +244,25 @@ impl Flights {
         todo.push(Work::Open(leader, passengers));
     }
 
-    /// Takes a flight that had a permit out, and the permit back.
+    /// Takes a flight out, and back what it holds.
     fn end(&mut self, id: FlightId) -> Option<Flight> {
         let flight = self.remove(id)?;
-        self.permits.release(flight.class);
+        if flight.stage != Stage::Holding {
+            self.permits.release(flight.class);
+        }
         self.late -= usize::from(flight.late);
         if flight.stage == Stage::Streaming {
             self.permits.end_stream();
         }
         Some(flight)
+    }
+
+    fn held(&mut self, id: FlightId) {
+        if let Some(flight) = self.flights.get_mut(&id) {
+            flight.stage = Stage::Holding;
+            self.late -= usize::from(std::mem::take(&mut flight.late));
+            self.permits.release(flight.class);
+        }
     }
 
     fn landed(&mut self, id: FlightId, landing: Landing, now: Now, todo: &mut Vec<Work>) {
@@ -326,9 +337,9 @@ impl Flights {
                 }
                 todo.push(Work::Overdue(passengers, Cause::NoPermit, None));
             }
-            Stage::Flying => {
-                flight.late = true;
-                self.late += 1;
+            Stage::Flying | Stage::Holding => {
+                flight.late = flight.stage == Stage::Flying;
+                self.late += usize::from(flight.late);
                 let all = std::mem::take(&mut flight.passengers);
                 let (with_stale, without): (Vec<_>, Vec<_>) =
                     all.into_iter().partition(|p| p.has_stale_for(Cause::Slow, now));

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 
 use crate::message::{Request, Target};
 use crate::policy::rule::Rule;
@@ -102,6 +102,19 @@ pub fn strip(fields: &mut HeaderMap, rule: &Rule) {
         if is_stripped {
             fields.remove(name);
         }
+    }
+}
+
+/// Makes a Location that names the origin's own authority a path on whoever relays it (RFC 9110 §10.2.2).
+pub fn make_location_ours(fields: &mut HeaderMap, authority: &Authority) {
+    let Some(location) = fields.get(header::LOCATION).and_then(|value| value.to_str().ok()) else { return };
+    let rest = ["http://", "https://"].iter().find_map(|scheme| location.strip_prefix(scheme));
+    let path = rest.and_then(|rest| rest.strip_prefix(authority.as_str()));
+    let path = path.filter(|path| path.is_empty() || path.starts_with(['/', '?', '#']));
+    let Some(path) = path else { return };
+    let ours = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    if let Ok(ours) = HeaderValue::try_from(ours) {
+        fields.insert(header::LOCATION, ours);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::{Proxy, ROLE, plain};
@@ -10,14 +11,24 @@ use crate::cache::flights::{Arrival, Errand, Landing, Passenger, Work};
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
-use crate::message::Response;
+use crate::config::OriginUrl;
+use crate::message::{Request, Response};
 use crate::origin::permits::FlightId;
 use crate::origin::{Fetched, Opening, Origin, OriginRequest, forward};
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::dates;
-use crate::policy::rule::SetCookie;
+use crate::policy::home::HomeVerdict;
+use crate::policy::rule::{Rule, SetCookie};
 use crate::policy::storing::{Exchange, Refusal, Storing, may_store};
 use crate::reply::{self, Reply};
+
+/// What becomes of a whole response.
+enum Judgement {
+    /// The flight lands with this.
+    Lands(Landing),
+    /// It lands with this if the witness at the path agrees with the body.
+    Held(Landing, Bytes, &'static str),
+}
 
 /// Says that a flight is over however its worker ends, a panic included (I5): nobody waits for a dead leader.
 struct Landed<'a> {
@@ -27,13 +38,19 @@ struct Landed<'a> {
 
 impl Proxy {
     /// Flies an errand: asks the origin and tells everybody waiting. Blocks on the origin, with its timeouts.
-    pub fn fly(&self, flight: FlightId, errand: &Errand, origin: &mut dyn Origin) {
+    pub fn fly(self: &Arc<Proxy>, flight: FlightId, errand: &Errand, origin: &mut dyn Origin) {
         let mut landed = Landed { proxy: self, flight: Some(flight) };
         let asked = self.clock.now();
         match origin.fetch(&self.origin_request(errand)) {
             Ok(Fetched::Whole(mut response)) => {
                 self.date(&mut response.fields);
-                landed.with(self.judge(errand, response, asked));
+                match self.judge(errand, response, asked) {
+                    Judgement::Lands(landing) => landed.with(landing),
+                    Judgement::Held(landing, body, witness) => {
+                        landed.flight = None;
+                        self.hold(flight, landing, body, witness);
+                    }
+                }
             }
             Ok(Fetched::Opening(opening)) if errand.shared && is_failure(opening.status) => {
                 let retry_after = self.retry_after(&opening.fields);
@@ -42,6 +59,7 @@ impl Proxy {
             }
             Ok(Fetched::Opening(mut opening)) => {
                 self.date(&mut opening.fields);
+                self.adapt(errand, &mut opening.fields);
                 self.after_unsafe(errand, opening.status);
                 self.pass_on(flight, opening);
                 landed.flight = None;
@@ -67,21 +85,23 @@ impl Proxy {
         let sharing = if errand.shared { forward::Sharing::Shared } else { forward::Sharing::Alone };
         let trusted = self.config.proxy.trusts(request.peer);
         let has_body = request.body.lease.is_some();
+        let mut fields = forward::forwarded(request, sharing, &self.via, trusted);
+        forward::strip(&mut fields, self.routes.find(&request.target).rule);
         OriginRequest {
             method: request.method.clone(),
             target: request.target.clone(),
-            fields: forward::forwarded(request, sharing, &self.via, trusted),
+            fields,
             body: has_body.then(|| request.body.bytes.clone()),
             repeatable: !has_body && matches!(request.method, Method::GET | Method::HEAD),
         }
     }
 
     /// Turns a whole response into what the flight lands with.
-    fn judge(&self, errand: &Errand, mut response: Response, asked: Now) -> Landing {
+    fn judge(&self, errand: &Errand, mut response: Response, asked: Now) -> Judgement {
         self.after_unsafe(errand, response.status);
         let (request, status, received) = (&errand.request, response.status, self.clock.now());
         let route = self.routes.find(&request.target);
-        let exchange = Exchange {
+        let verdict = may_store(&Exchange {
             method: &request.method,
             request: &request.fields,
             has_body: request.body.lease.is_some(),
@@ -94,24 +114,55 @@ impl Proxy {
             defaults: &self.config.cache.defaults,
             asked,
             received,
-        };
-        let verdict = may_store(&exchange);
-        if route.rule.set_cookie == SetCookie::Strip {
-            response.fields.remove(header::SET_COOKIE);
-        }
+        });
+        self.adapt(errand, &mut response.fields);
         if is_failure(status) && !refuses_head(&request.method, status) {
             let retry_after = self.retry_after(&response.fields);
             let cause = Cause::Status(status.as_u16());
-            return Landing::Failed { cause, response: Some(Arc::new(response)), retry_after };
+            if let (None, true, Some(seconds)) = (retry_after, errand.safe, cause.retry_after()) {
+                response.fields.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            return Judgement::Lands(Landing::Failed { cause, response: Some(Arc::new(response)), retry_after });
         }
-        match (verdict, &errand.key) {
+        let home = self.judge_by_home(request, route.rule, &response, received);
+        let body = response.body.clone();
+        let landing = match (verdict, &errand.key) {
             (Storing::Refuse(Refusal::CheckFailed(_)), _) => Landing::failed(Cause::CheckFailed),
+            _ if matches!(home, HomeVerdict::Bad(_)) => Landing::failed(Cause::CheckFailed),
             (Storing::Store(lifetime), Some(key)) => {
                 let head = reply::stored_head(&response, &lifetime, received, &self.via);
-                let stored = Stored { key: key.clone(), status, head, body: response.body.clone(), lifetime };
+                let stored = Stored { key: key.clone(), status, head, body: body.clone(), lifetime };
                 Landing::Shared(Arc::new(stored), Arc::new(response))
             }
             _ => Landing::Unshared(Arc::new(response)),
+        };
+        match home {
+            HomeVerdict::NeedsWitness => Judgement::Held(landing, body, self.home.lock().witness_path()),
+            _ => Judgement::Lands(landing),
+        }
+    }
+
+    /// What the answer means in this home, where the route asks.
+    fn judge_by_home(&self, request: &Request, rule: &Rule, response: &Response, now: Now) -> HomeVerdict {
+        match rule.home {
+            Some(kind) if request.method == Method::GET && response.status.is_success() => {
+                self.home.lock().judge(request.target.as_str(), kind, &response.body, now)
+            }
+            _ => HomeVerdict::Good,
+        }
+    }
+
+    /// Makes the fields of an answer what the route wants them to be for its clients.
+    fn adapt(&self, errand: &Errand, fields: &mut HeaderMap) {
+        let rule = self.routes.find(&errand.request.target).rule;
+        if rule.set_cookie == SetCookie::Strip {
+            fields.remove(header::SET_COOKIE);
+        }
+        if rule.cors {
+            fields.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        }
+        if let (true, OriginUrl::Http(authority)) = (rule.own_location, &self.config.backend.origin) {
+            forward::make_location_ours(fields, authority);
         }
     }
 
@@ -199,7 +250,8 @@ impl Proxy {
         let shared = passenger.alone.is_none();
         let key = shared.then(|| Key::new(None, ROLE, &passenger.request.target));
         let poll = key.as_ref().and_then(|_| self.polls.place_of(&passenger.request.target));
-        let errand = Errand { request: Arc::clone(&passenger.request), key, shared, poll, safe: true };
+        let request = Arc::clone(&passenger.request);
+        let errand = Errand { request, key, shared, joinable: shared, poll, safe: true };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
 

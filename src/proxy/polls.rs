@@ -1,18 +1,15 @@
 //! What is polled: the targets of the plan, and when clients last asked for them.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-use http::{HeaderMap, Method, Version};
 
 use super::{Proxy, ROLE};
 use crate::cache::flights::Work;
 use crate::cache::key::Key;
 use crate::clock::Now;
 use crate::config::Config;
-use crate::message::{Body, Request, Target};
+use crate::message::Target;
 use crate::route::Route;
 
 /// How a target is polled.
@@ -64,6 +61,11 @@ impl Polls {
         self.all.iter().map(|polled| &polled.key)
     }
 
+    /// The lifetime of what is polled at this path.
+    pub(super) fn ttl_of(&self, path: &str) -> Option<Duration> {
+        self.places.get(path).and_then(|place| self.all.get(*place)).map(|polled| polled.poll.ttl)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
@@ -85,15 +87,7 @@ impl Proxy {
     /// Polls what is at this place of the plan now, unless it is being fetched or in trouble.
     pub fn poll(&self, place: usize) {
         let Some(polled) = self.polls.all.get(place) else { return };
-        let request = Request {
-            method: Method::GET,
-            target: polled.target.clone(),
-            version: Version::HTTP_11,
-            fields: HeaderMap::new(),
-            body: Body::default(),
-            peer: Ipv4Addr::LOCALHOST.into(),
-            id: self.next_id(),
-        };
+        let request = self.own_request(polled.target.clone());
         self.refresh(&request, polled.key.clone());
     }
 

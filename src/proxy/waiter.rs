@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::origin::Opening;
 use crate::outcome::{Cause, Outcome};
-use crate::reply::{Reply, Responder, Sink};
+use crate::reply::{Nowhere, Reply, Responder, Sink};
 use crate::sync::{Condvar, Mutex};
 
 /// Waits for one reply. The other end is a [`Responder`] and boards flights like a client's.
@@ -61,13 +59,4 @@ impl Drop for Teller {
             self.reply(Reply::failed(Cause::Panicked));
         }
     }
-}
-
-struct Nowhere;
-
-impl Sink for Nowhere {
-    fn pass_on(&mut self, _: Bytes) -> bool {
-        false
-    }
-    fn end(&mut self) {}
 }

@@ -27,6 +27,8 @@ pub(super) enum Stage {
     Waiting,
     Flying,
     Streaming,
+    /// Its answer waits for a witness; it has no permit.
+    Holding,
 }
 
 impl Flight {

@@ -27,6 +27,8 @@ pub enum Work {
     Opened(FlightId),
     /// A body that was passed on is over.
     Ended(FlightId),
+    /// The answer is here, but waits for a witness; the origin is not working on it any more.
+    Held(FlightId),
     /// The flight is over.
     Landed(FlightId, Landing),
     /// `slowRequestTimeout` has passed since the flight began.
@@ -82,8 +84,10 @@ pub struct Errand {
     pub request: Arc<Request>,
     /// The key its answer may be stored under. `None`: it is not stored.
     pub key: Option<Key>,
-    /// Others may join, and the origin is asked on behalf of everybody.
+    /// The origin is asked on behalf of everybody.
     pub shared: bool,
+    /// Others may join.
+    pub joinable: bool,
     /// Which poll this is the target of, if any.
     pub poll: Option<usize>,
     /// True for GET, HEAD and the other safe methods (RFC 9110 §9.2.1).

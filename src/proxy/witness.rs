@@ -1,0 +1,101 @@
+//! A held answer and its witness: what could be a false zero is an answer only when another one, asked for after it, agrees.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Version};
+
+use super::{Proxy, ROLE};
+use crate::cache::flights::{Arrival, Errand, Landing, Passenger, Work};
+use crate::cache::key::Key;
+use crate::message::{Body, Request, Target};
+use crate::origin::Opening;
+use crate::origin::permits::FlightId;
+use crate::outcome::{Cause, Fwd, Outcome};
+use crate::policy::home::witness_agrees;
+use crate::reply::{Nowhere, Reply, Responder, Sink};
+
+/// Waits in the witness's flight, and ends the held one by what it hears.
+struct Witness {
+    proxy: Arc<Proxy>,
+    flight: FlightId,
+    /// What the held flight lands with if the witness agrees. `None` once it was told.
+    landing: Option<Landing>,
+    held: Bytes,
+}
+
+impl Proxy {
+    /// Holds a flight, and asks the witness at this path. The permit goes back meanwhile; the witness needs one of its own.
+    pub(super) fn hold(self: &Arc<Proxy>, flight: FlightId, landing: Landing, held: Bytes, path: &'static str) {
+        self.submit(Work::Held(flight));
+        let witness = Witness { proxy: Arc::clone(self), flight, landing: Some(landing), held };
+        let Some(target) = Target::parse(Bytes::from_static(path.as_bytes())) else { return };
+        let key = Some(Key::new(None, ROLE, &target));
+        let poll = self.polls.place_of(&target);
+        let request = Arc::new(self.own_request(target));
+        let passenger = Passenger {
+            request: Arc::clone(&request),
+            responder: Box::new(witness),
+            stale: None,
+            leads: false,
+            fwd: Fwd::UriMiss,
+            alone: None,
+        };
+        // Not joinable: a fetch that began before the held answer came is no witness of it.
+        let errand = Errand { request, key, shared: true, joinable: false, poll, safe: true };
+        self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
+    }
+
+    /// A GET of our own.
+    pub(super) fn own_request(&self, target: Target) -> Request {
+        Request {
+            method: Method::GET,
+            target,
+            version: Version::HTTP_11,
+            fields: HeaderMap::new(),
+            body: Body::default(),
+            peer: Ipv4Addr::LOCALHOST.into(),
+            id: self.next_id(),
+        }
+    }
+}
+
+impl Witness {
+    fn tell(&mut self, agrees: bool) {
+        if let Some(landing) = self.landing.take() {
+            let landing = if agrees { landing } else { Landing::failed(Cause::CheckFailed) };
+            self.proxy.submit(Work::Landed(self.flight, landing));
+        }
+    }
+}
+
+impl Responder for Witness {
+    fn reply(&mut self, reply: Reply) {
+        let agrees = match &reply {
+            Reply::Stored { stored, outcome: Outcome::Fetched { .. }, .. } => {
+                stored.status.is_success() && witness_agrees(&self.held, &stored.body)
+            }
+            Reply::Relayed { response, .. } => {
+                response.status.is_success() && witness_agrees(&self.held, &response.body)
+            }
+            _ => false,
+        };
+        self.tell(agrees);
+    }
+
+    fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
+        self.tell(false);
+        Box::new(Nowhere)
+    }
+
+    fn gone(&self) -> bool {
+        false
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.tell(false);
+    }
+}
