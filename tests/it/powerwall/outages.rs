@@ -1,6 +1,7 @@
 //! Must-show 2: the recorded outages, second by second.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -9,7 +10,7 @@ use super::{POLLED, PROXY, SERVER, Scene};
 use crate::support::{Replay, Reply};
 
 /// The recorded slowness passes so many times as fast, and the timeouts with it.
-const SPEED: u32 = 20;
+const SPEED: u32 = 40;
 
 /// A return is noticed within 30 s and one request; a probe may come a tenth later, and the clocks differ by a second.
 const LATEST_RETURN: usize = 34;
@@ -49,8 +50,16 @@ impl Watch {
         }
     }
 
+    /// Lets time pass. Where slowness is the scenario, it passes on both sides: the sockets' time is real.
+    fn pass(&self, seconds: u64) {
+        let whole = Duration::from_secs(seconds);
+        let real = if self.slow { whole / SPEED } else { Duration::ZERO };
+        self.scene.skip(whole - real);
+        std::thread::sleep(real);
+    }
+
     fn ask_for_all(&mut self, second: u64, step: u64) {
-        self.scene.skip_seconds(step);
+        self.pass(step);
         for (target, ttl) in self.targets.clone() {
             let before = self.true_age(target);
             let reply = self.scene.get(target);
@@ -95,7 +104,7 @@ impl Watch {
         let back = self.scene.origin.now();
         let mut left: Vec<&str> = self.targets.iter().map(|(target, _)| *target).filter(|t| is_polled(t)).collect();
         for _ in 0..LATEST_RETURN {
-            self.scene.skip_seconds(1);
+            self.pass(1);
             left.retain(|target| {
                 let reply = self.scene.get(target);
                 let since = self.scene.origin.now() - back;

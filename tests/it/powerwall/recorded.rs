@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::scene::expect_nothing;
 use super::{PROXY, READINGS, SERVER, Scene, TELEGRAF};
 use crate::support::{Behaviour, Client, Recording, Replay, Reply};
@@ -105,6 +107,17 @@ fn must_show_1_every_reading_of_the_server_is_stored() {
     every_reading(SERVER.0, &[], &[]);
     every_reading(SERVER.0, &BROWSER, &[]);
     every_reading(SERVER.0, &[], &BROWSER);
+}
+
+#[test]
+fn must_show_1_a_cookie_taken_off_reaches_no_origin() {
+    let route = json!({ "preset": "api", "urlConfigs": [{ "path": "/soe", "cookies": "strip" }] });
+    let scene = Scene::with(Replay::of(PROXY.0), route);
+    scene.expect_good("/soe", &scene.client().get_with("/soe", &BROWSER));
+    // What was fetched for one is everybody's: with a cookie it would be that one's own.
+    scene.get("/soe").expect("HIT", &String::from_utf8_lossy(scene.good_body("/soe")));
+    let head = &scene.origin.asked()[0].head;
+    assert!(!head.to_ascii_lowercase().contains("\r\ncookie:"), "{head}");
 }
 
 #[test]
