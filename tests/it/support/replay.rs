@@ -23,6 +23,9 @@ use super::eventually;
 /// Connections that may wait to be accepted: `http.server`'s.
 const BACKLOG: i32 = 5;
 
+/// Requests beyond these are answered and not taken down.
+const KEPT: usize = 100_000;
+
 /// How an origin answers one target.
 #[derive(Clone)]
 pub enum Behaviour {
@@ -171,7 +174,7 @@ impl Replay {
         self.shared.skipped.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::AcqRel);
     }
 
-    /// Every request so far, in order of arrival.
+    /// Every request so far, in order of arrival, the first 100,000.
     pub fn asked(&self) -> Vec<Asked> {
         held(&self.shared.asked).clone()
     }
@@ -238,7 +241,10 @@ impl Shared {
             (None, None) => (Behaviour::Says(self.healthy.answer(method, target, head), Duration::ZERO), true),
         };
         let (method, target, head) = (method.to_owned(), target.to_owned(), head.to_owned());
-        held(&self.asked).push(Asked { method, target, head, at: self.now(), good });
+        let mut asked = held(&self.asked);
+        if asked.len() < KEPT {
+            asked.push(Asked { method, target, head, at: self.now(), good });
+        }
         behaviour
     }
 }

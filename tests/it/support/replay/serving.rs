@@ -19,14 +19,14 @@ pub fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         drop(open);
         let theirs = Arc::clone(shared);
         let serve = move || {
-            serve(stream, &theirs);
+            serve(stream, number, &theirs);
             held(&theirs.open).remove(&number);
         };
         Builder::new().stack_size(128 * 1024).spawn(serve).expect("a thread");
     }
 }
 
-fn serve(mut stream: TcpStream, shared: &Shared) {
+fn serve(mut stream: TcpStream, number: usize, shared: &Shared) {
     let _ = stream.set_nodelay(true);
     let mut buffer = Vec::new();
     while let Ok(Some(head)) = read_request(&mut stream, &mut buffer) {
@@ -37,8 +37,12 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
             Behaviour::Hangs => while fill(&mut stream, &mut buffer).is_ok_and(|count| count > 0) {},
             Behaviour::Says(wire, pause) => {
                 std::thread::sleep(pause);
-                // What speaks HTTP/1.0 closes.
-                if stream.write_all(&wire).is_err() || wire.starts_with(b"HTTP/1.0") {
+                // What speaks HTTP/1.0 closes: whoever has the answer may open the next connection.
+                let last = wire.starts_with(b"HTTP/1.0");
+                if last {
+                    held(&shared.open).remove(&number);
+                }
+                if stream.write_all(&wire).is_err() || last {
                     break;
                 }
             }
