@@ -12,6 +12,7 @@ mod hostile_framing;
 mod hostile_volume;
 mod memory;
 mod origin_failures;
+mod powerwall;
 mod proxying;
 mod recordings;
 mod replaced_program;

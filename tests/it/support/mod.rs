@@ -6,6 +6,7 @@ mod configuration;
 mod gate;
 mod origin;
 mod process;
+mod replay;
 mod reply;
 
 pub use app::App;
@@ -14,4 +15,5 @@ pub use configuration::{config, config_for};
 pub use gate::{Gate, PATIENCE, crowd_turn, eventually};
 pub use origin::{Answer, Origin};
 pub use process::{Figures, Proc, Start};
+pub use replay::{Behaviour, Folder, Recording, Replay, with_field};
 pub use reply::Reply;
