@@ -463,3 +463,6 @@ impl Marks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

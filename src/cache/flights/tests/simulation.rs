@@ -1,0 +1,408 @@
+//! Everything at once, in random order: one seeded queue in virtual time, a store that does as it is told, and an account
+//! of what flights promise, kept beside them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+
+const SEEDS: u64 = 200;
+const ARRIVALS: u64 = 1_000;
+const KEYS: [&str; 4] = ["/a", "/b", "/c", "/d"];
+
+#[test]
+fn whatever_happens_in_whatever_order_everybody_is_told_once() {
+    for seed in 1..=SEEDS {
+        let running = std::panic::AssertUnwindSafe(|| Simulation::new(seed).run());
+        if let Err(panic) = std::panic::catch_unwind(running) {
+            eprintln!("seed {seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+struct Simulation {
+    flights: Flights,
+    permits: usize,
+    random: Random,
+    now: Duration,
+    /// What will happen, by time and order of coming.
+    queue: BTreeMap<(Duration, u64), Event>,
+    /// Counts what has happened; also tells what came before what.
+    turn: u64,
+    store: HashMap<Key, Arc<Stored>>,
+    clients: Vec<Client>,
+    account: Account,
+}
+
+enum Event {
+    Happens(Work),
+    Arrives,
+    Leaves(Arc<Tally>),
+    Invalidated(Key),
+    Lands(FlightId),
+    Again(Passenger),
+}
+
+struct Client {
+    tally: Arc<Tally>,
+    safe: bool,
+}
+
+/// What flights should be doing, seen from outside.
+#[derive(Default)]
+struct Account {
+    /// All that have not ended.
+    flights: BTreeMap<FlightId, Known>,
+    fetching: BTreeSet<FlightId>,
+    joinable: HashMap<Key, FlightId>,
+    /// Keys not to be collapsed, until when.
+    apart: HashMap<Key, Duration>,
+}
+
+struct Known {
+    key: Option<Key>,
+    began: Duration,
+    shared: bool,
+    marked: bool,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Simulation {
+        let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        let permits = 1 + random.below(4) as usize;
+        let max_parked = 5 + random.below(40) as usize;
+        Simulation {
+            flights: Flights::new(permits, max_parked, SLOW),
+            permits,
+            random,
+            now: Duration::ZERO,
+            queue: BTreeMap::new(),
+            turn: 0,
+            store: HashMap::new(),
+            clients: Vec::new(),
+            account: Account::default(),
+        }
+    }
+
+    fn run(mut self) {
+        let mut time = Duration::ZERO;
+        let hurry = 20 + self.random.below(400);
+        for _ in 0..ARRIVALS {
+            time += Duration::from_millis(self.random.below(hurry));
+            self.later(time, Event::Arrives);
+            if self.random.one_in(20) {
+                let key = self.any_key();
+                self.later(time, Event::Invalidated(key));
+            }
+        }
+        // In the middle of it: what comes after is turned away, what is in the air lands.
+        let stop = if self.random.one_in(2) { time / 2 } else { time };
+        self.later(stop, Event::Happens(Work::Stop));
+        while let Some(((at, _), event)) = self.queue.pop_first() {
+            self.now = at;
+            self.happen(event);
+        }
+        self.judge_the_end();
+    }
+
+    fn later(&mut self, at: Duration, event: Event) {
+        self.turn += 1;
+        self.queue.insert((at, self.turn), event);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Happens(work) => self.step(work),
+            Event::Arrives => self.arrive(),
+            Event::Leaves(tally) => tally.gone.store(true, SeqCst),
+            Event::Invalidated(key) => {
+                self.account.invalidated(&key);
+                let text = key.as_str().to_owned();
+                self.step(Work::Invalidated(Box::new(move |other| other == text)));
+                self.store.remove(&key);
+            }
+            Event::Lands(flight) => self.land(flight),
+            Event::Again(passenger) => {
+                let path = passenger.request.target.clone();
+                let errand = Errand { request: Arc::clone(&passenger.request), ..shared_at(&path) };
+                self.board(Arrival { passenger: Some(passenger), errand });
+            }
+        }
+    }
+
+    fn arrive(&mut self) {
+        let path = KEYS[self.random.below(KEYS.len() as u64) as usize];
+        let errand = match self.random.below(10) {
+            0 => alone(path, false),
+            1 => alone(path, true),
+            // A client with a name: alone, but what the origin declares fit for all is stored.
+            2 => Errand { shared: false, ..shared(path) },
+            _ => shared(path),
+        };
+        if errand.shared && self.random.one_in(5) {
+            return self.board(errand.in_background());
+        }
+        let stored = self.store.get(&key(path)).filter(|_| errand.shared).cloned();
+        let fresh = stored.as_ref().is_some_and(|stored| self.is_fresh(stored));
+        // Half of those who would have had a hit looked just before it was there.
+        if fresh && self.random.one_in(2) {
+            return;
+        }
+        let tally = Arc::new(Tally::default());
+        self.clients.push(Client { tally: Arc::clone(&tally), safe: errand.safe });
+        if self.random.one_in(8) {
+            let at = self.now + Duration::from_millis(self.random.below(3000));
+            self.later(at, Event::Leaves(Arc::clone(&tally)));
+        }
+        let mut passenger = passenger(stored.filter(|_| !fresh), tally);
+        passenger.request = Arc::clone(&errand.request);
+        passenger.alone = (!errand.shared).then_some("identity");
+        self.board(Arrival { passenger: Some(passenger), errand });
+    }
+
+    /// Steps an arrival, and sees that it joined, began or was answered as the account says it should.
+    fn board(&mut self, arrival: Arrival) {
+        let background = arrival.passenger.is_none();
+        let errand = arrival.errand.clone();
+        let shared = errand.key.clone().filter(|_| errand.shared);
+        let joins = shared.as_ref().is_some_and(|key| self.account.joins(key, self.now));
+        let slow = shared.as_ref().is_some_and(|key| self.account.joins_slow(key, self.now));
+        let apart = shared.as_ref().is_some_and(|key| self.account.apart(key, self.now));
+        let now = moment(self.now);
+        let first = self.flights.step(Work::Arrived(arrival), now);
+        let begun = first.iter().find_map(|work| match work {
+            Work::Wake(_, flight) => Some(*flight),
+            _ => None,
+        });
+        let refused = |work: &Work| matches!(work, Work::Overdue(_, Cause::ParkedFull | Cause::Stopping));
+        if !background && !first.iter().any(refused) {
+            assert_eq!(begun.is_some(), !joins, "joins or begins a flight for {:?}", errand.key);
+        }
+        assert!(!(background && joins && begun.is_some()), "a refresh beside a flight");
+        assert!(!(background && apart && begun.is_some()), "a refresh that nothing keeps from being one of many");
+        if slow && !background {
+            let told = first.iter().any(|work| matches!(work, Work::Overdue(all, _) if all.len() == 1));
+            assert!(told, "joined a slow flight and waits");
+        }
+        if let Some(flight) = begun {
+            self.account.begun(flight, &errand, self.now);
+        }
+        self.carry_out_all(first);
+    }
+
+    fn step(&mut self, work: Work) {
+        let todo = self.flights.step(work, moment(self.now));
+        self.carry_out_all(todo);
+    }
+
+    /// Looks and insertions first, as the proxy does under its lock.
+    fn carry_out_all(&mut self, mut todo: Vec<Work>) {
+        let mut outside = Vec::new();
+        while !todo.is_empty() {
+            for work in std::mem::take(&mut todo) {
+                match work {
+                    Work::Look(flight, key) => {
+                        let found = self.store.get(&key).filter(|stored| self.is_fresh(stored)).cloned();
+                        let looked = found.map_or(Work::Missing(flight), |stored| Work::Found(flight, stored));
+                        if let Work::Found(..) = looked {
+                            self.account.ended(flight);
+                        }
+                        todo.extend(self.flights.step(looked, moment(self.now)));
+                    }
+                    Work::Insert(stored) => drop(self.store.insert(stored.key.clone(), stored)),
+                    other => outside.push(other),
+                }
+            }
+        }
+        for work in outside {
+            self.carry_out(work);
+        }
+        self.judge();
+    }
+
+    fn carry_out(&mut self, work: Work) {
+        match work {
+            Work::Fetch(flight, errand) => {
+                assert!(errand.safe || !self.flights.flights[&flight].passengers[0].responder.gone(), "I11");
+                assert!(self.account.fetching.insert(flight), "fetched twice");
+                let at = self.now + Duration::from_millis(self.random.below(4000));
+                self.later(at, Event::Lands(flight));
+            }
+            Work::Wake(at, flight) => self.later(at, Event::Happens(Work::Deadline(flight))),
+            Work::Answer(passengers, landing) => {
+                for passenger in passengers {
+                    match &*landing {
+                        Landing::Unshared(_) if !passenger.leads => self.later(self.now, Event::Again(passenger)),
+                        _ => tell(passenger),
+                    }
+                }
+            }
+            Work::Overdue(passengers, cause) => {
+                if cause == Cause::Slow {
+                    let now = moment(self.now);
+                    assert!(passengers.len() == 1 || passengers.iter().all(|p| p.has_stale_for(cause, now)));
+                }
+                passengers.into_iter().for_each(tell);
+            }
+            Work::Open(leader, others) => {
+                leader.into_iter().for_each(tell);
+                for passenger in others {
+                    self.later(self.now, Event::Again(passenger));
+                }
+            }
+            _ => panic!("not to be done by the caller"),
+        }
+    }
+
+    /// Ends a fetch in one of the ways it may end.
+    fn land(&mut self, id: FlightId) {
+        let key = self.account.flights[&id].key.clone();
+        let dice = self.random.below(20);
+        match key {
+            Some(key) if dice < 10 => {
+                let ttl = Duration::from_millis(self.random.below(5000));
+                let landing = Landing::Shared(stored_for(key, moment(self.now), ttl), response());
+                self.landed(id, landing);
+            }
+            _ if dice == 19 => self.landed(id, Landing::Failed(Cause::Panicked, None)),
+            _ if dice > 16 => self.landed(id, Landing::Failed(Cause::Status(500), Some(response()))),
+            _ if dice > 13 => {
+                self.account.opened(id, self.now);
+                let at = self.now + Duration::from_millis(self.random.below(9000));
+                let ending = if self.random.one_in(3) {
+                    Work::Landed(id, Landing::Failed(Cause::Panicked, None))
+                } else {
+                    Work::Ended(id)
+                };
+                self.later(at, Event::Happens(ending));
+                self.step(Work::Opened(id));
+            }
+            _ => self.landed(id, Landing::Unshared(response())),
+        }
+    }
+
+    fn landed(&mut self, id: FlightId, landing: Landing) {
+        let known = self.account.landed(id, &landing, self.now);
+        let storable = matches!(landing, Landing::Shared(..));
+        let todo = self.flights.step(Work::Landed(id, landing), moment(self.now));
+        let stores = todo.iter().any(|work| matches!(work, Work::Insert(_)));
+        assert_eq!(stores, storable && !known.marked, "I8: flight {}", id.0);
+        self.carry_out_all(todo);
+    }
+
+    /// What holds after every step.
+    fn judge(&mut self) {
+        let all = &self.flights.flights;
+        self.account.flights.retain(|id, _| all.contains_key(id));
+        self.account.fetching.retain(|id| all.contains_key(id));
+        self.account.joinable.retain(|_, id| all.contains_key(id));
+        let gauges = self.flights.gauges();
+        assert_eq!(gauges.active, self.account.fetching.len());
+        assert!(gauges.active <= self.permits, "{gauges:?}");
+        assert_eq!(gauges.parked, all.values().map(|flight| flight.passengers.len()).sum::<usize>());
+        let held = |flight: &&Flight| matches!(flight.stage, Stage::Flying | Stage::Streaming);
+        let background = all.values().filter(held).filter(|flight| flight.class == Class::Background).count();
+        assert!(background <= (self.permits - 1).max(1), "background holds {background} of {}", self.permits);
+    }
+
+    fn judge_the_end(&self) {
+        for (number, client) in self.clients.iter().enumerate() {
+            let told = client.tally.told.load(SeqCst);
+            let dropped = told == 0 && !client.safe && client.tally.gone.load(SeqCst);
+            assert!(told == 1 || dropped, "client {number} was told {told} times");
+        }
+        assert_eq!(self.flights.gauges(), Gauges::default());
+    }
+
+    fn is_fresh(&self, stored: &Stored) -> bool {
+        matches!(reuse(&stored.lifetime, moment(self.now)), Reuse::Fresh { .. })
+    }
+
+    fn any_key(&mut self) -> Key {
+        key(KEYS[self.random.below(KEYS.len() as u64) as usize])
+    }
+}
+
+impl Account {
+    fn apart(&self, key: &Key, now: Duration) -> bool {
+        self.apart.get(key).is_some_and(|until| now < *until)
+    }
+
+    /// Whether a plain GET for this key must not begin a flight.
+    fn joins(&self, key: &Key, now: Duration) -> bool {
+        self.joinable.contains_key(key) && !self.apart(key, now)
+    }
+
+    /// Whether the flight it joins has been slow for longer than anybody waits.
+    fn joins_slow(&self, key: &Key, now: Duration) -> bool {
+        let known = self.joinable.get(key).and_then(|flight| self.flights.get(flight));
+        known.is_some_and(|known| now >= known.began + SLOW) && self.joins(key, now)
+    }
+
+    fn begun(&mut self, flight: FlightId, errand: &Errand, now: Duration) {
+        let Errand { key, shared, .. } = errand.clone();
+        if let Some(key) = key.clone().filter(|key| shared && !self.apart(key, now)) {
+            assert!(self.joinable.insert(key, flight).is_none(), "two joinable flights for one key");
+        }
+        self.flights.insert(flight, Known { key, began: now, shared, marked: false });
+    }
+
+    fn invalidated(&mut self, key: &Key) {
+        self.joinable.remove(key);
+        self.flights.values_mut().filter(|known| known.key.as_ref() == Some(key)).for_each(|known| known.marked = true);
+    }
+
+    fn opened(&mut self, flight: FlightId, now: Duration) {
+        self.joinable.retain(|_, joinable| *joinable != flight);
+        self.keep_apart(flight, now);
+    }
+
+    fn landed(&mut self, flight: FlightId, landing: &Landing, now: Duration) -> Known {
+        if let Landing::Unshared(_) = landing {
+            self.keep_apart(flight, now);
+        }
+        let known = self.ended(flight).expect("a flight that began");
+        if let (Landing::Shared(..), Some(key)) = (landing, &known.key) {
+            self.apart.remove(key);
+        }
+        known
+    }
+
+    /// An answer for one only, where all might have shared it. What a client with a name is told says nothing about that.
+    fn keep_apart(&mut self, flight: FlightId, now: Duration) {
+        let known = self.flights.get(&flight).filter(|known| known.shared);
+        if let Some(key) = known.and_then(|known| known.key.clone()) {
+            self.apart.insert(key, now + MARKED_FOR);
+        }
+    }
+
+    fn ended(&mut self, flight: FlightId) -> Option<Known> {
+        self.joinable.retain(|_, joinable| *joinable != flight);
+        self.fetching.remove(&flight);
+        self.flights.remove(&flight)
+    }
+}
+
+fn shared_at(path: &Target) -> Errand {
+    Errand { key: Some(Key::new(None, "anonymous", path)), ..shared("/") }
+}
+
+fn tell(mut passenger: Passenger) {
+    passenger.responder.reply(Reply::Failed(Cause::Slow));
+}
+
+/// xorshift64*: the same numbers for the same seed, everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
+    }
+
+    fn one_in(&mut self, chances: u64) -> bool {
+        self.below(chances) == 0
+    }
+}
