@@ -1,5 +1,6 @@
 //! The rules of flights, one by one. All of them together, in random order: `simulation`.
 
+mod account;
 mod simulation;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -1,8 +1,9 @@
 //! Everything at once, in random order: one seeded queue in virtual time, a store that does as it is told, and an account
 //! of what flights promise, kept beside them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::account::Account;
 use super::*;
 
 const SEEDS: u64 = 200;
@@ -48,24 +49,6 @@ struct Client {
     safe: bool,
 }
 
-/// What flights should be doing, seen from outside.
-#[derive(Default)]
-struct Account {
-    /// All that have not ended.
-    flights: BTreeMap<FlightId, Known>,
-    fetching: BTreeSet<FlightId>,
-    joinable: HashMap<Key, FlightId>,
-    /// Keys not to be collapsed, until when.
-    apart: HashMap<Key, Duration>,
-}
-
-struct Known {
-    key: Option<Key>,
-    began: Duration,
-    shared: bool,
-    marked: bool,
-}
-
 impl Simulation {
     fn new(seed: u64) -> Simulation {
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
@@ -91,11 +74,11 @@ impl Simulation {
             time += Duration::from_millis(self.random.below(hurry));
             self.later(time, Event::Arrives);
             if self.random.one_in(20) {
-                let key = self.any_key();
+                let key = key(self.any_path());
                 self.later(time, Event::Invalidated(key));
             }
         }
-        // In the middle of it: what comes after is turned away, what is in the air lands.
+        // Some stop in the middle of it: what comes after is turned away, what is in the air lands.
         let stop = if self.random.one_in(2) { time / 2 } else { time };
         self.later(stop, Event::Happens(Work::Stop));
         while let Some(((at, _), event)) = self.queue.pop_first() {
@@ -123,15 +106,15 @@ impl Simulation {
             }
             Event::Lands(flight) => self.land(flight),
             Event::Again(passenger) => {
-                let path = passenger.request.target.clone();
-                let errand = Errand { request: Arc::clone(&passenger.request), ..shared_at(&path) };
+                let key = Some(Key::new(None, "anonymous", &passenger.request.target));
+                let errand = Errand { request: Arc::clone(&passenger.request), key, ..shared("/") };
                 self.board(Arrival { passenger: Some(passenger), errand });
             }
         }
     }
 
     fn arrive(&mut self) {
-        let path = KEYS[self.random.below(KEYS.len() as u64) as usize];
+        let path = self.any_path();
         let errand = match self.random.below(10) {
             0 => alone(path, false),
             1 => alone(path, true),
@@ -175,11 +158,11 @@ impl Simulation {
             _ => None,
         });
         let refused = |work: &Work| matches!(work, Work::Overdue(_, Cause::ParkedFull | Cause::Stopping));
-        if !background && !first.iter().any(refused) {
+        if background {
+            assert!(begun.is_none() || !(joins || apart), "one refresh of many");
+        } else if !first.iter().any(refused) {
             assert_eq!(begun.is_some(), !joins, "joins or begins a flight for {:?}", errand.key);
         }
-        assert!(!(background && joins && begun.is_some()), "a refresh beside a flight");
-        assert!(!(background && apart && begun.is_some()), "a refresh that nothing keeps from being one of many");
         if slow && !background {
             let told = first.iter().any(|work| matches!(work, Work::Overdue(all, _) if all.len() == 1));
             assert!(told, "joined a slow flight and waits");
@@ -238,10 +221,12 @@ impl Simulation {
                 }
             }
             Work::Overdue(passengers, cause) => {
-                if cause == Cause::Slow {
-                    let now = moment(self.now);
-                    assert!(passengers.len() == 1 || passengers.iter().all(|p| p.has_stale_for(cause, now)));
-                }
+                let now = moment(self.now);
+                let all_have = passengers.iter().all(|passenger| passenger.has_stale_for(cause, now));
+                assert!(
+                    cause != Cause::Slow || passengers.len() == 1 || all_have,
+                    "told of slowness without an answer"
+                );
                 passengers.into_iter().for_each(tell);
             }
             Work::Open(leader, others) => {
@@ -293,9 +278,7 @@ impl Simulation {
     /// What holds after every step.
     fn judge(&mut self) {
         let all = &self.flights.flights;
-        self.account.flights.retain(|id, _| all.contains_key(id));
-        self.account.fetching.retain(|id| all.contains_key(id));
-        self.account.joinable.retain(|_, id| all.contains_key(id));
+        self.account.keep(|flight| all.contains_key(&flight));
         let gauges = self.flights.gauges();
         assert_eq!(gauges.active, self.account.fetching.len());
         assert!(gauges.active <= self.permits, "{gauges:?}");
@@ -318,73 +301,9 @@ impl Simulation {
         matches!(reuse(&stored.lifetime, moment(self.now)), Reuse::Fresh { .. })
     }
 
-    fn any_key(&mut self) -> Key {
-        key(KEYS[self.random.below(KEYS.len() as u64) as usize])
+    fn any_path(&mut self) -> &'static str {
+        KEYS[self.random.below(KEYS.len() as u64) as usize]
     }
-}
-
-impl Account {
-    fn apart(&self, key: &Key, now: Duration) -> bool {
-        self.apart.get(key).is_some_and(|until| now < *until)
-    }
-
-    /// Whether a plain GET for this key must not begin a flight.
-    fn joins(&self, key: &Key, now: Duration) -> bool {
-        self.joinable.contains_key(key) && !self.apart(key, now)
-    }
-
-    /// Whether the flight it joins has been slow for longer than anybody waits.
-    fn joins_slow(&self, key: &Key, now: Duration) -> bool {
-        let known = self.joinable.get(key).and_then(|flight| self.flights.get(flight));
-        known.is_some_and(|known| now >= known.began + SLOW) && self.joins(key, now)
-    }
-
-    fn begun(&mut self, flight: FlightId, errand: &Errand, now: Duration) {
-        let Errand { key, shared, .. } = errand.clone();
-        if let Some(key) = key.clone().filter(|key| shared && !self.apart(key, now)) {
-            assert!(self.joinable.insert(key, flight).is_none(), "two joinable flights for one key");
-        }
-        self.flights.insert(flight, Known { key, began: now, shared, marked: false });
-    }
-
-    fn invalidated(&mut self, key: &Key) {
-        self.joinable.remove(key);
-        self.flights.values_mut().filter(|known| known.key.as_ref() == Some(key)).for_each(|known| known.marked = true);
-    }
-
-    fn opened(&mut self, flight: FlightId, now: Duration) {
-        self.joinable.retain(|_, joinable| *joinable != flight);
-        self.keep_apart(flight, now);
-    }
-
-    fn landed(&mut self, flight: FlightId, landing: &Landing, now: Duration) -> Known {
-        if let Landing::Unshared(_) = landing {
-            self.keep_apart(flight, now);
-        }
-        let known = self.ended(flight).expect("a flight that began");
-        if let (Landing::Shared(..), Some(key)) = (landing, &known.key) {
-            self.apart.remove(key);
-        }
-        known
-    }
-
-    /// An answer for one only, where all might have shared it. What a client with a name is told says nothing about that.
-    fn keep_apart(&mut self, flight: FlightId, now: Duration) {
-        let known = self.flights.get(&flight).filter(|known| known.shared);
-        if let Some(key) = known.and_then(|known| known.key.clone()) {
-            self.apart.insert(key, now + MARKED_FOR);
-        }
-    }
-
-    fn ended(&mut self, flight: FlightId) -> Option<Known> {
-        self.joinable.retain(|_, joinable| *joinable != flight);
-        self.fetching.remove(&flight);
-        self.flights.remove(&flight)
-    }
-}
-
-fn shared_at(path: &Target) -> Errand {
-    Errand { key: Some(Key::new(None, "anonymous", path)), ..shared("/") }
 }
 
 fn tell(mut passenger: Passenger) {
