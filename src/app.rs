@@ -14,11 +14,14 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::front::gate::Limits;
 use crate::front::head;
-use crate::front::listener::{self, Front, spawn};
+use crate::front::listener::{self, Front};
 use crate::origin::http::{HttpOrigin, HttpSettings};
 use crate::origin::permits::FlightId;
 use crate::origin::resolve::Addresses;
-use crate::proxy::{Crew, Proxy};
+use crate::proxy::{self, Crew, PollEnd, Proxy};
+use crate::scheduler::Scheduler;
+use crate::scheduler::plan::Plan;
+use crate::threads::spawn;
 use crate::timer::Timer;
 
 /// How often an origin's name is looked up again, and how long the start waits for the first time.
@@ -34,6 +37,7 @@ pub struct App {
     front: Option<Front>,
     proxy: Arc<Proxy>,
     timer: Arc<Timer>,
+    scheduler: Arc<Scheduler>,
     errands: Sender<Order>,
     /// Closing it ends the resolver.
     resolving: Option<Sender<()>>,
@@ -58,31 +62,30 @@ enum Order {
 struct Threads {
     errands: Sender<Order>,
     timer: Arc<Timer>,
+    scheduler: Arc<Scheduler>,
 }
 
 impl App {
     /// Starts everything; it serves when this returns.
     pub fn start(config: Config, clock: Clock) -> Result<App, StartError> {
-        listener::prepare_process();
         let (host, port) = (config.proxy.bind.clone(), config.proxy.port);
         let socket = listener::bind(&host, port).map_err(|cause| {
             let what = format!("cannot listen on {host} port {port}");
             StartError { what, cause }
         })?;
         let thread = |cause| StartError { what: "cannot start a thread".to_owned(), cause };
-        let limits = limits(&config);
-        let permits = config.backend.max_concurrent_requests;
+        let (limits, settings) = (limits(&config), http_settings(&config));
+        let (permits, workers) = (config.backend.max_concurrent_requests, config.proxy.workers);
+        let origin = &config.backend.authority;
+        let addresses = Arc::new(Addresses::new(origin.host(), origin.port_u16().unwrap_or(80)));
+        let timer = Arc::new(Timer::new(clock.clone()));
+        let plan = Plan::new(proxy::polls(&config), clock.now().mono);
+        let scheduler = Arc::new(Scheduler::new(plan, clock.clone()));
         // Permits bound what is sent, so it never fills.
         let (errands, orders) = bounded(2 * permits + 1);
-        let timer = Arc::new(Timer::new(clock.clone()));
-        let crew = Box::new(Threads { errands: errands.clone(), timer: Arc::clone(&timer) });
-        let workers = config.proxy.workers;
-        let addresses = Arc::new(Addresses::new(
-            config.backend.authority.host(),
-            config.backend.authority.port_u16().unwrap_or(80),
-        ));
-        let settings = http_settings(&config);
-        let proxy = Arc::new(Proxy::new(config, clock, mark(), limits.max_connections / 2, crew));
+        let crew = Threads { errands: errands.clone(), timer: Arc::clone(&timer), scheduler: Arc::clone(&scheduler) };
+        let proxy = Arc::new(Proxy::new(config, clock, mark(), limits.max_connections / 2, Box::new(crew)));
+
         let mut origin_workers = Vec::new();
         for _ in 0..permits {
             let origin = HttpOrigin::new(&settings, Arc::clone(&addresses));
@@ -91,15 +94,13 @@ impl App {
         }
         let mut others = Vec::new();
         let resolving = resolve_in_background(&addresses, &mut others).map_err(thread)?;
-        others.push(
-            spawn("timer", {
-                let (timer, proxy) = (Arc::clone(&timer), Arc::clone(&proxy));
-                move || timer.run(&proxy)
-            })
-            .map_err(thread)?,
-        );
         let front = Front::start(socket, Arc::clone(&proxy), limits, workers).map_err(thread)?;
-        Ok(App { front: Some(front), proxy, timer, errands, resolving: Some(resolving), origin_workers, others })
+        let (ticking, served) = (Arc::clone(&timer), Arc::clone(&proxy));
+        others.push(spawn("timer", move || ticking.run(&served)).map_err(thread)?);
+        let (offering, served) = (Arc::clone(&scheduler), Arc::clone(&proxy));
+        others.push(spawn("scheduler", move || offering.run(&served)).map_err(thread)?);
+        let front = Some(front);
+        Ok(App { front, proxy, timer, scheduler, errands, resolving: Some(resolving), origin_workers, others })
     }
 
     /// The address it listens on.
@@ -116,6 +117,7 @@ impl App {
     pub fn skip_time(&self, by: Duration) {
         self.proxy.clock().skip(by);
         self.timer.look_again();
+        self.scheduler.look_again();
     }
 
     /// Stops gently: nobody new, requests in progress get 5 s, then stale answers or 503. Takes at most 8 s.
@@ -136,6 +138,7 @@ impl App {
             front.stop();
         }
         self.timer.stop();
+        self.scheduler.stop();
         drop(self.resolving.take());
         for _ in &self.origin_workers {
             let _ = self.errands.try_send(Order::Stop);
@@ -181,6 +184,14 @@ impl Crew for Threads {
     fn wake(&self, at: Duration, flight: FlightId) {
         self.timer.wake(at, flight);
     }
+
+    fn polled(&self, poll: usize, end: PollEnd) {
+        self.scheduler.ended(poll, end);
+    }
+
+    fn origin_up(&self) {
+        self.scheduler.origin_up();
+    }
 }
 
 /// An origin worker: one fetch at a time, on a connection of its own.
@@ -188,6 +199,7 @@ fn work(proxy: &Proxy, orders: &Receiver<Order>, mut origin: HttpOrigin) {
     while let Ok(Order::Fetch(flight, errand)) = orders.recv() {
         let fly = std::panic::AssertUnwindSafe(|| proxy.fly(flight, &errand, &mut origin));
         if std::panic::catch_unwind(fly).is_err() {
+            proxy.counters().panics.bump();
             log::error!("a fault while fetching {}; those waiting were told", errand.request.target.path());
         }
     }

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use log::LevelFilter;
 use simplelog::{ConfigBuilder, WriteLogger};
 
-use crate::front::listener::spawn;
+use crate::threads::spawn;
 
 /// Lines that may wait for the terminal.
 const WAITING_LINES: usize = 1024;

@@ -7,6 +7,7 @@ use argh::FromArgs;
 use larder::app::App;
 use larder::clock::Clock;
 use larder::config::{Config, Overrides};
+use larder::front::listener;
 use larder::logging;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -29,16 +30,18 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    listener::prepare_process();
     let arguments: Arguments = argh::from_env();
     if arguments.version {
         println!("larder {}", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
     }
-    let overrides = Overrides { port: arguments.port, origin: arguments.origin };
-    let config = match Config::load(arguments.config.as_deref(), &overrides) {
+    let overrides = Overrides { port: arguments.port, origin: arguments.origin, environment: environment() };
+    let file = arguments.config.or_else(|| std::env::var_os("CONFIG_PATH").map(PathBuf::from));
+    let config = match Config::load(file.as_deref(), &overrides) {
         Ok(config) => config,
         Err(problems) => {
-            eprint!("{problems}");
+            eprintln!("{problems}");
             return ExitCode::from(2);
         }
     };
@@ -49,6 +52,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Every variable whose name and text are UTF-8.
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?))).collect()
 }
 
 fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {

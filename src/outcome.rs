@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::origin::FetchError;
+use http::StatusCode;
+
+use crate::digits::decimal;
 
 /// How a reply came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,27 @@ pub enum Cause {
     Panicked,
 }
 
+/// Why there is no answer, by cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchError {
+    /// The origin's name has no address (yet).
+    Resolve,
+    /// The connection was refused or the host is unreachable.
+    Connect,
+    /// No connection within `connectTimeout`.
+    ConnectTimeout,
+    /// No complete response head within `firstByteTimeout`.
+    FirstByteTimeout,
+    /// The body paused longer than `idleTimeout`.
+    IdleTimeout,
+    /// A buffered body was not complete within `totalTimeout`.
+    TotalTimeout,
+    /// The connection ended before the response was whole.
+    Truncated,
+    /// What came back is not HTTP, or the head is too large.
+    Protocol,
+}
+
 impl Outcome {
     /// `X-Cache-Status`: a closed set of words.
     pub fn x_cache_status(&self) -> &'static str {
@@ -94,7 +117,7 @@ impl Outcome {
     }
 
     /// Writes the value of `Cache-Status` (RFC 9211). `ttl` is the seconds of lifetime left, negative when past, `None` when
-    /// nothing is stored; `status` the origin's, `None` when it was not heard.
+    /// nothing is stored; `status` the origin's, `None` when it was not heard. On the way of every hit: no formatting machinery.
     pub fn cache_status(&self, out: &mut impl fmt::Write, ttl: Option<i64>, status: Option<u16>) -> fmt::Result {
         out.write_str("larder")?;
         match self {
@@ -112,10 +135,12 @@ impl Outcome {
             _ => None,
         };
         if let Some(status) = status {
-            write!(out, "; fwd-status={status}")?;
+            out.write_str("; fwd-status=")?;
+            out.write_str(decimal(status.into()).as_str())?;
         }
         if let Some(ttl) = ttl {
-            write!(out, "; ttl={ttl}")?;
+            out.write_str(if ttl < 0 { "; ttl=-" } else { "; ttl=" })?;
+            out.write_str(decimal(ttl.unsigned_abs()).as_str())?;
         }
         match self {
             Outcome::Fetched { stored: true, .. } => out.write_str("; stored")?,
@@ -153,19 +178,14 @@ impl Cause {
     }
 
     /// The status of our own error.
-    pub fn status(&self) -> u16 {
+    pub fn status(&self) -> StatusCode {
         use FetchError::{Connect, Protocol, Resolve, Truncated};
         match self {
-            Cause::Fetch(Resolve | Connect | Truncated | Protocol) => 502,
-            Cause::Fetch(_) => 504,
-            Cause::Status(_)
-            | Cause::CheckFailed
-            | Cause::Slow
-            | Cause::NoPermit
-            | Cause::ParkedFull
-            | Cause::Stopping => 503,
-            Cause::Loop => 508,
-            Cause::Panicked => 500,
+            Cause::Fetch(Resolve | Connect | Truncated | Protocol) => StatusCode::BAD_GATEWAY,
+            Cause::Fetch(_) => StatusCode::GATEWAY_TIMEOUT,
+            Cause::Loop => StatusCode::LOOP_DETECTED,
+            Cause::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -217,7 +237,7 @@ impl Cause {
     }
 
     /// Seconds after which to try again. `None`: trying again changes nothing.
-    pub fn retry_after(&self) -> Option<u32> {
+    pub fn retry_after(&self) -> Option<u64> {
         match self {
             Cause::Loop | Cause::Panicked => None,
             Cause::NoPermit | Cause::ParkedFull | Cause::Stopping | Cause::Slow => Some(2),
@@ -267,7 +287,7 @@ mod tests {
             (Cause::Loop, 508),
         ];
         for (cause, status) in cases {
-            assert_eq!(cause.status(), status, "{}", cause.detail());
+            assert_eq!(cause.status().as_u16(), status, "{}", cause.detail());
         }
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Nothing in here waits. Threads, sockets and timers are the [`Crew`]'s.
 
+mod health;
 mod land;
+mod polls;
 mod waiter;
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,10 +20,11 @@ use crate::cache::store::{Store, Stored};
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::message::{Body, Request, RequestId, Target};
+use crate::metrics::Counters;
+use crate::origin::backoff::Schedule;
 use crate::origin::forward;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
-use crate::policy::dates;
 use crate::policy::freshness::LifetimeSource;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::sharing::{Because, Sharing, sharing};
@@ -30,7 +32,10 @@ use crate::reply::{Reply, Responder};
 use crate::route::{self, BuiltIn, Routes};
 use crate::sync::Mutex;
 
+pub use polls::{Poll, polls};
 pub use waiter::Waiter;
+
+use polls::Polls;
 
 /// Until roles exist, everybody is anonymous.
 const ROLE: &str = "anonymous";
@@ -41,6 +46,19 @@ pub trait Crew: Send + Sync {
     fn fetch(&self, flight: FlightId, errand: Errand);
     /// Reports the deadline of a flight at this monotonic time.
     fn wake(&self, at: Duration, flight: FlightId);
+    /// A poll is over.
+    fn polled(&self, poll: usize, end: PollEnd);
+    /// The origin answers again after trouble.
+    fn origin_up(&self);
+}
+
+/// How a poll ended.
+#[derive(Clone, Copy, Debug)]
+pub struct PollEnd {
+    /// The answer means that there is nothing to poll.
+    pub refused: bool,
+    /// It failed, and its probe is due at this monotonic time.
+    pub again: Option<Duration>,
 }
 
 thread_local! {
@@ -57,6 +75,8 @@ pub struct Proxy {
     flights: Mutex<Flights>,
     crew: Box<dyn Crew>,
     clock: Clock,
+    counters: Arc<Counters>,
+    polls: Polls,
     /// This process in `Via` and in request ids.
     mark: u32,
     via: String,
@@ -67,13 +87,23 @@ impl Proxy {
     /// A proxy with nothing stored. `parked` requests may wait for the origin in all; `mark` tells this process from others.
     pub fn new(config: Config, clock: Clock, mark: u32, parked: usize, crew: Box<dyn Crew>) -> Proxy {
         let cache = &config.cache;
-        let flights = Flights::new(config.backend.max_concurrent_requests, parked, cache.slow_request_timeout);
+        let backend = &config.backend;
+        let schedule = Schedule { steps: backend.backoff.clone(), max_retry_after: backend.max_retry_after };
+        let (permits, slow) = (backend.max_concurrent_requests, cache.slow_request_timeout);
+        let flights = Flights::new(permits, parked, slow, schedule, u64::from(mark));
+        let store = Store::new(cache.max_bytes, cache.max_entries);
+        let polls = Polls::new(&config);
+        for key in polls.keys() {
+            store.pin(key.clone());
+        }
         Proxy {
             routes: Routes::new(config.routes.clone()),
-            store: Store::new(cache.max_bytes, cache.max_entries),
+            store,
             flights: Mutex::new(flights),
             crew,
             clock,
+            counters: Arc::default(),
+            polls,
             mark,
             via: format!("larder-{mark:08x}"),
             next_id: AtomicU64::new(1),
@@ -108,17 +138,22 @@ impl Proxy {
 
     /// The stored answer to this request, if the store has a fresh one; begins its background refresh when that is due.
     /// Looks once, waits for nothing, and allocates nothing.
-    pub fn hit(&self, request: &Request) -> Option<Reply> {
+    pub fn hit(&self, request: &Request, now: Now) -> Option<Reply> {
         if route::is_ours(&request.target) {
             return None;
         }
-        let now = self.clock.now();
+        self.polls.note_demand(&request.target, now);
         let stored = self.stored_for(self.sharing(request), &request.target)?;
         let Reuse::Fresh { refresh_due, .. } = reuse(&stored.lifetime, now) else { return None };
         if refresh_due {
             self.refresh(request, stored.key.clone());
         }
         Some(Reply::Stored { stored, outcome: Outcome::Hit, now })
+    }
+
+    /// What is counted.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     /// Answers a request that [`Proxy::hit`] did not: as a built-in at once, otherwise when its flight lands.
@@ -128,9 +163,9 @@ impl Proxy {
         }
         let request = under_its_own_name(request);
         if forward::seen_own_via(&request.fields, &self.via) {
-            return responder.reply(Reply::Failed(Cause::Loop));
+            return responder.reply(Reply::failed(Cause::Loop));
         }
-        match self.hit(&request) {
+        match self.hit(&request, self.clock.now()) {
             Some(hit) => responder.reply(hit),
             None => {
                 let share = self.sharing(&request);
@@ -142,7 +177,8 @@ impl Proxy {
 
     /// Fetches the answer to a plain GET again in the background, unless somebody already does.
     pub fn refresh(&self, request: &Request, key: Key) {
-        let errand = Errand { request: Arc::new(plain(request)), key: Some(key), shared: true, safe: true };
+        let poll = self.polls.place_of(&request.target);
+        let errand = Errand { request: Arc::new(plain(request)), key: Some(key), shared: true, poll, safe: true };
         self.submit(Work::Arrived(Arrival { passenger: None, errand }));
     }
 
@@ -194,7 +230,7 @@ impl Proxy {
         KEY_TEXT.replace(key);
         let stored = stored?;
         // A client with a name gets from the shared cache only what the origin itself declared fit for all.
-        (!own_word_only || stored.lifetime.source == LifetimeSource::Origin).then_some(stored)
+        (!own_word_only || stored.lifetime.source() == LifetimeSource::Origin).then_some(stored)
     }
 
     /// A request the store cannot answer: it joins the flight of its key, or begins one, or goes alone.
@@ -213,7 +249,8 @@ impl Proxy {
         let key = storable.then(|| Key::new(None, ROLE, &request.target));
         let safe = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
         let request = Arc::new(request);
-        let errand = Errand { request: Arc::clone(&request), key, shared: alone.is_none(), safe };
+        let poll = key.as_ref().and_then(|_| self.polls.place_of(&request.target));
+        let errand = Errand { request: Arc::clone(&request), key, shared: alone.is_none(), poll, safe };
         let passenger = Passenger { request, responder, stale, leads: false, fwd, alone };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
@@ -268,10 +305,19 @@ impl Proxy {
             Work::Fetch(flight, errand) => self.crew.fetch(flight, errand),
             Work::Wake(at, flight) => self.crew.wake(at, flight),
             Work::Answer(passengers, landing) => self.answer_all(passengers, &landing, now),
-            Work::Overdue(passengers, cause) => {
+            Work::Overdue(passengers, cause, until) => {
+                let wait = until.map(|until| until.saturating_sub(now.mono));
                 for mut passenger in passengers {
-                    passenger.settle(cause, None, now);
+                    passenger.settle(cause, None, wait, now);
                 }
+            }
+            Work::Polled { poll, refused, again } => self.crew.polled(poll, PollEnd { refused, again }),
+            Work::OriginDown(cause) => {
+                log::warn!("the origin is in trouble: {} ({})", cause.message(), cause.detail());
+            }
+            Work::OriginUp => {
+                log::info!("the origin answers again");
+                self.crew.origin_up();
             }
             // Opened is stepped by `open` alone, which takes the answer itself; nothing else comes out of a step.
             _ => {}
@@ -286,28 +332,6 @@ impl Proxy {
                 Reply::BuiltIn { status: StatusCode::NOT_FOUND, body: body.to_owned() }
             }
         }
-    }
-
-    fn health(&self, now: Now) -> String {
-        let (flights, store) = (self.gauges(), self.store.gauges());
-        let mut body = String::new();
-        let _ = write!(
-            body,
-            "{{\"status\":\"ok\",\"timestamp\":\"{}\",\"version\":\"{}\",\"uptimeSeconds\":{},\
-             \"cache\":{{\"entries\":{},\"bytes\":{},\"evictions\":{}}},\
-             \"queue\":{{\"activeRequestCount\":{},\"maxConcurrentRequests\":{},\"queueLength\":{},\"parked\":{}}}}}",
-            dates::iso8601(now.wall),
-            env!("CARGO_PKG_VERSION"),
-            now.mono.as_secs(),
-            store.entries,
-            store.bytes,
-            store.evictions,
-            flights.active,
-            self.config.backend.max_concurrent_requests,
-            flights.queued,
-            flights.parked,
-        );
-        body
     }
 }
 

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use crate::cache::store::Stored;
-use crate::clock::Now;
+use crate::clock::{Clock, Now};
+use crate::digits::{Digits, decimal, hexadecimal};
 use crate::message::{RequestId, Response};
 use crate::origin::Opening;
 use crate::outcome::{Cause, Outcome};
@@ -33,7 +34,12 @@ pub enum Reply {
         outcome: Outcome,
     },
     /// Our own error.
-    Failed(Cause),
+    Failed {
+        /// Why there is nothing better.
+        cause: Cause,
+        /// Seconds after which to try again, where more is known than the cause tells.
+        retry_after: Option<u64>,
+    },
     /// One of our own endpoints.
     BuiltIn {
         /// Its status.
@@ -41,6 +47,32 @@ pub enum Reply {
         /// JSON.
         body: String,
     },
+}
+
+impl Reply {
+    /// Our own error, with the cause's own time to try again.
+    pub fn failed(cause: Cause) -> Reply {
+        Reply::Failed { cause, retry_after: None }
+    }
+
+    /// Its status code.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Reply::Stored { stored, .. } => stored.status,
+            Reply::Relayed { response, .. } => response.status,
+            Reply::Failed { cause, .. } => cause.status(),
+            Reply::BuiltIn { status, .. } => *status,
+        }
+    }
+
+    /// What became of the request.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Reply::Stored { outcome, .. } | Reply::Relayed { outcome, .. } => *outcome,
+            Reply::Failed { cause, .. } => Outcome::Failed { cause: *cause },
+            Reply::BuiltIn { .. } => Outcome::BuiltIn,
+        }
+    }
 }
 
 /// Somebody who asked and is to be told: a client's connection, or a thread of ours that waits.
@@ -63,17 +95,13 @@ pub trait Sink {
     fn end(&mut self);
 }
 
-/// The start of a stored answer's head: all that never changes, rendered once.
-pub fn stored_head(response: &Response, lifetime: &Lifetime, via: &str) -> Box<[u8]> {
+/// The start of a stored answer's head: all that never changes, rendered once, when it was `received`.
+pub fn stored_head(response: &Response, lifetime: &Lifetime, received: Now, via: &str) -> Box<[u8]> {
     let mut out = Vec::with_capacity(512);
     status_line(&mut out, response.status);
     fields(&mut out, &response.fields, |name| name != header::AGE);
-    if !response.fields.contains_key(header::DATE) {
-        date_field(&mut out, lifetime.received);
-    }
-    let until = lifetime.received.wall + lifetime.ttl.saturating_sub(lifetime.initial_age);
-    let _ = write!(out, "Via: 1.1 {via}\r\nX-Cache-Timestamp: {}\r\n", dates::iso8601(lifetime.received.wall));
-    let _ = write!(out, "X-Cache-Expires-At: {}\r\n", dates::iso8601(until));
+    let _ = write!(out, "Via: 1.1 {via}\r\nX-Cache-Timestamp: {}\r\n", dates::iso8601(received.wall));
+    let _ = write!(out, "X-Cache-Expires-At: {}\r\n", dates::iso8601(received.wall + lifetime.fresh_for()));
     if !bodiless(response.status) {
         let _ = write!(out, "Content-Length: {}\r\n", response.body.len());
     }
@@ -81,13 +109,13 @@ pub fn stored_head(response: &Response, lifetime: &Lifetime, via: &str) -> Box<[
 }
 
 /// Writes the head of a reply up to, not including, the fields of the connection and the empty line.
-pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str) {
+pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str, clock: &Clock) {
     match reply {
         Reply::Stored { stored, outcome, now } => {
             out.extend_from_slice(&stored.head);
             let ttl = stored.lifetime.expires_in(*now);
-            let _ =
-                write!(out, "Age: {}\r\nX-Cache-Expires-In: {}\r\n", stored.lifetime.age(*now).as_secs(), ttl.max(0));
+            push(out, &["Age: ", decimal(stored.lifetime.age(*now).as_secs()).as_str()]);
+            push(out, &["\r\nX-Cache-Expires-In: ", decimal(ttl.max(0).unsigned_abs()).as_str(), "\r\n"]);
             cache_fields(out, outcome, Some(ttl), Some(stored.status.as_u16()), id);
         }
         Reply::Relayed { response, outcome } => {
@@ -99,11 +127,10 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str) {
             }
             cache_fields(out, outcome, None, Some(response.status.as_u16()), id);
         }
-        Reply::Failed(cause) => {
-            let status = StatusCode::from_u16(cause.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            status_line(out, status);
-            out.extend_from_slice(b"Content-Type: application/json\r\nCache-Control: no-store\r\n");
-            if let Some(seconds) = cause.retry_after() {
+        Reply::Failed { cause, retry_after } => {
+            status_line(out, cause.status());
+            own_fields(out, clock);
+            if let Some(seconds) = retry_after.or(cause.retry_after()) {
                 let _ = write!(out, "Retry-After: {seconds}\r\n");
             }
             let _ = write!(out, "Content-Length: {}\r\n", failure_body(cause, id).len());
@@ -111,8 +138,8 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str) {
         }
         Reply::BuiltIn { status, body } => {
             status_line(out, *status);
-            out.extend_from_slice(b"Content-Type: application/json\r\nCache-Control: no-store\r\n");
-            let _ = write!(out, "Content-Length: {}\r\nX-Request-Id: {}\r\n", body.len(), id.0);
+            own_fields(out, clock);
+            let _ = write!(out, "Content-Length: {}\r\nX-Request-Id: {id}\r\n", body.len());
         }
     }
 }
@@ -130,25 +157,28 @@ pub fn body(reply: &Reply, id: &IdText) -> Bytes {
     match reply {
         Reply::Stored { stored, .. } => stored.body.clone(),
         Reply::Relayed { response, .. } => response.body.clone(),
-        Reply::Failed(cause) => Bytes::from(failure_body(cause, id)),
+        Reply::Failed { cause, .. } => Bytes::from(failure_body(cause, id)),
         Reply::BuiltIn { body, .. } => Bytes::copy_from_slice(body.as_bytes()),
     }
 }
 
 /// A request's id as printed: the process's mark and the request's number.
-pub struct IdText(String);
+pub struct IdText {
+    mark: Digits,
+    number: Digits,
+}
 
 impl IdText {
     /// `mark` names the process, 8 hexadecimal digits.
     pub fn new(mark: u32, id: RequestId) -> IdText {
-        IdText(format!("{mark:08x}-{:x}", id.0))
+        IdText { mark: hexadecimal(mark.into(), 8), number: hexadecimal(id.0, 1) }
     }
 }
 
 fn failure_body(cause: &Cause, id: &IdText) -> String {
     let (error, message) = (cause.detail(), cause.message());
     let word = error.replace('-', "_");
-    format!("{{\"error\":\"{word}\",\"message\":\"{message}\",\"request_id\":\"{}\"}}", id.0)
+    format!("{{\"error\":\"{word}\",\"message\":\"{message}\",\"request_id\":\"{id}\"}}")
 }
 
 /// Whether a status never has a body (RFC 9110 §6.4.1).
@@ -162,14 +192,18 @@ fn status_line(out: &mut Vec<u8>, status: StatusCode) {
 }
 
 fn cache_fields(out: &mut Vec<u8>, outcome: &Outcome, ttl: Option<i64>, status: Option<u16>, id: &IdText) {
-    let _ = write!(out, "X-Cache: {}\r\nX-Cache-Status: {}\r\n", outcome.x_cache(), outcome.x_cache_status());
-    out.extend_from_slice(b"Cache-Status: ");
+    push(
+        out,
+        &["X-Cache: ", outcome.x_cache(), "\r\nX-Cache-Status: ", outcome.x_cache_status(), "\r\nCache-Status: "],
+    );
     let _ = outcome.cache_status(&mut Text(out), ttl, status);
-    let _ = write!(out, "\r\nX-Request-Id: {}\r\n", id.0);
+    push(out, &["\r\nX-Request-Id: ", id.mark.as_str(), "-", id.number.as_str(), "\r\n"]);
 }
 
-fn date_field(out: &mut Vec<u8>, now: Now) {
-    let _ = write!(out, "Date: {}\r\n", dates::imf_fixdate(now.wall));
+/// What every reply of our own begins with.
+fn own_fields(out: &mut Vec<u8>, clock: &Clock) {
+    let _ = write!(out, "Date: {}\r\n", dates::imf_fixdate(clock.now().wall));
+    out.extend_from_slice(b"Content-Type: application/json\r\nCache-Control: no-store\r\n");
 }
 
 /// Writes the origin's fields, but those of the names we say ourselves.
@@ -202,6 +236,11 @@ fn write_name(out: &mut Vec<u8>, name: &HeaderName) {
     }
 }
 
+/// What `write!` does for text, without the formatting machinery: every hit comes this way.
+fn push(out: &mut Vec<u8>, pieces: &[&str]) {
+    pieces.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+}
+
 /// Bytes as a place for text.
 struct Text<'a>(&'a mut Vec<u8>);
 
@@ -214,13 +253,82 @@ impl std::fmt::Write for Text<'_> {
 
 impl std::fmt::Display for IdText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "{}-{}", self.mark, self.number)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::cache::key::Key;
+    use crate::outcome::Fwd;
+    use crate::policy::directives::Directives;
+    use crate::policy::freshness::{Allowed, Received, lifetime};
+    use crate::policy::rule::{Defaults, Rule};
+
+    const NAME: &str = "larder-0000beef";
+
+    /// Sun, 15 Jun 2025 15:15:00 GMT, seven seconds after the start.
+    const START: Now = Now { mono: Duration::from_secs(7), wall: Duration::from_secs(1_750_000_500) };
+
+    fn later(seconds: f64) -> Now {
+        Now { mono: START.mono + Duration::from_secs_f64(seconds), ..START }
+    }
+
+    /// What the origin says is fresh for 30 s, as it was stored.
+    fn stored(status: StatusCode) -> Arc<Stored> {
+        let fields = HeaderMap::from_iter([(header::CACHE_CONTROL, "max-age=30".parse().expect("a value"))]);
+        let directives = Directives::of(&fields);
+        let received = Received { status, fields: &fields, directives, asked: START, at: START };
+        let lifetime =
+            lifetime(&received, &Rule::default(), &Defaults::default(), Allowed::Any).expect("the origin's word");
+        let response = Response { status, fields, body: Bytes::from_static(b"{}") };
+        let head = stored_head(&response, &lifetime, START, NAME);
+        Arc::new(Stored { key: Key::from("cache:GET:anonymous:/soe"), status, head, body: response.body, lifetime })
+    }
+
+    fn head_of(reply: &Reply, id: u64) -> String {
+        let mut out = Vec::new();
+        head(&mut out, reply, &IdText::new(0xBEEF, RequestId(id)), NAME, &Clock::new());
+        String::from_utf8(out).expect("a head of text")
+    }
+
+    #[test]
+    fn h1_a_stored_answer_tells_its_age_what_is_left_and_how_it_came_about() {
+        let always = "HTTP/1.1 200 OK\r\nCache-Control: max-age=30\r\n\
+            Via: 1.1 larder-0000beef\r\nX-Cache-Timestamp: 2025-06-15T15:15:00.000Z\r\n\
+            X-Cache-Expires-At: 2025-06-15T15:15:30.000Z\r\nContent-Length: 2\r\n";
+        let failed = Outcome::Stale { because: Cause::Status(503) };
+        let fetched = Outcome::Fetched { fwd: Fwd::UriMiss, stored: true, collapsed: false };
+        let cases = [
+            (Outcome::Hit, 0.0, (0, 30), ("HIT", "HIT", "larder; hit; ttl=30")),
+            (Outcome::Hit, 29.5, (29, 1), ("HIT", "HIT", "larder; hit; ttl=1")),
+            (failed, 30.0, (30, 0), ("HIT", "HIT", "larder; fwd=stale; fwd-status=503; ttl=0; detail=status")),
+            (failed, 1264.9, (1264, 0), ("HIT", "HIT", "larder; fwd=stale; fwd-status=503; ttl=-1234; detail=status")),
+            (fetched, 0.0, (0, 30), ("MISS", "MISS", "larder; fwd=uri-miss; fwd-status=200; ttl=30; stored")),
+        ];
+        for (outcome, seconds, (age, left), (x_cache, x_cache_status, cache_status)) in cases {
+            let expected = format!(
+                "{always}Age: {age}\r\nX-Cache-Expires-In: {left}\r\nX-Cache: {x_cache}\r\n\
+                 X-Cache-Status: {x_cache_status}\r\nCache-Status: {cache_status}\r\nX-Request-Id: 0000beef-12d687\r\n"
+            );
+            let reply = Reply::Stored { stored: stored(StatusCode::OK), outcome, now: later(seconds) };
+            assert_eq!(head_of(&reply, 1_234_567), expected, "{outcome:?} after {seconds} s");
+        }
+    }
+
+    #[test]
+    fn our_own_errors_name_the_request_in_field_and_body() {
+        let reply = Reply::failed(Cause::NoPermit);
+        let text = body(&reply, &IdText::new(0xBEEF, RequestId(u64::MAX)));
+        let id = "0000beef-ffffffffffffffff";
+        assert!(text.ends_with(format!(",\"request_id\":\"{id}\"}}").as_bytes()));
+        assert!(head_of(&reply, u64::MAX).ends_with(&format!("X-Request-Id: {id}\r\n")));
+        let built_in = Reply::BuiltIn { status: StatusCode::OK, body: "{}".to_owned() };
+        assert!(head_of(&built_in, 0).ends_with("Content-Length: 2\r\nX-Request-Id: 0000beef-0\r\n"));
+    }
 
     #[test]
     fn names_are_sent_in_their_usual_capitals() {

@@ -34,6 +34,16 @@ impl Pattern {
             Some(_) => None,
         }
     }
+
+    /// The one target a poll of this pattern asks for: the exact one, or the path without a query. `None` for a prefix.
+    pub fn target(&self) -> Option<Target> {
+        match self {
+            Pattern::ExactTarget(text) | Pattern::ExactPath(text) => {
+                Target::parse(Bytes::copy_from_slice(text.as_bytes()))
+            }
+            Pattern::Prefix(_) => None,
+        }
+    }
 }
 
 /// A pattern and its rule.

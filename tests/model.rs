@@ -25,9 +25,9 @@ use larder::clock::Clock;
 use larder::config::Config;
 use larder::message::{Body, Request, Response, Target};
 use larder::origin::permits::FlightId;
-use larder::origin::{FetchError, Fetched, Opening, Origin, OriginRequest, Rest};
-use larder::outcome::{Cause, Outcome};
-use larder::proxy::{Crew, Proxy, Waiter};
+use larder::origin::{Fetched, Opening, Origin, OriginRequest, Rest};
+use larder::outcome::{Cause, FetchError, Outcome};
+use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
 use larder::reply::{Reply, Responder, Sink};
 
 const SEED: u64 = 9111;
@@ -45,7 +45,7 @@ fn concurrent_gets_of_one_key_are_one_fetch() {
             assert_eq!(told, Told::Version(0));
         }
         house.close();
-        assert_eq!(house.fetches(), 1);
+        assert_eq!(house.origin.fetches.load(SeqCst), 1);
     });
 }
 
@@ -55,10 +55,10 @@ fn i4_who_has_been_told_finds_the_answer_stored() {
         let house = House::new(Manner::Storable);
         house.all(3, |house| {
             house.ask(Method::GET);
-            assert!(house.proxy.hit(&request(Method::GET)).is_some(), "landed, but not stored");
+            assert_eq!(house.stored_version(), Some(0), "landed, but not stored");
         });
         house.close();
-        assert_eq!(house.fetches(), 1);
+        assert_eq!(house.origin.fetches.load(SeqCst), 1);
     });
 }
 
@@ -108,7 +108,7 @@ fn an_answer_that_cannot_be_shared_is_fetched_for_each_client() {
         let told = house.all(3, |house| house.ask(Method::GET));
         house.close();
         assert!((1..=3).all(|fetch| told.contains(&Told::Version(fetch))), "{told:?}");
-        assert_eq!(house.fetches(), 3);
+        assert_eq!(house.origin.fetches.load(SeqCst), 3);
     });
 }
 
@@ -127,7 +127,7 @@ fn bodies_that_are_passed_on_give_their_permits_back() {
 #[test]
 fn a_deadline_at_any_moment_forgets_nobody() {
     explore(|| {
-        let house = House::with_deadlines(Manner::Personal);
+        let house = House::build(Manner::Personal, true);
         for told in house.all(4, |house| house.ask(Method::GET)) {
             assert!(matches!(told, Told::Version(_) | Told::Failed(Cause::NoPermit)), "{told:?}");
         }
@@ -179,10 +179,7 @@ impl House {
         House::build(manner, false)
     }
 
-    fn with_deadlines(manner: Manner) -> Arc<House> {
-        House::build(manner, true)
-    }
-
+    /// With `deadlines`, each flight's is reported at some moment; without, never.
     fn build(manner: Manner, deadlines: bool) -> Arc<House> {
         let origin = Arc::new(Fake {
             manner,
@@ -223,14 +220,10 @@ impl House {
     }
 
     fn stored_version(&self) -> Option<u64> {
-        self.proxy.hit(&request(Method::GET)).map(|reply| match told(reply) {
+        self.proxy.hit(&request(Method::GET), self.proxy.clock().now()).map(|reply| match told(reply) {
             Told::Version(version) => version,
             Told::Failed(cause) => panic!("a hit that is an error: {cause:?}"),
         })
-    }
-
-    fn fetches(&self) -> usize {
-        self.origin.fetches.load(SeqCst)
     }
 
     /// Waits for all threads, and sees that nothing is left of the flights.
@@ -250,7 +243,7 @@ fn told(reply: Reply) -> Told {
     let body = match reply {
         Reply::Stored { stored, .. } => stored.body.clone(),
         Reply::Relayed { response, .. } => response.body.clone(),
-        Reply::Failed(cause) => return Told::Failed(cause),
+        Reply::Failed { cause, .. } => return Told::Failed(cause),
         Reply::BuiltIn { .. } => panic!("no built-in was asked for"),
     };
     Told::Version(std::str::from_utf8(&body).expect("text").parse().expect("a number"))
@@ -314,6 +307,11 @@ impl Crew for Shared {
             self.0.start(move |proxy| proxy.deadline(flight));
         }
     }
+
+    /// Nothing is polled here.
+    fn polled(&self, _: usize, _: PollEnd) {}
+
+    fn origin_up(&self) {}
 }
 
 /// How the origin answers.

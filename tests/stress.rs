@@ -18,8 +18,9 @@ use larder::clock::Clock;
 use larder::config::Config;
 use larder::message::{Body, Request, RequestId, Response, Target};
 use larder::origin::permits::FlightId;
-use larder::origin::{FetchError, Fetched, Origin, OriginRequest};
-use larder::proxy::{Crew, Proxy, Waiter};
+use larder::origin::{Fetched, Origin, OriginRequest};
+use larder::outcome::FetchError;
+use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
 use larder::reply::Reply;
 
 const CLIENTS: usize = 64;
@@ -116,6 +117,11 @@ impl Crew for Threads {
 
     /// Nothing here is slow: no deadline is ever due.
     fn wake(&self, _: Duration, _: FlightId) {}
+
+    /// Nothing is polled here.
+    fn polled(&self, _: usize, _: PollEnd) {}
+
+    fn origin_up(&self) {}
 }
 
 #[derive(Default)]

@@ -11,111 +11,30 @@
 //! must be carried out before any other work is stepped (the caller holds one lock around both), so that an answer is in the
 //! store before its flight is gone, and a new flight looks again (I4); and so that an invalidation finds the one or the other (I8).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod flight;
+mod marks;
+mod work;
+
+pub use work::{Arrival, Errand, Landing, Passenger, Work};
+
+use self::flight::{Flight, Stage, turn_away};
+use self::marks::Marks;
 use super::key::Key;
 use super::store::Stored;
 use crate::clock::Now;
-use crate::message::Request;
+use crate::origin::backoff::{Backoff, Change, Heard, Permission, Schedule};
 use crate::origin::permits::{Class, FlightId, Permits};
-use crate::outcome::{Cause, Fwd};
-use crate::policy::reuse::{Reuse, reuse};
-use crate::reply::Responder;
+use crate::outcome::Cause;
 
 /// Background refreshes at once, waiting ones included; more are left to the next request.
 const MAX_BACKGROUND: usize = 256;
-/// How long a key whose answer could not be shared is not collapsed again, and how many such keys are remembered.
-const MARKED_FOR: Duration = Duration::from_secs(60);
-const MAX_MARKS: usize = 1024;
 
-/// Something that happened, or something to be done.
-pub enum Work {
-    // What happens.
-    /// Somebody wants an answer.
-    Arrived(Arrival),
-    /// The second look found a fresh answer.
-    Found(FlightId, Arc<Stored>),
-    /// The second look found none.
-    Missing(FlightId),
-    /// The origin's answer begins and will be passed on as it comes; the flight keeps its permit until `Ended`.
-    Opened(FlightId),
-    /// A body that was passed on is over.
-    Ended(FlightId),
-    /// The flight is over.
-    Landed(FlightId, Landing),
-    /// `slowRequestTimeout` has passed since the flight began.
-    Deadline(FlightId),
-    /// Stored answers with these keys are no longer good.
-    Invalidated(Box<dyn Fn(&str) -> bool + Send>),
-    /// The server is being stopped: nobody waits any longer.
-    Stop,
-    // What is to be done.
-    /// Look for the key in the store, and report `Found` or `Missing`.
-    Look(FlightId, Key),
-    /// Store this.
-    Insert(Arc<Stored>),
-    /// Ask the origin.
-    Fetch(FlightId, Errand),
-    /// Report `Deadline` at this monotonic time.
-    Wake(Duration, FlightId),
-    /// Answer these, each by what it may have.
-    Answer(Vec<Passenger>, Arc<Landing>),
-    /// Answer the first with the body that is coming, the others as after an answer that cannot be shared.
-    Open(Option<Passenger>, Vec<Passenger>),
-    /// Answer these with what is stored, or with an error.
-    Overdue(Vec<Passenger>, Cause),
-}
-
-/// A request that wants an answer the store does not have.
-pub struct Arrival {
-    /// Who waits. `None`: a background refresh.
-    pub passenger: Option<Passenger>,
-    /// What to ask the origin.
-    pub errand: Errand,
-}
-
-/// What is asked of the origin.
-#[derive(Clone)]
-pub struct Errand {
-    /// The request that leads.
-    pub request: Arc<Request>,
-    /// The key its answer may be stored under. `None`: it is not stored.
-    pub key: Option<Key>,
-    /// Others may join, and the origin is asked on behalf of everybody.
-    pub shared: bool,
-    /// True for GET, HEAD and the other safe methods (RFC 9110 §9.2.1).
-    pub safe: bool,
-}
-
-/// Somebody waiting in a flight.
-pub struct Passenger {
-    /// Their own request.
-    pub request: Arc<Request>,
-    /// Where the answer goes.
-    pub responder: Box<dyn Responder>,
-    /// What is stored for them, past its lifetime.
-    pub stale: Option<Arc<Stored>>,
-    /// True for the one whose request was sent.
-    pub leads: bool,
-    /// Why the origin is asked for them.
-    pub fwd: Fwd,
-    /// Why the request goes alone. `None`: it may share.
-    pub alone: Option<&'static str>,
-}
-
-/// How a flight ended.
-pub enum Landing {
-    /// The second look found a fresh answer; the origin was not asked.
-    Found(Arc<Stored>),
-    /// An answer that everybody may have. Stored, unless an invalidation forbids.
-    Shared(Arc<Stored>, Arc<crate::message::Response>),
-    /// An answer for the leader only.
-    Unshared(Arc<crate::message::Response>),
-    /// No good answer. `Some`: what the origin said nevertheless.
-    Failed(Cause, Option<Arc<crate::message::Response>>),
-}
+/// Statuses of a poll that mean there is nothing to poll (SEMANTICS "Which preset").
+const NOTHING_THERE: [u16; 5] = [401, 403, 404, 405, 501];
 
 /// All flights of one origin, with its permits.
 pub struct Flights {
@@ -123,29 +42,14 @@ pub struct Flights {
     by_key: HashMap<Key, FlightId>,
     marks: Marks,
     permits: Permits,
+    backoff: Backoff<Key>,
     parked: usize,
     max_parked: usize,
     slow: Duration,
+    /// Flights the origin has been working on for longer than `slow`.
+    late: usize,
     next: u64,
     stopped: bool,
-}
-
-struct Flight {
-    errand: Errand,
-    passengers: Vec<Passenger>,
-    began: Duration,
-    class: Class,
-    stage: Stage,
-    /// An invalidation came: what lands is not stored, and nobody new joins.
-    marked: bool,
-}
-
-#[derive(PartialEq, Eq)]
-enum Stage {
-    Looking,
-    Waiting,
-    Flying,
-    Streaming,
 }
 
 /// Numbers for /health and /queue/stats.
@@ -162,16 +66,19 @@ pub struct Gauges {
 }
 
 impl Flights {
-    /// `permits` requests to the origin at once, `max_parked` requests waiting in all; `slow` is `slowRequestTimeout`.
-    pub fn new(permits: usize, max_parked: usize, slow: Duration) -> Flights {
+    /// `permits` requests to the origin at once, `max_parked` requests waiting in all; `slow` is `slowRequestTimeout`; `seed`
+    /// starts the jitter of the backoff.
+    pub fn new(permits: usize, max_parked: usize, slow: Duration, schedule: Schedule, seed: u64) -> Flights {
         Flights {
             flights: HashMap::new(),
             by_key: HashMap::new(),
             marks: Marks::default(),
             permits: Permits::new(permits),
+            backoff: Backoff::new(schedule, seed),
             parked: 0,
             max_parked,
             slow,
+            late: 0,
             next: 0,
             stopped: false,
         }
@@ -189,12 +96,13 @@ impl Flights {
             Work::Landed(flight, landing) => self.landed(flight, landing, now, &mut todo),
             Work::Deadline(flight) => self.overdue(flight, now, &mut todo),
             Work::Invalidated(matches) => self.invalidated(&*matches),
+            Work::Hurry(key) => self.hurry(&key),
             Work::Stop => self.stop(&mut todo),
             // What is to be done by others passes through.
             other => todo.push(other),
         }
         if !self.stopped {
-            self.grant(&mut todo);
+            self.grant(now, &mut todo);
         }
         todo
     }
@@ -209,23 +117,40 @@ impl Flights {
         let Arrival { passenger, errand } = arrival;
         let full = self.parked >= self.max_parked;
         if let Some(cause) = if self.stopped { Some(Cause::Stopping) } else { full.then_some(Cause::ParkedFull) } {
-            return todo.extend(passenger.map(|p| Work::Overdue(vec![p], cause)));
+            return turn_away(passenger, &errand, cause, None, todo);
         }
         let joinable = errand.key.as_ref().filter(|key| errand.shared && !self.marks.has(key, now));
         if let Some(flight) = joinable.and_then(|key| self.by_key.get(key)).copied() {
             return self.join(flight, passenger, now, todo);
         }
-        if passenger.is_none() && self.flights.len() >= self.max_parked + MAX_BACKGROUND {
-            return;
+        // A refresh of a marked key would be one of many: every hit offers one, and these are not collapsed. A poll is one.
+        let many = self.flights.len() >= self.max_parked + MAX_BACKGROUND;
+        if passenger.is_none() && (many || joinable.is_none() && errand.poll.is_none()) {
+            return turn_away(None, &errand, Cause::ParkedFull, None, todo);
+        }
+        if let Permission::Wait(cause, until) = self.backoff.permission(errand.key.as_ref(), now) {
+            return turn_away(passenger, &errand, cause, Some(until), todo);
         }
         let joinable = joinable.cloned();
+        let passenger = self.unless_hung(passenger, now, todo);
         self.begin(passenger, errand, joinable, now, todo);
+    }
+
+    /// With every permit held by a fetch that is late, nobody who has a stale answer waits to learn the same; the flight
+    /// goes on without them.
+    fn unless_hung(&self, passenger: Option<Passenger>, now: Now, todo: &mut Vec<Work>) -> Option<Passenger> {
+        let passenger = passenger?;
+        if self.late < self.permits.limit() || !passenger.has_stale_for(Cause::Slow, now) {
+            return Some(passenger);
+        }
+        todo.push(Work::Overdue(vec![passenger], Cause::Slow, None));
+        None
     }
 
     fn join(&mut self, id: FlightId, passenger: Option<Passenger>, now: Now, todo: &mut Vec<Work>) {
         let (Some(flight), Some(passenger)) = (self.flights.get_mut(&id), passenger) else { return };
         if now.mono >= flight.began + self.slow {
-            return todo.push(Work::Overdue(vec![passenger], Cause::Slow));
+            return todo.push(Work::Overdue(vec![passenger], Cause::Slow, None));
         }
         flight.passengers.push(passenger);
         self.parked += 1;
@@ -255,7 +180,8 @@ impl Flights {
         self.parked += usize::from(passenger.is_some());
         let passengers = Vec::from_iter(passenger);
         let stage = Stage::Looking;
-        self.flights.insert(id, Flight { errand, passengers, began: now.mono, class, stage, marked: false });
+        self.flights
+            .insert(id, Flight { errand, passengers, began: now.mono, class, stage, late: false, marked: false });
         todo.push(Work::Wake(now.mono + self.slow, id));
         match look {
             // A flight for this key may have landed between the request's look and now (I4).
@@ -265,7 +191,7 @@ impl Flights {
     }
 
     fn found(&mut self, id: FlightId, stored: Arc<Stored>, todo: &mut Vec<Work>) {
-        if let Some(flight) = self.remove(id) {
+        if let Some(flight) = self.abandon(id, todo) {
             todo.push(Work::Answer(flight.passengers, Arc::new(Landing::Found(stored))));
         }
     }
@@ -277,20 +203,19 @@ impl Flights {
         }
     }
 
-    /// Hands out free permits. An unsafe request whose client has gone is not sent (I11).
-    fn grant(&mut self, todo: &mut Vec<Work>) {
+    /// Hands out free permits. An unsafe request whose client went while it waited for one is not sent (I11).
+    fn grant(&mut self, now: Now, todo: &mut Vec<Work>) {
         while let Some((id, class)) = self.permits.grant() {
-            let wanted = self.flights.get(&id).is_some_and(Flight::wanted);
-            match self.flights.get_mut(&id).filter(|_| wanted) {
-                Some(flight) => {
-                    flight.stage = Stage::Flying;
-                    flight.class = class;
-                    todo.push(Work::Fetch(id, flight.errand.clone()));
-                }
-                None => {
-                    self.permits.release(class);
-                    drop(self.remove(id));
-                }
+            if self.flights.get(&id).is_some_and(|flight| flight.wanted(now)) {
+                let Some(flight) = self.flights.get_mut(&id) else { continue };
+                flight.stage = Stage::Flying;
+                flight.class = class;
+                todo.push(Work::Fetch(id, flight.errand.clone()));
+                continue;
+            }
+            self.permits.release(class);
+            if let Some(flight) = self.abandon(id, todo) {
+                todo.push(Work::Overdue(flight.passengers, Cause::NoPermit, None));
             }
         }
     }
@@ -298,15 +223,18 @@ impl Flights {
     fn opened(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
         self.unjoin(id);
         let Some(flight) = self.flights.get_mut(&id) else { return };
-        if let Some(key) = &flight.errand.key {
+        let errand = flight.errand.clone();
+        if let Some(key) = errand.key.as_ref().filter(|_| errand.shared) {
             self.marks.set(key, now);
         }
+        self.heard(&errand, Heard::Answer, false, now, todo);
+        let Some(flight) = self.flights.get_mut(&id) else { return };
         let mut passengers = std::mem::take(&mut flight.passengers);
         self.parked -= passengers.len();
         let leader = passengers.first().is_some_and(|p| p.leads).then(|| passengers.remove(0));
         // A body nobody takes needs no permit to stream: the flight ends at once.
         if leader.is_some() && !self.permits.begin_stream() {
-            todo.extend(leader.map(|leader| Work::Overdue(vec![leader], Cause::NoPermit)));
+            todo.extend(leader.map(|leader| Work::Overdue(vec![leader], Cause::NoPermit, None)));
             return todo.push(Work::Open(None, passengers));
         }
         if leader.is_some() {
@@ -319,6 +247,7 @@ impl Flights {
     fn end(&mut self, id: FlightId) -> Option<Flight> {
         let flight = self.remove(id)?;
         self.permits.release(flight.class);
+        self.late -= usize::from(flight.late);
         if flight.stage == Stage::Streaming {
             self.permits.end_stream();
         }
@@ -335,30 +264,78 @@ impl Flights {
                         todo.push(Work::Insert(Arc::clone(stored)));
                     }
                 }
-                Landing::Unshared(_) => self.marks.set(key, now),
-                Landing::Found(_) | Landing::Failed(..) => {}
+                // What a client with a name is told says nothing about the answer to all others.
+                Landing::Unshared(_) if flight.errand.shared => self.marks.set(key, now),
+                Landing::Unshared(_) | Landing::Found(_) | Landing::Failed { .. } => {}
             }
         }
+        let heard = match &landing {
+            Landing::Failed { cause, retry_after, .. } => Heard::Failure(*cause, *retry_after),
+            _ => Heard::Answer,
+        };
+        let refused = landing.status().is_some_and(|status| NOTHING_THERE.contains(&status.as_u16()));
+        self.heard(&flight.errand, heard, refused, now, todo);
         todo.push(Work::Answer(flight.passengers, Arc::new(landing)));
+    }
+
+    /// Takes in how the origin fared, and tells those it concerns: the scheduler, and whoever waits for an origin in trouble.
+    fn heard(&mut self, errand: &Errand, heard: Heard, refused: bool, now: Now, todo: &mut Vec<Work>) {
+        let change = self.backoff.report(errand.key.as_ref(), heard, errand.poll.is_some(), now);
+        let again = match change {
+            Change::KeyDown(until) | Change::OriginDown(until) => Some(until),
+            Change::None | Change::OriginUp => None,
+        };
+        todo.extend(errand.poll.map(|poll| Work::Polled { poll, refused, again }));
+        match (change, heard) {
+            (Change::OriginUp, _) => todo.push(Work::OriginUp),
+            (Change::OriginDown(until), Heard::Failure(cause, _)) => {
+                todo.push(Work::OriginDown(cause));
+                self.send_back_the_waiting(cause, until, todo);
+            }
+            _ => {}
+        }
+    }
+
+    /// Nobody waits for a permit to ask an origin that was just found in trouble.
+    fn send_back_the_waiting(&mut self, cause: Cause, until: Duration, todo: &mut Vec<Work>) {
+        let waiting: Vec<FlightId> =
+            self.flights.iter().filter(|(_, flight)| flight.stage == Stage::Waiting).map(|(id, _)| *id).collect();
+        for id in waiting {
+            self.permits.withdraw(id);
+            if let Some(flight) = self.remove(id) {
+                self.backoff.withdraw(flight.errand.key.as_ref());
+                todo.extend(flight.errand.poll.map(|poll| Work::Polled { poll, refused: false, again: Some(until) }));
+                todo.push(Work::Overdue(flight.passengers, cause, Some(until)));
+            }
+        }
     }
 
     fn overdue(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
         let Some(flight) = self.flights.get_mut(&id) else { return };
         match flight.stage {
-            Stage::Looking | Stage::Waiting if flight.class == Class::Client || !flight.passengers.is_empty() => {
+            Stage::Waiting if !flight.passengers.is_empty() => {
+                let passengers = std::mem::take(&mut flight.passengers);
+                self.parked -= passengers.len();
                 self.permits.withdraw(id);
-                if let Some(flight) = self.remove(id) {
-                    todo.push(Work::Overdue(flight.passengers, Cause::NoPermit));
+                // What is worth refreshing is still refreshed when a permit is free; who asks meanwhile joins late.
+                if flight.errand.shared && passengers.iter().any(|p| p.stale.is_some()) {
+                    flight.class = Class::Background;
+                    self.permits.ask(id, Class::Background);
+                } else {
+                    drop(self.abandon(id, todo));
                 }
+                todo.push(Work::Overdue(passengers, Cause::NoPermit, None));
             }
             Stage::Flying => {
+                flight.late = true;
+                self.late += 1;
                 let all = std::mem::take(&mut flight.passengers);
                 let (with_stale, without): (Vec<_>, Vec<_>) =
                     all.into_iter().partition(|p| p.has_stale_for(Cause::Slow, now));
                 flight.passengers = without;
                 self.parked -= with_stale.len();
                 if !with_stale.is_empty() {
-                    todo.push(Work::Overdue(with_stale, Cause::Slow));
+                    todo.push(Work::Overdue(with_stale, Cause::Slow, None));
                 }
             }
             _ => {}
@@ -384,7 +361,22 @@ impl Flights {
         self.stopped = true;
         let all: Vec<Passenger> = self.flights.values_mut().flat_map(|flight| flight.passengers.drain(..)).collect();
         self.parked = 0;
-        todo.push(Work::Overdue(all, Cause::Stopping));
+        todo.push(Work::Overdue(all, Cause::Stopping, None));
+    }
+
+    /// The poll of this key has waited a whole interval: it goes first now.
+    fn hurry(&mut self, key: &Key) {
+        if let Some(id) = self.by_key.get(key) {
+            self.permits.hurry(*id);
+        }
+    }
+
+    /// Takes a flight out that never asked the origin.
+    fn abandon(&mut self, id: FlightId, todo: &mut Vec<Work>) -> Option<Flight> {
+        let flight = self.remove(id)?;
+        self.backoff.withdraw(flight.errand.key.as_ref());
+        todo.extend(flight.errand.poll.map(|poll| Work::Polled { poll, refused: false, again: None }));
+        Some(flight)
     }
 
     /// Nobody new joins this flight.
@@ -400,67 +392,6 @@ impl Flights {
         let flight = self.flights.remove(&id)?;
         self.parked -= flight.passengers.len();
         Some(flight)
-    }
-}
-
-impl Stored {
-    /// Whether this answer may be sent although the origin has no good one, for this cause: `slowGrace` applies while the
-    /// origin may still be at work, `graceTime` after a failure.
-    pub fn serves_despite(&self, cause: Cause, now: Now) -> bool {
-        match reuse(&self.lifetime, now) {
-            Reuse::Fresh { .. } => true,
-            Reuse::Expired { when_slow, when_failed, .. } => {
-                if cause.is_slowness() {
-                    when_slow
-                } else {
-                    when_failed
-                }
-            }
-        }
-    }
-}
-
-impl Passenger {
-    /// Whether what is stored may be sent instead of a good answer, for this cause.
-    pub fn has_stale_for(&self, cause: Cause, now: Now) -> bool {
-        self.stale.as_ref().is_some_and(|stored| stored.serves_despite(cause, now))
-    }
-}
-
-impl Flight {
-    /// Whether the origin should still be asked.
-    fn wanted(&self) -> bool {
-        self.errand.safe || self.passengers.iter().any(|p| !p.responder.gone())
-    }
-}
-
-/// Keys whose answers could not be shared of late.
-#[derive(Default)]
-struct Marks {
-    until: HashMap<Key, Duration>,
-    order: VecDeque<Key>,
-}
-
-impl Marks {
-    fn has(&self, key: &Key, now: Now) -> bool {
-        self.until.get(key).is_some_and(|until| now.mono < *until)
-    }
-
-    fn set(&mut self, key: &Key, now: Now) {
-        if self.until.insert(key.clone(), now.mono + MARKED_FOR).is_none() {
-            self.order.push_back(key.clone());
-        }
-        while self.order.len() > MAX_MARKS {
-            if let Some(oldest) = self.order.pop_front() {
-                self.until.remove(&oldest);
-            }
-        }
-    }
-
-    fn clear(&mut self, key: &Key) {
-        if self.until.remove(key).is_some() {
-            self.order.retain(|marked| marked != key);
-        }
     }
 }
 

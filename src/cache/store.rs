@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use parking_lot::Mutex;
 
 use super::key::Key;
 use super::shelf::Shelf;
 use crate::policy::freshness::Lifetime;
+use crate::sync::Mutex;
 
 /// Bytes an entry is charged beside its key, head and body.
 pub const PER_ENTRY: usize = 200;

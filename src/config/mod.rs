@@ -1,10 +1,11 @@
-//! What the user decides: one JSON file over the numbers of a preset, and the command line over both.
+//! What the user decides: preset < file < environment < command line.
 //!
 //! `//` comments, `comment` keys and `null` (leave it as it is) are tolerated anywhere; everything else that is not
 //! understood is a [`Problem`], and all problems are found in one run. Bare numbers are seconds, or milliseconds where the
 //! key ends in `Timeout` or `Ms`; texts such as `"5s"`, `"250ms"` and `"8MiB"` name their unit.
 
 mod comments;
+mod environment;
 mod network;
 mod problems;
 mod read;
@@ -70,6 +71,10 @@ pub struct Backend {
     pub idle_timeout: Duration,
     /// Time until a buffered body is complete. Default 60 s.
     pub total_timeout: Duration,
+    /// Waits after the first, second, … failure in a row. Default 5, 10, 30, 60, 120 s.
+    pub backoff: Vec<Duration>,
+    /// Longest Retry-After that is heeded. Default 300 s.
+    pub max_retry_after: Duration,
 }
 
 /// `proxy`: the side clients see.
@@ -130,6 +135,8 @@ pub struct Overrides {
     pub port: Option<u16>,
     /// `--origin`. `None`: as the file says. Selects the preset `api` where the file names none.
     pub origin: Option<String>,
+    /// Environment variables, name and text, between file and command line. Names that mean nothing here are ignored.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Config {
@@ -199,6 +206,8 @@ impl Default for Backend {
             first_byte_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(10),
             total_timeout: Duration::from_secs(60),
+            backoff: [5, 10, 30, 60, 120].map(Duration::from_secs).to_vec(),
+            max_retry_after: Duration::from_secs(300),
         }
     }
 }

@@ -10,6 +10,7 @@ use log::LevelFilter;
 use serde_json::Value;
 
 use super::comments::blanked;
+use super::environment;
 use super::network::Network;
 use super::problems::shown;
 use super::routes::read_routes;
@@ -44,11 +45,13 @@ pub fn config(text: &str, overrides: &Overrides) -> Result<Config, Problems> {
     let mut problems = Problems::default();
     let mut config = Config::default();
     match serde_json::from_str(&blanked(text)) {
-        Ok(document) => {
+        Ok(mut document) => {
+            environment::lay_over(&mut document, &overrides.environment);
             Section::read(String::new(), &document, &mut problems, |top| read_top(top, overrides, &mut config));
         }
         Err(error) => problems.add("the configuration", error.to_string(), "JSON, with or without // comments"),
     }
+    environment::name_sources(&mut problems, &overrides.environment);
     apply(overrides, &mut config, &mut problems);
     problems.or(config)
 }
@@ -66,7 +69,8 @@ fn apply(overrides: &Overrides, config: &mut Config, problems: &mut Problems) {
 }
 
 fn read_top(top: &mut Section<'_>, overrides: &Overrides, config: &mut Config) {
-    let mut preset = if overrides.origin.is_some() { Preset::Api } else { Preset::Pypowerwall };
+    let is_api = overrides.origin.is_some() || environment::speaks_of_an_api(&overrides.environment);
+    let mut preset = if is_api { Preset::Api } else { Preset::Pypowerwall };
     top.word("preset", &mut preset, &[("pypowerwall", Preset::Pypowerwall), ("api", Preset::Api)]);
     *config = Config::of(preset);
     let Config { backend, proxy, cache, routes, log, warnings, .. } = config;

@@ -163,7 +163,8 @@ fn all_problems_are_reported_in_one_run() {
 #[test]
 fn origins() {
     for url in ["http://a", "http://a/", "http://a.b:1", "HTTP://10.0.0.1:65535", "http://[fd00::1]:80"] {
-        overridden("{}", &Overrides { port: None, origin: Some(url.to_string()) }).unwrap_or_else(|p| panic!("{p}"));
+        overridden("{}", &Overrides { origin: Some(url.to_string()), ..Overrides::default() })
+            .unwrap_or_else(|p| panic!("{p}"));
     }
     let wrong = [
         "",
@@ -190,14 +191,15 @@ fn origins() {
         "http://[::1",
     ];
     for url in wrong {
-        let problems = overridden("{}", &Overrides { port: None, origin: Some(url.to_string()) }).expect_err(url);
+        let problems =
+            overridden("{}", &Overrides { origin: Some(url.to_string()), ..Overrides::default() }).expect_err(url);
         assert_eq!(problems.0[0].path, "--origin", "{url}");
     }
 }
 
 #[test]
 fn the_command_line_wins_and_an_origin_selects_the_preset_api_unless_one_is_named() {
-    let overrides = Overrides { port: Some(1), origin: Some("http://a:2".to_string()) };
+    let overrides = Overrides { port: Some(1), origin: Some("http://a:2".to_string()), ..Overrides::default() };
     let silent = overridden(r#"{ "proxy": { "port": 3 }, "cache": { "graceTime": 7 } }"#, &overrides).expect("valid");
     assert_eq!((silent.preset, silent.proxy.port, silent.backend.authority.as_str()), (Preset::Api, 1, "a:2"));
     assert_eq!(silent.backend.max_concurrent_requests, 16);

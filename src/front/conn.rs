@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::gate::{Gate, Place};
 use super::guard::{self, Shut, Socket};
-use super::render::Form;
+use super::ticket::Asked;
 use crate::message::Request;
 
 /// tiny_http's writer for one request. While it lives, the client's socket is open.
@@ -22,7 +22,7 @@ pub(super) type Writer = Box<dyn Write + Send>;
 /// A whole request on its way to a front worker.
 pub(super) struct Incoming {
     pub request: Request,
-    pub form: Form,
+    pub asked: Asked,
     /// Which of the connection's replies answers it.
     pub turn: u64,
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::conn::Conn;
 use super::guard;
 use crate::clock::Clock;
+use crate::metrics::Counters;
 
 /// Bytes of replies that may wait for slow clients, all together. Beyond it the client that has been stuck longest is cut.
 const OUTBOX_BYTES: usize = 8 * 1024 * 1024;
@@ -27,7 +28,7 @@ struct Shared {
     bell: PipeWriter,
     rung: AtomicBool,
     stopping: AtomicBool,
-    cut: AtomicU64,
+    counters: Arc<Counters>,
     clock: Clock,
     write_timeout: Duration,
 }
@@ -43,7 +44,11 @@ pub(super) struct Outbox(AtomicUsize);
 
 impl Drain {
     /// The drain, and the end of its bell for the thread that runs it.
-    pub(super) fn new(clock: Clock, write_timeout: Duration) -> io::Result<(Drain, PipeReader)> {
+    pub(super) fn new(
+        clock: Clock,
+        counters: Arc<Counters>,
+        write_timeout: Duration,
+    ) -> io::Result<(Drain, PipeReader)> {
         let (ear, bell) = io::pipe()?;
         let shared = Shared {
             stuck: Mutex::default(),
@@ -51,7 +56,7 @@ impl Drain {
             bell,
             rung: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
-            cut: AtomicU64::new(0),
+            counters,
             clock,
             write_timeout,
         };
@@ -60,11 +65,6 @@ impl Drain {
 
     pub(super) fn outbox(&self) -> &Outbox {
         &self.0.outbox
-    }
-
-    /// Clients cut since the start because they took nothing of their replies.
-    pub(super) fn cut(&self) -> u64 {
-        self.0.cut.load(Ordering::Relaxed)
     }
 
     /// Takes care of a client that takes no more at the moment.
@@ -122,7 +122,7 @@ impl Drain {
             let late = |first: &Stuck| over || now >= first.since + self.0.write_timeout;
             let Some(first) = stuck.front().is_some_and(late).then(|| stuck.pop_front()).flatten() else { return };
             drop(stuck);
-            self.0.cut.fetch_add(1, Ordering::Relaxed);
+            self.0.counters.cut_clients.bump();
             log::debug!("cut {}: it takes nothing of its reply", first.conn.peer);
             first.conn.cut();
         }

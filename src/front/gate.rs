@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -50,6 +50,7 @@ pub struct Gate {
     pub(super) clock: Clock,
     pub(super) drain: Drain,
     pub(super) proxy: Arc<Proxy>,
+    /// Connections open now.
     connections: Arc<AtomicUsize>,
     bodies: Budget,
     /// Bodies per address. Protects: the budgets in use; one that is empty goes when the next is made.
@@ -57,8 +58,6 @@ pub struct Gate {
     waiting: Mutex<Waiting>,
     room: Condvar,
     stopping: AtomicBool,
-    refused: AtomicU64,
-    accept_failures: AtomicU64,
 }
 
 /// A place among `max_connections`; dropping it frees it.
@@ -94,24 +93,7 @@ impl Gate {
             waiting: Mutex::default(),
             room: Condvar::new(),
             stopping: AtomicBool::new(false),
-            refused: AtomicU64::new(0),
-            accept_failures: AtomicU64::new(0),
         }
-    }
-
-    /// Connections open now.
-    pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::Acquire)
-    }
-
-    /// Connections turned away since the start because all places were taken.
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    /// Times accept failed since the start (descriptors or memory short); none of them ends the listener.
-    pub fn accept_failures(&self) -> u64 {
-        self.accept_failures.load(Ordering::Relaxed)
     }
 
     /// True once the server is being stopped: no head is handed over any more, and replies say close.
@@ -133,7 +115,7 @@ impl Gate {
         match self.connections.fetch_update(Ordering::AcqRel, Ordering::Acquire, more) {
             Ok(_) => Admission::Granted(Place(Arc::clone(&self.connections))),
             Err(_) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
+                self.proxy.counters().refused_connections.bump();
                 Admission::Refused(FULL)
             }
         }
@@ -144,7 +126,7 @@ impl Gate {
         if error.kind() == io::ErrorKind::Interrupted {
             return;
         }
-        if self.accept_failures.fetch_add(1, Ordering::Relaxed).is_power_of_two() {
+        if (self.proxy.counters().accept_failures.bump() + 1).is_power_of_two() {
             log::warn!("accepting a connection failed: {error}; trying again");
         }
         std::thread::sleep(Duration::from_millis(20));

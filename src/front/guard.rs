@@ -30,7 +30,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use libc::{c_int, c_void, size_t, sockaddr, socklen_t, ssize_t};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::conn::Conn;
 use super::gate::{Admission, Gate};
@@ -52,6 +52,10 @@ static TABLE: [OnceLock<Box<[Mutex<Entry>]>>; 64] = [const { OnceLock::new() }; 
 /// Clients accepted whose reading end tiny_http has not used yet, by socket inode: it reads from a duplicate of the
 /// accepted descriptor, and a duplicate shares the inode.
 static ARRIVALS: Mutex<Vec<(u64, Arc<Conn>)>> = Mutex::new(Vec::new());
+/// Signals: an arrival is read from, or gone.
+static MET: Condvar = Condvar::new();
+/// How long the next accept waits for the thread of the last client at most.
+const MEETING: Duration = Duration::from_millis(100);
 
 /// An open socket of a client or a listener.
 #[derive(Clone, Copy, Debug)]
@@ -143,8 +147,11 @@ pub(crate) fn thread_limit() -> usize {
     if known { usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX) } else { usize::MAX }
 }
 
-/// Keeps glibc from growing an arena of memory for each thread. musl has only one.
-pub(crate) fn few_arenas() {
+/// Sets the stack of threads std starts without being told a size (tiny_http's), in bytes, and keeps glibc from growing an
+/// arena of memory for each thread; musl has only one. The process must have no other thread yet.
+pub(crate) fn prepare_process(stack: &str) {
+    // SAFETY: no other thread can read the environment meanwhile.
+    unsafe { std::env::set_var("RUST_MIN_STACK", stack) };
     #[cfg(target_env = "gnu")]
     // SAFETY: mallopt only sets a number of the allocator's.
     unsafe {
@@ -245,7 +252,20 @@ fn recognise(fd: RawFd) -> Option<Arc<Conn>> {
     let inode = inode(fd)?;
     let mut arrivals = ARRIVALS.lock();
     let at = arrivals.iter().position(|(known, _)| *known == inode)?;
-    Some(arrivals.swap_remove(at).1)
+    let found = arrivals.swap_remove(at).1;
+    MET.notify_all();
+    Some(found)
+}
+
+/// Waits until tiny_http's thread for the last client has begun. Its pool counts a thread as free until that thread has
+/// woken up: a client accepted in between is queued behind somebody else's connection, for as long as that lives.
+fn meet_the_last(gate: &Arc<Gate>) {
+    let mut arrivals = ARRIVALS.lock();
+    while arrivals.iter().any(|(_, conn)| Arc::ptr_eq(&conn.gate, gate)) {
+        if MET.wait_for(&mut arrivals, MEETING).timed_out() {
+            return;
+        }
+    }
 }
 
 fn client(fd: RawFd) -> Option<Arc<Conn>> {
@@ -264,6 +284,7 @@ fn client(fd: RawFd) -> Option<Arc<Conn>> {
 fn accept_for(gate: &Arc<Gate>, listener: RawFd, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int {
     // SAFETY: `len` is null or the caller's live length, which the kernel both reads and writes.
     let room = if len.is_null() { 0 } else { unsafe { *len } };
+    meet_the_last(gate);
     loop {
         if !len.is_null() {
             // SAFETY: as above.
@@ -315,6 +336,7 @@ fn forget(fd: RawFd) {
         && conn.socket.0 == fd
     {
         ARRIVALS.lock().retain(|(_, waiting)| !Arc::ptr_eq(waiting, &conn));
+        MET.notify_all();
     }
 }
 

@@ -4,7 +4,6 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,37 +14,21 @@ use super::gate::{Gate, Limits};
 use super::guard;
 use super::worker::Worker;
 use crate::proxy::Proxy;
+use crate::threads::spawn;
 
 /// Connections the kernel completes before we accept them.
 const BACKLOG: i32 = 1024;
 /// Bytes the kernel takes from a client before we read: a connection that is cut has little left to deliver.
 const RECEIVE_BUFFER: usize = 32 * 1024;
-/// Stack of a thread of ours.
-const STACK: usize = 256 * 1024;
-
+/// Stack of a connection's thread, in bytes; std gives 2 MiB unless told.
+const CONNECTION_STACK: &str = "131072";
 /// A listener that serves.
 pub struct Front {
     addr: SocketAddr,
     listener: RawFd,
     gate: Arc<Gate>,
     server: Arc<tiny_http::Server>,
-    panics: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
-}
-
-/// Numbers for /health.
-#[derive(Clone, Copy, Debug)]
-pub struct Gauges {
-    /// Connections open now.
-    pub connections: usize,
-    /// Connections turned away because all places were taken.
-    pub refused: u64,
-    /// Failures of accept survived.
-    pub accept_failures: u64,
-    /// Clients cut because they took nothing of their replies.
-    pub cut: u64,
-    /// Panics caught.
-    pub panics: u64,
 }
 
 /// Binds `host` (an address, or a name) and port. `::` takes IPv4 too and falls back to `0.0.0.0` without IPv6.
@@ -72,43 +55,35 @@ pub fn connection_limit(configured: usize) -> usize {
     configured.min(descriptors).min(threads).min(narrow).max(4)
 }
 
-/// What must be set before the first thread starts, once in a process.
+/// Small stacks for tiny_http's threads and few arenas of memory. To be called first in a process; does nothing once other
+/// threads run.
 pub fn prepare_process() {
-    guard::few_arenas();
+    let alone = std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1);
+    if alone {
+        guard::prepare_process(CONNECTION_STACK);
+    }
 }
 
 impl Front {
     /// Begins to serve `proxy` on `listener` with so many front workers.
     pub fn start(listener: TcpListener, proxy: Arc<Proxy>, limits: Limits, workers: usize) -> io::Result<Front> {
-        let (drain, ear) = Drain::new(proxy.clock().clone(), limits.write_timeout)?;
+        let (drain, ear) = Drain::new(proxy.clock().clone(), Arc::clone(proxy.counters()), limits.write_timeout)?;
         let gate = Arc::new(Gate::new(limits, proxy, drain.clone()));
         let (addr, fd) = (listener.local_addr()?, listener.as_raw_fd());
         guard::watch(fd, Arc::clone(&gate));
         let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
         let server = Arc::new(server);
-        let panics = Arc::new(AtomicU64::new(0));
         let mut threads = vec![spawn("drain", move || drain.run(ear))?];
         for _ in 0..workers.max(1) {
-            let worker = Worker { server: Arc::clone(&server), gate: Arc::clone(&gate), panics: Arc::clone(&panics) };
+            let worker = Worker { server: Arc::clone(&server), gate: Arc::clone(&gate) };
             threads.push(spawn("front", move || worker.run())?);
         }
-        Ok(Front { addr, listener: fd, gate, server, panics, threads })
+        Ok(Front { addr, listener: fd, gate, server, threads })
     }
 
     /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
-    }
-
-    /// The numbers of this moment.
-    pub fn gauges(&self) -> Gauges {
-        Gauges {
-            connections: self.gate.connections(),
-            refused: self.gate.refused(),
-            accept_failures: self.gate.accept_failures(),
-            cut: self.gate.drain.cut(),
-            panics: self.panics.load(Ordering::Relaxed),
-        }
     }
 
     /// Accepts nobody any more and reads no further request; what is owed is still paid.
@@ -137,11 +112,6 @@ impl Front {
             let _ = thread.join();
         }
     }
-}
-
-/// Starts a thread of ours: named, with a small stack.
-pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(format!("larder-{name}")).stack_size(STACK).spawn(work)
 }
 
 /// How long a stopping server looks at what is still owed, before it looks again.

@@ -13,7 +13,7 @@ use super::gate::MAX_OWED;
 use super::guard::Socket;
 use super::head::{self, Framing, Head};
 use super::render::{self, Form};
-use super::ticket;
+use super::ticket::{self, Asked};
 use crate::message::{Body, Request};
 
 /// After a refusal or the last reply, so long and so many bytes are read and thrown away: closing a socket with unread bytes
@@ -64,41 +64,43 @@ impl Conn {
     /// Answers requests the store can answer, and returns the first that it cannot.
     fn read_past_hits(&self, socket: Socket, unread: &mut BytesMut) -> Result<Incoming, End> {
         loop {
-            let (request, form) = self.read_request(socket, unread)?;
+            let (request, asked) = self.read_request(socket, unread)?;
             let owed = self.is_owed();
-            match self.gate.proxy.hit(&request).filter(|_| !owed) {
+            match self.gate.proxy.hit(&request, asked.at).filter(|_| !owed) {
                 Some(hit) => {
-                    if !ticket::send_at_once(&hit, form, request.id, &self.gate, socket) {
+                    if !ticket::send_at_once(&hit, &asked, &self.gate, socket) {
                         return Err(End::Closed);
                     }
-                    if form.closes {
+                    if asked.form.closes {
                         socket.end_writing();
                         self.discard(socket);
                         return Err(End::Closed);
                     }
                 }
-                None => return Ok(self.owe(request, form)),
+                None => return Ok(self.owe(request, asked)),
             }
         }
     }
 
-    fn owe(&self, request: Request, form: Form) -> Incoming {
+    fn owe(&self, request: Request, asked: Asked) -> Incoming {
         let mut state = self.state.lock();
         let turn = state.next_turn;
         state.next_turn += 1;
-        state.last_read = form.closes;
-        state.owed.push_back(Owed { closes: form.closes, ..Owed::default() });
-        Incoming { request, form, turn }
+        state.last_read = asked.form.closes;
+        state.owed.push_back(Owed { closes: asked.form.closes, ..Owed::default() });
+        Incoming { request, asked, turn }
     }
 
-    fn read_request(&self, socket: Socket, unread: &mut BytesMut) -> Result<(Request, Form), End> {
+    fn read_request(&self, socket: Socket, unread: &mut BytesMut) -> Result<(Request, Asked), End> {
         self.wait_for_turn()?;
         let head = self.read_head(socket, unread)?;
         let body = self.read_body(socket, unread, &head)?;
         let form = Form::of(&head.method, head.version, head.keep_alive && !self.gate.stopping());
         let Head { method, target, version, fields, .. } = head;
         let id = self.gate.proxy.next_id();
-        Ok((Request { method, target, version, fields, body, peer: self.peer, id }, form))
+        let at = self.gate.clock.now();
+        let asked = Asked { form, id, method: method.clone(), target: target.clone(), at };
+        Ok((Request { method, target, version, fields, body, peer: self.peer, id }, asked))
     }
 
     /// Waits while the client is owed as many replies as one connection may be.
@@ -201,6 +203,7 @@ impl Conn {
 
     /// Answers a request that tiny_http must not see, after the replies owed before it, and ends the connection.
     fn refuse(&self, socket: Socket, status: StatusCode, message: &str) {
+        self.gate.proxy.counters().refused_requests.bump();
         log::debug!("refused a request from {}: {} {message}", self.peer, status.as_u16());
         self.wait_until_paid();
         if socket.send_within(&render::refusal(status, message), self.gate.limits.write_timeout) {

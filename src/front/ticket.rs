@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Version;
+use http::{Method, Version};
 use parking_lot::MutexGuard;
 
 use super::conn::{Conn, State, Writer};
 use super::gate::Gate;
 use super::guard::Socket;
 use super::render::Form;
-use crate::message::RequestId;
+use crate::clock::Now;
+use crate::message::{RequestId, Target};
 use crate::origin::Opening;
 use crate::outcome::{Cause, Outcome};
 use crate::reply::{self, IdText, Reply, Responder, Sink};
@@ -33,35 +34,46 @@ pub(super) struct Ticket {
     conn: Arc<Conn>,
     turn: u64,
     writer: Option<Writer>,
-    form: Form,
-    id: RequestId,
+    asked: Asked,
+}
+
+/// What a reply answers, as far as its form and its line in the log need it.
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub form: Form,
+    pub id: RequestId,
+    pub method: Method,
+    pub target: Target,
+    /// When the request was whole.
+    pub at: Now,
 }
 
 impl Ticket {
-    pub(super) fn new(conn: Arc<Conn>, turn: u64, writer: Writer, form: Form, id: RequestId) -> Ticket {
-        Ticket { conn, turn, writer: Some(writer), form, id }
+    pub(super) fn new(conn: Arc<Conn>, turn: u64, writer: Writer, asked: Asked) -> Ticket {
+        Ticket { conn, turn, writer: Some(writer), asked }
     }
 
     /// Closes after this reply too when the server is being stopped.
     fn form(&self) -> Form {
-        Form { closes: self.form.closes || self.conn.gate.stopping(), ..self.form }
+        Form { closes: self.asked.form.closes || self.conn.gate.stopping(), ..self.asked.form }
     }
 }
 
 /// Sends a reply on the thread of the connection itself, which may wait for its client; false when the client is gone.
-pub(super) fn send_at_once(reply: &Reply, form: Form, id: RequestId, gate: &Gate, socket: Socket) -> bool {
+pub(super) fn send_at_once(reply: &Reply, asked: &Asked, gate: &Gate, socket: Socket) -> bool {
     let patience = gate.limits.write_timeout;
-    with_rendered(reply, form, id, gate, |now, later| {
+    with_rendered(reply, asked, asked.form, gate, |now, later| {
         socket.send_within(now, patience) && socket.send_within(&later, patience)
     })
 }
 
 /// Puts a reply together: as much of it as fits one write, and the rest.
-fn with_rendered<T>(reply: &Reply, form: Form, id: RequestId, gate: &Gate, then: impl FnOnce(&[u8], Bytes) -> T) -> T {
-    let id = IdText::new(gate.proxy.mark(), id);
+fn with_rendered<T>(reply: &Reply, asked: &Asked, form: Form, gate: &Gate, then: impl FnOnce(&[u8], Bytes) -> T) -> T {
+    asked.log(reply, gate);
+    let id = IdText::new(gate.proxy.mark(), asked.id);
     let mut buffer = BUFFER.take();
     buffer.clear();
-    reply::head(&mut buffer, reply, &id, gate.proxy.via());
+    reply::head(&mut buffer, reply, &id, gate.proxy.via(), &gate.clock);
     form.end_head(&mut buffer);
     let mut later = if form.head_only { Bytes::new() } else { reply::body(reply, &id) };
     let now = later.split_to(later.len().min(ONE_WRITE.saturating_sub(buffer.len())));
@@ -71,17 +83,35 @@ fn with_rendered<T>(reply: &Reply, form: Form, id: RequestId, gate: &Gate, then:
     told
 }
 
+impl Asked {
+    /// One line per answered request. Without the query: it may hold secrets.
+    fn log(&self, reply: &Reply, gate: &Gate) {
+        if log::log_enabled!(log::Level::Debug) {
+            let took = gate.clock.now().mono.saturating_sub(self.at.mono);
+            log::debug!(
+                "{} {} {} {} {} ms id={}",
+                self.method,
+                self.target.path(),
+                reply.status().as_u16(),
+                reply.outcome().x_cache_status(),
+                took.as_millis(),
+                IdText::new(gate.proxy.mark(), self.id),
+            );
+        }
+    }
+}
+
 impl Responder for Ticket {
     fn reply(&mut self, reply: Reply) {
         let Some(writer) = self.writer.take() else { return };
         let form = self.form();
-        with_rendered(&reply, form, self.id, &self.conn.gate, |now, later| {
+        with_rendered(&reply, &self.asked, form, &self.conn.gate, |now, later| {
             self.conn.reply(self.turn, writer, now, later, form.closes);
         });
     }
 
     fn open(&mut self, opening: &Opening, outcome: Outcome) -> Box<dyn Sink> {
-        let id = IdText::new(self.conn.gate.proxy.mark(), self.id);
+        let id = IdText::new(self.conn.gate.proxy.mark(), self.asked.id);
         let mut form = self.form();
         let mut head = Vec::with_capacity(512);
         reply::opening_head(&mut head, opening, &outcome, &id, self.conn.gate.proxy.via());
@@ -115,7 +145,7 @@ impl Responder for Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if self.writer.is_some() {
-            self.reply(Reply::Failed(Cause::Panicked));
+            self.reply(Reply::failed(Cause::Panicked));
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::conn::Incoming;
 use super::gate::Gate;
@@ -12,8 +11,6 @@ use super::ticket::Ticket;
 pub(super) struct Worker {
     pub server: Arc<tiny_http::Server>,
     pub gate: Arc<Gate>,
-    /// Panics caught since the start, of all workers.
-    pub panics: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -23,7 +20,7 @@ impl Worker {
             let caught = catch_unwind(AssertUnwindSafe(|| self.serve(asked)));
             if caught.is_err() {
                 // The ticket, dropped while unwinding, has answered 500 (I10).
-                self.panics.fetch_add(1, Ordering::Relaxed);
+                self.gate.proxy.counters().panics.bump();
                 log::error!("a fault while answering a request; the client was told 500");
             }
         }
@@ -34,8 +31,8 @@ impl Worker {
         // Taken first: tiny_http answers a request whose writer nobody took.
         let writer = asked.into_writer();
         let Some((conn, incoming)) = ticket.and_then(|ticket| self.gate.redeem(ticket)) else { return };
-        let Incoming { request, form, turn } = incoming;
-        let ticket = Ticket::new(conn, turn, writer, form, request.id);
+        let Incoming { request, asked, turn } = incoming;
+        let ticket = Ticket::new(conn, turn, writer, asked);
         self.gate.proxy.answer(request, ticket);
     }
 }

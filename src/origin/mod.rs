@@ -1,14 +1,17 @@
 //! Where answers come from: something that answers a request, asked by one origin worker at a time.
 
+pub mod backoff;
 pub mod forward;
 pub mod http;
 pub mod permits;
 pub mod resolve;
+pub mod sim;
 
 use ::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
 
 use crate::message::{Response, Target};
+pub use crate::outcome::FetchError;
 
 /// A connection of one origin worker to its origin. Blocking, with a deadline on every wait.
 pub trait Origin: Send {
@@ -57,25 +60,4 @@ pub struct Opening {
 pub trait Rest: Send {
     /// The next bytes; `None` at the honest end; an error if it was cut, or paused longer than the idle timeout.
     fn next(&mut self) -> Result<Option<Bytes>, FetchError>;
-}
-
-/// Why there is no answer, by cause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FetchError {
-    /// The origin's name has no address (yet).
-    Resolve,
-    /// The connection was refused or the host is unreachable.
-    Connect,
-    /// No connection within `connectTimeout`.
-    ConnectTimeout,
-    /// No complete response head within `firstByteTimeout`.
-    FirstByteTimeout,
-    /// The body paused longer than `idleTimeout`.
-    IdleTimeout,
-    /// A buffered body was not complete within `totalTimeout`.
-    TotalTimeout,
-    /// The connection ended before the response was whole.
-    Truncated,
-    /// What came back is not HTTP, or the head is too large.
-    Protocol,
 }

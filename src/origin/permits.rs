@@ -40,6 +40,11 @@ impl Permits {
         }
     }
 
+    /// Requests the origin may have at once.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Queues a flight.
     pub fn ask(&mut self, flight: FlightId, class: Class) {
         match class {
@@ -76,6 +81,14 @@ impl Permits {
         if let Some(at) = self.waiting_background.iter().position(|waiting| *waiting == flight) {
             self.waiting_background.remove(at);
             self.waiting_clients.push_back(flight);
+        }
+    }
+
+    /// A flight that waits goes before all others.
+    pub fn hurry(&mut self, flight: FlightId) {
+        if self.waiting_clients.contains(&flight) || self.waiting_background.contains(&flight) {
+            self.withdraw(flight);
+            self.waiting_clients.push_front(flight);
         }
     }
 

@@ -9,26 +9,19 @@ use super::age::{date, initial_age};
 use super::dates;
 use super::directives::{Directives, LONGEST};
 use super::rule::{Defaults, Rule};
+use super::span::Span;
 use crate::clock::Now;
 
 /// The life of one stored response, on the monotonic clock: a wall clock that jumps changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    /// Whose word `ttl` is.
-    pub source: LifetimeSource,
-    /// The age from which a hit is refreshed in the background. At or above `ttl`: never.
-    pub stale_time: Duration,
-    /// The age at which it is no longer fresh: the RFC's freshness lifetime (§4.2.1).
-    pub ttl: Duration,
-    /// How long past `ttl` it may stand in for a slow origin. Zero: not at all.
-    pub slow_grace: Duration,
-    /// How long past `ttl` it may stand in for a failed origin. Zero: not at all.
-    pub grace_time: Duration,
-    /// How old it was when it arrived (§4.2.3). Zero unless `source` is the origin: what the user says counts from
-    /// reception, because the origins this is written for have clocks that are hours wrong.
-    pub initial_age: Duration,
-    /// When it arrived.
-    pub received: Now,
+    pub(super) source: LifetimeSource,
+    pub(super) stale_time: Span,
+    pub(super) ttl: Span,
+    pub(super) slow_grace: Span,
+    pub(super) grace_time: Span,
+    pub(super) initial_age: Span,
+    pub(super) received: Span,
 }
 
 /// Whose word a lifetime is: the user's, else the origin's, else the default.
@@ -43,29 +36,70 @@ pub enum LifetimeSource {
 }
 
 impl Lifetime {
+    /// Whose word the time to live is.
+    pub fn source(&self) -> LifetimeSource {
+        self.source
+    }
+
+    /// The age from which a hit is refreshed in the background. At or above the time to live: never.
+    pub fn stale_time(&self) -> Duration {
+        self.stale_time.into()
+    }
+
+    /// The time to live, the age at which it is no longer fresh: the RFC's freshness lifetime (§4.2.1).
+    pub fn ttl(&self) -> Duration {
+        self.ttl.into()
+    }
+
+    /// How long past its time to live it may stand in for a slow origin. Zero: not at all.
+    pub fn slow_grace(&self) -> Duration {
+        self.slow_grace.into()
+    }
+
+    /// How long past its time to live it may stand in for a failed origin. Zero: not at all.
+    pub fn grace_time(&self) -> Duration {
+        self.grace_time.into()
+    }
+
+    /// How old it was when it arrived (§4.2.3). Zero unless its source is the origin: what the user says counts from
+    /// reception, because the origins this is written for have clocks that are hours wrong.
+    pub fn initial_age(&self) -> Duration {
+        self.initial_age.into()
+    }
+
+    /// The monotonic time at which it arrived.
+    pub fn received(&self) -> Duration {
+        self.received.into()
+    }
+
     /// How old the response is: its `current_age` (§4.2.3).
     pub fn age(&self, now: Now) -> Duration {
-        self.initial_age.saturating_add(now.mono.saturating_sub(self.received.mono)).min(LONGEST)
+        self.initial_age().saturating_add(now.mono.saturating_sub(self.received())).min(LONGEST)
     }
 
     /// Seconds until it is no longer fresh, rounded up; zero or below once it is not.
     pub fn expires_in(&self, now: Now) -> i64 {
         let age = self.age(now);
         // Both are at most `LONGEST`, far inside an i64.
-        match self.ttl.checked_sub(age) {
+        match self.ttl().checked_sub(age) {
             Some(left) => left.as_secs() as i64 + i64::from(left.subsec_nanos() > 0),
-            None => -((age - self.ttl).as_secs() as i64),
+            None => -((age - self.ttl()).as_secs() as i64),
         }
+    }
+
+    /// How long after its reception it stays fresh. Zero: it never was.
+    pub fn fresh_for(&self) -> Duration {
+        self.ttl().saturating_sub(self.initial_age())
     }
 
     /// The monotonic time from which it can answer nothing at all.
     pub fn retained_until(&self) -> Duration {
-        self.received.mono.saturating_add(self.retained_for())
+        self.received().saturating_add(self.retained_for())
     }
 
     /// How long after its reception it can still answer something.
     pub(super) fn retained_for(&self) -> Duration {
-        self.ttl.saturating_add(self.slow_grace.max(self.grace_time)).saturating_sub(self.initial_age)
+        self.ttl().saturating_add(self.slow_grace().max(self.grace_time())).saturating_sub(self.initial_age())
     }
 }
 
@@ -115,8 +149,15 @@ pub fn lifetime(response: &Received<'_>, rule: &Rule, defaults: &Defaults, allow
             (rule.stale_time.unwrap_or(general), Duration::ZERO)
         }
     };
-    let stale_time = stale_time.min(LONGEST);
-    Some(Lifetime { source, stale_time, ttl, slow_grace, grace_time, initial_age, received: response.at })
+    Some(Lifetime {
+        source,
+        stale_time: stale_time.min(LONGEST).into(),
+        ttl: ttl.into(),
+        slow_grace: slow_grace.into(),
+        grace_time: grace_time.into(),
+        initial_age: initial_age.into(),
+        received: response.at.mono.into(),
+    })
 }
 
 /// Explicit freshness (§4.2.1). `Some(0)`: stale at once, also when what is there cannot be read.

@@ -51,7 +51,7 @@ fn the_rule_wins_over_the_origin_and_the_origin_over_the_default() {
     ];
     for (lines, rule, source, ttl) in cases {
         let found = judge(200, lines, rule).expect("a lifetime");
-        assert_eq!((found.source, found.ttl), (source, secs(ttl)), "{lines:?}");
+        assert_eq!((found.source(), found.ttl()), (source, secs(ttl)), "{lines:?}");
     }
 }
 
@@ -73,8 +73,8 @@ fn explicit_freshness_in_the_order_of_the_rfc() {
     ];
     for (lines, ttl) in cases {
         let found = judge(200, lines, &Rule::default()).expect("a lifetime");
-        assert_eq!((found.source, found.ttl), (LifetimeSource::Origin, secs(ttl)), "{lines:?}");
-        assert_eq!(found.stale_time, found.ttl, "the origin's word is not refreshed early");
+        assert_eq!((found.source(), found.ttl()), (LifetimeSource::Origin, secs(ttl)), "{lines:?}");
+        assert_eq!(found.stale_time(), found.ttl(), "the origin's word is not refreshed early");
     }
 }
 
@@ -83,15 +83,15 @@ fn only_the_origins_word_reckons_with_the_age_on_arrival() {
     let old = [("age", "40"), DATE];
     let ruled = Rule { cache_ttl: Some(secs(30)), ..Rule::default() };
     let aged = [("age", "40"), ("cache-control", "max-age=100")];
-    assert_eq!(judge(200, &aged, &Rule::default()).map(|l| l.initial_age), Some(secs(40)));
-    assert_eq!(judge(200, &old, &ruled).map(|l| l.initial_age), Some(secs(0)));
-    assert_eq!(judge(200, &old, &Rule::default()).map(|l| l.initial_age), Some(secs(0)));
+    assert_eq!(judge(200, &aged, &Rule::default()).map(|l| l.initial_age()), Some(secs(40)));
+    assert_eq!(judge(200, &old, &ruled).map(|l| l.initial_age()), Some(secs(0)));
+    assert_eq!(judge(200, &old, &Rule::default()).map(|l| l.initial_age()), Some(secs(0)));
 }
 
 #[test]
 fn status_codes_without_freshness() {
     let ttl =
-        |status, rule: &Rule, defaults: &Defaults| judge_as(status, &[], rule, defaults, Allowed::Any).map(|l| l.ttl);
+        |status, rule: &Rule, defaults: &Defaults| judge_as(status, &[], rule, defaults, Allowed::Any).map(|l| l.ttl());
     let none = Rule::default();
     let ruled = |seconds| Rule { cache_ttl: Some(secs(seconds)), ..Rule::default() };
     for status in [200, 203, 204, 300, 301, 308] {
@@ -106,7 +106,7 @@ fn status_codes_without_freshness() {
     assert_eq!(ttl(404, &ruled(30), &Defaults::default()), Some(secs(10)));
     assert_eq!(ttl(404, &ruled(7), &Defaults::default()), Some(secs(7)), "no longer than a good answer");
     assert_eq!(ttl(404, &none, &pure()), None);
-    assert_eq!(judge(404, &[("cache-control", "max-age=99")], &none).map(|l| l.ttl), Some(secs(99)));
+    assert_eq!(judge(404, &[("cache-control", "max-age=99")], &none).map(|l| l.ttl()), Some(secs(99)));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_request_that_names_its_client_gets_the_origins_word_or_nothing() {
     let own = |lines: Lines<'_>| judge_as(200, lines, &ruled, &Defaults::default(), Allowed::OriginOnly);
     assert_eq!(own(&[]), None);
     assert_eq!(
-        own(&[("cache-control", "max-age=9")]).map(|l| (l.source, l.ttl)),
+        own(&[("cache-control", "max-age=9")]).map(|l| (l.source(), l.ttl())),
         Some((LifetimeSource::Origin, secs(9)))
     );
 }
@@ -146,17 +146,17 @@ fn how_far_a_lifetime_stretches() {
     ];
     for (line, rule, slow, failed) in cases {
         let found = judge(200, &[("cache-control", line)], rule).expect("a lifetime");
-        assert_eq!((found.slow_grace, found.grace_time), (secs(slow), secs(failed)), "{line}");
+        assert_eq!((found.slow_grace(), found.grace_time()), (secs(slow), secs(failed)), "{line}");
     }
 }
 
 #[test]
 fn the_early_refresh_is_the_routes_else_the_default_but_never_under_pure_defaults() {
     let ruled = |stale| Rule { cache_ttl: Some(secs(100)), stale_time: stale, ..Rule::default() };
-    assert_eq!(judge(200, &[], &ruled(Some(secs(5)))).map(|l| l.stale_time), Some(secs(5)));
-    assert_eq!(judge(200, &[], &ruled(None)).map(|l| l.stale_time), Some(secs(60)));
+    assert_eq!(judge(200, &[], &ruled(Some(secs(5)))).map(|l| l.stale_time()), Some(secs(5)));
+    assert_eq!(judge(200, &[], &ruled(None)).map(|l| l.stale_time()), Some(secs(60)));
     let under_pure = judge_as(200, &[], &ruled(None), &pure(), Allowed::Any);
-    assert_eq!(under_pure.map(|l| l.stale_time), Some(secs(100)));
+    assert_eq!(under_pure.map(|l| l.stale_time()), Some(secs(100)));
 }
 
 #[test]
@@ -166,4 +166,5 @@ fn seconds_left_are_positive_exactly_while_fresh() {
     let left = |ms| found.expires_in(Now { mono: now().mono + Duration::from_millis(ms), wall: secs(0) });
     assert_eq!([0, 1, 1000, 1999, 2000, 2999, 3000].map(left), [2, 2, 1, 1, 0, 0, -1]);
     assert_eq!(found.retained_until(), now().mono + secs(12));
+    assert_eq!(found.fresh_for(), secs(2));
 }

@@ -26,3 +26,5 @@ pub mod reuse;
 pub mod rule;
 pub mod sharing;
 pub mod storing;
+
+mod span;

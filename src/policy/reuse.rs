@@ -29,11 +29,11 @@ pub enum Reuse {
 /// Judges a stored response by its lifetime.
 pub fn reuse(lifetime: &Lifetime, now: Now) -> Reuse {
     let age = lifetime.age(now);
-    if age < lifetime.ttl {
-        Reuse::Fresh { age, refresh_due: age >= lifetime.stale_time }
+    if age < lifetime.ttl() {
+        Reuse::Fresh { age, refresh_due: age >= lifetime.stale_time() }
     } else {
-        let past = age - lifetime.ttl;
-        Reuse::Expired { age, when_slow: past < lifetime.slow_grace, when_failed: past < lifetime.grace_time }
+        let past = age - lifetime.ttl();
+        Reuse::Expired { age, when_slow: past < lifetime.slow_grace(), when_failed: past < lifetime.grace_time() }
     }
 }
 
@@ -52,12 +52,12 @@ mod tests {
     fn lifetime() -> Lifetime {
         Lifetime {
             source: LifetimeSource::Rule,
-            stale_time: Duration::from_secs(5),
-            ttl: Duration::from_secs(30),
-            slow_grace: Duration::from_secs(20),
-            grace_time: Duration::from_secs(60),
-            initial_age: Duration::ZERO,
-            received: after(0.0),
+            stale_time: Duration::from_secs(5).into(),
+            ttl: Duration::from_secs(30).into(),
+            slow_grace: Duration::from_secs(20).into(),
+            grace_time: Duration::from_secs(60).into(),
+            initial_age: Duration::ZERO.into(),
+            received: after(0.0).mono.into(),
         }
     }
 
@@ -88,13 +88,14 @@ mod tests {
 
     #[test]
     fn a_stale_time_not_below_the_lifetime_refreshes_nothing_early() {
-        let late = Lifetime { stale_time: Duration::from_secs(30), ..lifetime() };
+        let late = Lifetime { stale_time: Duration::from_secs(30).into(), ..lifetime() };
         assert_eq!(reuse(&late, after(29.0)), Reuse::Fresh { age: Duration::from_secs(29), refresh_due: false });
     }
 
     #[test]
     fn without_graces_nothing_stale_is_served() {
-        let strict = Lifetime { slow_grace: Duration::ZERO, grace_time: Duration::ZERO, ..lifetime() };
+        let never = Duration::ZERO.into();
+        let strict = Lifetime { slow_grace: never, grace_time: never, ..lifetime() };
         let expected = Reuse::Expired { age: Duration::from_secs(30), when_slow: false, when_failed: false };
         assert_eq!(reuse(&strict, after(30.0)), expected);
     }
@@ -112,10 +113,9 @@ mod tests {
             times in proptest::array::uniform5(0u64..200_000),
             (first, later) in (0u64..500_000, 0u64..500_000),
         ) {
-            let [stale_time, ttl, slow_grace, grace_time, initial_age] = times.map(Duration::from_millis);
-            let received = after(0.0);
-            let stored = Lifetime { source: LifetimeSource::Origin, stale_time, ttl, slow_grace, grace_time, initial_age, received };
-            let at = |ms| Now { mono: received.mono + Duration::from_millis(ms), wall: Duration::ZERO };
+            let [stale_time, ttl, slow_grace, grace_time, initial_age] = times.map(|ms| Duration::from_millis(ms).into());
+            let stored = Lifetime { stale_time, ttl, slow_grace, grace_time, initial_age, ..lifetime() };
+            let at = |ms| Now { mono: stored.received() + Duration::from_millis(ms), wall: Duration::ZERO };
             let (before, after) = (reuse(&stored, at(first)), reuse(&stored, at(first + later)));
             for (before, after) in usefulness(before).into_iter().zip(usefulness(after)) {
                 prop_assert!(before || !after);

@@ -25,6 +25,10 @@ pub struct Rule {
     pub set_cookie: SetCookie,
     /// Whether Cookie is taken off requests, so that it names nobody.
     pub strip_cookies: bool,
+    /// How often the target is fetched without being asked for. `None`: never.
+    pub poll_interval: Option<Duration>,
+    /// The interval is the preset's own: it slows down when nobody asks.
+    pub own_poll: bool,
 }
 
 /// The origin's words a route sets aside. None by default.

@@ -146,7 +146,7 @@ fn permitted_lifetime(exchange: &Exchange<'_>) -> Result<Lifetime, Refusal> {
     };
     let unnamed = if exchange.identity { Refusal::Identity } else { Refusal::NoLifetime };
     let lifetime = lifetime(&received, exchange.rule, exchange.defaults, allowed).ok_or(unnamed)?;
-    if lifetime.ttl.is_zero() || lifetime.retained_for().is_zero() {
+    if lifetime.ttl().is_zero() || lifetime.retained_for().is_zero() {
         return Err(Refusal::NoLifetime);
     }
     Ok(lifetime)

@@ -84,7 +84,7 @@ impl Scene {
 
     fn is_stored_by(&self, source: LifetimeSource) {
         match self.judged() {
-            Storing::Store(lifetime) => assert_eq!(lifetime.source, source),
+            Storing::Store(lifetime) => assert_eq!(lifetime.source(), source),
             Storing::Refuse(refusal) => panic!("refused: {refusal:?}"),
         }
     }

@@ -1,8 +1,9 @@
 //! The flight itself, on an origin worker's thread: ask, judge, store, land; and what everybody aboard is told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::{Proxy, ROLE, plain};
 use crate::cache::flights::{Arrival, Errand, Landing, Passenger, Work};
@@ -13,6 +14,7 @@ use crate::message::Response;
 use crate::origin::permits::FlightId;
 use crate::origin::{Fetched, Opening, Origin, OriginRequest, forward};
 use crate::outcome::{Cause, Fwd, Outcome};
+use crate::policy::dates;
 use crate::policy::rule::SetCookie;
 use crate::policy::storing::{Exchange, Refusal, Storing, may_store};
 use crate::reply::{self, Reply};
@@ -29,16 +31,34 @@ impl Proxy {
         let mut landed = Landed { proxy: self, flight: Some(flight) };
         let asked = self.clock.now();
         match origin.fetch(&self.origin_request(errand)) {
-            Ok(Fetched::Whole(response)) => landed.with(self.judge(errand, response, asked)),
-            Ok(Fetched::Opening(opening)) if errand.shared && is_failure(opening.status) => {
-                landed.with(Landing::Failed(Cause::Status(opening.status.as_u16()), None));
+            Ok(Fetched::Whole(mut response)) => {
+                self.date(&mut response.fields);
+                landed.with(self.judge(errand, response, asked));
             }
-            Ok(Fetched::Opening(opening)) => {
+            Ok(Fetched::Opening(opening)) if errand.shared && is_failure(opening.status) => {
+                let retry_after = self.retry_after(&opening.fields);
+                let cause = Cause::Status(opening.status.as_u16());
+                landed.with(Landing::Failed { cause, response: None, retry_after });
+            }
+            Ok(Fetched::Opening(mut opening)) => {
+                self.date(&mut opening.fields);
                 self.after_unsafe(errand, opening.status);
                 self.pass_on(flight, opening);
                 landed.flight = None;
             }
-            Err(error) => landed.with(Landing::Failed(Cause::Fetch(error), None)),
+            Err(error) => {
+                self.counters.failed_fetches.bump();
+                landed.with(Landing::failed(Cause::Fetch(error)));
+            }
+        }
+    }
+
+    /// A response without Date gets that of its reception (RFC 9110 §6.6.1).
+    fn date(&self, fields: &mut HeaderMap) {
+        if !fields.contains_key(header::DATE)
+            && let Ok(now) = HeaderValue::from_str(dates::imf_fixdate(self.clock.now().wall).as_str())
+        {
+            fields.insert(header::DATE, now);
         }
     }
 
@@ -59,7 +79,7 @@ impl Proxy {
     /// Turns a whole response into what the flight lands with.
     fn judge(&self, errand: &Errand, mut response: Response, asked: Now) -> Landing {
         self.after_unsafe(errand, response.status);
-        let (request, status) = (&errand.request, response.status);
+        let (request, status, received) = (&errand.request, response.status, self.clock.now());
         let route = self.routes.find(&request.target);
         let exchange = Exchange {
             method: &request.method,
@@ -73,24 +93,35 @@ impl Proxy {
             default_applies: route.default_applies,
             defaults: &self.config.cache.defaults,
             asked,
-            received: self.clock.now(),
+            received,
         };
         let verdict = may_store(&exchange);
         if route.rule.set_cookie == SetCookie::Strip {
             response.fields.remove(header::SET_COOKIE);
         }
-        if is_failure(status) {
-            return Landing::Failed(Cause::Status(status.as_u16()), Some(Arc::new(response)));
+        if is_failure(status) && !refuses_head(&request.method, status) {
+            let retry_after = self.retry_after(&response.fields);
+            let cause = Cause::Status(status.as_u16());
+            return Landing::Failed { cause, response: Some(Arc::new(response)), retry_after };
         }
         match (verdict, &errand.key) {
-            (Storing::Refuse(Refusal::CheckFailed(_)), _) => Landing::Failed(Cause::CheckFailed, None),
+            (Storing::Refuse(Refusal::CheckFailed(_)), _) => Landing::failed(Cause::CheckFailed),
             (Storing::Store(lifetime), Some(key)) => {
-                let head = reply::stored_head(&response, &lifetime, &self.via);
+                let head = reply::stored_head(&response, &lifetime, received, &self.via);
                 let stored = Stored { key: key.clone(), status, head, body: response.body.clone(), lifetime };
                 Landing::Shared(Arc::new(stored), Arc::new(response))
             }
             _ => Landing::Unshared(Arc::new(response)),
         }
+    }
+
+    /// When the origin wants to be asked again (RFC 9110 §10.2.3): seconds, or a date.
+    fn retry_after(&self, fields: &HeaderMap) -> Option<Duration> {
+        let text = fields.get(header::RETRY_AFTER)?.as_bytes();
+        let seconds = std::str::from_utf8(text).ok().and_then(|text| text.trim().parse().ok());
+        let now = self.clock.now();
+        let until = || u64::try_from(dates::parse(text, now)?).ok()?.checked_sub(now.wall.as_secs());
+        seconds.or_else(until).map(Duration::from_secs)
     }
 
     /// A successful unsafe request makes what is stored for its target worthless (RFC 9111 §4.4).
@@ -147,13 +178,17 @@ impl Proxy {
                     let outcome = passenger.fetched(true);
                     passenger.tell(stored, outcome, now);
                 }
-                Landing::Unshared(response) if passenger.head_refused(response) => self.ask_as_get(passenger),
+                Landing::Unshared(response) if refuses_head(&passenger.request.method, response.status) => {
+                    self.ask_as_get(passenger);
+                }
                 Landing::Unshared(response) if passenger.leads => {
                     let outcome = passenger.fetched(false);
                     passenger.responder.reply(Reply::Relayed { response: Arc::clone(response), outcome });
                 }
                 Landing::Unshared(_) => self.send_alone(passenger),
-                Landing::Failed(cause, response) => passenger.settle(*cause, response.as_ref(), now),
+                Landing::Failed { cause, response, retry_after } => {
+                    passenger.settle(*cause, response.as_ref(), *retry_after, now);
+                }
             }
         }
     }
@@ -163,7 +198,8 @@ impl Proxy {
         passenger.leads = false;
         let shared = passenger.alone.is_none();
         let key = shared.then(|| Key::new(None, ROLE, &passenger.request.target));
-        let errand = Errand { request: Arc::clone(&passenger.request), key, shared, safe: true };
+        let poll = key.as_ref().and_then(|_| self.polls.place_of(&passenger.request.target));
+        let errand = Errand { request: Arc::clone(&passenger.request), key, shared, poll, safe: true };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
 
@@ -186,20 +222,24 @@ impl Landed<'_> {
 
 impl Drop for Landed<'_> {
     fn drop(&mut self) {
-        self.with(Landing::Failed(Cause::Panicked, None));
+        self.with(Landing::failed(Cause::Panicked));
     }
 }
 
 impl Passenger {
     /// Sends what is stored if the cause allows it, else what the origin said to its leader, else our error.
-    pub(super) fn settle(&mut self, cause: Cause, response: Option<&Arc<Response>>, now: Now) {
+    /// `wait`: how long the origin is not asked again, where that is known.
+    pub(super) fn settle(&mut self, cause: Cause, response: Option<&Arc<Response>>, wait: Option<Duration>, now: Now) {
         let stale = self.stale.take().filter(|stored| stored.serves_despite(cause, now));
         let reply = match (stale, response) {
             (Some(stored), _) => Reply::Stored { stored, outcome: Outcome::Stale { because: cause }, now },
             (None, Some(response)) if self.leads => {
                 Reply::Relayed { response: Arc::clone(response), outcome: self.fetched(false) }
             }
-            (None, _) => Reply::Failed(cause),
+            (None, _) => {
+                let retry_after = wait.map(|wait| wait.as_secs() + 1);
+                Reply::Failed { cause, retry_after }
+            }
         };
         self.responder.reply(reply);
     }
@@ -214,14 +254,14 @@ impl Passenger {
             None => Outcome::Fetched { fwd: self.fwd, stored, collapsed: !self.leads },
         }
     }
-
-    fn head_refused(&self, response: &Response) -> bool {
-        let refused = matches!(response.status, StatusCode::NOT_IMPLEMENTED | StatusCode::METHOD_NOT_ALLOWED);
-        refused && self.request.method == Method::HEAD
-    }
 }
 
 /// Statuses that are no answer but a failure of the origin.
 fn is_failure(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+/// The origin has no HEAD: GET will tell (FEATURES C7; pypowerwall answers 501).
+fn refuses_head(method: &Method, status: StatusCode) -> bool {
+    method == Method::HEAD && matches!(status, StatusCode::NOT_IMPLEMENTED | StatusCode::METHOD_NOT_ALLOWED)
 }

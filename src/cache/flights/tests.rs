@@ -10,13 +10,16 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::*;
-use crate::message::{Body, RequestId, Response, Target};
+use crate::cache::store::tests::lifetime_of;
+use crate::message::{Body, Request, RequestId, Response, Target};
 use crate::origin::Opening;
-use crate::outcome::Outcome;
-use crate::policy::freshness::{Lifetime, LifetimeSource};
-use crate::reply::{Reply, Sink};
+use crate::outcome::{FetchError, Fwd, Outcome};
+use crate::policy::reuse::{Reuse, reuse};
+use crate::reply::{Reply, Responder, Sink};
 
 const SLOW: Duration = Duration::from_secs(2);
+/// The wait after a failure.
+const STEP: Duration = Duration::from_secs(5);
 
 #[test]
 fn i4_a_flight_looks_again_before_it_asks_and_stores_before_it_answers() {
@@ -46,7 +49,7 @@ fn i5_a_panic_tells_everybody_and_gives_the_permit_back() {
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Arrived(shared("/a").with_client()));
     assert!(tower.step(Work::Arrived(shared("/b").with_client())).is_empty());
-    let panicked = Work::Landed(FlightId(0), Landing::Failed(Cause::Panicked, None));
+    let panicked = Work::Landed(FlightId(0), Landing::failed(Cause::Panicked));
     assert_eq!(tower.step(panicked), ["Answer 2", "Fetch 1"]);
     assert!(tower.step(tower.lands_shared(0, "/a")).is_empty(), "it landed before");
 }
@@ -65,15 +68,17 @@ fn i8_what_was_asked_before_an_invalidation_is_not_stored_and_takes_nobody_new()
 }
 
 #[test]
-fn i11_an_unsafe_request_whose_client_is_gone_is_not_sent() {
-    for (safe, expected) in [(false, ["Answer 1", "Fetch 2"]), (true, ["Answer 1", "Fetch 1"])] {
+fn i11_an_unsafe_request_whose_client_went_while_it_waited_is_not_sent() {
+    let cases = [(false, vec!["Overdue 1 no-permit", "Fetch 2"]), (true, vec!["Fetch 1"])];
+    for (safe, expected) in cases {
         let mut tower = Tower::new(1);
         tower.step(Work::Arrived(shared("/a").with_client()));
         let mut waiting = alone("/b", safe).with_client();
         waiting.passenger = Some(passenger(None, Arc::new(Tally { gone: AtomicBool::new(true), ..Tally::default() })));
         tower.step(Work::Arrived(waiting));
         tower.step(Work::Arrived(alone("/c", false).with_client()));
-        assert_eq!(tower.step(tower.lands_shared(0, "/a"))[1..], expected, "safe: {safe}");
+        tower.at(Duration::from_millis(1));
+        assert_eq!(tower.step(tower.lands_shared(0, "/a"))[2..], expected, "safe: {safe}");
     }
 }
 
@@ -140,7 +145,7 @@ fn a_body_passed_on_keeps_its_permit_until_it_ends_and_its_followers_go_alone() 
     assert_eq!(tower.step(Work::Opened(FlightId(1))), ["Overdue 1 no-permit", "Open 0 + 0"], "one permit streams not");
     tower.step(Work::Ended(FlightId(1)));
     assert_eq!(tower.flights.gauges().active, 1);
-    tower.step(Work::Landed(FlightId(0), Landing::Failed(Cause::Panicked, None)));
+    tower.step(Work::Landed(FlightId(0), Landing::failed(Cause::Panicked)));
     assert_eq!(tower.flights.gauges(), Gauges::default());
     tower.step(Work::Arrived(shared("/b").with_client()));
     assert_eq!(tower.step(Work::Opened(FlightId(2))), ["Open 1 + 0"]);
@@ -155,23 +160,32 @@ fn background_leaves_the_last_permit_until_a_client_joins() {
 }
 
 #[test]
-fn a_refresh_that_waited_too_long_keeps_no_client_from_asking() {
-    let mut tower = Tower::new(2);
-    tower.step(Work::Arrived(shared("/a").in_background()));
-    tower.step(Work::Arrived(shared("/b").in_background()));
-    tower.at(SLOW);
-    tower.step(Work::Deadline(FlightId(1)));
-    assert_eq!(tower.flights.gauges().queued, 0);
-    assert_eq!(tower.step(Work::Arrived(shared("/b").with_client())), ["Fetch 2"]);
+fn a_key_that_is_not_collapsed_has_one_refresh_at_most() {
+    for (poll, expected) in [(None, 0), (Some(0), 1)] {
+        let mut tower = Tower::new(4);
+        tower.step(Work::Arrived(shared("/a").with_client()));
+        tower.step(Work::Landed(FlightId(0), Landing::Unshared(response())));
+        // Every hit offers one, and a hit on what is polled names the poll.
+        let refresh = || Work::Arrived(Errand { poll, ..shared("/a") }.in_background());
+        let begun: usize =
+            (0..3).map(|_| tower.step(refresh()).iter().filter(|w| w.starts_with("Fetch")).count()).sum();
+        assert_eq!(begun, expected, "poll {poll:?}");
+    }
 }
 
 #[test]
-fn a_key_that_is_not_collapsed_is_not_refreshed_in_the_background() {
-    let mut tower = Tower::new(3);
+fn an_origin_in_trouble_is_asked_by_one_probe_and_the_waiting_are_sent_back() {
+    let mut tower = Tower::new(1);
     tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Landed(FlightId(0), Landing::Unshared(response())));
-    // Every hit offers a refresh, and these would not be collapsed either.
-    assert!(tower.step(Work::Arrived(shared("/a").in_background())).is_empty());
+    tower.step(Work::Arrived(shared("/b").with_client()));
+    let refused = |flight| Work::Landed(FlightId(flight), Landing::failed(Cause::Fetch(FetchError::Connect)));
+    assert_eq!(tower.step(refused(0)), ["Down", "Overdue 1 refused", "Answer 1"]);
+    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Overdue 1 refused"]);
+    tower.at(STEP);
+    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Fetch 2"]);
+    assert_eq!(tower.step(Work::Arrived(shared("/d").with_client())), ["Overdue 1 refused"]);
+    assert_eq!(tower.step(tower.lands_shared(2, "/c")), ["Insert", "Up", "Answer 1"]);
+    assert_eq!(tower.flights.gauges(), Gauges::default());
 }
 
 #[test]
@@ -187,7 +201,7 @@ fn what_a_client_with_a_name_is_told_keeps_nobody_else_from_sharing() {
 
 #[test]
 fn beyond_the_places_to_wait_a_request_is_refused() {
-    let mut tower = Tower { flights: Flights::new(1, 2, SLOW), ..Tower::new(1) };
+    let mut tower = Tower { flights: flights(1, 2), ..Tower::new(1) };
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Arrived(shared("/a").with_client()));
     assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Overdue 1 parked-full"]);
@@ -200,9 +214,14 @@ fn a_stop_tells_everybody_and_sends_nothing_more() {
     let mut tower = Tower::new(1);
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Arrived(shared("/b").with_client()));
-    assert_eq!(tower.step(Work::Stop), ["Overdue 2 stopping"]);
+    let told = tower.flights.step(Work::Stop, tower.now).into_iter().map(|work| match work {
+        Work::Overdue(passengers, Cause::Stopping, None) => passengers.len(),
+        _ => panic!("a stop sends nothing"),
+    });
+    assert_eq!(told.sum::<usize>(), 2);
     assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Overdue 1 stopping"]);
     assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 0"]);
+    assert_eq!(tower.flights.gauges(), Gauges::default());
 }
 
 /// Flights, and the time.
@@ -213,7 +232,7 @@ struct Tower {
 
 impl Tower {
     fn new(permits: usize) -> Tower {
-        Tower { flights: Flights::new(permits, 100, SLOW), now: moment(Duration::ZERO) }
+        Tower { flights: flights(permits, 100), now: moment(Duration::ZERO) }
     }
 
     fn at(&mut self, time: Duration) {
@@ -236,6 +255,11 @@ impl Tower {
     }
 }
 
+fn flights(permits: usize, max_parked: usize) -> Flights {
+    let schedule = Schedule { steps: vec![STEP], max_retry_after: STEP };
+    Flights::new(permits, max_parked, SLOW, schedule, 1)
+}
+
 fn look(work: &Work) -> Option<FlightId> {
     match work {
         Work::Look(flight, _) => Some(*flight),
@@ -252,7 +276,10 @@ fn seen(todo: &[Work]) -> Vec<String> {
         Work::Wake(_, flight) => format!("Wake {}", flight.0),
         Work::Answer(passengers, _) => format!("Answer {}", passengers.len()),
         Work::Open(leader, others) => format!("Open {} + {}", leader.iter().len(), others.len()),
-        Work::Overdue(passengers, cause) => format!("Overdue {} {}", passengers.len(), cause.detail()),
+        Work::Overdue(passengers, cause, _) => format!("Overdue {} {}", passengers.len(), cause.detail()),
+        Work::Polled { .. } => "Polled".to_owned(),
+        Work::OriginDown(_) => "Down".to_owned(),
+        Work::OriginUp => "Up".to_owned(),
         _ => "something that happens".to_owned(),
     };
     todo.iter().map(word).collect()
@@ -272,15 +299,7 @@ fn stored(path: &'static str, received: Now) -> Arc<Stored> {
 }
 
 fn stored_for(key: Key, received: Now, ttl: Duration) -> Arc<Stored> {
-    let lifetime = Lifetime {
-        source: LifetimeSource::Rule,
-        stale_time: ttl,
-        ttl,
-        slow_grace: ttl,
-        grace_time: ttl,
-        initial_age: Duration::ZERO,
-        received,
-    };
+    let lifetime = lifetime_of(ttl, ttl, received);
     Arc::new(Stored { key, status: StatusCode::OK, head: Box::default(), body: Bytes::new(), lifetime })
 }
 
@@ -300,7 +319,7 @@ fn alone(path: &'static str, safe: bool) -> Errand {
         peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
         id: RequestId(1),
     };
-    Errand { request: Arc::new(request), key: None, shared: false, safe }
+    Errand { request: Arc::new(request), key: None, shared: false, poll: None, safe }
 }
 
 impl Errand {

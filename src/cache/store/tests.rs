@@ -1,11 +1,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use http::HeaderMap;
 use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Now;
-use crate::policy::freshness::LifetimeSource;
+use crate::policy::directives::Directives;
+use crate::policy::freshness::{Allowed, Received, lifetime};
+use crate::policy::rule::{Defaults, Rule};
 
 /// A response that may be used for 60 s from time zero.
 pub(in crate::cache) fn stored(key: &str, body_bytes: usize) -> Arc<Stored> {
@@ -13,17 +16,23 @@ pub(in crate::cache) fn stored(key: &str, body_bytes: usize) -> Arc<Stored> {
 }
 
 fn stored_with(key: &str, body: Bytes, ttl: u64) -> Arc<Stored> {
-    let lifetime = Lifetime {
-        source: LifetimeSource::Rule,
-        stale_time: Duration::ZERO,
-        ttl: Duration::from_secs(ttl),
-        slow_grace: Duration::ZERO,
-        grace_time: Duration::ZERO,
-        initial_age: Duration::ZERO,
-        received: Now { mono: Duration::ZERO, wall: Duration::ZERO },
-    };
     let head = Box::from(b"HTTP/1.1 200 OK\r\n".as_slice());
+    let start = Now { mono: Duration::ZERO, wall: Duration::ZERO };
+    let lifetime = lifetime_of(Duration::from_secs(ttl), Duration::ZERO, start);
     Arc::new(Stored { key: Key::from(key), status: StatusCode::OK, head, body, lifetime })
+}
+
+/// A lifetime as the origin gave it: fresh for `ttl`, then good for `grace` more when the origin is slow or has failed.
+pub(in crate::cache) fn lifetime_of(ttl: Duration, grace: Duration, received: Now) -> Lifetime {
+    let directives = Directives {
+        max_age: Some(ttl),
+        stale_while_revalidate: Some(grace),
+        stale_if_error: Some(grace),
+        ..Directives::default()
+    };
+    let fields = HeaderMap::new();
+    let response = Received { status: StatusCode::OK, fields: &fields, directives, asked: received, at: received };
+    lifetime(&response, &Rule::default(), &Defaults::default(), Allowed::Any).expect("the origin says how long")
 }
 
 /// What a response of `stored` with this key is charged.

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
+/// How long a key whose answer could not be shared is not collapsed (SEMANTICS "Sharing a flight").
+const APART: Duration = Duration::from_secs(60);
+
 /// What is known of them from outside.
 #[derive(Default)]
 pub(super) struct Account {
@@ -11,13 +14,16 @@ pub(super) struct Account {
     pub(super) flights: BTreeMap<FlightId, Known>,
     pub(super) fetching: BTreeSet<FlightId>,
     joinable: HashMap<Key, FlightId>,
+    /// The origin is in trouble: flights that begin now are its probes.
+    pub(super) troubled: bool,
+    probes: BTreeSet<FlightId>,
     /// Keys not to be collapsed, until when.
     apart: HashMap<Key, Duration>,
 }
 
 pub(super) struct Known {
     pub(super) key: Option<Key>,
-    began: Duration,
+    pub(super) began: Duration,
     shared: bool,
     pub(super) marked: bool,
 }
@@ -39,6 +45,10 @@ impl Account {
     }
 
     pub(super) fn begun(&mut self, flight: FlightId, errand: &Errand, now: Duration) {
+        if self.troubled {
+            self.probes.insert(flight);
+            assert_eq!(self.probes.len(), 1, "an origin in trouble is asked by one probe");
+        }
         let Errand { key, shared, .. } = errand.clone();
         if let Some(key) = key.clone().filter(|key| shared && !self.apart(key, now)) {
             assert!(self.joinable.insert(key, flight).is_none(), "two joinable flights for one key");
@@ -71,13 +81,14 @@ impl Account {
     fn keep_apart(&mut self, flight: FlightId, now: Duration) {
         let known = self.flights.get(&flight).filter(|known| known.shared);
         if let Some(key) = known.and_then(|known| known.key.clone()) {
-            self.apart.insert(key, now + MARKED_FOR);
+            self.apart.insert(key, now + APART);
         }
     }
 
     pub(super) fn ended(&mut self, flight: FlightId) -> Option<Known> {
         self.joinable.retain(|_, joinable| *joinable != flight);
         self.fetching.remove(&flight);
+        self.probes.remove(&flight);
         self.flights.remove(&flight)
     }
 
@@ -85,6 +96,7 @@ impl Account {
     pub(super) fn keep(&mut self, there: impl Fn(FlightId) -> bool) {
         self.flights.retain(|flight, _| there(*flight));
         self.fetching.retain(|flight| there(*flight));
+        self.probes.retain(|flight| there(*flight));
         self.joinable.retain(|_, flight| there(*flight));
     }
 }

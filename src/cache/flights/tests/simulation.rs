@@ -9,6 +9,10 @@ use super::*;
 const SEEDS: u64 = 200;
 const ARRIVALS: u64 = 1_000;
 const KEYS: [&str; 4] = ["/a", "/b", "/c", "/d"];
+/// The one that is polled.
+const POLLED: &str = "/d";
+const SILENT: Cause = Cause::Fetch(FetchError::FirstByteTimeout);
+const REFUSED: Cause = Cause::Fetch(FetchError::Connect);
 
 #[test]
 fn whatever_happens_in_whatever_order_everybody_is_told_once() {
@@ -33,6 +37,9 @@ struct Simulation {
     store: HashMap<Key, Arc<Stored>>,
     clients: Vec<Client>,
     account: Account,
+    /// When a poll was last asked for, and when one last ended.
+    polled: u64,
+    polls_ended: u64,
 }
 
 enum Event {
@@ -55,7 +62,7 @@ impl Simulation {
         let permits = 1 + random.below(4) as usize;
         let max_parked = 5 + random.below(40) as usize;
         Simulation {
-            flights: Flights::new(permits, max_parked, SLOW),
+            flights: flights(permits, max_parked),
             permits,
             random,
             now: Duration::ZERO,
@@ -64,6 +71,8 @@ impl Simulation {
             store: HashMap::new(),
             clients: Vec::new(),
             account: Account::default(),
+            polled: 0,
+            polls_ended: 0,
         }
     }
 
@@ -107,7 +116,8 @@ impl Simulation {
             Event::Lands(flight) => self.land(flight),
             Event::Again(passenger) => {
                 let key = Some(Key::new(None, "anonymous", &passenger.request.target));
-                let errand = Errand { request: Arc::clone(&passenger.request), key, ..shared("/") };
+                let poll = (passenger.request.target.as_str() == POLLED).then_some(0);
+                let errand = Errand { request: Arc::clone(&passenger.request), key, poll, ..shared("/") };
                 self.board(Arrival { passenger: Some(passenger), errand });
             }
         }
@@ -120,9 +130,10 @@ impl Simulation {
             1 => alone(path, true),
             // A client with a name: alone, but what the origin declares fit for all is stored.
             2 => Errand { shared: false, ..shared(path) },
-            _ => shared(path),
+            _ => Errand { poll: (path == POLLED).then_some(0), ..shared(path) },
         };
         if errand.shared && self.random.one_in(5) {
+            self.polled = if errand.poll.is_some() { self.turn } else { self.polled };
             return self.board(errand.in_background());
         }
         let stored = self.store.get(&key(path)).filter(|_| errand.shared).cloned();
@@ -157,16 +168,15 @@ impl Simulation {
             Work::Wake(_, flight) => Some(*flight),
             _ => None,
         });
-        let refused = |work: &Work| matches!(work, Work::Overdue(_, Cause::ParkedFull | Cause::Stopping));
+        // Anybody else who is told by an arrival is told that there was no permit.
+        let told = |work: &Work| matches!(work, Work::Overdue(_, cause, _) if *cause != Cause::NoPermit);
+        let told = first.iter().any(told);
         if background {
-            assert!(begun.is_none() || !(joins || apart), "one refresh of many");
-        } else if !first.iter().any(refused) {
+            assert!(begun.is_none() || !(joins || apart && errand.poll.is_none()), "one refresh of many");
+        } else if !told {
             assert_eq!(begun.is_some(), !joins, "joins or begins a flight for {:?}", errand.key);
         }
-        if slow && !background {
-            let told = first.iter().any(|work| matches!(work, Work::Overdue(all, _) if all.len() == 1));
-            assert!(told, "joined a slow flight and waits");
-        }
+        assert!(!slow || background || told, "joined a slow flight and waits");
         if let Some(flight) = begun {
             self.account.begun(flight, &errand, self.now);
         }
@@ -206,7 +216,8 @@ impl Simulation {
     fn carry_out(&mut self, work: Work) {
         match work {
             Work::Fetch(flight, errand) => {
-                assert!(errand.safe || !self.flights.flights[&flight].passengers[0].responder.gone(), "I11");
+                let waited = self.account.flights[&flight].began < self.now;
+                assert!(errand.safe || !waited || !self.flights.flights[&flight].passengers[0].responder.gone(), "I11");
                 assert!(self.account.fetching.insert(flight), "fetched twice");
                 let at = self.now + Duration::from_millis(self.random.below(4000));
                 self.later(at, Event::Lands(flight));
@@ -220,7 +231,7 @@ impl Simulation {
                     }
                 }
             }
-            Work::Overdue(passengers, cause) => {
+            Work::Overdue(passengers, cause, _) => {
                 let now = moment(self.now);
                 let all_have = passengers.iter().all(|passenger| passenger.has_stale_for(cause, now));
                 assert!(
@@ -235,6 +246,9 @@ impl Simulation {
                     self.later(self.now, Event::Again(passenger));
                 }
             }
+            Work::OriginDown(_) => self.account.troubled = true,
+            Work::OriginUp => self.account.troubled = false,
+            Work::Polled { .. } => self.polls_ended = self.turn,
             _ => panic!("not to be done by the caller"),
         }
     }
@@ -249,13 +263,16 @@ impl Simulation {
                 let landing = Landing::Shared(stored_for(key, moment(self.now), ttl), response());
                 self.landed(id, landing);
             }
-            _ if dice == 19 => self.landed(id, Landing::Failed(Cause::Panicked, None)),
-            _ if dice > 16 => self.landed(id, Landing::Failed(Cause::Status(500), Some(response()))),
+            _ if dice > 16 => {
+                let causes = [Cause::Panicked, Cause::Status(500), SILENT, SILENT, REFUSED];
+                let cause = causes[self.random.below(causes.len() as u64) as usize];
+                self.landed(id, Landing::failed(cause));
+            }
             _ if dice > 13 => {
                 self.account.opened(id, self.now);
                 let at = self.now + Duration::from_millis(self.random.below(9000));
                 let ending = if self.random.one_in(3) {
-                    Work::Landed(id, Landing::Failed(Cause::Panicked, None))
+                    Work::Landed(id, Landing::failed(Cause::Panicked))
                 } else {
                     Work::Ended(id)
                 };
@@ -295,6 +312,7 @@ impl Simulation {
             assert!(told == 1 || dropped, "client {number} was told {told} times");
         }
         assert_eq!(self.flights.gauges(), Gauges::default());
+        assert!(self.polls_ended >= self.polled, "a poll that never ends");
     }
 
     fn is_fresh(&self, stored: &Stored) -> bool {
@@ -307,7 +325,7 @@ impl Simulation {
 }
 
 fn tell(mut passenger: Passenger) {
-    passenger.responder.reply(Reply::Failed(Cause::Slow));
+    passenger.responder.reply(Reply::failed(Cause::Slow));
 }
 
 /// xorshift64*: the same numbers for the same seed, everywhere.

@@ -1,0 +1,52 @@
+//! One fetch in progress.
+
+use std::time::Duration;
+
+use super::work::{Errand, Passenger, Work};
+use crate::clock::Now;
+use crate::origin::permits::Class;
+use crate::outcome::Cause;
+
+/// One fetch in progress, and everybody waiting for it.
+pub(super) struct Flight {
+    pub errand: Errand,
+    pub passengers: Vec<Passenger>,
+    pub began: Duration,
+    pub class: Class,
+    pub stage: Stage,
+    /// The origin has been working on it for longer than `slow`.
+    pub late: bool,
+    /// An invalidation came: what lands is not stored, and nobody new joins.
+    pub marked: bool,
+}
+
+/// How far a flight has come.
+#[derive(PartialEq, Eq)]
+pub(super) enum Stage {
+    Looking,
+    Waiting,
+    Flying,
+    Streaming,
+}
+
+impl Flight {
+    /// Whether the origin should still be asked.
+    pub(super) fn wanted(&self, now: Now) -> bool {
+        let waited = now.mono > self.began;
+        self.errand.safe || !waited || self.passengers.iter().any(|p| !p.responder.gone())
+    }
+}
+
+/// Answers a request that gets no flight, and ends a poll that gets none.
+pub(super) fn turn_away(
+    passenger: Option<Passenger>,
+    errand: &Errand,
+    cause: Cause,
+    until: Option<Duration>,
+    todo: &mut Vec<Work>,
+) {
+    match passenger {
+        Some(passenger) => todo.push(Work::Overdue(vec![passenger], cause, until)),
+        None => todo.extend(errand.poll.map(|poll| Work::Polled { poll, refused: false, again: until })),
+    }
+}

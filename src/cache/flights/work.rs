@@ -1,0 +1,166 @@
+//! What the flights are told, and what they tell: the words of [`super::Flights::step`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::cache::key::Key;
+use crate::cache::store::Stored;
+use crate::clock::Now;
+use crate::message::{Request, Response};
+use crate::origin::permits::FlightId;
+use crate::outcome::{Cause, Fwd};
+use crate::policy::reuse::{Reuse, reuse};
+use crate::reply::Responder;
+
+/// Something that happened, or something to be done.
+pub enum Work {
+    // What happens.
+    /// Somebody wants an answer.
+    Arrived(Arrival),
+    /// The second look found a fresh answer.
+    Found(FlightId, Arc<Stored>),
+    /// The second look found none.
+    Missing(FlightId),
+    /// The origin's answer begins and will be passed on as it comes; the flight keeps its permit until `Ended`.
+    Opened(FlightId),
+    /// A body that was passed on is over.
+    Ended(FlightId),
+    /// The flight is over.
+    Landed(FlightId, Landing),
+    /// `slowRequestTimeout` has passed since the flight began.
+    Deadline(FlightId),
+    /// Stored answers with these keys are no longer good.
+    Invalidated(Box<dyn Fn(&str) -> bool + Send>),
+    /// The poll of this key should not wait behind others any longer.
+    Hurry(Key),
+    /// The server is being stopped: nobody waits any longer.
+    Stop,
+    // What is to be done.
+    /// Look for the key in the store, and report `Found` or `Missing`.
+    Look(FlightId, Key),
+    /// Store this.
+    Insert(Arc<Stored>),
+    /// Ask the origin.
+    Fetch(FlightId, Errand),
+    /// Report `Deadline` at this monotonic time.
+    Wake(Duration, FlightId),
+    /// Answer these, each by what it may have.
+    Answer(Vec<Passenger>, Arc<Landing>),
+    /// Answer the first with the body that is coming, the others as after an answer that cannot be shared.
+    Open(Option<Passenger>, Vec<Passenger>),
+    /// Answer these with what is stored, or with an error; the origin is not asked before this monotonic time, if one is given.
+    Overdue(Vec<Passenger>, Cause, Option<Duration>),
+    /// A poll is over, however it went.
+    Polled {
+        /// Which.
+        poll: usize,
+        /// Its answer means there is nothing to poll.
+        refused: bool,
+        /// It failed; its probe is due then.
+        again: Option<Duration>,
+    },
+    /// The origin is in trouble.
+    OriginDown(Cause),
+    /// The origin answers again.
+    OriginUp,
+}
+
+/// A request that wants an answer the store does not have.
+pub struct Arrival {
+    /// Who waits. `None`: a background refresh.
+    pub passenger: Option<Passenger>,
+    /// What to ask the origin.
+    pub errand: Errand,
+}
+
+/// What is asked of the origin.
+#[derive(Clone)]
+pub struct Errand {
+    /// The request that leads.
+    pub request: Arc<Request>,
+    /// The key its answer may be stored under. `None`: it is not stored.
+    pub key: Option<Key>,
+    /// Others may join, and the origin is asked on behalf of everybody.
+    pub shared: bool,
+    /// Which poll this is the target of, if any.
+    pub poll: Option<usize>,
+    /// True for GET, HEAD and the other safe methods (RFC 9110 §9.2.1).
+    pub safe: bool,
+}
+
+/// Somebody waiting in a flight.
+pub struct Passenger {
+    /// Their own request.
+    pub request: Arc<Request>,
+    /// Where the answer goes.
+    pub responder: Box<dyn Responder>,
+    /// What is stored for them, past its lifetime.
+    pub stale: Option<Arc<Stored>>,
+    /// True for the one whose request was sent.
+    pub leads: bool,
+    /// Why the origin is asked for them.
+    pub fwd: Fwd,
+    /// Why the request goes alone. `None`: it may share.
+    pub alone: Option<&'static str>,
+}
+
+/// How a flight ended.
+pub enum Landing {
+    /// The second look found a fresh answer; the origin was not asked.
+    Found(Arc<Stored>),
+    /// An answer that everybody may have. Stored, unless an invalidation forbids.
+    Shared(Arc<Stored>, Arc<Response>),
+    /// An answer for the leader only.
+    Unshared(Arc<Response>),
+    /// No good answer.
+    Failed {
+        /// Why.
+        cause: Cause,
+        /// What the origin said nevertheless.
+        response: Option<Arc<Response>>,
+        /// When it wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Landing {
+    /// A failure of which nothing more is known.
+    pub fn failed(cause: Cause) -> Landing {
+        Landing::Failed { cause, response: None, retry_after: None }
+    }
+
+    /// The status the origin answered with, if it did.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Landing::Found(stored) | Landing::Shared(stored, _) => Some(stored.status),
+            Landing::Unshared(response) => Some(response.status),
+            Landing::Failed { response, .. } => response.as_ref().map(|response| response.status),
+        }
+    }
+}
+
+impl Stored {
+    /// Whether this answer may be sent although the origin has no good one, for this cause: `slowGrace` applies while the
+    /// origin may still be at work, `graceTime` after a failure.
+    pub fn serves_despite(&self, cause: Cause, now: Now) -> bool {
+        match reuse(&self.lifetime, now) {
+            Reuse::Fresh { .. } => true,
+            Reuse::Expired { when_slow, when_failed, .. } => {
+                if cause.is_slowness() {
+                    when_slow
+                } else {
+                    when_failed
+                }
+            }
+        }
+    }
+}
+
+impl Passenger {
+    /// Whether what is stored may be sent instead of a good answer, for this cause.
+    pub fn has_stale_for(&self, cause: Cause, now: Now) -> bool {
+        self.stale.as_ref().is_some_and(|stored| stored.serves_despite(cause, now))
+    }
+}

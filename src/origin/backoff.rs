@@ -1,0 +1,353 @@
+//! When a failing origin, or a failing key, may be asked again. PURE: a value told what was heard.
+//!
+//! Two scopes, never the route. A **key** is in trouble after a failed Check, a 5xx or 429, a timeout or a cut body: that says
+//! nothing about other keys. The **origin** is in trouble when it refuses, cannot be reached or has no address, or when three
+//! keys that have answered before time out with no answer from any key between. Whoever is in trouble is asked again by
+//! exactly one request, the probe, when its time has come.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::Hash;
+use std::time::Duration;
+
+use crate::clock::Now;
+use crate::outcome::{Cause, FetchError};
+
+/// Troubles of keys that are remembered, and keys known to have answered.
+const MAX_KEYS: usize = 1024;
+/// The origin, and a key that is polled, wait no longer for their next probe: a return is noticed within this time.
+const LONGEST_PROBE: Duration = Duration::from_secs(30);
+/// So many known keys must fall silent before the origin itself counts as hung.
+const SILENT_KEYS: usize = 3;
+
+/// How often to ask, and how seriously to take Retry-After.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// Waits after the first, second, … failure in a row; the last repeats. Default 5, 10, 30, 60, 120 s.
+    pub steps: Vec<Duration>,
+    /// A longer Retry-After counts as this. Default 300 s.
+    pub max_retry_after: Duration,
+}
+
+/// The troubles of one origin, and of its keys `K`.
+#[derive(Debug)]
+pub struct Backoff<K> {
+    schedule: Schedule,
+    origin: Option<Trouble>,
+    keys: HashMap<K, Trouble>,
+    /// The keys in trouble, longest known first.
+    order: VecDeque<K>,
+    /// Keys that have answered at least once.
+    known: HashSet<K>,
+    /// Known keys that timed out since the last answer of any key.
+    silent: Vec<K>,
+    /// The state of the jitter.
+    dice: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Trouble {
+    cause: Cause,
+    failures: u32,
+    until: Duration,
+    /// A probe is under way.
+    probing: bool,
+}
+
+/// Whether the origin may be asked now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Yes; where there is trouble, as its probe.
+    Go,
+    /// Not before this monotonic time, because of this.
+    Wait(Cause, Duration),
+}
+
+/// What was heard from the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// An answer.
+    Answer,
+    /// None, or one that is a failure; with its Retry-After.
+    Failure(Cause, Option<Duration>),
+}
+
+/// What a report changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing that concerns others.
+    None,
+    /// The key waits until then.
+    KeyDown(Duration),
+    /// The origin waits until then.
+    OriginDown(Duration),
+    /// The origin answers again.
+    OriginUp,
+}
+
+impl<K: Clone + Eq + Hash> Backoff<K> {
+    /// No trouble yet. `seed` starts the jitter.
+    pub fn new(schedule: Schedule, seed: u64) -> Backoff<K> {
+        Backoff {
+            schedule,
+            origin: None,
+            keys: HashMap::new(),
+            order: VecDeque::new(),
+            known: HashSet::new(),
+            silent: Vec::new(),
+            dice: seed | 1,
+        }
+    }
+
+    /// Whether the origin may be asked for this key. `Go` in a time of trouble makes the asker the probe.
+    pub fn permission(&mut self, key: Option<&K>, now: Now) -> Permission {
+        let of_key = key.and_then(|key| self.keys.get_mut(key));
+        let troubles = [self.origin.as_mut(), of_key];
+        if let Some(wait) = troubles.iter().flatten().find_map(|trouble| trouble.wait(now)) {
+            return wait;
+        }
+        troubles.into_iter().flatten().for_each(|trouble| trouble.probing = true);
+        Permission::Go
+    }
+
+    /// Whoever had permission has not asked after all.
+    pub fn withdraw(&mut self, key: Option<&K>) {
+        let of_key = key.and_then(|key| self.keys.get_mut(key));
+        [self.origin.as_mut(), of_key].into_iter().flatten().for_each(|trouble| trouble.probing = false);
+    }
+
+    /// Takes in what was heard. `polled`: the key is polled, and probed at least every 30 s.
+    pub fn report(&mut self, key: Option<&K>, heard: Heard, polled: bool, now: Now) -> Change {
+        match heard {
+            Heard::Answer => {
+                if let Some(key) = key {
+                    self.forget(key);
+                    self.know(key);
+                }
+                self.answered()
+            }
+            Heard::Failure(cause, retry_after) if is_of_origin(cause) => self.origin_fails(cause, retry_after, now),
+            Heard::Failure(cause, retry_after) => {
+                let up = if is_silence(cause) { self.fell_silent(key) } else { self.answered() };
+                if self.silent.len() >= SILENT_KEYS || (is_silence(cause) && self.origin.is_some()) {
+                    return self.origin_fails(cause, retry_after, now);
+                }
+                let Some(key) = key else { return up };
+                let until = self.key_fails(key, cause, retry_after, polled, now);
+                if up == Change::OriginUp { up } else { Change::KeyDown(until) }
+            }
+        }
+    }
+
+    /// The origin's trouble, with the time of its next probe.
+    pub fn origin_trouble(&self) -> Option<(Cause, Duration)> {
+        self.origin.map(|trouble| (trouble.cause, trouble.until))
+    }
+
+    /// Keys in trouble.
+    pub fn keys_in_trouble(&self) -> usize {
+        self.keys.len()
+    }
+
+    fn origin_fails(&mut self, cause: Cause, retry_after: Option<Duration>, now: Now) -> Change {
+        let failures = self.origin.map_or(0, |trouble| trouble.failures) + 1;
+        let until = now.mono + self.wait(failures, retry_after, true);
+        self.origin = Some(Trouble { cause, failures, until, probing: false });
+        Change::OriginDown(until)
+    }
+
+    fn key_fails(&mut self, key: &K, cause: Cause, after: Option<Duration>, polled: bool, now: Now) -> Duration {
+        let failures = self.keys.get(key).map_or(0, |trouble| trouble.failures) + 1;
+        let until = now.mono + self.wait(failures, after, polled);
+        if self.keys.insert(key.clone(), Trouble { cause, failures, until, probing: false }).is_none() {
+            self.order.push_back(key.clone());
+        }
+        while self.order.len() > MAX_KEYS {
+            if let Some(oldest) = self.order.pop_front() {
+                self.keys.remove(&oldest);
+            }
+        }
+        until
+    }
+
+    fn wait(&mut self, failures: u32, retry_after: Option<Duration>, probed: bool) -> Duration {
+        if let Some(asked) = retry_after {
+            return asked.min(self.schedule.max_retry_after);
+        }
+        let last = self.schedule.steps.len().saturating_sub(1);
+        let at = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX).min(last);
+        let step = self.schedule.steps.get(at).copied().unwrap_or(LONGEST_PROBE);
+        let step = if probed { step.min(LONGEST_PROBE) } else { step };
+        // Jitter only shortens, up to a tenth: a return is still noticed within 30 s.
+        step - step / 1000 * self.roll(100)
+    }
+
+    fn answered(&mut self) -> Change {
+        self.silent.clear();
+        if self.origin.take().is_some() { Change::OriginUp } else { Change::None }
+    }
+
+    fn fell_silent(&mut self, key: Option<&K>) -> Change {
+        if let Some(key) = key.filter(|key| self.known.contains(*key) && !self.silent.contains(key)) {
+            self.silent.push(key.clone());
+        }
+        Change::None
+    }
+
+    fn forget(&mut self, key: &K) {
+        if self.keys.remove(key).is_some() {
+            self.order.retain(|known| known != key);
+        }
+    }
+
+    fn know(&mut self, key: &K) {
+        if self.known.len() >= MAX_KEYS && !self.known.contains(key) {
+            self.known.clear();
+        }
+        self.known.insert(key.clone());
+    }
+
+    /// A number below `sides` (xorshift64).
+    fn roll(&mut self, sides: u32) -> u32 {
+        self.dice ^= self.dice << 13;
+        self.dice ^= self.dice >> 7;
+        self.dice ^= self.dice << 17;
+        (self.dice % u64::from(sides)) as u32
+    }
+}
+
+impl Trouble {
+    fn wait(&self, now: Now) -> Option<Permission> {
+        let until = if self.probing { self.until.max(now.mono + Duration::from_secs(1)) } else { self.until };
+        (now.mono < until).then_some(Permission::Wait(self.cause, until))
+    }
+}
+
+/// Failures that concern the origin whatever it was asked for.
+fn is_of_origin(cause: Cause) -> bool {
+    matches!(cause, Cause::Fetch(FetchError::Resolve | FetchError::Connect | FetchError::ConnectTimeout))
+}
+
+/// Failures in which nothing was heard at all.
+fn is_silence(cause: Cause) -> bool {
+    matches!(cause, Cause::Fetch(FetchError::FirstByteTimeout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSED: Heard = Heard::Failure(Cause::Fetch(FetchError::Connect), None);
+    const SILENT: Heard = Heard::Failure(Cause::Fetch(FetchError::FirstByteTimeout), None);
+    const BAD: Heard = Heard::Failure(Cause::CheckFailed, None);
+
+    fn backoff() -> Backoff<String> {
+        let steps = [5, 10, 30, 60, 120].map(Duration::from_secs).to_vec();
+        Backoff::new(Schedule { steps, max_retry_after: Duration::from_secs(300) }, 7)
+    }
+
+    fn at(seconds: f64) -> Now {
+        Now { mono: Duration::from_secs_f64(1000.0 + seconds), wall: Duration::ZERO }
+    }
+
+    fn key(path: &str) -> String {
+        path.to_owned()
+    }
+
+    fn waits(backoff: &mut Backoff<String>, key: &String, now: Now) -> Option<f64> {
+        match backoff.permission(Some(key), now) {
+            Permission::Go => None,
+            Permission::Wait(_, until) => Some((until - now.mono).as_secs_f64()),
+        }
+    }
+
+    #[test]
+    fn r4_a_refused_origin_is_probed_at_5_10_30_and_then_every_30_seconds_by_one_request() {
+        let (mut backoff, a, b) = (backoff(), key("/a"), key("/b"));
+        let mut now = 0.0;
+        for step in [5.0, 10.0, 30.0, 30.0, 30.0] {
+            backoff.report(Some(&a), REFUSED, true, at(now));
+            let wait = waits(&mut backoff, &b, at(now)).expect("everybody waits");
+            assert!(wait <= step && wait >= step * 0.9 - 0.01, "{wait} of {step}");
+            now += step;
+            assert_eq!(waits(&mut backoff, &b, at(now)), None, "the probe");
+            assert!(waits(&mut backoff, &a, at(now)).is_some(), "one probe at a time");
+        }
+        assert_eq!(backoff.report(Some(&b), Heard::Answer, true, at(now)), Change::OriginUp);
+        assert_eq!(waits(&mut backoff, &a, at(now)), None);
+    }
+
+    #[test]
+    fn c22_a_bad_body_blocks_its_key_alone() {
+        let (mut backoff, bad, good) = (backoff(), key("/bad"), key("/good"));
+        assert!(matches!(backoff.report(Some(&bad), BAD, false, at(0.0)), Change::KeyDown(_)));
+        assert!(waits(&mut backoff, &bad, at(1.0)).is_some());
+        assert_eq!(waits(&mut backoff, &good, at(1.0)), None);
+        assert_eq!(waits(&mut backoff, &bad, at(5.0)), None);
+    }
+
+    #[test]
+    fn steps_beyond_30_seconds_are_for_keys_that_are_not_polled() {
+        for (polled, longest) in [(true, 30.0), (false, 120.0)] {
+            let (mut backoff, a) = (backoff(), key("/a"));
+            for _ in 0..9 {
+                backoff.report(Some(&a), BAD, polled, at(0.0));
+            }
+            let wait = waits(&mut backoff, &a, at(0.0)).expect("waits");
+            assert!(wait <= longest && wait > longest * 0.89, "{wait}");
+        }
+    }
+
+    #[test]
+    fn three_known_keys_fallen_silent_are_a_hung_origin_and_one_answer_between_is_not() {
+        let (mut backoff, keys) = (backoff(), ["/a", "/b", "/c"].map(key));
+        for known in &keys {
+            backoff.report(Some(known), Heard::Answer, true, at(0.0));
+        }
+        backoff.report(Some(&keys[0]), SILENT, true, at(1.0));
+        backoff.report(Some(&keys[1]), SILENT, true, at(1.0));
+        backoff.report(Some(&keys[1]), Heard::Answer, true, at(2.0));
+        backoff.report(Some(&keys[2]), SILENT, true, at(3.0));
+        backoff.report(Some(&keys[0]), SILENT, true, at(3.0));
+        assert!(backoff.origin_trouble().is_none());
+        let change = backoff.report(Some(&keys[1]), SILENT, true, at(3.0));
+        assert!(matches!(change, Change::OriginDown(_)));
+    }
+
+    #[test]
+    fn keys_that_never_answered_do_not_make_the_origin_hung() {
+        let mut backoff = backoff();
+        for n in 0..50 {
+            backoff.report(Some(&key(&format!("/random/{n}"))), SILENT, false, at(0.0));
+        }
+        assert!(backoff.origin_trouble().is_none());
+    }
+
+    #[test]
+    fn retry_after_wins_up_to_its_cap() {
+        let (mut backoff, a) = (backoff(), key("/a"));
+        for (asked, waited) in [(1, 1.0), (60, 60.0), (86_400, 300.0)] {
+            let heard = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(asked)));
+            backoff.report(Some(&a), heard, true, at(0.0));
+            assert_eq!(waits(&mut backoff, &a, at(0.0)), Some(waited));
+        }
+    }
+
+    #[test]
+    fn a_probe_that_was_never_sent_leaves_its_place() {
+        let (mut backoff, a) = (backoff(), key("/a"));
+        backoff.report(Some(&a), REFUSED, true, at(0.0));
+        assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
+        backoff.withdraw(Some(&a));
+        assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut backoff = backoff();
+        for n in 0..5000 {
+            backoff.report(Some(&key(&format!("/{n}"))), BAD, false, at(0.0));
+            backoff.report(Some(&key(&format!("/good/{n}"))), Heard::Answer, false, at(0.0));
+        }
+        assert!(backoff.keys_in_trouble() <= MAX_KEYS && backoff.known.len() <= MAX_KEYS);
+    }
+}

@@ -1,0 +1,234 @@
+//! The shape of the source, read from the source: who may know whom, and which file alone may name what.
+//!
+//! Test code is left out of everything but the length of files: it ends each file, or stands in a file of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a file that cannot be read is a failed test")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every part of the crate, top-down, with the parts it knows. An arrow points down in this table, but for [`KNOT`].
+const ARROWS: [(&str, &[&str]); 22] = [
+    ("main", &["app", "clock", "config", "front", "logging"]),
+    ("app", &["cache", "clock", "config", "front", "origin", "proxy", "scheduler", "threads", "timer"]),
+    ("timer", &["clock", "origin", "proxy"]),
+    ("scheduler", &["clock", "proxy"]),
+    ("logging", &["threads"]),
+    ("front", &["budget", "clock", "message", "metrics", "origin", "outcome", "proxy", "reply", "threads"]),
+    (
+        "proxy",
+        &["cache", "clock", "config", "message", "metrics", "origin", "outcome", "policy", "reply", "route", "sync"],
+    ),
+    ("config", &["policy", "route"]),
+    ("cache", &["clock", "message", "origin", "outcome", "policy", "reply"]),
+    ("reply", &["cache", "clock", "digits", "message", "origin", "outcome", "policy"]),
+    ("route", &["message", "policy"]),
+    ("origin", &["clock", "message", "outcome"]),
+    ("outcome", &["digits"]),
+    ("policy", &["clock"]),
+    ("message", &["budget"]),
+    ("budget", &[]),
+    ("digits", &[]),
+    ("metrics", &[]),
+    ("clock", &[]),
+    ("sync", &[]),
+    ("threads", &[]),
+    ("lib", &[]),
+];
+
+/// The one arrow up: a stored answer is one kind of reply, and who waits in a flight is told one.
+const KNOT: (&str, &str) = ("reply", "cache");
+
+/// What `policy` may name from outside itself.
+const POLICY_MAY_NAME: [&str; 5] = ["crate::clock::Now", "http::", "serde::", "std::fmt", "std::time::Duration"];
+
+/// Words that no pure code has: clocks, locks, threads, files, sockets, the environment, the log.
+const IMPURE: [&str; 22] = [
+    "Instant",
+    "SystemTime",
+    "Clock",
+    "elapsed",
+    "Mutex",
+    "RwLock",
+    "Condvar",
+    "RefCell",
+    "thread",
+    "thread_local",
+    "parking_lot",
+    "crossbeam_channel",
+    "fs",
+    "io",
+    "env",
+    "process",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "libc",
+    "log",
+    "simplelog",
+];
+
+const MAX_LINES: usize = 400;
+
+/// One file below `src`.
+struct Source {
+    /// Below `src`, with `/`.
+    path: String,
+    text: String,
+    /// Without comments and test code; empty for a file of tests.
+    code: String,
+}
+
+#[test]
+fn arrows_point_down() {
+    let depth = |part: &str| ARROWS.iter().position(|(name, _)| *name == part);
+    for (from, known) in ARROWS {
+        for to in known {
+            let down = depth(from) < depth(to) && depth(to).is_some();
+            assert!(down || (from, *to) == KNOT, "{from} may not know {to}");
+        }
+    }
+}
+
+#[test]
+fn the_arrows_in_the_code_are_those_of_the_table() {
+    let sources = sources();
+    let parts: BTreeSet<&str> = sources.iter().map(Source::part).collect();
+    assert_eq!(parts, ARROWS.iter().map(|(part, _)| *part).collect(), "a part of src without a row, or the reverse");
+    for (part, expected) in ARROWS {
+        let own = sources.iter().filter(|source| source.part() == part);
+        let known: BTreeSet<&str> = own.flat_map(Source::arrows).filter(|to| *to != part).collect();
+        assert_eq!(known, expected.iter().copied().collect(), "what {part} knows, and what the table says");
+    }
+}
+
+#[test]
+fn i1_policy_never_reads_a_clock_lock_socket_or_log() {
+    for source in sources().iter().filter(|source| source.part() == "policy") {
+        source.has_none_of(&IMPURE);
+        for line in source.code.lines().map(str::trim_start).filter(|line| line.starts_with("use ")) {
+            let named = &line["use ".len()..];
+            let allowed = named.starts_with("super::") || POLICY_MAY_NAME.iter().any(|name| named.starts_with(name));
+            assert!(allowed, "{}: {line}", source.path);
+        }
+        let ours = source.code.matches("crate::").count();
+        assert_eq!(ours, source.code.matches("crate::clock::Now").count(), "{}: only Now is known", source.path);
+    }
+}
+
+#[test]
+fn i1_what_calls_itself_pure_is() {
+    let sources = sources();
+    let pure = |source: &&Source| {
+        source.text.lines().take_while(|line| line.starts_with("//!")).any(|line| {
+            let mut words = words(line);
+            words.any(|word| matches!(word, "PURE" | "Pure"))
+        })
+    };
+    let pure: Vec<&Source> = sources.iter().filter(pure).collect();
+    assert!(pure.len() >= 7, "the files that said so when this was written");
+    pure.iter().for_each(|source| source.has_none_of(&IMPURE));
+}
+
+#[test]
+fn each_foreign_thing_has_one_home() {
+    let homes: [(&[&str], &[&str]); 4] = [
+        (&["ureq"], &["origin/http.rs", "origin/http/"]),
+        (&["tiny_http"], &["front/"]),
+        (&["unsafe"], &["front/guard.rs"]),
+        // The origin's sockets have deadlines of their own, which no test skips.
+        (&["Instant", "SystemTime"], &["clock.rs", "origin/http/"]),
+    ];
+    let sources = sources();
+    for (things, homes) in homes {
+        let at_home = |source: &&Source| homes.iter().any(|home| source.path.starts_with(home));
+        let (inside, outside): (Vec<&Source>, Vec<&Source>) = sources.iter().partition(at_home);
+        outside.iter().for_each(|source| source.has_none_of(things));
+        assert!(inside.iter().any(|source| source.names(things).is_some()), "{things:?} is not at home in {homes:?}");
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_400_lines() {
+    let long = |source: &Source| {
+        let lines = source.text.lines().count();
+        (lines > MAX_LINES).then(|| format!("{}: {lines} lines", source.path))
+    };
+    assert_eq!(sources().iter().filter_map(long).collect::<Vec<String>>(), Vec::<String>::new());
+}
+
+impl Source {
+    fn read(root: &Path, file: &Path) -> Source {
+        let path = file.strip_prefix(root).unwrap().to_str().expect("a path of text").replace('\\', "/");
+        let text = fs::read_to_string(file).unwrap();
+        let is_test = path.split('/').any(|part| part == "tests") || path.ends_with("tests.rs");
+        let code = if is_test { String::new() } else { product_code(&path, &text) };
+        Source { path, text, code }
+    }
+
+    /// The part of the crate it belongs to.
+    fn part(&self) -> &str {
+        let first = self.path.split('/').next().unwrap();
+        first.strip_suffix(".rs").unwrap_or(first)
+    }
+
+    /// The parts it names. Below `src` itself, `super` is the crate; deeper, only one step up is taken.
+    fn arrows(&self) -> Vec<&str> {
+        assert!(!self.code.contains("super::super"), "{}: say `crate::`", self.path);
+        let mut roots = vec!["crate::", "larder::"];
+        if !self.path.contains('/') {
+            roots.push("super::");
+        }
+        let named = |root| self.code.split(root).skip(1).map(|rest| words(rest).next().unwrap_or_default());
+        let braces = roots.iter().find(|root| self.code.contains(&format!("{root}{{")));
+        assert_eq!(braces, None, "{}: one `use` for each part", self.path);
+        roots.into_iter().flat_map(named).collect()
+    }
+
+    fn names(&self, things: &[&str]) -> Option<&str> {
+        words(&self.code).find(|word| things.contains(word))
+    }
+
+    fn has_none_of(&self, things: &[&str]) {
+        assert_eq!(self.names(things), None, "{}", self.path);
+    }
+}
+
+/// The text without comments, up to its tests.
+fn product_code(path: &str, text: &str) -> String {
+    let (code, tests) = text.split_once("#[cfg(test)]").unwrap_or((text, "mod tests"));
+    let declared = tests.trim_start().lines().take(2).any(|line| line.contains("mod tests"));
+    assert!(declared, "{path}: test code stands at the end, in `mod tests`");
+    let uncommented = |line: &str| match line.find("//") {
+        Some(0) => String::new(),
+        // Not the `//` of a URL.
+        Some(at) if line[..at].ends_with(' ') => line[..at].to_owned(),
+        _ => line.to_owned(),
+    };
+    // What the compiler is asked is not the environment of the program.
+    code.lines().map(uncommented).collect::<Vec<String>>().join("\n").replace("env!", "")
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+/// All of them; that none is missed is the business of [`fs::read_dir`].
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut files: Vec<PathBuf> = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files.iter().map(|file| Source::read(&root, file)).collect()
+}

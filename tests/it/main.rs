@@ -1,0 +1,20 @@
+//! The integration tests: the real program and the real library on real sockets, in front of an origin that does what it
+//! is told. Tests are named by the row of FEATURES they show, or by what they show. Nothing here sleeps to let things
+//! settle: waits are gates the test opens, or conditions polled with a deadline.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step is a failed test")]
+
+mod caching;
+mod coalescing;
+mod crowds;
+mod harness;
+mod hostile_framing;
+mod hostile_volume;
+mod memory;
+mod origin_failures;
+mod proxying;
+mod recordings;
+mod replaced_program;
+mod reply_fields;
+mod shutdown;
+mod support;

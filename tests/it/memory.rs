@@ -1,0 +1,77 @@
+//! What memory may grow to. `LARDER_URLS` scales the first test; bench/million-urls.sh runs it with a million.
+
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::support::{Answer, Client, Origin, Start, config, crowd_turn};
+
+/// maxBytes 16 MiB, outboxes 8 MiB, tables 1 MiB, bodies in flight (small here), and 16 MiB for the program itself, its
+/// threads' stacks and what the allocator cannot give back.
+const BOUND_KIB: u64 = (16 + 8 + 1 + 16) * 1024;
+
+const CONNECTIONS: usize = 8;
+
+/// No more than the server lets a connection owe (SEMANTICS, "Back-pressure").
+const PIPELINED: usize = 8;
+
+#[test]
+fn must_show_6_distinct_urls_stay_within_the_bound_and_d8() {
+    let _turn = crowd_turn();
+    let urls: usize = std::env::var("LARDER_URLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
+    let body = "x".repeat(200);
+    let origin = Origin::answering(move |_| Answer::ok(&body));
+    let more = json!({ "backend": { "maxConcurrentRequests": 16 }, "cache": { "slowRequestTimeout": 30000 } });
+    let proc = Start::with(config(&origin.url(), more)).descriptors(4096).run();
+    let before = proc.figures();
+
+    let begun = Instant::now();
+    let share = urls / CONNECTIONS;
+    let askers: Vec<_> = (0..CONNECTIONS).map(|n| ask(proc.addr(), n * share..(n + 1) * share)).collect();
+    askers.into_iter().for_each(|thread| thread.join().expect("every URL is answered"));
+
+    let (after, taken) = (proc.figures(), begun.elapsed());
+    println!("{urls} distinct URLs in {taken:?}: before {before:?}, after {after:?}");
+    assert_eq!(origin.requests(), share * CONNECTIONS);
+    assert!(after.peak_kib <= BOUND_KIB, "{after:?}");
+    let last = format!("/url/{}", share - 1);
+    assert_eq!(proc.client().get(&last).status, 200);
+}
+
+fn ask(addr: SocketAddr, urls: std::ops::Range<usize>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut client = Client::connect(addr);
+        let urls: Vec<usize> = urls.collect();
+        for batch in urls.chunks(PIPELINED) {
+            let requests = batch.iter().map(|n| format!("GET /url/{n} HTTP/1.1\r\nHost: x\r\n\r\n"));
+            client.send(requests.collect::<String>());
+            for n in batch {
+                let reply = client.read();
+                assert_eq!((reply.status, reply.body.len()), (200, 200), "/url/{n}: {reply:?}");
+            }
+        }
+    })
+}
+
+#[test]
+fn k20_a_large_answer_is_stored_once_for_all_its_readers() {
+    const BODY: usize = 3 * 1024 * 1024;
+    let _turn = crowd_turn();
+    let origin = Origin::answering(|_| Answer::ok("x".repeat(BODY)));
+    let proc = Start::with(config(&origin.url(), json!({}))).descriptors(4096).run();
+    assert_eq!(proc.client().get("/large").body.len(), BODY);
+    let before = proc.figures();
+
+    // Forty clients that ask and do not read yet: 120 MiB if each had a copy.
+    let mut clients: Vec<Client> = (0..40).map(|_| proc.client()).collect();
+    clients.iter_mut().for_each(|client| client.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n"));
+    let reply = proc.client().get("/large");
+
+    let after = proc.figures();
+    println!("before {before:?}, after {after:?}");
+    assert_eq!((reply.cache_status(), reply.body.len()), ("HIT", BODY));
+    assert!(after.peak_kib <= before.peak_kib + 24 * 1024, "before {before:?}, after {after:?}");
+    assert_eq!(origin.requests(), 1);
+}

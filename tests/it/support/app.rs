@@ -1,0 +1,44 @@
+//! Larder inside the test process: the one file that names its library.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use larder::clock::Clock;
+use larder::config::Config;
+use serde_json::Value;
+
+use super::Client;
+
+/// A running Larder whose clock the test may move forward. Dropping it stops it.
+pub struct App(larder::app::App);
+
+impl App {
+    /// Starts with `configuration`.
+    pub fn start(configuration: &Value) -> App {
+        let Ok(config) = Config::from_json(&configuration.to_string()) else {
+            panic!("refused configuration: {configuration}");
+        };
+        let Ok(app) = larder::app::App::start(config, Clock::new()) else { panic!("does not start: {configuration}") };
+        App(app)
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.0.addr()
+    }
+
+    /// A new connection to it.
+    pub fn client(&self) -> Client {
+        Client::connect(self.addr())
+    }
+
+    /// Moves its clock forward by `by`.
+    pub fn skip_time(&self, by: Duration) {
+        self.0.skip_time(by);
+    }
+
+    /// Moves its clock forward by `seconds`.
+    pub fn skip_seconds(&self, seconds: u64) {
+        self.skip_time(Duration::from_secs(seconds));
+    }
+}

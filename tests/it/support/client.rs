@@ -1,0 +1,142 @@
+//! A client that says exactly what it is told to say, and reads exactly what comes.
+
+use std::io::{self, ErrorKind, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+use super::{PATIENCE, Reply};
+
+/// One connection.
+pub struct Client {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    /// Connects to `addr`.
+    pub fn connect(addr: SocketAddr) -> Client {
+        Client::over(TcpStream::connect_timeout(&addr, PATIENCE).expect("connects"))
+    }
+
+    /// Connects to `addr` from a loopback address of choice.
+    pub fn connect_from(source: Ipv4Addr, addr: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((source, 0)).into()).expect("binds to its source address");
+        socket.connect(&addr.into()).expect("connects");
+        Client::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Client {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, buffer: Vec::new() }
+    }
+
+    /// Sends these bytes. An error is the server's refusal, which some tests want.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.write_all(bytes.as_ref())
+    }
+
+    /// Sends these bytes.
+    #[track_caller]
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).expect("the server takes the bytes");
+    }
+
+    /// Sends `block` again and again, reading nothing, for as long as `going` says so and the server does not end it; the
+    /// bytes the server took. Requests stay whole however little of the block is taken at a time.
+    pub fn send_for_ever(&mut self, block: &[u8], going: impl Fn() -> bool) -> usize {
+        self.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        let mut sent = 0;
+        while going() {
+            match self.stream.write(&block[sent % block.len()..]) {
+                Ok(count) => sent += count,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(_) => break,
+            }
+        }
+        sent
+    }
+
+    /// Asks for `target`.
+    #[track_caller]
+    pub fn get(&mut self, target: &str) -> Reply {
+        self.request("GET", target, &[], b"")
+    }
+
+    /// Asks for `target`, with fields.
+    #[track_caller]
+    pub fn get_with(&mut self, target: &str, fields: &[(&str, &str)]) -> Reply {
+        self.request("GET", target, fields, b"")
+    }
+
+    /// Sends a request, with a Content-Length if there is a body, and reads its reply.
+    #[track_caller]
+    pub fn request(&mut self, method: &str, target: &str, fields: &[(&str, &str)], body: &[u8]) -> Reply {
+        self.send(request_bytes(method, target, fields, body));
+        self.read_reply_to(method)
+    }
+
+    /// Reads the next reply.
+    #[track_caller]
+    pub fn read(&mut self) -> Reply {
+        self.read_reply_to("GET")
+    }
+
+    #[track_caller]
+    fn read_reply_to(&mut self, method: &str) -> Reply {
+        let read = Reply::read(&mut self.stream, &mut self.buffer, method == "HEAD");
+        read.expect("a whole reply").expect("a reply before the end")
+    }
+
+    /// Reads the next reply; `None` when the connection ended, cleanly or by a reset, before a whole one.
+    #[track_caller]
+    pub fn read_or_end(&mut self) -> Option<Reply> {
+        match Reply::read(&mut self.stream, &mut self.buffer, false) {
+            Ok(reply) => reply,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                panic!("the connection neither answers nor ends")
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Panics unless the server refuses what was sent: at most one reply, an error, and then the end.
+    #[track_caller]
+    pub fn expect_refusal(&mut self) -> Option<Reply> {
+        let refusal = self.read_or_end()?;
+        assert!((400..600).contains(&refusal.status), "served instead of refused: {refusal:?}");
+        let second = self.read_or_end();
+        assert!(second.is_none(), "answered again after a refusal: {second:?}");
+        Some(refusal)
+    }
+
+    /// Panics unless the connection ends without another byte.
+    #[track_caller]
+    pub fn expect_end(&mut self) {
+        let more = self.read_or_end();
+        assert!(more.is_none() && self.buffer.is_empty(), "more came: {more:?}");
+    }
+
+    /// Says that no more will be sent.
+    pub fn finish_sending(&self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+}
+
+/// A request as bytes, with a Host field and, if there is a body, its Content-Length.
+fn request_bytes(method: &str, target: &str, fields: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("{method} {target} HTTP/1.1\r\nHost: larder.test\r\n").into_bytes();
+    for (name, value) in fields {
+        bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    if !body.is_empty() {
+        bytes.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(body);
+    bytes
+}

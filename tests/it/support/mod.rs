@@ -1,0 +1,17 @@
+//! What the tests stand on: a scripted origin, a raw client, the program as a process and as a library.
+
+mod app;
+mod client;
+mod configuration;
+mod gate;
+mod origin;
+mod process;
+mod reply;
+
+pub use app::App;
+pub use client::Client;
+pub use configuration::{config, config_for};
+pub use gate::{Gate, PATIENCE, crowd_turn, eventually};
+pub use origin::{Answer, Origin};
+pub use process::{Figures, Proc, Start};
+pub use reply::Reply;

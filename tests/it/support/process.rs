@@ -1,0 +1,190 @@
+//! The real program, as a process of its own.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use super::{Client, eventually};
+
+/// How the program is to be started.
+#[derive(Default)]
+pub struct Start {
+    configuration: Value,
+    descriptors: Option<u32>,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+/// The running program. Dropping it kills it and removes its directory.
+pub struct Proc {
+    child: Child,
+    addr: SocketAddr,
+    lines: Arc<Mutex<Vec<String>>>,
+    folder: PathBuf,
+}
+
+/// What the kernel says about the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Resident memory now, KiB.
+    pub rss_kib: u64,
+    /// Resident memory at most so far, KiB.
+    pub peak_kib: u64,
+    /// Threads.
+    pub threads: usize,
+    /// Open descriptors.
+    pub descriptors: usize,
+}
+
+impl Start {
+    /// Starts with `configuration`, in a file of its own.
+    pub fn with(configuration: Value) -> Start {
+        Start { configuration, ..Start::default() }
+    }
+
+    /// Sets the limit on open descriptors.
+    pub fn descriptors(mut self, limit: u32) -> Start {
+        self.descriptors = Some(limit);
+        self
+    }
+
+    /// Adds arguments.
+    pub fn arguments(mut self, arguments: &[&str]) -> Start {
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn environment(mut self, name: &str, value: &str) -> Start {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts the program and waits until it listens.
+    #[track_caller]
+    pub fn run(self) -> Proc {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("larder-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&folder).expect("a directory");
+        fs::write(folder.join("config.json"), self.configuration.to_string()).expect("a configuration file");
+        let mut child = self.command(&folder).spawn().expect("the program starts");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        collect(child.stderr.take().expect("a pipe"), Arc::clone(&lines));
+        let mut listening = None;
+        let ended = |child: &mut Child| child.try_wait().is_ok_and(|status| status.is_some());
+        eventually(|| {
+            listening = lines.lock().unwrap().iter().find_map(|line| address_in(line));
+            listening.is_some() || ended(&mut child)
+        });
+        let Some(addr) = listening else {
+            let _ = child.kill();
+            panic!("does not listen: {:?}", lines.lock().unwrap());
+        };
+        Proc { child, addr, lines, folder }
+    }
+
+    fn command(&self, folder: &std::path::Path) -> Command {
+        // `exec` keeps the process number, so the child is the program itself.
+        let limit = self.descriptors.map(|limit| format!("ulimit -n {limit}; ")).unwrap_or_default();
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("{limit}exec \"$0\" \"$@\"")).arg(env!("CARGO_BIN_EXE_larder"));
+        command.arg("--config").arg(folder.join("config.json")).args(["--port", "0"]).args(&self.arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value))).current_dir(folder);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+}
+
+impl Proc {
+    /// Starts with `configuration`.
+    #[track_caller]
+    pub fn start(configuration: Value) -> Proc {
+        Start::with(configuration).run()
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// A new connection to it.
+    pub fn client(&self) -> Client {
+        Client::connect(self.addr)
+    }
+
+    /// Its memory, threads and descriptors at this moment.
+    #[track_caller]
+    pub fn figures(&self) -> Figures {
+        let folder = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let status = fs::read_to_string(folder.join("status")).expect("the program runs");
+        let number = |name: &str| -> u64 {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of that name");
+            line.trim_matches([':', '\t', ' ']).split(' ').next().unwrap().parse().expect("a number")
+        };
+        Figures {
+            rss_kib: number("VmRSS"),
+            peak_kib: number("VmHWM"),
+            threads: fs::read_dir(folder.join("task")).expect("its threads").count(),
+            descriptors: fs::read_dir(folder.join("fd")).expect("its descriptors").count(),
+        }
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIGTERM is sent");
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually(|| {
+            status = self.child.try_wait().expect("a child of ours");
+            status.is_some()
+        });
+        status.expect("the program ends")
+    }
+}
+
+impl Drop for Proc {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+        if std::thread::panicking() {
+            eprintln!("the program logged:\n{}", self.log());
+        }
+    }
+}
+
+/// Log lines kept; later ones are read and dropped so that the program never waits for us.
+const LINES_KEPT: usize = 2000;
+
+fn collect(stderr: ChildStderr, lines: Arc<Mutex<Vec<String>>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let mut lines = lines.lock().unwrap();
+            if lines.len() < LINES_KEPT {
+                lines.push(line);
+            }
+        }
+    });
+}
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("listening on http://")?;
+    rest.split([' ', '/', ',']).next()?.parse().ok()
+}
