@@ -1,9 +1,10 @@
 //! The `larder` command: arguments → configuration → log → server → wait for a signal → exit code.
 
+mod arguments;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use argh::FromArgs;
 use larder::app::App;
 use larder::clock::Clock;
 use larder::config::{Config, Overrides};
@@ -12,32 +13,19 @@ use larder::logging;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// A caching proxy that gives every client the last good answer at once, while the origin sees one polite client.
-#[derive(FromArgs)]
-struct Arguments {
-    /// configuration file (JSON; see config.example.json)
-    #[argh(option)]
-    config: Option<PathBuf>,
-    /// port to listen on; 0 takes a free one
-    #[argh(option)]
-    port: Option<u16>,
-    /// origin to stand before, as http://host:port
-    #[argh(option)]
-    origin: Option<String>,
-    /// print the version and end
-    #[argh(switch)]
-    version: bool,
-}
-
 fn main() -> ExitCode {
     listener::prepare_process();
-    let arguments: Arguments = argh::from_env();
+    let arguments = match arguments::read(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     if arguments.version {
         println!("larder {}", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
     }
-    let overrides = Overrides { port: arguments.port, origin: arguments.origin, environment: environment() };
-    let file = arguments.config.or_else(|| std::env::var_os("CONFIG_PATH").map(PathBuf::from));
+    let overrides = Overrides { port: arguments.port, origin: arguments.origin, environment: arguments::environment() };
+    let file =
+        arguments.config.or_else(|| std::env::var_os("CONFIG_PATH").filter(|path| !path.is_empty()).map(PathBuf::from));
     let config = match Config::load(file.as_deref(), &overrides) {
         Ok(config) => config,
         Err(problems) => {
@@ -52,11 +40,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Every variable whose name and text are UTF-8.
-fn environment() -> Vec<(String, String)> {
-    std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?))).collect()
 }
 
 fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {

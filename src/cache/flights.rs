@@ -128,23 +128,23 @@ impl Flights {
         if passenger.is_none() && (many || joinable.is_none() && errand.poll.is_none()) {
             return turn_away(None, &errand, Cause::ParkedFull, None, todo);
         }
-        if let Permission::Wait(cause, until) = self.backoff.permission(errand.key.as_ref(), now) {
+        if let Permission::Wait(cause, until) = self.backoff.permission(errand.shared_key(), now) {
             return turn_away(passenger, &errand, cause, Some(until), todo);
         }
+        let hung = self.late >= self.permits.limit();
         let joinable = joinable.cloned();
-        let passenger = self.unless_hung(passenger, now, todo);
-        self.begin(passenger, errand, joinable, now, todo);
-    }
-
-    /// With every permit held by a fetch that is late, nobody who has a stale answer waits to learn the same; the flight
-    /// goes on without them.
-    fn unless_hung(&self, passenger: Option<Passenger>, now: Now, todo: &mut Vec<Work>) -> Option<Passenger> {
-        let passenger = passenger?;
-        if self.late < self.permits.limit() || !passenger.has_stale_for(Cause::Slow, now) {
-            return Some(passenger);
+        match passenger {
+            // With every permit held by a fetch that is late, nobody who has a stale answer waits to learn the same. What can
+            // be refreshed for everybody is.
+            Some(passenger) if hung && passenger.has_stale_for(Cause::Slow, now) => {
+                todo.push(Work::Overdue(vec![passenger], Cause::Slow, None));
+                match joinable {
+                    Some(key) if !many => self.begin(None, errand, Some(key), now, todo),
+                    _ => self.backoff.withdraw(errand.shared_key()),
+                }
+            }
+            passenger => self.begin(passenger, errand, joinable, now, todo),
         }
-        todo.push(Work::Overdue(vec![passenger], Cause::Slow, None));
-        None
     }
 
     fn join(&mut self, id: FlightId, passenger: Option<Passenger>, now: Now, todo: &mut Vec<Work>) {
@@ -224,7 +224,7 @@ impl Flights {
         self.unjoin(id);
         let Some(flight) = self.flights.get_mut(&id) else { return };
         let errand = flight.errand.clone();
-        if let Some(key) = errand.key.as_ref().filter(|_| errand.shared) {
+        if let Some(key) = errand.shared_key() {
             self.marks.set(key, now);
         }
         self.heard(&errand, Heard::Answer, false, now, todo);
@@ -280,7 +280,7 @@ impl Flights {
 
     /// Takes in how the origin fared, and tells those it concerns: the scheduler, and whoever waits for an origin in trouble.
     fn heard(&mut self, errand: &Errand, heard: Heard, refused: bool, now: Now, todo: &mut Vec<Work>) {
-        let change = self.backoff.report(errand.key.as_ref(), heard, errand.poll.is_some(), now);
+        let change = self.backoff.report(errand.shared_key(), heard, errand.poll.is_some(), now);
         let again = match change {
             Change::KeyDown(until) | Change::OriginDown(until) => Some(until),
             Change::None | Change::OriginUp => None,
@@ -303,7 +303,7 @@ impl Flights {
         for id in waiting {
             self.permits.withdraw(id);
             if let Some(flight) = self.remove(id) {
-                self.backoff.withdraw(flight.errand.key.as_ref());
+                self.backoff.withdraw(flight.errand.shared_key());
                 todo.extend(flight.errand.poll.map(|poll| Work::Polled { poll, refused: false, again: Some(until) }));
                 todo.push(Work::Overdue(flight.passengers, cause, Some(until)));
             }
@@ -374,7 +374,7 @@ impl Flights {
     /// Takes a flight out that never asked the origin.
     fn abandon(&mut self, id: FlightId, todo: &mut Vec<Work>) -> Option<Flight> {
         let flight = self.remove(id)?;
-        self.backoff.withdraw(flight.errand.key.as_ref());
+        self.backoff.withdraw(flight.errand.shared_key());
         todo.extend(flight.errand.poll.map(|poll| Work::Polled { poll, refused: false, again: None }));
         Some(flight)
     }

@@ -185,6 +185,16 @@ impl Socket {
         true
     }
 
+    /// Gives the kernel what it takes now.
+    pub(crate) fn send_now(self, bytes: &[u8]) -> io::Result<usize> {
+        send_now(self.0, bytes)
+    }
+
+    /// Waits until the client takes more; false when it does not within the time.
+    pub(crate) fn wait_writable(self, at_most: Duration) -> bool {
+        self.wait(libc::POLLOUT, at_most)
+    }
+
     /// Ends the writing side; the client sees the end after what was sent.
     pub(crate) fn end_writing(self) {
         self.shutdown(libc::SHUT_WR);

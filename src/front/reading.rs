@@ -62,13 +62,13 @@ impl Conn {
     }
 
     /// Answers requests the store can answer, and returns the first that it cannot.
-    fn read_past_hits(&self, socket: Socket, unread: &mut BytesMut) -> Result<Incoming, End> {
+    fn read_past_hits(self: &Arc<Conn>, socket: Socket, unread: &mut BytesMut) -> Result<Incoming, End> {
         loop {
             let (request, asked) = self.read_request(socket, unread)?;
             let owed = self.is_owed();
             match self.gate.proxy.hit(&request, asked.at).filter(|_| !owed) {
                 Some(hit) => {
-                    if !ticket::send_at_once(&hit, &asked, &self.gate, socket) {
+                    if !ticket::send_at_once(self, &hit, &asked, socket) {
                         return Err(End::Closed);
                     }
                     if asked.form.closes {

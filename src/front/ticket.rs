@@ -60,11 +60,8 @@ impl Ticket {
 }
 
 /// Sends a reply on the thread of the connection itself, which may wait for its client; false when the client is gone.
-pub(super) fn send_at_once(reply: &Reply, asked: &Asked, gate: &Gate, socket: Socket) -> bool {
-    let patience = gate.limits.write_timeout;
-    with_rendered(reply, asked, asked.form, gate, |now, later| {
-        socket.send_within(now, patience) && socket.send_within(&later, patience)
-    })
+pub(super) fn send_at_once(conn: &Arc<Conn>, reply: &Reply, asked: &Asked, socket: Socket) -> bool {
+    with_rendered(reply, asked, asked.form, &conn.gate, |now, later| conn.reply_here(socket, now, &later))
 }
 
 /// Puts a reply together: as much of it as fits one write, and the rest.

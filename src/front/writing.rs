@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::conn::{Conn, Owed, Writer};
-use super::guard::{self, Shut};
+use super::guard::{self, Shut, Socket};
 
 /// How an attempt to write went.
 pub(super) enum Wrote {
@@ -37,6 +37,36 @@ impl Conn {
         let left = now.get(sent.taken..).map(Bytes::copy_from_slice).unwrap_or_default();
         self.put_back(writer, [left, later], sent, true);
         self.pump();
+    }
+
+    /// Replies on the connection's own thread, which may wait for its client; nothing else is owed. What waits counts as outbox,
+    /// and the drain cuts this client too when it has been stuck longest. False: the client is gone.
+    pub(super) fn reply_here(self: &Arc<Conn>, socket: Socket, now: &[u8], later: &[u8]) -> bool {
+        let drain = &self.gate.drain;
+        let mut held = 0;
+        let mut left = now.len() + later.len();
+        'reply: for part in [now, later] {
+            let mut sent = 0;
+            while let Some(rest) = part.get(sent..).filter(|rest| !rest.is_empty()) {
+                match socket.send_now(rest) {
+                    Ok(taken) => {
+                        sent += taken;
+                        left -= taken;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        drain.outbox().add(left);
+                        drain.outbox().give_back(std::mem::replace(&mut held, left));
+                        drain.serve(self);
+                        if !socket.wait_writable(self.gate.limits.write_timeout) {
+                            break 'reply;
+                        }
+                    }
+                    Err(_) => break,
+                }
+            }
+        }
+        drain.outbox().give_back(held);
+        left == 0
     }
 
     /// Adds a part of a reply that is passed on as it comes; `last` when there is no more. False: the client is gone.

@@ -1,10 +1,12 @@
 //! What memory may grow to. `LARDER_URLS` scales the first test; bench/million-urls.sh runs it with a million.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use serde_json::json;
+use socket2::{Domain, Socket, Type};
 
 use crate::support::{Answer, Client, Origin, Start, config, crowd_turn};
 
@@ -74,4 +76,33 @@ fn k20_a_large_answer_is_stored_once_for_all_its_readers() {
     assert_eq!((reply.cache_status(), reply.body.len()), ("HIT", BODY));
     assert!(after.peak_kib <= before.peak_kib + 24 * 1024, "before {before:?}, after {after:?}");
     assert_eq!(origin.requests(), 1);
+}
+
+/// Hits of answers the store has let go meanwhile: their bodies wait for slow clients like any other reply.
+#[test]
+fn clients_that_do_not_read_their_hits_hold_no_more_than_the_outboxes() {
+    const BODY: usize = 3 * 1024 * 1024;
+    let _turn = crowd_turn();
+    let origin = Origin::answering(|_| Answer::ok("x".repeat(BODY)));
+    let proc = Start::with(config(&origin.url(), json!({}))).descriptors(4096).run();
+
+    let slow: Vec<TcpStream> = (0..40)
+        .map(|n| {
+            let target = format!("/large/{n}");
+            assert_eq!(proc.client().get(&target).body.len(), BODY);
+            // A small window, so that the body waits in the program and not in the kernel.
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+            socket.set_recv_buffer_size(4096).expect("a small window");
+            socket.connect(&proc.addr().into()).expect("connects");
+            let mut client = TcpStream::from(socket);
+            client.write_all(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).expect("sent");
+            client.read_exact(&mut [0; 16]).expect("the reply has begun");
+            client
+        })
+        .collect();
+
+    // The store, the outboxes, bodies in flight, and the program itself.
+    let after = proc.figures();
+    assert!(after.rss_kib <= (16 + 8 + 2 * 4 + 16) * 1024, "{after:?}");
+    drop(slow);
 }

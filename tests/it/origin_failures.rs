@@ -132,3 +132,43 @@ fn p9_an_error_of_ours_says_when_to_come_back() {
     assert_eq!(origin.count("/no-permit"), 0);
     hung.open();
 }
+
+/// What goes alone is of use to nobody but its client: with a stale answer in that client's hands, nothing is left to fetch.
+#[test]
+fn requests_answered_stale_at_once_leave_no_flight_of_their_own_behind() {
+    let hung = Gate::closed();
+    let origin = Origin::serving([("/stale", Answer::ok("stale"))]);
+    let rules = json!({ "cache": { "slowRequestTimeout": 300 },
+        "backend": { "firstByteTimeout": 60000, "maxConcurrentRequests": 1 },
+        "urlConfigs": [{ "path": "/stale", "cacheTTL": 10, "staleTime": 10, "slowGrace": 1000, "graceTime": 1000 }] });
+    let app = App::start(&config_for(&origin, rules));
+    app.client().get("/stale").expect("MISS", "stale");
+    let mut waiting = hang(&app, &origin, &hung, "/hung");
+    app.skip_seconds(20);
+    app.client().get("/stale").expect("HIT", "stale");
+
+    for _ in 0..200 {
+        app.client().get_with("/stale", &[("If-None-Match", "\"x\"")]).expect("HIT", "stale");
+    }
+
+    let health: Value = serde_json::from_slice(&app.client().get("/health").body).expect("JSON");
+    assert!(health["queue"]["queueLength"].as_u64() <= Some(1), "{health}");
+    hung.open();
+    waiting.read();
+}
+
+/// What one client with a name is told says nothing about what everybody else would be told.
+#[test]
+fn a_failure_told_to_a_client_with_a_name_keeps_nobody_else_from_asking() {
+    let origin = Origin::answering(|seen| {
+        if seen.values("Cookie").is_empty() {
+            Answer::ok("for all")
+        } else {
+            Answer::status(500).body("your cookie is bad")
+        }
+    });
+    let app = App::start(&config_for(&origin, json!({})));
+    assert_eq!(app.client().get_with("/a", &[("Cookie", "bad=1")]).status, 500);
+
+    app.client().get("/a").expect("MISS", "for all");
+}

@@ -90,6 +90,13 @@ pub struct Errand {
     pub safe: bool,
 }
 
+impl Errand {
+    /// The key, where the answer is everybody's: what one named client is told is not held against it.
+    pub fn shared_key(&self) -> Option<&Key> {
+        self.key.as_ref().filter(|_| self.shared)
+    }
+}
+
 /// Somebody waiting in a flight.
 pub struct Passenger {
     /// Their own request.

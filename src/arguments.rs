@@ -1,0 +1,75 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use argh::FromArgs;
+
+/// A caching proxy that gives every client the last good answer at once, while the origin sees one polite client.
+#[derive(FromArgs)]
+pub struct Arguments {
+    /// configuration file (JSON; see config.example.json)
+    #[argh(option)]
+    pub config: Option<PathBuf>,
+    /// port to listen on; 0 takes a free one
+    #[argh(option)]
+    pub port: Option<u16>,
+    /// origin to stand before: http://host:port, or sim://powerwall
+    #[argh(option)]
+    pub origin: Option<String>,
+    /// print the version and end
+    #[argh(switch)]
+    pub version: bool,
+}
+
+/// Reads the command line; `--port=N` means `--port N`. Otherwise the exit code: 0 after `--help`, 2 after a mistake.
+pub fn read(given: impl Iterator<Item = String>) -> Result<Arguments, ExitCode> {
+    let words: Vec<String> = given.flat_map(split).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Arguments::from_args(&["larder"], &words).map_err(|exit| match exit.status {
+        Ok(()) => {
+            println!("{}", exit.output);
+            ExitCode::SUCCESS
+        }
+        Err(()) => {
+            eprintln!("{}\nlarder --help tells the options", exit.output.trim_end());
+            ExitCode::from(2)
+        }
+    })
+}
+
+/// Every variable whose name and text are UTF-8.
+pub fn environment() -> Vec<(String, String)> {
+    std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?))).collect()
+}
+
+fn split(word: String) -> Vec<String> {
+    match word.split_once('=') {
+        Some((option, value)) if option.starts_with("--") => vec![option.to_owned(), value.to_owned()],
+        _ => vec![word],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(words: &[&str]) -> Result<Arguments, ExitCode> {
+        read(words.iter().map(|word| (*word).to_owned()))
+    }
+
+    #[test]
+    fn both_ways_to_give_a_value() {
+        for words in [&["--port=9", "--origin=http://a/?b=c"][..], &["--port", "9", "--origin", "http://a/?b=c"]] {
+            let arguments = of(words).unwrap_or_else(|_| panic!("{words:?}"));
+            assert_eq!((arguments.port, arguments.origin.as_deref()), (Some(9), Some("http://a/?b=c")));
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_exit_code_2() {
+        for words in [&["--prot", "9"][..], &["--port", "many"], &["stray"]] {
+            assert!(of(words).is_err(), "{words:?}");
+        }
+    }
+}
