@@ -189,6 +189,35 @@ fn an_origin_in_trouble_is_asked_by_one_probe_and_the_waiting_are_sent_back() {
 }
 
 #[test]
+fn a_probe_that_never_asked_leaves_its_turn_to_the_next() {
+    let mut tower = Tower::new(1);
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    tower.step(Work::Landed(FlightId(0), Landing::failed(Cause::Fetch(FetchError::Connect))));
+    tower.at(STEP);
+    tower.flights.step(Work::Arrived(shared("/b").with_client()), tower.now);
+    tower.flights.step(Work::Found(FlightId(1), stored("/b", tower.now)), tower.now);
+    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Fetch 2"]);
+}
+
+#[test]
+fn while_all_permits_are_late_nobody_who_has_a_stale_answer_waits() {
+    let mut tower = Tower::new(1);
+    let old = stored("/b", tower.now);
+    let has_stale = || {
+        let passenger = Some(passenger(Some(Arc::clone(&old)), Arc::default()));
+        Work::Arrived(Arrival { passenger, ..shared("/b").in_background() })
+    };
+    tower.at(Duration::from_secs(61));
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    tower.at(Duration::from_secs(61) + SLOW);
+    tower.step(Work::Deadline(FlightId(0)));
+    assert_eq!(tower.step(has_stale()), ["Overdue 1 slow"]);
+    assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 1", "Fetch 1"], "the refresh flies");
+    assert_eq!(tower.step(tower.lands_shared(1, "/b")), ["Insert", "Answer 0"]);
+    assert_eq!(tower.step(has_stale()), ["Fetch 2"], "nothing is late any more");
+}
+
+#[test]
 fn what_a_client_with_a_name_is_told_keeps_nobody_else_from_sharing() {
     for ending in [Work::Landed(FlightId(0), Landing::Unshared(response())), Work::Opened(FlightId(0))] {
         let mut tower = Tower::new(3);
