@@ -405,3 +405,6 @@ impl Flights {
         Some(flight)
     }
 }
+
+#[cfg(test)]
+mod tests;

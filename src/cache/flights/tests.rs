@@ -1,0 +1,398 @@
+//! The rules of flights, one by one. All of them together, in random order: `simulation`.
+
+mod account;
+mod simulation;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Version};
+
+use super::*;
+use crate::cache::store::tests::lifetime_of;
+use crate::message::{Body, Request, RequestId, Response, Target};
+use crate::origin::Opening;
+use crate::outcome::{FetchError, Fwd, Outcome};
+use crate::policy::reuse::{Reuse, reuse};
+use crate::reply::{Reply, Responder, Sink};
+
+const SLOW: Duration = Duration::from_secs(2);
+/// The wait after a failure.
+const STEP: Duration = Duration::from_secs(5);
+
+#[test]
+fn i4_a_flight_looks_again_before_it_asks_and_stores_before_it_answers() {
+    let mut tower = Tower::new(2);
+    let arrival = shared("/a").with_client();
+    assert_eq!(seen(&tower.flights.step(Work::Arrived(arrival), tower.now)), ["Wake 0", "Look 0"]);
+    assert_eq!(seen(&tower.flights.step(Work::Found(FlightId(0), stored("/a", tower.now)), tower.now)), ["Answer 1"]);
+    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 1"]);
+    assert_eq!(tower.step(tower.lands_shared(1, "/a")), ["Insert", "Answer 1"]);
+    assert_eq!(tower.flights.gauges(), Gauges::default());
+}
+
+#[test]
+fn who_asks_for_the_same_joins_and_lands_together() {
+    let mut tower = Tower::new(2);
+    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 0"]);
+    assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());
+    assert!(tower.step(Work::Arrived(shared("/a").in_background())).is_empty());
+    assert_eq!(tower.step(Work::Arrived(shared("/b").with_client())), ["Fetch 1"]);
+    assert_eq!(tower.flights.gauges(), Gauges { flights: 2, parked: 3, active: 2, queued: 0 });
+    assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 2"]);
+}
+
+#[test]
+fn i5_a_panic_tells_everybody_and_gives_the_permit_back() {
+    let mut tower = Tower::new(1);
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    assert!(tower.step(Work::Arrived(shared("/b").with_client())).is_empty());
+    let panicked = Work::Landed(FlightId(0), Landing::failed(Cause::Panicked));
+    assert_eq!(tower.step(panicked), ["Answer 2", "Fetch 1"]);
+    assert!(tower.step(tower.lands_shared(0, "/a")).is_empty(), "it landed before");
+}
+
+#[test]
+fn i8_what_was_asked_before_an_invalidation_is_not_stored_and_takes_nobody_new() {
+    let mut tower = Tower::new(2);
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    tower.step(Work::Arrived(shared("/b").with_client()));
+    let key = shared("/a").key.expect("a key");
+    assert!(tower.step(Work::Invalidated(Box::new(move |other| other == key.as_str()))).is_empty());
+    assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());
+    assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Answer 1", "Fetch 2"]);
+    assert_eq!(tower.step(tower.lands_shared(1, "/b")), ["Insert", "Answer 1"]);
+    assert_eq!(tower.step(tower.lands_shared(2, "/a")), ["Insert", "Answer 1"]);
+}
+
+#[test]
+fn i11_an_unsafe_request_whose_client_went_while_it_waited_is_not_sent() {
+    let cases = [(false, vec!["Overdue 1 no-permit", "Fetch 2"]), (true, vec!["Fetch 1"])];
+    for (safe, expected) in cases {
+        let mut tower = Tower::new(1);
+        tower.step(Work::Arrived(shared("/a").with_client()));
+        let mut waiting = alone("/b", safe).with_client();
+        waiting.passenger = Some(passenger(None, Arc::new(Tally { gone: AtomicBool::new(true), ..Tally::default() })));
+        tower.step(Work::Arrived(waiting));
+        tower.step(Work::Arrived(alone("/c", false).with_client()));
+        tower.at(Duration::from_millis(1));
+        assert_eq!(tower.step(tower.lands_shared(0, "/a"))[2..], expected, "safe: {safe}");
+    }
+}
+
+#[test]
+fn i11_nothing_is_sent_after_waiting_too_long_for_a_permit() {
+    let mut tower = Tower::new(1);
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    tower.step(Work::Arrived(alone("/b", false).with_client()));
+    tower.at(SLOW);
+    assert_eq!(tower.step(Work::Deadline(FlightId(1))), ["Overdue 1 no-permit"]);
+    assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 1"]);
+    assert_eq!(tower.flights.gauges(), Gauges::default());
+}
+
+#[test]
+fn a_slow_flight_sends_stale_answers_to_those_who_have_one_and_to_all_who_come_later() {
+    let mut tower = Tower::new(1);
+    let old = stored("/a", tower.now);
+    tower.at(Duration::from_secs(61));
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    let mut has_stale = shared("/a").with_client();
+    has_stale.passenger = Some(passenger(Some(old), Arc::default()));
+    tower.step(Work::Arrived(has_stale));
+    tower.at(Duration::from_secs(61) + SLOW - Duration::from_millis(1));
+    assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty(), "just in time");
+    tower.at(Duration::from_secs(61) + SLOW);
+    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Overdue 1 slow"]);
+    assert_eq!(tower.step(Work::Deadline(FlightId(0))), ["Overdue 1 slow"]);
+    assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 2"]);
+}
+
+#[test]
+fn a_key_whose_answer_was_not_shared_is_not_collapsed_for_60_s() {
+    let cases = [(59_999, vec!["Fetch 1", "Fetch 2"]), (60_000, vec!["Fetch 1"])];
+    for (after, expected) in cases {
+        let mut tower = Tower::new(3);
+        tower.step(Work::Arrived(shared("/a").with_client()));
+        tower.step(Work::Landed(FlightId(0), Landing::Unshared(response())));
+        tower.at(Duration::from_millis(after));
+        let mut begun = tower.step(Work::Arrived(shared("/a").with_client()));
+        begun.extend(tower.step(Work::Arrived(shared("/a").with_client())));
+        assert_eq!(begun, expected, "{after} ms later");
+    }
+}
+
+#[test]
+fn a_storable_answer_lets_its_key_be_collapsed_again() {
+    let mut tower = Tower::new(3);
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    tower.step(Work::Landed(FlightId(0), Landing::Unshared(response())));
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    tower.step(tower.lands_shared(1, "/a"));
+    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 2"]);
+    assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());
+}
+
+#[test]
+fn a_body_passed_on_keeps_its_permit_until_it_ends_and_its_followers_go_alone() {
+    let mut tower = Tower::new(2);
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    assert_eq!(tower.step(Work::Opened(FlightId(0))), ["Open 1 + 1"]);
+    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 1"]);
+    assert_eq!(tower.step(Work::Opened(FlightId(1))), ["Overdue 1 no-permit", "Open 0 + 0"], "one permit streams not");
+    tower.step(Work::Ended(FlightId(1)));
+    assert_eq!(tower.flights.gauges().active, 1);
+    tower.step(Work::Landed(FlightId(0), Landing::failed(Cause::Panicked)));
+    assert_eq!(tower.flights.gauges(), Gauges::default());
+    tower.step(Work::Arrived(shared("/b").with_client()));
+    assert_eq!(tower.step(Work::Opened(FlightId(2))), ["Open 1 + 0"]);
+}
+
+#[test]
+fn background_leaves_the_last_permit_until_a_client_joins() {
+    let mut tower = Tower::new(2);
+    assert_eq!(tower.step(Work::Arrived(shared("/a").in_background())), ["Fetch 0"]);
+    assert!(tower.step(Work::Arrived(shared("/b").in_background())).is_empty());
+    assert_eq!(tower.step(Work::Arrived(shared("/b").with_client())), ["Fetch 1"]);
+}
+
+#[test]
+fn a_key_that_is_not_collapsed_has_one_refresh_at_most() {
+    for (poll, expected) in [(None, 0), (Some(0), 1)] {
+        let mut tower = Tower::new(4);
+        tower.step(Work::Arrived(shared("/a").with_client()));
+        tower.step(Work::Landed(FlightId(0), Landing::Unshared(response())));
+        // Every hit offers one, and a hit on what is polled names the poll.
+        let refresh = || Work::Arrived(Errand { poll, ..shared("/a") }.in_background());
+        let begun: usize =
+            (0..3).map(|_| tower.step(refresh()).iter().filter(|w| w.starts_with("Fetch")).count()).sum();
+        assert_eq!(begun, expected, "poll {poll:?}");
+    }
+}
+
+#[test]
+fn an_origin_in_trouble_is_asked_by_one_probe_and_the_waiting_are_sent_back() {
+    let mut tower = Tower::new(1);
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    tower.step(Work::Arrived(shared("/b").with_client()));
+    let refused = |flight| Work::Landed(FlightId(flight), Landing::failed(Cause::Fetch(FetchError::Connect)));
+    assert_eq!(tower.step(refused(0)), ["Down", "Overdue 1 refused", "Answer 1"]);
+    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Overdue 1 refused"]);
+    tower.at(STEP);
+    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Fetch 2"]);
+    assert_eq!(tower.step(Work::Arrived(shared("/d").with_client())), ["Overdue 1 refused"]);
+    assert_eq!(tower.step(tower.lands_shared(2, "/c")), ["Insert", "Up", "Answer 1"]);
+    assert_eq!(tower.flights.gauges(), Gauges::default());
+}
+
+#[test]
+fn a_probe_that_never_asked_leaves_its_turn_to_the_next() {
+    let mut tower = Tower::new(1);
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    tower.step(Work::Landed(FlightId(0), Landing::failed(Cause::Fetch(FetchError::Connect))));
+    tower.at(STEP);
+    tower.flights.step(Work::Arrived(shared("/b").with_client()), tower.now);
+    tower.flights.step(Work::Found(FlightId(1), stored("/b", tower.now)), tower.now);
+    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Fetch 2"]);
+}
+
+#[test]
+fn while_all_permits_are_late_nobody_who_has_a_stale_answer_waits() {
+    let mut tower = Tower::new(1);
+    let old = stored("/b", tower.now);
+    let has_stale = || {
+        let passenger = Some(passenger(Some(Arc::clone(&old)), Arc::default()));
+        Work::Arrived(Arrival { passenger, ..shared("/b").in_background() })
+    };
+    tower.at(Duration::from_secs(61));
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    tower.at(Duration::from_secs(61) + SLOW);
+    tower.step(Work::Deadline(FlightId(0)));
+    assert_eq!(tower.step(has_stale()), ["Overdue 1 slow"]);
+    assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 1", "Fetch 1"], "the refresh flies");
+    assert_eq!(tower.step(tower.lands_shared(1, "/b")), ["Insert", "Answer 0"]);
+    assert_eq!(tower.step(has_stale()), ["Fetch 2"], "nothing is late any more");
+}
+
+#[test]
+fn what_a_client_with_a_name_is_told_keeps_nobody_else_from_sharing() {
+    for ending in [Work::Landed(FlightId(0), Landing::Unshared(response())), Work::Opened(FlightId(0))] {
+        let mut tower = Tower::new(3);
+        tower.step(Work::Arrived(Errand { shared: false, ..shared("/a") }.with_client()));
+        tower.step(ending);
+        assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 1"]);
+        assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());
+    }
+}
+
+#[test]
+fn beyond_the_places_to_wait_a_request_is_refused() {
+    let mut tower = Tower { flights: flights(1, 2), ..Tower::new(1) };
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Overdue 1 parked-full"]);
+    tower.step(tower.lands_shared(0, "/a"));
+    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 1"]);
+}
+
+#[test]
+fn a_stop_tells_everybody_and_sends_nothing_more() {
+    let mut tower = Tower::new(1);
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    tower.step(Work::Arrived(shared("/b").with_client()));
+    let told = tower.flights.step(Work::Stop, tower.now).into_iter().map(|work| match work {
+        Work::Overdue(passengers, Cause::Stopping, None) => passengers.len(),
+        _ => panic!("a stop sends nothing"),
+    });
+    assert_eq!(told.sum::<usize>(), 2);
+    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Overdue 1 stopping"]);
+    assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 0"]);
+    assert_eq!(tower.flights.gauges(), Gauges::default());
+}
+
+/// Flights, and the time.
+struct Tower {
+    flights: Flights,
+    now: Now,
+}
+
+impl Tower {
+    fn new(permits: usize) -> Tower {
+        Tower { flights: flights(permits, 100), now: moment(Duration::ZERO) }
+    }
+
+    fn at(&mut self, time: Duration) {
+        self.now = moment(time);
+    }
+
+    /// Steps, with an empty store; says what is to be done, but for looking and waking.
+    fn step(&mut self, work: Work) -> Vec<String> {
+        let mut todo = self.flights.step(work, self.now);
+        let looks: Vec<FlightId> = todo.iter().filter_map(look).collect();
+        for flight in looks {
+            todo.extend(self.flights.step(Work::Missing(flight), self.now));
+        }
+        todo.retain(|work| !matches!(work, Work::Look(..) | Work::Wake(..)));
+        seen(&todo)
+    }
+
+    fn lands_shared(&self, flight: u64, path: &'static str) -> Work {
+        Work::Landed(FlightId(flight), Landing::Shared(stored(path, self.now), response()))
+    }
+}
+
+fn flights(permits: usize, max_parked: usize) -> Flights {
+    let schedule = Schedule { steps: vec![STEP], max_retry_after: STEP };
+    Flights::new(permits, max_parked, SLOW, schedule, 1)
+}
+
+fn look(work: &Work) -> Option<FlightId> {
+    match work {
+        Work::Look(flight, _) => Some(*flight),
+        _ => None,
+    }
+}
+
+/// What is to be done, in words.
+fn seen(todo: &[Work]) -> Vec<String> {
+    let word = |work: &Work| match work {
+        Work::Look(flight, _) => format!("Look {}", flight.0),
+        Work::Insert(_) => "Insert".to_owned(),
+        Work::Fetch(flight, _) => format!("Fetch {}", flight.0),
+        Work::Wake(_, flight) => format!("Wake {}", flight.0),
+        Work::Answer(passengers, _) => format!("Answer {}", passengers.len()),
+        Work::Open(leader, others) => format!("Open {} + {}", leader.iter().len(), others.len()),
+        Work::Overdue(passengers, cause, _) => format!("Overdue {} {}", passengers.len(), cause.detail()),
+        Work::Polled { .. } => "Polled".to_owned(),
+        Work::OriginDown(_) => "Down".to_owned(),
+        Work::OriginUp => "Up".to_owned(),
+        _ => "something that happens".to_owned(),
+    };
+    todo.iter().map(word).collect()
+}
+
+fn moment(mono: Duration) -> Now {
+    Now { mono, wall: mono }
+}
+
+fn response() -> Arc<Response> {
+    Arc::new(Response { status: StatusCode::OK, fields: HeaderMap::new(), body: Bytes::new() })
+}
+
+/// An answer received now: good for 60 s, and for 60 s more when the origin is slow or fails.
+fn stored(path: &'static str, received: Now) -> Arc<Stored> {
+    stored_for(key(path), received, Duration::from_secs(60))
+}
+
+fn stored_for(key: Key, received: Now, ttl: Duration) -> Arc<Stored> {
+    let lifetime = lifetime_of(ttl, ttl, received);
+    Arc::new(Stored { key, status: StatusCode::OK, head: Box::default(), body: Bytes::new(), lifetime })
+}
+
+/// A plain GET.
+fn shared(path: &'static str) -> Errand {
+    Errand { key: Some(key(path)), shared: true, ..alone(path, true) }
+}
+
+/// A request whose answer is for its client only.
+fn alone(path: &'static str, safe: bool) -> Errand {
+    let request = Request {
+        method: if safe { Method::GET } else { Method::POST },
+        target: target(path),
+        version: Version::HTTP_11,
+        fields: HeaderMap::new(),
+        body: Body::default(),
+        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        id: RequestId(1),
+    };
+    Errand { request: Arc::new(request), key: None, shared: false, poll: None, safe }
+}
+
+impl Errand {
+    fn with_client(self) -> Arrival {
+        Arrival { passenger: Some(passenger(None, Arc::default())), errand: self }
+    }
+
+    fn in_background(self) -> Arrival {
+        Arrival { passenger: None, errand: self }
+    }
+}
+
+fn passenger(stale: Option<Arc<Stored>>, tally: Arc<Tally>) -> Passenger {
+    let request = Arc::clone(&alone("/", true).request);
+    Passenger { request, responder: Box::new(Slip(tally)), stale, leads: false, fwd: Fwd::UriMiss, alone: None }
+}
+
+fn key(path: &'static str) -> Key {
+    Key::new(None, "anonymous", &target(path))
+}
+
+fn target(path: &'static str) -> Target {
+    Target::parse(Bytes::from_static(path.as_bytes())).expect("a lawful target")
+}
+
+/// What one client has seen.
+#[derive(Default)]
+struct Tally {
+    told: AtomicUsize,
+    gone: AtomicBool,
+}
+
+struct Slip(Arc<Tally>);
+
+impl Responder for Slip {
+    fn reply(&mut self, _: Reply) {
+        self.0.told.fetch_add(1, SeqCst);
+    }
+
+    fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
+        unreachable!("the simulation has no bodies")
+    }
+
+    fn gone(&self) -> bool {
+        self.0.gone.load(SeqCst)
+    }
+}

@@ -1,0 +1,345 @@
+//! Everything at once, in random order: one seeded queue in virtual time, a store that does as it is told, and an account
+//! of what flights promise, kept beside them.
+
+use std::collections::BTreeMap;
+
+use super::account::Account;
+use super::*;
+
+const SEEDS: u64 = 200;
+const ARRIVALS: u64 = 1_000;
+const KEYS: [&str; 4] = ["/a", "/b", "/c", "/d"];
+/// The one that is polled.
+const POLLED: &str = "/d";
+const SILENT: Cause = Cause::Fetch(FetchError::FirstByteTimeout);
+const REFUSED: Cause = Cause::Fetch(FetchError::Connect);
+
+#[test]
+fn whatever_happens_in_whatever_order_everybody_is_told_once() {
+    for seed in 1..=SEEDS {
+        let running = std::panic::AssertUnwindSafe(|| Simulation::new(seed).run());
+        if let Err(panic) = std::panic::catch_unwind(running) {
+            eprintln!("seed {seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+struct Simulation {
+    flights: Flights,
+    permits: usize,
+    random: Random,
+    now: Duration,
+    /// What will happen, by time and order of coming.
+    queue: BTreeMap<(Duration, u64), Event>,
+    /// Counts what has happened; also tells what came before what.
+    turn: u64,
+    store: HashMap<Key, Arc<Stored>>,
+    clients: Vec<Client>,
+    account: Account,
+    /// When a poll was last asked for, and when one last ended.
+    polled: u64,
+    polls_ended: u64,
+}
+
+enum Event {
+    Happens(Work),
+    Arrives,
+    Leaves(Arc<Tally>),
+    Invalidated(Key),
+    Lands(FlightId),
+    Again(Passenger),
+}
+
+struct Client {
+    tally: Arc<Tally>,
+    safe: bool,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Simulation {
+        let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        let permits = 1 + random.below(4) as usize;
+        let max_parked = 5 + random.below(40) as usize;
+        Simulation {
+            flights: flights(permits, max_parked),
+            permits,
+            random,
+            now: Duration::ZERO,
+            queue: BTreeMap::new(),
+            turn: 0,
+            store: HashMap::new(),
+            clients: Vec::new(),
+            account: Account::default(),
+            polled: 0,
+            polls_ended: 0,
+        }
+    }
+
+    fn run(mut self) {
+        let mut time = Duration::ZERO;
+        let hurry = 20 + self.random.below(400);
+        for _ in 0..ARRIVALS {
+            time += Duration::from_millis(self.random.below(hurry));
+            self.later(time, Event::Arrives);
+            if self.random.one_in(20) {
+                let key = key(self.any_path());
+                self.later(time, Event::Invalidated(key));
+            }
+        }
+        // Some stop in the middle of it: what comes after is turned away, what is in the air lands.
+        let stop = if self.random.one_in(2) { time / 2 } else { time };
+        self.later(stop, Event::Happens(Work::Stop));
+        while let Some(((at, _), event)) = self.queue.pop_first() {
+            self.now = at;
+            self.happen(event);
+        }
+        self.judge_the_end();
+    }
+
+    fn later(&mut self, at: Duration, event: Event) {
+        self.turn += 1;
+        self.queue.insert((at, self.turn), event);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Happens(work) => self.step(work),
+            Event::Arrives => self.arrive(),
+            Event::Leaves(tally) => tally.gone.store(true, SeqCst),
+            Event::Invalidated(key) => {
+                self.account.invalidated(&key);
+                let text = key.as_str().to_owned();
+                self.step(Work::Invalidated(Box::new(move |other| other == text)));
+                self.store.remove(&key);
+            }
+            Event::Lands(flight) => self.land(flight),
+            Event::Again(passenger) => {
+                let key = Some(Key::new(None, "anonymous", &passenger.request.target));
+                let poll = (passenger.request.target.as_str() == POLLED).then_some(0);
+                let errand = Errand { request: Arc::clone(&passenger.request), key, poll, ..shared("/") };
+                self.board(Arrival { passenger: Some(passenger), errand });
+            }
+        }
+    }
+
+    fn arrive(&mut self) {
+        let path = self.any_path();
+        let errand = match self.random.below(10) {
+            0 => alone(path, false),
+            1 => alone(path, true),
+            // A client with a name: alone, but what the origin declares fit for all is stored.
+            2 => Errand { shared: false, ..shared(path) },
+            _ => Errand { poll: (path == POLLED).then_some(0), ..shared(path) },
+        };
+        if errand.shared && self.random.one_in(5) {
+            self.polled = if errand.poll.is_some() { self.turn } else { self.polled };
+            return self.board(errand.in_background());
+        }
+        let stored = self.store.get(&key(path)).filter(|_| errand.shared).cloned();
+        let fresh = stored.as_ref().is_some_and(|stored| self.is_fresh(stored));
+        // Half of those who would have had a hit looked just before it was there.
+        if fresh && self.random.one_in(2) {
+            return;
+        }
+        let tally = Arc::new(Tally::default());
+        self.clients.push(Client { tally: Arc::clone(&tally), safe: errand.safe });
+        if self.random.one_in(8) {
+            let at = self.now + Duration::from_millis(self.random.below(3000));
+            self.later(at, Event::Leaves(Arc::clone(&tally)));
+        }
+        let mut passenger = passenger(stored.filter(|_| !fresh), tally);
+        passenger.request = Arc::clone(&errand.request);
+        passenger.alone = (!errand.shared).then_some("identity");
+        self.board(Arrival { passenger: Some(passenger), errand });
+    }
+
+    /// Steps an arrival, and sees that it joined, began or was answered as the account says it should.
+    fn board(&mut self, arrival: Arrival) {
+        let background = arrival.passenger.is_none();
+        let errand = arrival.errand.clone();
+        let shared = errand.key.clone().filter(|_| errand.shared);
+        let joins = shared.as_ref().is_some_and(|key| self.account.joins(key, self.now));
+        let slow = shared.as_ref().is_some_and(|key| self.account.joins_slow(key, self.now));
+        let apart = shared.as_ref().is_some_and(|key| self.account.apart(key, self.now));
+        let now = moment(self.now);
+        let first = self.flights.step(Work::Arrived(arrival), now);
+        let begun = first.iter().find_map(|work| match work {
+            Work::Wake(_, flight) => Some(*flight),
+            _ => None,
+        });
+        // Anybody else who is told by an arrival is told that there was no permit.
+        let told = |work: &Work| matches!(work, Work::Overdue(_, cause, _) if *cause != Cause::NoPermit);
+        let told = first.iter().any(told);
+        if background {
+            assert!(begun.is_none() || !(joins || apart && errand.poll.is_none()), "one refresh of many");
+        } else if !told {
+            assert_eq!(begun.is_some(), !joins, "joins or begins a flight for {:?}", errand.key);
+        }
+        assert!(!slow || background || told, "joined a slow flight and waits");
+        if let Some(flight) = begun {
+            self.account.begun(flight, &errand, self.now);
+        }
+        self.carry_out_all(first);
+    }
+
+    fn step(&mut self, work: Work) {
+        let todo = self.flights.step(work, moment(self.now));
+        self.carry_out_all(todo);
+    }
+
+    /// Looks and insertions first, as the proxy does under its lock.
+    fn carry_out_all(&mut self, mut todo: Vec<Work>) {
+        let mut outside = Vec::new();
+        while !todo.is_empty() {
+            for work in std::mem::take(&mut todo) {
+                match work {
+                    Work::Look(flight, key) => {
+                        let found = self.store.get(&key).filter(|stored| self.is_fresh(stored)).cloned();
+                        let looked = found.map_or(Work::Missing(flight), |stored| Work::Found(flight, stored));
+                        if let Work::Found(..) = looked {
+                            self.account.ended(flight);
+                        }
+                        todo.extend(self.flights.step(looked, moment(self.now)));
+                    }
+                    Work::Insert(stored) => drop(self.store.insert(stored.key.clone(), stored)),
+                    other => outside.push(other),
+                }
+            }
+        }
+        for work in outside {
+            self.carry_out(work);
+        }
+        self.judge();
+    }
+
+    fn carry_out(&mut self, work: Work) {
+        match work {
+            Work::Fetch(flight, errand) => {
+                let waited = self.account.flights[&flight].began < self.now;
+                assert!(errand.safe || !waited || !self.flights.flights[&flight].passengers[0].responder.gone(), "I11");
+                assert!(self.account.fetching.insert(flight), "fetched twice");
+                let at = self.now + Duration::from_millis(self.random.below(4000));
+                self.later(at, Event::Lands(flight));
+            }
+            Work::Wake(at, flight) => self.later(at, Event::Happens(Work::Deadline(flight))),
+            Work::Answer(passengers, landing) => {
+                for passenger in passengers {
+                    match &*landing {
+                        Landing::Unshared(_) if !passenger.leads => self.later(self.now, Event::Again(passenger)),
+                        _ => tell(passenger),
+                    }
+                }
+            }
+            Work::Overdue(passengers, cause, _) => {
+                let now = moment(self.now);
+                let all_have = passengers.iter().all(|passenger| passenger.has_stale_for(cause, now));
+                assert!(
+                    cause != Cause::Slow || passengers.len() == 1 || all_have,
+                    "told of slowness without an answer"
+                );
+                passengers.into_iter().for_each(tell);
+            }
+            Work::Open(leader, others) => {
+                leader.into_iter().for_each(tell);
+                for passenger in others {
+                    self.later(self.now, Event::Again(passenger));
+                }
+            }
+            Work::OriginDown(_) => self.account.troubled = true,
+            Work::OriginUp => self.account.troubled = false,
+            Work::Polled { .. } => self.polls_ended = self.turn,
+            _ => panic!("not to be done by the caller"),
+        }
+    }
+
+    /// Ends a fetch in one of the ways it may end.
+    fn land(&mut self, id: FlightId) {
+        let key = self.account.flights[&id].key.clone();
+        let dice = self.random.below(20);
+        match key {
+            Some(key) if dice < 10 => {
+                let ttl = Duration::from_millis(self.random.below(5000));
+                let landing = Landing::Shared(stored_for(key, moment(self.now), ttl), response());
+                self.landed(id, landing);
+            }
+            _ if dice > 16 => {
+                let causes = [Cause::Panicked, Cause::Status(500), SILENT, SILENT, REFUSED];
+                let cause = causes[self.random.below(causes.len() as u64) as usize];
+                self.landed(id, Landing::failed(cause));
+            }
+            _ if dice > 13 => {
+                self.account.opened(id, self.now);
+                let at = self.now + Duration::from_millis(self.random.below(9000));
+                let ending = if self.random.one_in(3) {
+                    Work::Landed(id, Landing::failed(Cause::Panicked))
+                } else {
+                    Work::Ended(id)
+                };
+                self.later(at, Event::Happens(ending));
+                self.step(Work::Opened(id));
+            }
+            _ => self.landed(id, Landing::Unshared(response())),
+        }
+    }
+
+    fn landed(&mut self, id: FlightId, landing: Landing) {
+        let known = self.account.landed(id, &landing, self.now);
+        let storable = matches!(landing, Landing::Shared(..));
+        let todo = self.flights.step(Work::Landed(id, landing), moment(self.now));
+        let stores = todo.iter().any(|work| matches!(work, Work::Insert(_)));
+        assert_eq!(stores, storable && !known.marked, "I8: flight {}", id.0);
+        self.carry_out_all(todo);
+    }
+
+    /// What holds after every step.
+    fn judge(&mut self) {
+        let all = &self.flights.flights;
+        self.account.keep(|flight| all.contains_key(&flight));
+        let gauges = self.flights.gauges();
+        assert_eq!(gauges.active, self.account.fetching.len());
+        assert!(gauges.active <= self.permits, "{gauges:?}");
+        assert_eq!(gauges.parked, all.values().map(|flight| flight.passengers.len()).sum::<usize>());
+        let held = |flight: &&Flight| matches!(flight.stage, Stage::Flying | Stage::Streaming);
+        let background = all.values().filter(held).filter(|flight| flight.class == Class::Background).count();
+        assert!(background <= (self.permits - 1).max(1), "background holds {background} of {}", self.permits);
+    }
+
+    fn judge_the_end(&self) {
+        for (number, client) in self.clients.iter().enumerate() {
+            let told = client.tally.told.load(SeqCst);
+            let dropped = told == 0 && !client.safe && client.tally.gone.load(SeqCst);
+            assert!(told == 1 || dropped, "client {number} was told {told} times");
+        }
+        assert_eq!(self.flights.gauges(), Gauges::default());
+        assert!(self.polls_ended >= self.polled, "a poll that never ends");
+    }
+
+    fn is_fresh(&self, stored: &Stored) -> bool {
+        matches!(reuse(&stored.lifetime, moment(self.now)), Reuse::Fresh { .. })
+    }
+
+    fn any_path(&mut self) -> &'static str {
+        KEYS[self.random.below(KEYS.len() as u64) as usize]
+    }
+}
+
+fn tell(mut passenger: Passenger) {
+    passenger.responder.reply(Reply::failed(Cause::Slow));
+}
+
+/// xorshift64*: the same numbers for the same seed, everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
+    }
+
+    fn one_in(&mut self, chances: u64) -> bool {
+        self.below(chances) == 0
+    }
+}

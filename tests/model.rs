@@ -1,0 +1,398 @@
+//! The real proxy under shuttle: a checker that chooses, at every lock, which thread goes on.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg larder_shuttle" CARGO_TARGET_DIR=target/model CARGO_PROFILE_RELEASE_LTO=off \
+//!     CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 cargo test --release --test model
+//! ```
+//! No wait runs out of time in here, so whoever is forgotten is reported as a deadlock, with the schedule that led to it.
+//! The schedules are the same in every run; `SHUTTLE_RANDOM_SEED` chooses others.
+#![cfg(larder_shuttle)]
+#![allow(clippy::expect_used, reason = "a test that ends is a test that fails")]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use shuttle::thread::{self, JoinHandle};
+
+use larder::cache::flights::{Errand, Gauges};
+use larder::clock::Clock;
+use larder::config::Config;
+use larder::message::{Body, Request, Response, Target};
+use larder::origin::permits::FlightId;
+use larder::origin::{Fetched, Opening, Origin, OriginRequest, Rest};
+use larder::outcome::{Cause, FetchError, Outcome};
+use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
+use larder::reply::{Reply, Responder, Sink};
+
+const SEED: u64 = 9111;
+/// Schedules tried per scenario and scheduler: some 20 s for all of them on two cores.
+const SCHEDULES: usize = 25_000;
+/// Places where a schedule of the PCT scheduler goes against its priorities.
+const DEPTH: usize = 3;
+const PERMITS: usize = 2;
+
+#[test]
+fn concurrent_gets_of_one_key_are_one_fetch() {
+    explore(|| {
+        let house = House::new(Manner::Storable);
+        for told in house.all(4, |house| house.ask(Method::GET)) {
+            assert_eq!(told, Told::Version(0));
+        }
+        house.close();
+        assert_eq!(house.origin.fetches.load(SeqCst), 1);
+    });
+}
+
+#[test]
+fn i4_who_has_been_told_finds_the_answer_stored() {
+    explore(|| {
+        let house = House::new(Manner::Storable);
+        house.all(3, |house| {
+            house.ask(Method::GET);
+            assert_eq!(house.stored_version(), Some(0), "landed, but not stored");
+        });
+        house.close();
+        assert_eq!(house.origin.fetches.load(SeqCst), 1);
+    });
+}
+
+#[test]
+fn i5_everybody_is_woken_when_the_fetch_panics() {
+    explore(|| {
+        let house = House::new(Manner::Panics);
+        for told in house.all(3, |house| house.ask(Method::GET)) {
+            assert_eq!(told, Told::Failed(Cause::Panicked));
+        }
+        house.close();
+    });
+}
+
+#[test]
+fn i8_nothing_older_than_an_invalidation_outlives_it() {
+    explore(|| {
+        let house = House::new(Manner::Storable);
+        let readers = house.start(2, |house| house.ask(Method::GET));
+        house.origin.version.fetch_add(1, SeqCst);
+        house.proxy.invalidate(&target());
+        assert_ne!(house.stored_version(), Some(0), "stored before the invalidation");
+        assert_eq!(house.ask(Method::GET), Told::Version(1), "asked after the invalidation");
+        ended(readers);
+        house.close();
+        assert_ne!(house.stored_version(), Some(0), "stored after the invalidation");
+    });
+}
+
+#[test]
+fn i8_a_client_reads_what_it_wrote() {
+    explore(|| {
+        let house = House::new(Manner::Storable);
+        let readers = house.start(2, |house| house.ask(Method::GET));
+        assert_eq!(house.ask(Method::POST), Told::Version(1));
+        assert_eq!(house.ask(Method::GET), Told::Version(1));
+        ended(readers);
+        house.close();
+        assert_ne!(house.stored_version(), Some(0));
+    });
+}
+
+#[test]
+fn an_answer_that_cannot_be_shared_is_fetched_for_each_client() {
+    explore(|| {
+        let house = House::new(Manner::Personal);
+        let told = house.all(3, |house| house.ask(Method::GET));
+        house.close();
+        assert!((1..=3).all(|fetch| told.contains(&Told::Version(fetch))), "{told:?}");
+        assert_eq!(house.origin.fetches.load(SeqCst), 3);
+    });
+}
+
+#[test]
+fn bodies_that_are_passed_on_give_their_permits_back() {
+    explore(|| {
+        let house = House::new(Manner::Streams);
+        for told in house.all(3, |house| house.ask(Method::GET)) {
+            // A waiter has no use for a stream, and one permit is kept from streams.
+            assert!(matches!(told, Told::Failed(Cause::Slow | Cause::NoPermit)), "{told:?}");
+        }
+        house.close();
+    });
+}
+
+#[test]
+fn a_deadline_at_any_moment_forgets_nobody() {
+    explore(|| {
+        let house = House::build(Manner::Personal, true);
+        for told in house.all(4, |house| house.ask(Method::GET)) {
+            assert!(matches!(told, Told::Version(_) | Told::Failed(Cause::NoPermit)), "{told:?}");
+        }
+        house.close();
+    });
+}
+
+#[test]
+fn a_stop_at_any_moment_forgets_nobody() {
+    explore(|| {
+        let house = House::new(Manner::Personal);
+        let clients = house.start(3, |house| house.ask(Method::GET));
+        house.proxy.stop();
+        for told in ended(clients) {
+            assert!(matches!(told, Told::Version(_) | Told::Failed(Cause::Stopping)), "{told:?}");
+        }
+    });
+}
+
+/// Runs a scenario under two schedulers: one that finds what many switches lead to, one that finds what few do.
+fn explore(scenario: fn()) {
+    run(RandomScheduler::new_from_seed(SEED, SCHEDULES), scenario);
+    run(PctScheduler::new_from_seed(SEED, DEPTH, SCHEDULES), scenario);
+}
+
+fn run(scheduler: impl Scheduler + 'static, scenario: fn()) {
+    let mut config = shuttle::Config::new();
+    config.stack_size = 256 * 1024;
+    config.silence_warnings = true;
+    shuttle::Runner::new(scheduler, config).run(scenario);
+}
+
+/// A proxy, its origin, and the threads between them.
+struct House {
+    proxy: Arc<Proxy>,
+    origin: Arc<Fake>,
+    crew: Arc<Hands>,
+}
+
+/// What a client was told.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Version(u64),
+    Failed(Cause),
+}
+
+impl House {
+    fn new(manner: Manner) -> Arc<House> {
+        House::build(manner, false)
+    }
+
+    /// With `deadlines`, each flight's is reported at some moment; without, never.
+    fn build(manner: Manner, deadlines: bool) -> Arc<House> {
+        let origin = Arc::new(Fake {
+            manner,
+            version: AtomicU64::new(0),
+            fetches: AtomicUsize::new(0),
+            at_work: AtomicUsize::new(0),
+        });
+        let crew = Arc::new(Hands {
+            proxy: OnceLock::new(),
+            origin: Arc::clone(&origin),
+            deadlines,
+            threads: Mutex::default(),
+        });
+        let mut config = Config::default();
+        config.backend.max_concurrent_requests = PERMITS;
+        let proxy = Arc::new(Proxy::new(config, Clock::new(), 1, 100, Box::new(Shared(Arc::clone(&crew)))));
+        assert!(crew.proxy.set(Arc::downgrade(&proxy)).is_ok());
+        Arc::new(House { proxy, origin, crew })
+    }
+
+    /// Starts so many clients that do the same.
+    fn start<T: Send + 'static>(self: &Arc<House>, clients: usize, act: fn(&House) -> T) -> Vec<JoinHandle<T>> {
+        let start = |_| {
+            let house = Arc::clone(self);
+            thread::spawn(move || act(&house))
+        };
+        (0..clients).map(start).collect()
+    }
+
+    fn all<T: Send + 'static>(self: &Arc<House>, clients: usize, act: fn(&House) -> T) -> Vec<T> {
+        ended(self.start(clients, act))
+    }
+
+    fn ask(&self, method: Method) -> Told {
+        let (waiter, responder) = Waiter::new();
+        self.proxy.answer(request(method), Once { responder, told: AtomicBool::new(false) });
+        told(waiter.wait(Duration::MAX).expect("a reply before the time runs out"))
+    }
+
+    fn stored_version(&self) -> Option<u64> {
+        self.proxy.hit(&request(Method::GET), self.proxy.clock().now()).map(|reply| match told(reply) {
+            Told::Version(version) => version,
+            Told::Failed(cause) => panic!("a hit that is an error: {cause:?}"),
+        })
+    }
+
+    /// Waits for all threads, and sees that nothing is left of the flights.
+    fn close(&self) {
+        while let Some(thread) = self.crew.next_thread() {
+            thread.join().expect("a worker that ends well");
+        }
+        assert_eq!(self.proxy.gauges(), Gauges::default());
+    }
+}
+
+fn ended<T>(threads: Vec<JoinHandle<T>>) -> Vec<T> {
+    threads.into_iter().map(|thread| thread.join().expect("a client that ends well")).collect()
+}
+
+fn told(reply: Reply) -> Told {
+    let body = match reply {
+        Reply::Stored { stored, .. } => stored.body.clone(),
+        Reply::Relayed { response, .. } => response.body.clone(),
+        Reply::Failed { cause, .. } => return Told::Failed(cause),
+        Reply::BuiltIn { .. } => panic!("no built-in was asked for"),
+    };
+    Told::Version(std::str::from_utf8(&body).expect("text").parse().expect("a number"))
+}
+
+fn target() -> Target {
+    Target::parse(Bytes::from_static(b"/soe")).expect("a lawful target")
+}
+
+fn request(method: Method) -> Request {
+    Request {
+        method,
+        target: target(),
+        version: Version::HTTP_11,
+        fields: HeaderMap::new(),
+        body: Body::default(),
+        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        id: larder::message::RequestId(1),
+    }
+}
+
+/// Origin workers and timer: a thread per errand, and one per deadline.
+struct Hands {
+    proxy: OnceLock<Weak<Proxy>>,
+    origin: Arc<Fake>,
+    deadlines: bool,
+    /// std's lock: the threads are none of the checker's business, and nothing yields while it is held.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared(Arc<Hands>);
+
+impl Hands {
+    fn start(&self, act: impl FnOnce(&Proxy) + Send + 'static) {
+        let proxy = self.proxy.get().and_then(Weak::upgrade).expect("a proxy that is still there");
+        let thread = thread::spawn(move || act(&proxy));
+        self.threads.lock().expect("no panic while it is held").push(thread);
+    }
+
+    fn next_thread(&self) -> Option<JoinHandle<()>> {
+        self.threads.lock().expect("no panic while it is held").pop()
+    }
+}
+
+impl Crew for Shared {
+    fn fetch(&self, flight: FlightId, errand: Errand) {
+        let mut origin = Worker(Arc::clone(&self.0.origin));
+        self.0.start(move |proxy| {
+            let fly = AssertUnwindSafe(|| proxy.fly(flight, &errand, &mut origin));
+            // The worker of the program goes on after any panic; here only after the one that was planned.
+            if let Err(panic) = catch_unwind(fly)
+                && !panic.is::<Planned>()
+            {
+                resume_unwind(panic);
+            }
+        });
+    }
+
+    fn wake(&self, _: Duration, flight: FlightId) {
+        if self.0.deadlines {
+            self.0.start(move |proxy| proxy.deadline(flight));
+        }
+    }
+
+    /// Nothing is polled here.
+    fn polled(&self, _: usize, _: PollEnd) {}
+
+    fn origin_up(&self) {}
+}
+
+/// How the origin answers.
+#[derive(Clone, Copy)]
+enum Manner {
+    /// With its version, which everybody may have.
+    Storable,
+    /// With a cookie, and the number of the fetch.
+    Personal,
+    /// With the beginning of a body.
+    Streams,
+    Panics,
+}
+
+struct Fake {
+    manner: Manner,
+    /// What a GET is answered with; a POST makes it one more.
+    version: AtomicU64,
+    fetches: AtomicUsize,
+    at_work: AtomicUsize,
+}
+
+/// One connection to it. Every use of its numbers is a place where the checker may switch.
+struct Worker(Arc<Fake>);
+
+/// Thrown past the panic hook, which would print a schedule for each.
+struct Planned;
+
+impl Origin for Worker {
+    fn fetch(&mut self, request: &OriginRequest) -> Result<Fetched, FetchError> {
+        let at_work = self.0.at_work.fetch_add(1, SeqCst) + 1;
+        assert!(at_work <= PERMITS, "{at_work} fetches at once");
+        let number = self.0.fetches.fetch_add(1, SeqCst) + 1;
+        let posted = u64::from(request.method == Method::POST);
+        let version = self.0.version.fetch_add(posted, SeqCst) + posted;
+        self.0.at_work.fetch_sub(1, SeqCst);
+        let mut fields = HeaderMap::new();
+        let body = match self.0.manner {
+            Manner::Panics => resume_unwind(Box::new(Planned)),
+            Manner::Streams => return Ok(Fetched::Opening(opening())),
+            Manner::Personal => {
+                fields.insert(header::SET_COOKIE, HeaderValue::from_static("mine=1"));
+                number.to_string()
+            }
+            Manner::Storable => version.to_string(),
+        };
+        Ok(Fetched::Whole(Response { status: StatusCode::OK, fields, body: Bytes::from(body) }))
+    }
+}
+
+fn opening() -> Opening {
+    let begun = Bytes::from_static(b"begun");
+    Opening { status: StatusCode::OK, fields: HeaderMap::new(), length: None, begun, rest: Box::new(Over) }
+}
+
+struct Over;
+
+impl Rest for Over {
+    fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
+        Ok(None)
+    }
+}
+
+/// A responder that is told once, or the test fails.
+struct Once<R> {
+    responder: R,
+    told: AtomicBool,
+}
+
+impl<R: Responder> Responder for Once<R> {
+    fn reply(&mut self, reply: Reply) {
+        assert!(!self.told.swap(true, SeqCst), "told twice");
+        self.responder.reply(reply);
+    }
+
+    fn open(&mut self, opening: &Opening, outcome: Outcome) -> Box<dyn Sink> {
+        assert!(!self.told.swap(true, SeqCst), "told twice");
+        self.responder.open(opening, outcome)
+    }
+
+    fn gone(&self) -> bool {
+        self.responder.gone()
+    }
+}
