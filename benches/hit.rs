@@ -17,7 +17,7 @@ use larder::cache::flights::Errand;
 use larder::cache::key::Key;
 use larder::cache::store::{Store, Stored};
 use larder::clock::{Clock, Now};
-use larder::config::Config;
+use larder::config::{Config, Preset};
 use larder::front::head::{self, Limits, Parsed};
 use larder::message::{Body, Request, RequestId, Response};
 use larder::origin::permits::FlightId;
@@ -193,9 +193,9 @@ fn a_lifetime() -> Lifetime {
 }
 
 /// A proxy that has the answer to `request`.
-fn proxy_that_has(config: Config, request: &Request) -> Proxy {
+fn proxy_that_has(config: Config, request: &Request) -> Arc<Proxy> {
     let (sender, errands) = channel();
-    let proxy = Proxy::new(config, Clock::new(), 0x5EED_CAFE, 10, Box::new(Later(sender)));
+    let proxy = Arc::new(Proxy::new(config, Clock::new(), 0x5EED_CAFE, 10, Box::new(Later(sender))));
     let target = request.target.clone();
     let asked = Request { method: Method::GET, target, fields: HeaderMap::new(), body: Body::default(), ..*request };
     let (waiter, responder) = Waiter::new();

@@ -24,7 +24,7 @@ use crate::message::{Body, Request, RequestId, Target};
 use crate::metrics::Counters;
 use crate::origin::backoff::Schedule;
 use crate::origin::forward;
-use crate::origin::permits::FlightId;
+use crate::origin::permits::{Class, FlightId};
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::freshness::LifetimeSource;
 use crate::policy::home::Home;
@@ -284,7 +284,7 @@ impl Proxy {
         while let Some(work) = inside.pop() {
             for next in flights.step(work, now) {
                 match next {
-                    Work::Look(flight, key) => inside.push(self.look(flight, &key, now)),
+                    Work::Look(flight, key, class) => inside.push(self.look(flight, &key, class, now)),
                     Work::Insert(stored) => self.insert(stored, now),
                     other => outside.push(other),
                 }
@@ -293,13 +293,12 @@ impl Proxy {
         outside
     }
 
-    fn look(&self, flight: FlightId, key: &Key, now: Now) -> Work {
-        match self.store.peek(key.as_str()) {
-            Some(stored) if matches!(reuse(&stored.lifetime, now), Reuse::Fresh { refresh_due: false, .. }) => {
-                Work::Found(flight, stored)
-            }
-            _ => Work::Missing(flight),
-        }
+    fn look(&self, flight: FlightId, key: &Key, class: Class, now: Now) -> Work {
+        let stored = self.store.peek(key.as_str()).filter(|stored| match reuse(&stored.lifetime, now) {
+            Reuse::Fresh { refresh_due, .. } => class == Class::Client || !refresh_due,
+            Reuse::Expired { .. } => false,
+        });
+        stored.map_or(Work::Missing(flight), |stored| Work::Found(flight, stored))
     }
 
     /// Stores an answer, unless it would replace a good one that may still be served by one that is not.

@@ -10,6 +10,7 @@ pub use modelled::{Condvar, Mutex, MutexGuard};
 #[cfg(larder_shuttle)]
 mod modelled {
     use std::ops::{Deref, DerefMut};
+    use std::sync::PoisonError;
     use std::time::Duration;
 
     /// As `parking_lot::Mutex`.
@@ -27,10 +28,10 @@ mod modelled {
             Mutex(shuttle::sync::Mutex::new(value))
         }
 
-        /// As `parking_lot::Mutex::lock`.
-        #[allow(clippy::unwrap_used, reason = "only the model checker runs this, and a poisoned lock is its finding")]
+        /// As `parking_lot::Mutex::lock`, which knows no poison. Here all threads are one to std: it takes a thread that
+        /// unlocks while another one unwinds for the one that panics.
         pub fn lock(&self) -> MutexGuard<'_, T> {
-            MutexGuard(Some(self.0.lock().unwrap()))
+            MutexGuard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
         }
     }
 
@@ -46,10 +47,10 @@ mod modelled {
         }
 
         /// As `parking_lot::Condvar::wait_for`, without the time running out.
-        #[allow(clippy::unwrap_used, reason = "only the model checker runs this, and a poisoned lock is its finding")]
+        #[allow(clippy::unwrap_used, reason = "taken only here, and put back")]
         pub fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _: Duration) {
             let inner = guard.0.take().unwrap();
-            guard.0 = Some(self.0.wait(inner).unwrap());
+            guard.0 = Some(self.0.wait(inner).unwrap_or_else(PoisonError::into_inner));
         }
     }
 

@@ -22,7 +22,7 @@ use shuttle::thread::{self, JoinHandle};
 
 use larder::cache::flights::{Errand, Gauges};
 use larder::clock::Clock;
-use larder::config::Config;
+use larder::config::{Config, Preset};
 use larder::message::{Body, Request, Response, Target};
 use larder::origin::permits::FlightId;
 use larder::origin::{Fetched, Opening, Origin, OriginRequest, Rest};
@@ -193,7 +193,7 @@ impl House {
             deadlines,
             threads: Mutex::default(),
         });
-        let mut config = Config::default();
+        let mut config = Config::of(Preset::Api);
         config.backend.max_concurrent_requests = PERMITS;
         let proxy = Arc::new(Proxy::new(config, Clock::new(), 1, 100, Box::new(Shared(Arc::clone(&crew)))));
         assert!(crew.proxy.set(Arc::downgrade(&proxy)).is_ok());

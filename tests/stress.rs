@@ -15,7 +15,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 
 use larder::cache::flights::{Errand, Gauges};
 use larder::clock::Clock;
-use larder::config::Config;
+use larder::config::{Config, Preset};
 use larder::message::{Body, Request, RequestId, Response, Target};
 use larder::origin::permits::FlightId;
 use larder::origin::{Fetched, Origin, OriginRequest};
@@ -74,7 +74,7 @@ fn hammer(proxy: &Proxy, clock: &Clock, client: usize) -> usize {
 }
 
 fn proxy(clock: &Clock, origin: &Arc<Counting>) -> Arc<Proxy> {
-    let mut config = Config::default();
+    let mut config = Config::of(Preset::Api);
     config.backend.max_concurrent_requests = PERMITS;
     config.cache.defaults.ttl = LIFETIME;
     // No background refreshes and no slowness, so that each fetch has an expiration behind it.

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 mod flight;
 mod marks;
+mod trouble;
 mod work;
 
 pub use work::{Arrival, Errand, Landing, Passenger, Work};
@@ -26,7 +27,7 @@ use self::marks::Marks;
 use super::key::Key;
 use super::store::Stored;
 use crate::clock::Now;
-use crate::origin::backoff::{Backoff, Change, Heard, Permission, Schedule};
+use crate::origin::backoff::{Backoff, Heard, Permission, Schedule};
 use crate::origin::permits::{Class, FlightId, Permits};
 use crate::outcome::Cause;
 
@@ -124,9 +125,11 @@ impl Flights {
         if let Some(flight) = joinable.and_then(|key| self.by_key.get(key)).copied() {
             return self.join(flight, passenger, now, todo);
         }
-        // A refresh of a marked key would be one of many: every hit offers one, and these are not collapsed. A poll is one.
+        // A refresh of a marked key would be one of many: every hit offers one, and these are not collapsed. What is polled
+        // has one all the same.
+        let flies = |poll| self.flights.values().any(|flight| flight.errand.poll == Some(poll));
         let many = self.flights.len() >= self.max_parked + MAX_BACKGROUND;
-        if passenger.is_none() && (many || joinable.is_none() && errand.poll.is_none()) {
+        if passenger.is_none() && (many || joinable.is_none() && errand.poll.is_none_or(flies)) {
             return turn_away(None, &errand, Cause::ParkedFull, None, todo);
         }
         if let Permission::Wait(cause, until) = self.backoff.permission(errand.shared_key(), now) {
@@ -186,13 +189,13 @@ impl Flights {
         todo.push(Work::Wake(now.mono + self.slow, id));
         match look {
             // A flight for this key may have landed between the request's look and now (I4).
-            Some(key) => todo.push(Work::Look(id, key)),
+            Some(key) => todo.push(Work::Look(id, key, class)),
             None => self.missing(id),
         }
     }
 
     fn found(&mut self, id: FlightId, stored: Arc<Stored>, todo: &mut Vec<Work>) {
-        if let Some(flight) = self.abandon(id, todo) {
+        if let Some(flight) = self.abandon(id, None, todo) {
             todo.push(Work::Answer(flight.passengers, Arc::new(Landing::Found(stored))));
         }
     }
@@ -215,7 +218,7 @@ impl Flights {
                 continue;
             }
             self.permits.release(class);
-            if let Some(flight) = self.abandon(id, todo) {
+            if let Some(flight) = self.abandon(id, None, todo) {
                 todo.push(Work::Overdue(flight.passengers, Cause::NoPermit, None));
             }
         }
@@ -289,38 +292,6 @@ impl Flights {
         todo.push(Work::Answer(flight.passengers, Arc::new(landing)));
     }
 
-    /// Takes in how the origin fared, and tells those it concerns: the scheduler, and whoever waits for an origin in trouble.
-    fn heard(&mut self, errand: &Errand, heard: Heard, refused: bool, now: Now, todo: &mut Vec<Work>) {
-        let change = self.backoff.report(errand.shared_key(), heard, errand.poll.is_some(), now);
-        let again = match change {
-            Change::KeyDown(until) | Change::OriginDown(until) => Some(until),
-            Change::None | Change::OriginUp => None,
-        };
-        todo.extend(errand.poll.map(|poll| Work::Polled { poll, refused, again }));
-        match (change, heard) {
-            (Change::OriginUp, _) => todo.push(Work::OriginUp),
-            (Change::OriginDown(until), Heard::Failure(cause, _)) => {
-                todo.push(Work::OriginDown(cause));
-                self.send_back_the_waiting(cause, until, todo);
-            }
-            _ => {}
-        }
-    }
-
-    /// Nobody waits for a permit to ask an origin that was just found in trouble.
-    fn send_back_the_waiting(&mut self, cause: Cause, until: Duration, todo: &mut Vec<Work>) {
-        let waiting: Vec<FlightId> =
-            self.flights.iter().filter(|(_, flight)| flight.stage == Stage::Waiting).map(|(id, _)| *id).collect();
-        for id in waiting {
-            self.permits.withdraw(id);
-            if let Some(flight) = self.remove(id) {
-                self.backoff.withdraw(flight.errand.shared_key());
-                todo.extend(flight.errand.poll.map(|poll| Work::Polled { poll, refused: false, again: Some(until) }));
-                todo.push(Work::Overdue(flight.passengers, cause, Some(until)));
-            }
-        }
-    }
-
     fn overdue(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
         let Some(flight) = self.flights.get_mut(&id) else { return };
         match flight.stage {
@@ -333,7 +304,7 @@ impl Flights {
                     flight.class = Class::Background;
                     self.permits.ask(id, Class::Background);
                 } else {
-                    drop(self.abandon(id, todo));
+                    drop(self.abandon(id, None, todo));
                 }
                 todo.push(Work::Overdue(passengers, Cause::NoPermit, None));
             }
@@ -370,6 +341,7 @@ impl Flights {
 
     fn stop(&mut self, todo: &mut Vec<Work>) {
         self.stopped = true;
+        self.send_back_the_waiting(Cause::Stopping, None, todo);
         let all: Vec<Passenger> = self.flights.values_mut().flat_map(|flight| flight.passengers.drain(..)).collect();
         self.parked = 0;
         todo.push(Work::Overdue(all, Cause::Stopping, None));
@@ -382,11 +354,11 @@ impl Flights {
         }
     }
 
-    /// Takes a flight out that never asked the origin.
-    fn abandon(&mut self, id: FlightId, todo: &mut Vec<Work>) -> Option<Flight> {
+    /// Takes a flight out that never asked the origin, and should not before `again`.
+    fn abandon(&mut self, id: FlightId, again: Option<Duration>, todo: &mut Vec<Work>) -> Option<Flight> {
         let flight = self.remove(id)?;
         self.backoff.withdraw(flight.errand.shared_key());
-        todo.extend(flight.errand.poll.map(|poll| Work::Polled { poll, refused: false, again: None }));
+        todo.extend(flight.errand.poll.map(|poll| Work::Polled { poll, refused: false, again }));
         Some(flight)
     }
 

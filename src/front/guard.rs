@@ -35,7 +35,16 @@ use parking_lot::{Condvar, Mutex};
 use super::conn::Conn;
 use super::gate::{Admission, Gate};
 
+mod process;
+mod socket;
+
+pub(crate) use self::process::{descriptor_limit, prepare_process, thread_limit};
+use self::socket::{NO_LEN, NONE};
+pub(crate) use self::socket::{Socket, wait_writable};
+
 const CHUNK: usize = 1024;
+/// Descriptor numbers that can be guarded.
+const MAX_DESCRIPTORS: usize = 64 * CHUNK;
 
 /// What is known of a descriptor number. Unknown is looked into at its first `recv`.
 enum Entry {
@@ -47,7 +56,8 @@ enum Entry {
 }
 
 /// Descriptor number → [`Entry`], in chunks made when first needed. Protects: the meaning of each number until its close.
-static TABLE: [OnceLock<Box<[Mutex<Entry>]>>; 64] = [const { OnceLock::new() }; 64];
+static TABLE: [OnceLock<Box<[Mutex<Entry>]>>; MAX_DESCRIPTORS / CHUNK] =
+    [const { OnceLock::new() }; MAX_DESCRIPTORS / CHUNK];
 
 /// Clients accepted whose reading end tiny_http has not used yet, by socket inode: it reads from a duplicate of the
 /// accepted descriptor, and a duplicate shares the inode.
@@ -56,10 +66,6 @@ static ARRIVALS: Mutex<Vec<(u64, Arc<Conn>)>> = Mutex::new(Vec::new());
 static MET: Condvar = Condvar::new();
 /// How long the next accept waits for the thread of the last client at most.
 const MEETING: Duration = Duration::from_millis(100);
-
-/// An open socket of a client or a listener.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Socket(RawFd);
 
 /// Puts the listener under guard: from here on its `accept4` is ours.
 pub(crate) fn watch(listener: RawFd, gate: Arc<Gate>) {
@@ -109,134 +115,6 @@ pub(crate) fn clients_of(gate: &Arc<Gate>) -> Vec<Arc<Conn>> {
             _ => None,
         })
         .collect()
-}
-
-/// Waits until one of the sockets takes bytes, `waker` has some, or the time is over. Says which sockets are ready.
-pub(crate) fn wait_writable(sockets: &[Socket], waker: RawFd, at_most: Duration) -> Vec<bool> {
-    let poll = |fd, events| libc::pollfd { fd, events, revents: 0 };
-    let mut polled: Vec<libc::pollfd> = sockets.iter().map(|s| poll(s.0, libc::POLLOUT)).collect();
-    polled.push(poll(waker, libc::POLLIN));
-    let ms = c_int::try_from(at_most.as_millis()).unwrap_or(c_int::MAX);
-    // SAFETY: `polled` is a live slice of that many pollfds.
-    unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, ms) };
-    polled.pop();
-    polled.iter().map(|p| p.revents != 0).collect()
-}
-
-/// The soft limit on open descriptors, raised to the hard limit first.
-pub(crate) fn descriptor_limit() -> usize {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is a live rlimit for both calls.
-    unsafe {
-        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) != 0 {
-            return 1024;
-        }
-        let raised = libc::rlimit { rlim_cur: limit.rlim_max, rlim_max: limit.rlim_max };
-        if libc::setrlimit(libc::RLIMIT_NOFILE, &raised) == 0 {
-            limit = raised;
-        }
-    }
-    usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX).min(TABLE.len() * CHUNK)
-}
-
-/// The limit on threads of this user (`RLIMIT_NPROC`).
-pub(crate) fn thread_limit() -> usize {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is a live rlimit.
-    let known = unsafe { libc::getrlimit(libc::RLIMIT_NPROC, &mut limit) } == 0;
-    if known { usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX) } else { usize::MAX }
-}
-
-/// Sets the stack of threads std starts without being told a size (tiny_http's), in bytes, and keeps glibc from growing an
-/// arena of memory for each thread and from keeping what was freed; musl does neither. The process must have no other thread yet.
-pub(crate) fn prepare_process(stack: &str) {
-    // SAFETY: no other thread can read the environment meanwhile.
-    unsafe { std::env::set_var("RUST_MIN_STACK", stack) };
-    #[cfg(target_env = "gnu")]
-    // SAFETY: mallopt only sets a number of the allocator's.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 2);
-        // Fixed: glibc would raise it with the largest block freed, and then keep large bodies instead of returning them.
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024);
-    }
-}
-
-impl Socket {
-    /// Takes what has arrived, waiting at most the socket's receive timeout (`WouldBlock` when it is over). 0 = end.
-    pub(crate) fn receive(self, into: &mut [u8]) -> io::Result<usize> {
-        self.receive_with(into, 0)
-    }
-
-    /// Takes what has arrived by `deadline` from now; `TimedOut` when nothing came. 0 = end.
-    pub(crate) fn receive_within(self, into: &mut [u8], at_most: Duration) -> io::Result<usize> {
-        if !self.wait(libc::POLLIN, at_most) {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.receive_with(into, libc::MSG_DONTWAIT)
-    }
-
-    /// Gives the kernel as many of these bytes as it takes within the time; false when the client did not take them all.
-    pub(crate) fn send_within(self, mut bytes: &[u8], at_most: Duration) -> bool {
-        while !bytes.is_empty() {
-            match send_now(self.0, bytes) {
-                Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.wait(libc::POLLOUT, at_most) => {}
-                Err(_) => return false,
-            }
-        }
-        true
-    }
-
-    /// Gives the kernel what it takes now.
-    pub(crate) fn send_now(self, bytes: &[u8]) -> io::Result<usize> {
-        send_now(self.0, bytes)
-    }
-
-    /// Waits until the client takes more; false when it does not within the time.
-    pub(crate) fn wait_writable(self, at_most: Duration) -> bool {
-        self.wait(libc::POLLOUT, at_most)
-    }
-
-    /// Ends the writing side; the client sees the end after what was sent.
-    pub(crate) fn end_writing(self) {
-        self.shutdown(libc::SHUT_WR);
-    }
-
-    fn receive_with(self, into: &mut [u8], flags: c_int) -> io::Result<usize> {
-        loop {
-            // SAFETY: `into` is a live buffer of that length.
-            let got = unsafe { libc::recvfrom(self.0, into.as_mut_ptr().cast(), into.len(), flags, NONE, NO_LEN) };
-            match result(got) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return other,
-            }
-        }
-    }
-
-    fn wait(self, events: i16, at_most: Duration) -> bool {
-        let mut polled = libc::pollfd { fd: self.0, events, revents: 0 };
-        let ms = c_int::try_from(at_most.as_millis()).unwrap_or(c_int::MAX);
-        // SAFETY: `polled` is one live pollfd.
-        unsafe { libc::poll(&mut polled, 1, ms) > 0 }
-    }
-
-    fn shutdown(self, how: c_int) {
-        // SAFETY: takes no memory.
-        unsafe { libc::shutdown(self.0, how) };
-    }
-}
-
-const NONE: *mut sockaddr = std::ptr::null_mut();
-const NO_LEN: *mut socklen_t = std::ptr::null_mut();
-
-fn result(count: ssize_t) -> io::Result<usize> {
-    usize::try_from(count).map_err(|_| io::Error::last_os_error())
-}
-
-fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
-    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    // SAFETY: `bytes` is a live slice of that length.
-    result(unsafe { libc::sendto(fd, bytes.as_ptr().cast(), bytes.len(), flags, std::ptr::null(), 0) })
 }
 
 fn entry_of(fd: RawFd) -> Option<&'static Mutex<Entry>> {
@@ -335,7 +213,7 @@ fn welcome(gate: &Arc<Gate>, fd: RawFd) -> Option<()> {
             Some(())
         }
         Admission::Refused(reply) => {
-            let _ = send_now(fd, reply);
+            let _ = Socket(fd).send_now(reply);
             None
         }
     }

@@ -221,7 +221,7 @@ fn while_all_permits_are_late_nobody_who_has_a_stale_answer_waits() {
 fn what_a_client_with_a_name_is_told_keeps_nobody_else_from_sharing() {
     for ending in [Work::Landed(FlightId(0), Landing::Unshared(response())), Work::Opened(FlightId(0))] {
         let mut tower = Tower::new(3);
-        tower.step(Work::Arrived(Errand { shared: false, ..shared("/a") }.with_client()));
+        tower.step(Work::Arrived(Errand { shared: false, joinable: false, ..shared("/a") }.with_client()));
         tower.step(ending);
         assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 1"]);
         assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());
@@ -291,7 +291,7 @@ fn flights(permits: usize, max_parked: usize) -> Flights {
 
 fn look(work: &Work) -> Option<FlightId> {
     match work {
-        Work::Look(flight, _) => Some(*flight),
+        Work::Look(flight, ..) => Some(*flight),
         _ => None,
     }
 }
@@ -299,7 +299,7 @@ fn look(work: &Work) -> Option<FlightId> {
 /// What is to be done, in words.
 fn seen(todo: &[Work]) -> Vec<String> {
     let word = |work: &Work| match work {
-        Work::Look(flight, _) => format!("Look {}", flight.0),
+        Work::Look(flight, ..) => format!("Look {}", flight.0),
         Work::Insert(_) => "Insert".to_owned(),
         Work::Fetch(flight, _) => format!("Fetch {}", flight.0),
         Work::Wake(_, flight) => format!("Wake {}", flight.0),
@@ -334,7 +334,7 @@ fn stored_for(key: Key, received: Now, ttl: Duration) -> Arc<Stored> {
 
 /// A plain GET.
 fn shared(path: &'static str) -> Errand {
-    Errand { key: Some(key(path)), shared: true, ..alone(path, true) }
+    Errand { key: Some(key(path)), shared: true, joinable: true, ..alone(path, true) }
 }
 
 /// A request whose answer is for its client only.
@@ -348,7 +348,7 @@ fn alone(path: &'static str, safe: bool) -> Errand {
         peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
         id: RequestId(1),
     };
-    Errand { request: Arc::new(request), key: None, shared: false, poll: None, safe }
+    Errand { request: Arc::new(request), key: None, shared: false, joinable: false, poll: None, safe }
 }
 
 impl Errand {

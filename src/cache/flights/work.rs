@@ -9,7 +9,7 @@ use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::{Request, Response};
-use crate::origin::permits::FlightId;
+use crate::origin::permits::{Class, FlightId};
 use crate::outcome::{Cause, Fwd};
 use crate::policy::reuse::{Reuse, reuse};
 use crate::reply::Responder;
@@ -40,8 +40,8 @@ pub enum Work {
     /// The server is being stopped: nobody waits any longer.
     Stop,
     // What is to be done.
-    /// Look for the key in the store, and report `Found` or `Missing`.
-    Look(FlightId, Key),
+    /// Look for the key in the store, and report `Found` or `Missing`. A background flight has no use for what it should refresh.
+    Look(FlightId, Key, Class),
     /// Store this.
     Insert(Arc<Stored>),
     /// Ask the origin.

@@ -129,7 +129,7 @@ impl Simulation {
             0 => alone(path, false),
             1 => alone(path, true),
             // A client with a name: alone, but what the origin declares fit for all is stored.
-            2 => Errand { shared: false, ..shared(path) },
+            2 => Errand { shared: false, joinable: false, ..shared(path) },
             _ => Errand { poll: (path == POLLED).then_some(0), ..shared(path) },
         };
         if errand.shared && self.random.one_in(5) {
@@ -194,7 +194,7 @@ impl Simulation {
         while !todo.is_empty() {
             for work in std::mem::take(&mut todo) {
                 match work {
-                    Work::Look(flight, key) => {
+                    Work::Look(flight, key, _) => {
                         let found = self.store.get(&key).filter(|stored| self.is_fresh(stored)).cloned();
                         let looked = found.map_or(Work::Missing(flight), |stored| Work::Found(flight, stored));
                         if let Work::Found(..) = looked {
