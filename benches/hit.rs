@@ -17,7 +17,7 @@ use larder::cache::flights::Errand;
 use larder::cache::key::Key;
 use larder::cache::store::{Store, Stored};
 use larder::clock::{Clock, Now};
-use larder::config::{Config, Preset};
+use larder::config::Config;
 use larder::front::head::{self, Limits, Parsed};
 use larder::message::{Body, Request, RequestId, Response};
 use larder::origin::permits::FlightId;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{PROXY, Scene};
-use crate::support::{Answer, App, Behaviour, Origin, Replay, config_for, eventually};
+use crate::support::{Answer, App, Behaviour, Origin, Replay, eventually, home_for};
 
 const INTERVAL: Duration = Duration::from_secs(60);
 /// The clocks stop that short of a tick, which then comes by itself.
@@ -85,7 +85,7 @@ fn must_show_4_no_poll_starves_under_a_steady_trickle_of_misses() {
     let origin = Origin::answering(|_| Answer::ok("{}").taking(Duration::from_millis(30)));
     let more = json!({ "cache": { "slowRequestTimeout": 10000 },
         "urlConfigs": [{ "path": "/polled", "pollInterval": 1, "cacheTTL": 30 }] });
-    let app = App::start(&config_for(&origin, more));
+    let app = App::start(&home_for(&origin, more));
     let (over, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
 
     std::thread::scope(|scope| {
@@ -113,7 +113,7 @@ fn must_show_4_no_miss_starves_under_more_polls_than_the_origin_can_bear() {
     let origin = Origin::answering(|_| Answer::ok("{}").taking(Duration::from_millis(150)));
     let polls: Vec<_> =
         (0..20).map(|n| json!({ "path": format!("/polled/{n}"), "pollInterval": 1, "cacheTTL": 30 })).collect();
-    let app = App::start(&config_for(&origin, json!({ "urlConfigs": polls })));
+    let app = App::start(&home_for(&origin, json!({ "urlConfigs": polls })));
     // Twenty polls a second at 150 ms are three times what one permit carries.
     assert!(eventually(|| origin.requests() >= 4));
 

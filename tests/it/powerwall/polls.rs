@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{POLLED, PROXY, SERVER, Scene};
-use crate::support::{Answer, App, Behaviour, Client, Origin, Replay, Start, config_for, eventually};
+use crate::support::{Answer, App, Behaviour, Client, Origin, Replay, Start, eventually, home_for};
 
 /// Lets time pass in steps of `step` seconds; after each, whatever polls are due have come.
 fn pass(scene: &Scene, seconds: u64, step: usize) {
@@ -70,7 +70,7 @@ fn r1_a_failed_poll_keeps_the_cache() {
 fn r1_a_failed_poll_is_logged() {
     let origin = Origin::answering(|_| Answer::status(500).body("broken"));
     let more = json!({ "urlConfigs": [{ "path": "/polled", "pollInterval": 1 }] });
-    let proc = Start::with(config_for(&origin, more)).run();
+    let proc = Start::with(home_for(&origin, more)).run();
     origin.await_requests("/polled", 1);
     let told = |line: &str| line.contains("WARN") && line.contains("/polled");
     assert!(eventually(|| proc.log().lines().any(told)), "{}", proc.log());
@@ -214,7 +214,7 @@ fn c23_the_users_own_cap_holds_for_polls_and_clients_together() {
     let origin = Origin::answering(|_| Answer::ok("{}").taking(std::time::Duration::from_millis(20)));
     let polls: Vec<_> = (0..8).map(|n| json!({ "path": format!("/polled/{n}"), "pollInterval": 1 })).collect();
     let more = json!({ "backend": { "maxConcurrentRequests": 3 }, "urlConfigs": polls });
-    let app = App::start(&config_for(&origin, more));
+    let app = App::start(&home_for(&origin, more));
     for n in 0..60 {
         app.skip_seconds(1);
         app.client().get(&format!("/miss/{n}"));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{App, Client, Replay, Reply, config, eventually};
+use crate::support::{App, Client, Replay, Reply, eventually, home};
 
 /// Larder, the preset for pypowerwall in force, before a replaying origin.
 pub struct Scene {
@@ -20,7 +20,7 @@ impl Scene {
 
     /// Starts with the preset and `more`.
     pub fn with(origin: Replay, more: Value) -> Scene {
-        let app = App::start(&config(&origin.url(), more));
+        let app = App::start(&home(&origin.url(), more));
         Scene { app, origin }
     }
 

@@ -4,16 +4,33 @@ use serde_json::{Value, json};
 
 use super::Origin;
 
-/// A configuration for the origin at `url`, on a free port of 127.0.0.1, overlaid with `more`, object by object.
+/// A configuration for the origin at `url`, on a free port of 127.0.0.1, overlaid with `more`, object by object. It has the
+/// numbers of the preset pypowerwall, but neither its routes nor its polls: the origin sees what the test asks for.
 pub fn config(url: &str, more: Value) -> Value {
-    let mut whole = json!({ "backend": { "url": url }, "proxy": { "bind": "127.0.0.1", "port": 0 } });
-    overlay(&mut whole, more);
+    let mut whole = json!({
+        "preset": "api",
+        "backend": { "maxConcurrentRequests": 2 },
+        "cache": { "slowRequestTimeout": 2000, "graceTime": 30 },
+    });
+    overlay(&mut whole, home(url, more));
     whole
 }
 
 /// As [`config`], for a scripted origin.
 pub fn config_for(origin: &Origin, more: Value) -> Value {
     config(&origin.url(), more)
+}
+
+/// A configuration as a home has it, the whole preset pypowerwall on, for the origin at `url`.
+pub fn home(url: &str, more: Value) -> Value {
+    let mut whole = json!({ "backend": { "url": url }, "proxy": { "bind": "127.0.0.1", "port": 0 } });
+    overlay(&mut whole, more);
+    whole
+}
+
+/// As [`home`], for a scripted origin.
+pub fn home_for(origin: &Origin, more: Value) -> Value {
+    home(&origin.url(), more)
 }
 
 fn overlay(under: &mut Value, over: Value) {
