@@ -182,16 +182,7 @@ impl Proxy {
 
     /// Fetches the answer to a plain GET again in the background, unless somebody already does.
     pub fn refresh(&self, request: &Request, key: Key) {
-        let poll = self.polls.place_of(&request.target);
-        let errand = Errand {
-            request: Arc::new(plain(request)),
-            key: Some(key),
-            shared: true,
-            joinable: true,
-            poll,
-            safe: true,
-        };
-        self.submit(Work::Arrived(Arrival { passenger: None, errand }));
+        self.fetch_for_nobody(plain(request), key, false);
     }
 
     /// Drops what is stored for a target, and keeps what is being fetched for it from being stored (RFC 9111 §4.4).
@@ -263,8 +254,10 @@ impl Proxy {
         let request = Arc::new(request);
         let poll = key.as_ref().and_then(|_| self.polls.place_of(&request.target));
         let shared = alone.is_none();
-        let errand = Errand { request: Arc::clone(&request), key, shared, joinable: shared, poll, safe };
-        let passenger = Passenger { request, responder, stale, leads: false, fwd, alone };
+        let errand =
+            Errand { request: Arc::clone(&request), key, shared, joinable: shared, even_if_fresh: false, poll, safe };
+        let cors = self.routes.find(&request.target).rule.cors;
+        let passenger = Passenger { request, responder, stale, leads: false, cors, fwd, alone };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
 
@@ -324,6 +317,9 @@ impl Proxy {
                 }
             }
             Work::Polled { poll, refused, again } => self.crew.polled(poll, PollEnd { refused, again }),
+            Work::PollFails(key, cause) => {
+                log::warn!("polling {} fails: {}; what is stored is kept", key.as_str(), cause.message());
+            }
             Work::OriginDown(cause) => {
                 log::warn!("the origin is in trouble: {} ({})", cause.message(), cause.detail());
             }

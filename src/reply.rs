@@ -34,12 +34,7 @@ pub enum Reply {
         outcome: Outcome,
     },
     /// Our own error.
-    Failed {
-        /// Why there is nothing better.
-        cause: Cause,
-        /// Seconds after which to try again, where more is known than the cause tells.
-        retry_after: Option<u64>,
-    },
+    Failed(Failure),
     /// One of our own endpoints.
     BuiltIn {
         /// Its status.
@@ -52,7 +47,7 @@ pub enum Reply {
 impl Reply {
     /// Our own error, with the cause's own time to try again.
     pub fn failed(cause: Cause) -> Reply {
-        Reply::Failed { cause, retry_after: None }
+        Reply::Failed(Failure { cause, backoff: None, cors: false })
     }
 
     /// Its status code.
@@ -60,7 +55,7 @@ impl Reply {
         match self {
             Reply::Stored { stored, .. } => stored.status,
             Reply::Relayed { response, .. } => response.status,
-            Reply::Failed { cause, .. } => cause.status(),
+            Reply::Failed(failure) => failure.status(),
             Reply::BuiltIn { status, .. } => *status,
         }
     }
@@ -69,8 +64,29 @@ impl Reply {
     pub fn outcome(&self) -> Outcome {
         match self {
             Reply::Stored { outcome, .. } | Reply::Relayed { outcome, .. } => *outcome,
-            Reply::Failed { cause, .. } => Outcome::Failed { cause: *cause },
+            Reply::Failed(Failure { cause, .. }) => Outcome::Failed { cause: *cause },
             Reply::BuiltIn { .. } => Outcome::BuiltIn,
+        }
+    }
+}
+
+/// An error of our own.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure {
+    /// Why there is nothing better.
+    pub cause: Cause,
+    /// The origin, or this key of it, is left alone for so many seconds. `None`: it was asked just now.
+    pub backoff: Option<u64>,
+    /// Every page may read it.
+    pub cors: bool,
+}
+
+impl Failure {
+    /// Its status: by its cause; in backoff the origin's own where that was the cause.
+    pub fn status(&self) -> StatusCode {
+        match (self.cause, self.backoff) {
+            (Cause::Status(code), Some(_)) => StatusCode::from_u16(code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
+            _ => self.cause.status(),
         }
     }
 }
@@ -138,10 +154,13 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str, clock: &Cl
             }
             cache_fields(out, outcome, None, Some(response.status.as_u16()), id);
         }
-        Reply::Failed { cause, retry_after } => {
-            status_line(out, cause.status());
+        Reply::Failed(failure @ Failure { cause, backoff, cors }) => {
+            status_line(out, failure.status());
             own_fields(out, clock);
-            if let Some(seconds) = retry_after.or(cause.retry_after()) {
+            if *cors {
+                out.extend_from_slice(b"Access-Control-Allow-Origin: *\r\n");
+            }
+            if let Some(seconds) = backoff.or(cause.retry_after()) {
                 let _ = write!(out, "Retry-After: {seconds}\r\n");
             }
             let _ = write!(out, "Content-Length: {}\r\n", failure_body(cause, id).len());
@@ -168,7 +187,7 @@ pub fn body(reply: &Reply, id: &IdText) -> Bytes {
     match reply {
         Reply::Stored { stored, .. } => stored.body.clone(),
         Reply::Relayed { response, .. } => response.body.clone(),
-        Reply::Failed { cause, .. } => Bytes::from(failure_body(cause, id)),
+        Reply::Failed(Failure { cause, .. }) => Bytes::from(failure_body(cause, id)),
         Reply::BuiltIn { body, .. } => Bytes::copy_from_slice(body.as_bytes()),
     }
 }

@@ -177,7 +177,7 @@ impl Flights {
             leader.leads = true;
         }
         let class = if passenger.is_some() { Class::Client } else { Class::Background };
-        let look = joinable.clone();
+        let look = joinable.clone().filter(|_| !errand.even_if_fresh);
         if let Some(key) = joinable {
             self.by_key.insert(key, id);
         }

@@ -143,6 +143,11 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         self.origin.map(|trouble| (trouble.cause, trouble.until))
     }
 
+    /// Whether this key has failed since it last answered.
+    pub fn is_in_trouble(&self, key: &K) -> bool {
+        self.keys.contains_key(key)
+    }
+
     /// Keys in trouble.
     pub fn keys_in_trouble(&self) -> usize {
         self.keys.len()

@@ -57,7 +57,8 @@ pub struct Home {
     aggregates_every: Duration,
     /// The last body of `/aggregates`: when it came, on the monotonic clock, and whether it was good.
     aggregates: Option<(Duration, bool)>,
-    soe_was_good: bool,
+    /// Whether `/soe` ever told a level; `None` until it was asked.
+    has_soe: Option<bool>,
     /// Paths that said something, and when last.
     spoken: Vec<(Box<str>, Duration)>,
 }
@@ -65,7 +66,7 @@ pub struct Home {
 impl Home {
     /// A home of which nothing is known. `/aggregates` is expected at least this often; twice as old, it vouches for nothing.
     pub fn new(aggregates_every: Duration) -> Home {
-        Home { aggregates_every, aggregates: None, soe_was_good: false, spoken: Vec::new() }
+        Home { aggregates_every, aggregates: None, has_soe: None, spoken: Vec::new() }
     }
 
     /// Judges the body of a 2xx answer, and learns from it.
@@ -85,20 +86,24 @@ impl Home {
         }
     }
 
-    /// The target that vouches for a zero: the battery's own, or the meters where that never answered (no battery).
+    /// The target that vouches for a zero: the battery's own, or the meters where that has no level to tell (no battery).
     pub fn witness_path(&self) -> &'static str {
-        if self.soe_was_good { "/soe" } else { "/aggregates" }
+        if self.has_soe == Some(false) { "/aggregates" } else { "/soe" }
     }
 
     fn learn(&mut self, path: &str, kind: HomeCheck, sight: &Result<Sight, CheckFailure>, now: Now) {
         let spoke = matches!(sight, Ok(Sight::Something));
         match kind {
             HomeCheck::Aggregates => self.aggregates = Some((now.mono, spoke)),
-            HomeCheck::EmptyIsNews if spoke => {
-                self.soe_was_good |= path == "/soe";
-                self.note_spoken(path, now.mono);
+            HomeCheck::EmptyIsNews => {
+                if path == "/soe" {
+                    self.has_soe = Some(spoke || self.has_soe == Some(true));
+                }
+                if spoke {
+                    self.note_spoken(path, now.mono);
+                }
             }
-            HomeCheck::EmptyIsNews | HomeCheck::Witnessed => {}
+            HomeCheck::Witnessed => {}
         }
     }
 

@@ -219,6 +219,8 @@ fn homes_without_vitals_strings_or_battery_are_served() {
                 home.judge("/aggregates", Aggregates, SOLAR_ONLY, at(0));
                 home.judge("/alerts", EmptyIsNews, b"[\"GridCodesWrite\"]", at(0));
             }
+            assert_eq!(home.witness_path(), "/soe", "until it was asked");
+            home.judge("/soe", EmptyIsNews, b"null", at(0));
             assert_eq!(home.witness_path(), "/aggregates");
             let confirmed = match home.judge(target, kind, answer.as_bytes(), at(0)) {
                 NeedsWitness => witness_agrees(answer.as_bytes(), SOLAR_ONLY),

@@ -20,14 +20,14 @@ use crate::policy::dates;
 use crate::policy::home::HomeVerdict;
 use crate::policy::rule::{Rule, SetCookie};
 use crate::policy::storing::{Exchange, Refusal, Storing, may_store};
-use crate::reply::{self, Reply};
+use crate::reply::{self, Failure, Reply};
 
 /// What becomes of a whole response.
 enum Judgement {
     /// The flight lands with this.
     Lands(Landing),
-    /// It lands with this if the witness at the path agrees with the body.
-    Held(Landing, Bytes, &'static str),
+    /// It lands with this if its witness agrees with the body.
+    Held(Landing, Bytes),
 }
 
 /// Says that a flight is over however its worker ends, a panic included (I5): nobody waits for a dead leader.
@@ -46,9 +46,9 @@ impl Proxy {
                 self.date(&mut response.fields);
                 match self.judge(errand, response, asked) {
                     Judgement::Lands(landing) => landed.with(landing),
-                    Judgement::Held(landing, body, witness) => {
+                    Judgement::Held(landing, body) => {
                         landed.flight = None;
-                        self.hold(flight, landing, body, witness);
+                        self.hold(flight, landing, body);
                     }
                 }
             }
@@ -137,7 +137,7 @@ impl Proxy {
             _ => Landing::Unshared(Arc::new(response)),
         };
         match home {
-            HomeVerdict::NeedsWitness => Judgement::Held(landing, body, self.home.lock().witness_path()),
+            HomeVerdict::NeedsWitness => Judgement::Held(landing, body),
             _ => Judgement::Lands(landing),
         }
     }
@@ -251,7 +251,7 @@ impl Proxy {
         let key = shared.then(|| Key::new(None, ROLE, &passenger.request.target));
         let poll = key.as_ref().and_then(|_| self.polls.place_of(&passenger.request.target));
         let request = Arc::clone(&passenger.request);
-        let errand = Errand { request, key, shared, joinable: shared, poll, safe: true };
+        let errand = Errand { request, key, shared, joinable: shared, even_if_fresh: false, poll, safe: true };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
 
@@ -289,8 +289,7 @@ impl Passenger {
                 Reply::Relayed { response: Arc::clone(response), outcome: self.fetched(false) }
             }
             (None, _) => {
-                let retry_after = wait.map(|wait| wait.as_secs() + 1);
-                Reply::Failed { cause, retry_after }
+                Reply::Failed(Failure { cause, backoff: wait.map(|wait| wait.as_secs() + 1), cors: self.cors })
             }
         };
         self.responder.reply(reply);

@@ -1,15 +1,16 @@
 //! What is polled: the targets of the plan, and when clients last asked for them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::{Proxy, ROLE};
-use crate::cache::flights::Work;
+use crate::cache::flights::{Arrival, Errand, Work};
 use crate::cache::key::Key;
 use crate::clock::Now;
 use crate::config::Config;
-use crate::message::Target;
+use crate::message::{Request, Target};
 use crate::route::Route;
 
 /// How a target is polled.
@@ -87,8 +88,15 @@ impl Proxy {
     /// Polls what is at this place of the plan now, unless it is being fetched or in trouble.
     pub fn poll(&self, place: usize) {
         let Some(polled) = self.polls.all.get(place) else { return };
-        let request = self.own_request(polled.target.clone());
-        self.refresh(&request, polled.key.clone());
+        self.fetch_for_nobody(self.own_request(polled.target.clone()), polled.key.clone(), true);
+    }
+
+    /// Fetches in the background what nobody waits for; joined by whoever asks meanwhile.
+    pub(super) fn fetch_for_nobody(&self, request: Request, key: Key, even_if_fresh: bool) {
+        let poll = self.polls.place_of(&request.target);
+        let (request, key) = (Arc::new(request), Some(key));
+        let errand = Errand { request, key, shared: true, joinable: true, even_if_fresh, poll, safe: true };
+        self.submit(Work::Arrived(Arrival { passenger: None, errand }));
     }
 
     /// The poll of this place has waited behind others for a whole interval: it goes first.

@@ -23,13 +23,20 @@ struct Witness {
     /// What the held flight lands with if the witness agrees. `None` once it was told.
     landing: Option<Landing>,
     held: Bytes,
+    /// Who was asked.
+    path: &'static str,
 }
 
 impl Proxy {
-    /// Holds a flight, and asks the witness at this path. The permit goes back meanwhile; the witness needs one of its own.
-    pub(super) fn hold(self: &Arc<Proxy>, flight: FlightId, landing: Landing, held: Bytes, path: &'static str) {
+    /// Holds a flight, and asks its witness. The permit goes back meanwhile; the witness needs one of its own.
+    pub(super) fn hold(self: &Arc<Proxy>, flight: FlightId, landing: Landing, held: Bytes) {
         self.submit(Work::Held(flight));
-        let witness = Witness { proxy: Arc::clone(self), flight, landing: Some(landing), held };
+        self.ask_witness(flight, landing, held);
+    }
+
+    fn ask_witness(self: &Arc<Proxy>, flight: FlightId, landing: Landing, held: Bytes) {
+        let path = self.home.lock().witness_path();
+        let witness = Witness { proxy: Arc::clone(self), flight, landing: Some(landing), held, path };
         let Some(target) = Target::parse(Bytes::from_static(path.as_bytes())) else { return };
         let key = Some(Key::new(None, ROLE, &target));
         let poll = self.polls.place_of(&target);
@@ -39,11 +46,12 @@ impl Proxy {
             responder: Box::new(witness),
             stale: None,
             leads: false,
+            cors: false,
             fwd: Fwd::UriMiss,
             alone: None,
         };
         // Not joinable: a fetch that began before the held answer came is no witness of it.
-        let errand = Errand { request, key, shared: true, joinable: false, poll, safe: true };
+        let errand = Errand { request, key, shared: true, joinable: false, even_if_fresh: true, poll, safe: true };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
 
@@ -64,6 +72,10 @@ impl Proxy {
 impl Witness {
     fn tell(&mut self, agrees: bool) {
         if let Some(landing) = self.landing.take() {
+            // A home without a battery has just said so; then the meters are its witness.
+            if !agrees && self.proxy.home.lock().witness_path() != self.path {
+                return self.proxy.ask_witness(self.flight, landing, self.held.clone());
+            }
             let landing = if agrees { landing } else { Landing::failed(Cause::CheckFailed) };
             self.proxy.submit(Work::Landed(self.flight, landing));
         }

@@ -348,7 +348,15 @@ fn alone(path: &'static str, safe: bool) -> Errand {
         peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
         id: RequestId(1),
     };
-    Errand { request: Arc::new(request), key: None, shared: false, joinable: false, poll: None, safe }
+    Errand {
+        request: Arc::new(request),
+        key: None,
+        shared: false,
+        joinable: false,
+        even_if_fresh: false,
+        poll: None,
+        safe,
+    }
 }
 
 impl Errand {
@@ -363,7 +371,15 @@ impl Errand {
 
 fn passenger(stale: Option<Arc<Stored>>, tally: Arc<Tally>) -> Passenger {
     let request = Arc::clone(&alone("/", true).request);
-    Passenger { request, responder: Box::new(Slip(tally)), stale, leads: false, fwd: Fwd::UriMiss, alone: None }
+    Passenger {
+        request,
+        responder: Box::new(Slip(tally)),
+        stale,
+        leads: false,
+        cors: false,
+        fwd: Fwd::UriMiss,
+        alone: None,
+    }
 }
 
 fn key(path: &'static str) -> Key {

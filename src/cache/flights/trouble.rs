@@ -12,6 +12,10 @@ use crate::outcome::Cause;
 impl Flights {
     /// Takes in how the origin fared, and tells those it concerns: the scheduler, and whoever waits for an origin in trouble.
     pub(super) fn heard(&mut self, errand: &Errand, heard: Heard, refused: bool, now: Now, todo: &mut Vec<Work>) {
+        let known = (
+            self.backoff.origin_trouble().is_some(),
+            errand.shared_key().is_some_and(|key| self.backoff.is_in_trouble(key)),
+        );
         let change = self.backoff.report(errand.shared_key(), heard, errand.poll.is_some(), now);
         let again = match change {
             Change::KeyDown(until) | Change::OriginDown(until) => Some(until),
@@ -20,8 +24,13 @@ impl Flights {
         todo.extend(errand.poll.map(|poll| Work::Polled { poll, refused, again }));
         match (change, heard) {
             (Change::OriginUp, _) => todo.push(Work::OriginUp),
+            (Change::KeyDown(_), Heard::Failure(cause, _)) if !known.1 && errand.poll.is_some() => {
+                todo.extend(errand.key.clone().map(|key| Work::PollFails(key, cause)));
+            }
             (Change::OriginDown(until), Heard::Failure(cause, _)) => {
-                todo.push(Work::OriginDown(cause));
+                if !known.0 {
+                    todo.push(Work::OriginDown(cause));
+                }
                 self.send_back_the_waiting(cause, Some(until), todo);
             }
             _ => {}

@@ -63,6 +63,8 @@ pub enum Work {
         /// It failed; its probe is due then.
         again: Option<Duration>,
     },
+    /// A poll that went well before has failed.
+    PollFails(Key, Cause),
     /// The origin is in trouble.
     OriginDown(Cause),
     /// The origin answers again.
@@ -88,6 +90,8 @@ pub struct Errand {
     pub shared: bool,
     /// Others may join.
     pub joinable: bool,
+    /// The origin is asked whatever is stored, as a poll does; all others look once more.
+    pub even_if_fresh: bool,
     /// Which poll this is the target of, if any.
     pub poll: Option<usize>,
     /// True for GET, HEAD and the other safe methods (RFC 9110 §9.2.1).
@@ -111,6 +115,8 @@ pub struct Passenger {
     pub stale: Option<Arc<Stored>>,
     /// True for the one whose request was sent.
     pub leads: bool,
+    /// Every page may read what they are told.
+    pub cors: bool,
     /// Why the origin is asked for them.
     pub fwd: Fwd,
     /// Why the request goes alone. `None`: it may share.
