@@ -4,6 +4,7 @@ pub mod plan;
 
 use std::time::Duration;
 
+use crossbeam_channel::{Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 
 use self::plan::{Gauges, Plan};
@@ -12,6 +13,8 @@ use crate::proxy::{PollEnd, Proxy};
 
 /// An idle scheduler looks at the clock this often at the least.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Who moves the clock waits so long at the most for what follows.
+const MOVED: Duration = Duration::from_secs(5);
 
 /// The polls of one origin, and what is heard of them.
 pub struct Scheduler {
@@ -27,6 +30,8 @@ struct News {
     ended: Vec<Option<PollEnd>>,
     origin_up: bool,
     stopping: bool,
+    /// Those who moved the clock; dropped when what is due has been offered.
+    movers: Vec<Sender<()>>,
     /// The clock was moved, or something above changed.
     look: bool,
 }
@@ -52,9 +57,12 @@ impl Scheduler {
         self.tell(|news| news.origin_up = true);
     }
 
-    /// Looks at the clock again, after somebody moved it.
+    /// Looks at the clock again, after somebody moved it. When it returns, what has become due was offered.
     pub fn look_again(&self) {
-        self.tell(|_| ());
+        let (mover, offered) = bounded(0);
+        self.tell(|news| news.movers.push(mover));
+        // Nothing is ever sent: the wait ends with the other end, or is over.
+        let _ = offered.recv_timeout(MOVED);
     }
 
     /// Ends the thread.
@@ -70,6 +78,7 @@ impl Scheduler {
 
     /// The thread's work.
     pub fn run(&self, proxy: &Proxy) {
+        let mut movers = Vec::new();
         loop {
             let now = self.clock.now().mono;
             while let Some(due) = self.next_due(proxy, now) {
@@ -79,9 +88,11 @@ impl Scheduler {
                     proxy.poll(due.poll);
                 }
             }
+            movers.clear();
             let next = self.plan.lock().next();
             let wait = next.map_or(LOOK_EVERY, |next| next.saturating_sub(self.clock.now().mono).min(LOOK_EVERY));
-            let Some(news) = self.listen(wait) else { return };
+            let Some(mut news) = self.listen(wait) else { return };
+            movers.append(&mut news.movers);
             self.learn(news);
         }
     }

@@ -20,7 +20,8 @@ const STAGGER: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Plan {
     polls: Vec<State>,
-    /// Turns to come, by monotonic time; the flag tells a regular turn from an extra one.
+    /// Turns to come, by monotonic time; the flag tells a regular turn from an extra one. Of the extra ones of a poll only
+    /// [`State::extra`] counts.
     turns: BinaryHeap<Reverse<(Duration, usize, bool)>>,
     gauges: Gauges,
 }
@@ -41,7 +42,11 @@ pub struct Gauges {
 #[derive(Debug)]
 struct State {
     poll: Poll,
+    /// The turn at which it was last offered, not the moment: that comes a little later each time, and a pace reckoned from
+    /// it would be a whole interval too fast.
     last: Option<Duration>,
+    /// Its next extra turn.
+    extra: Option<Duration>,
     wanted: Option<Duration>,
     refusals: u32,
     under_way: bool,
@@ -59,7 +64,7 @@ pub struct Due {
 impl Plan {
     /// All polls due one after another from `start` on.
     pub fn new(polls: Vec<Poll>, start: Duration) -> Plan {
-        let state = |poll| State { poll, last: None, wanted: None, refusals: 0, under_way: false };
+        let state = |poll| State { poll, last: None, extra: None, wanted: None, refusals: 0, under_way: false };
         let mut plan =
             Plan { polls: polls.into_iter().map(state).collect(), turns: BinaryHeap::new(), gauges: Gauges::default() };
         for at in 0..plan.polls.len() {
@@ -78,12 +83,13 @@ impl Plan {
         loop {
             let Reverse((turn, at, regular)) = self.turns.peek().copied().filter(|Reverse((turn, ..))| *turn <= now)?;
             self.turns.pop();
-            if regular {
-                self.advance(turn, at, now);
-            }
+            let begun = if regular { self.advance(turn, at, now) } else { turn };
             let Some(state) = self.polls.get_mut(at) else { continue };
+            if !regular && state.extra.take_if(|extra| *extra == turn).is_none() {
+                continue;
+            }
             state.wanted = wanted(at);
-            if regular && !state.is_wanted(now) {
+            if state.rests() || regular && !state.is_wanted(begun, now) {
                 continue;
             }
             self.gauges.latest = self.gauges.latest.max(now - turn);
@@ -92,7 +98,7 @@ impl Plan {
                 return Some(Due { poll: at, overlaps: true });
             }
             state.under_way = true;
-            state.last = Some(now);
+            state.last = Some(begun);
             self.gauges.offered += 1;
             return Some(Due { poll: at, overlaps: false });
         }
@@ -106,15 +112,20 @@ impl Plan {
         }
     }
 
-    /// An extra turn: the probe of a poll that failed.
+    /// An extra turn: the probe of a poll that failed. Everybody who is refused says when it is due; it is one turn, the
+    /// soonest told.
     pub fn probe(&mut self, poll: usize, at: Duration) {
-        self.turns.push(Reverse((at, poll, false)));
+        let Some(state) = self.polls.get_mut(poll) else { return };
+        if state.extra.is_none_or(|extra| at < extra) {
+            state.extra = Some(at);
+            self.turns.push(Reverse((at, poll, false)));
+        }
     }
 
     /// Everything is due again, one after another: the origin is back.
     pub fn all_due(&mut self, now: Duration) {
         for at in 0..self.polls.len() {
-            self.turns.push(Reverse((now + self.stagger(at), at, false)));
+            self.probe(at, now + self.stagger(at));
         }
     }
 
@@ -144,9 +155,9 @@ impl Plan {
         gap * u32::try_from(at).unwrap_or(u32::MAX)
     }
 
-    /// Plans the next regular turn, the first that is still to come.
-    fn advance(&mut self, turn: Duration, at: usize, now: Duration) {
-        let Some(state) = self.polls.get(at) else { return };
+    /// Plans the next regular turn, the first that is still to come; returns the one that has begun.
+    fn advance(&mut self, turn: Duration, at: usize, now: Duration) -> Duration {
+        let Some(state) = self.polls.get(at) else { return turn };
         let interval = state.poll.interval.max(Duration::from_millis(1));
         let mut next = turn + interval;
         if next <= now {
@@ -155,21 +166,19 @@ impl Plan {
             next += interval * u32::try_from(missed).unwrap_or(u32::MAX);
         }
         self.turns.push(Reverse((next, at, true)));
+        next - interval
     }
 }
 
 impl State {
-    /// Full pace for what the user wrote or a client asked for of late; else once per lifetime; at rest never.
-    fn is_wanted(&self, now: Duration) -> bool {
+    /// Full pace for what the user wrote or a client asked for of late; else once per lifetime.
+    fn is_wanted(&self, turn: Duration, now: Duration) -> bool {
         if !self.poll.own {
             return true;
         }
-        if self.rests() {
-            return false;
-        }
         let fresh_demand = self.wanted.is_some_and(|asked| now.saturating_sub(asked) < WANTED_FOR);
         // At the next turn the answer would be past its lifetime.
-        let expires = self.last.is_none_or(|last| now - last + self.poll.interval > self.poll.ttl);
+        let expires = self.last.is_none_or(|last| turn.saturating_sub(last) + self.poll.interval > self.poll.ttl);
         fresh_demand || expires
     }
 
@@ -248,6 +257,21 @@ mod tests {
     }
 
     #[test]
+    fn e19_idle_polls_come_once_per_lifetime_however_late_each_is_offered() {
+        let mut plan = Plan::new(vec![poll(5, true), Poll { ttl: secs(60), ..poll(30, true) }], secs(0));
+        let (mut counts, mut late) = ([0, 0], Duration::ZERO);
+        while let Some(turn) = plan.next().filter(|turn| *turn < secs(600)) {
+            // Threads wake a little after the time, now more, now less.
+            late = if late.is_zero() { Duration::from_millis(3) } else { Duration::ZERO };
+            while let Some(due) = plan.due(turn + late, |_| None) {
+                counts[due.poll] += 1;
+                plan.ended(due.poll, false);
+            }
+        }
+        assert_eq!(counts, [20, 10]);
+    }
+
+    #[test]
     fn a_poll_the_user_wrote_is_always_kept() {
         let mut plan = Plan::new(vec![poll(5, false)], secs(0));
         assert_eq!(offered(&mut plan, secs(300), |_| None).len(), 60);
@@ -264,6 +288,16 @@ mod tests {
         assert_eq!(plan.due(secs(600), |_| Some(secs(600))), None);
         plan.ended(0, false);
         assert!(plan.due(secs(700), |_| None).is_some());
+    }
+
+    #[test]
+    fn all_who_are_refused_together_make_one_probe() {
+        let mut plan = Plan::new(vec![poll(60, false)], secs(0));
+        offered(&mut plan, secs(1), |_| None);
+        for told in [9, 7, 7, 8] {
+            plan.probe(0, secs(told));
+        }
+        assert_eq!(offered(&mut plan, secs(20), |_| None), [(secs(7), 0)]);
     }
 
     #[test]
