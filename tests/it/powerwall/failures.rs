@@ -30,7 +30,7 @@ fn c21_no_status_takes_the_place_of_a_good_reading_while_it_may_be_served() {
         break_aggregates(&scene, status);
         // Refreshes are due from the fifth second on, and every one of them fails.
         for _ in 0..27 {
-            scene.skip_seconds(1);
+            scene.pass_seconds(1, 1);
             let reply = scene.get("/aggregates");
             scene.expect_good("/aggregates", &reply);
             assert_eq!(reply.cache_status(), "HIT", "{status}: {reply:?}");

@@ -54,7 +54,7 @@ impl Watch {
     fn pass(&self, seconds: u64) {
         let whole = Duration::from_secs(seconds);
         let real = if self.slow { whole / SPEED } else { Duration::ZERO };
-        self.scene.skip(whole - real);
+        self.scene.pass(whole - real);
         std::thread::sleep(real);
     }
 

@@ -59,6 +59,33 @@ impl Scene {
         self.skip(Duration::from_secs(seconds));
     }
 
+    /// Lets time pass: nothing is under way when the clocks move, and whatever became due has ended after that. (What is on
+    /// its way while they move comes minutes late in their time, though the wire took no time at all.)
+    #[track_caller]
+    pub fn pass(&self, by: Duration) {
+        self.settle();
+        self.skip(by);
+        self.settle();
+    }
+
+    /// As [`Scene::pass`], in steps of `step` seconds.
+    #[track_caller]
+    pub fn pass_seconds(&self, seconds: u64, step: usize) {
+        (0..seconds).step_by(step).for_each(|_| self.pass(Duration::from_secs(step as u64)));
+    }
+
+    /// Waits until Larder has had every answer that the origin does not keep back.
+    #[track_caller]
+    pub fn settle(&self) {
+        // Twice in a row: between two fetches nothing is under way for a moment.
+        let mut quiet = 0;
+        let quiet_enough = || {
+            quiet = if self.app.active() == self.origin.withheld() { quiet + 1 } else { 0 };
+            quiet == 2
+        };
+        assert!(eventually(quiet_enough), "{} under way", self.app.active());
+    }
+
     /// Asks for every one of `targets` until each has been answered with 200: what a start takes.
     #[track_caller]
     pub fn warm(&self, targets: &[&str]) {

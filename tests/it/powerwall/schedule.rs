@@ -41,7 +41,7 @@ fn fail(origin: &Replay, target: &str, status: &str, retry_after: Option<u32>) {
 fn ask_every_second(scene: &Scene, target: &str, seconds: u64) {
     for _ in 0..seconds {
         scene.get(target);
-        scene.skip_seconds(1);
+        scene.pass_seconds(1, 1);
     }
 }
 
@@ -92,7 +92,7 @@ fn must_show_2_a_failing_polled_key_is_probed_within_every_half_minute() {
     scene.origin.at(60);
     let before = ["/aggregates", "/strings"].map(|target| scene.origin.count(target));
     for _ in 0..140 {
-        scene.skip_seconds(1);
+        scene.pass_seconds(1, 1);
         scene.get("/aggregates");
         scene.get("/strings");
     }
@@ -109,17 +109,11 @@ fn must_show_2_a_failing_polled_key_is_probed_without_anybody_asking() {
     let scene = Scene::before(Replay::outage(PROXY.0, PROXY.1, "refused", 1));
     scene.warm(&["/aggregates"]);
     scene.origin.at(60);
-    (0..100).for_each(|_| {
-        scene.skip_seconds(1);
-        assert_eq!(scene.get("/health").status, 200);
-    });
+    scene.pass_seconds(100, 1);
     scene.origin.at(0);
     let back = scene.origin.now();
 
-    (0..34).for_each(|_| {
-        scene.skip_seconds(1);
-        assert_eq!(scene.get("/health").status, 200);
-    });
+    scene.pass_seconds(34, 1);
 
     assert!(scene.origin.last_good("/aggregates").is_some_and(|good| good >= back));
     let reply = scene.get_at_once("/aggregates");

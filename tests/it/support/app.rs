@@ -32,9 +32,14 @@ impl App {
         Client::connect(self.addr())
     }
 
-    /// Moves its clock forward by `by`.
+    /// Moves its clock forward by `by`; the polls that are due then are under way when it returns.
     pub fn skip_time(&self, by: Duration) {
         self.0.skip_time(by);
+    }
+
+    /// Requests its origin is working on, as far as it knows.
+    pub fn active(&self) -> usize {
+        self.0.proxy().gauges().active
     }
 
     /// Moves its clock forward by `seconds`.

@@ -68,6 +68,8 @@ struct Shared {
     told: Mutex<HashMap<String, Behaviour>>,
     asked: Mutex<Vec<Asked>>,
     open: Mutex<HashMap<usize, TcpStream>>,
+    /// Requests whose answer is kept back on purpose.
+    withheld: AtomicUsize,
     peak: AtomicUsize,
     ever: AtomicUsize,
     started: Instant,
@@ -99,6 +101,7 @@ impl Replay {
             told: Mutex::default(),
             asked: Mutex::default(),
             open: Mutex::default(),
+            withheld: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
             ever: AtomicUsize::new(0),
             started: Instant::now(),
@@ -203,6 +206,11 @@ impl Replay {
     #[track_caller]
     pub fn await_requests(&self, target: &str, count: usize) {
         assert!(eventually(|| self.count(target) >= count), "{} of {count} for {target}", self.count(target));
+    }
+
+    /// Requests whose answer it keeps back, being slow or hung; all others are answered at once.
+    pub fn withheld(&self) -> usize {
+        self.shared.withheld.load(Ordering::Acquire)
     }
 
     /// The most connections it had at one time.

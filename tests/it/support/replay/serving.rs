@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::Builder;
+use std::time::{Duration, Instant};
 
 use super::{Behaviour, Shared, held};
 use crate::support::reply::{exactly, fill, find};
@@ -33,10 +34,11 @@ fn serve(mut stream: TcpStream, number: usize, shared: &Shared) {
         let mut words = head.split(' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         match shared.answer(method, target, &head) {
-            // Until the other side has had enough, or the door is closed.
-            Behaviour::Hangs => while fill(&mut stream, &mut buffer).is_ok_and(|count| count > 0) {},
+            Behaviour::Hangs => withhold(&mut stream, &mut buffer, None, shared),
             Behaviour::Says(wire, pause) => {
-                std::thread::sleep(pause);
+                if !pause.is_zero() {
+                    withhold(&mut stream, &mut buffer, Some(pause), shared);
+                }
                 // What speaks HTTP/1.0 closes: whoever has the answer may open the next connection.
                 let last = wire.starts_with(b"HTTP/1.0");
                 if last {
@@ -49,6 +51,26 @@ fn serve(mut stream: TcpStream, number: usize, shared: &Shared) {
         }
     }
     let _ = stream.shutdown(Shutdown::Both);
+}
+
+/// Keeps an answer back so long, or for ever: until the other side has had enough, or the door is closed.
+fn withhold(stream: &mut TcpStream, buffer: &mut Vec<u8>, pause: Option<Duration>, shared: &Shared) {
+    shared.withheld.fetch_add(1, Ordering::AcqRel);
+    let until = pause.map(|pause| Instant::now() + pause);
+    loop {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            break;
+        }
+        let _ = stream.set_read_timeout(left);
+        match fill(stream, buffer) {
+            Ok(count) if count > 0 => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+            _ => break,
+        }
+    }
+    let _ = stream.set_read_timeout(None);
+    shared.withheld.fetch_sub(1, Ordering::AcqRel);
 }
 
 /// The head of the next request; its body is read and forgotten. `None`: there is none.
