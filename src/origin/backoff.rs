@@ -117,6 +117,10 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
 
     /// Takes in what was heard. `polled`: the key is polled, and probed at least every 30 s.
     pub fn report(&mut self, key: Option<&K>, heard: Heard, polled: bool, now: Now) -> Change {
+        // Whatever this says of the origin: the key's probe is over, and where the origin is at fault the next may go.
+        if let Some(trouble) = key.and_then(|key| self.keys.get_mut(key)) {
+            trouble.probing = false;
+        }
         match heard {
             Heard::Answer => {
                 if let Some(key) = key {
@@ -344,6 +348,19 @@ mod tests {
         assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
         backoff.withdraw(Some(&a));
         assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
+    }
+
+    #[test]
+    fn a_probe_of_a_key_that_finds_the_whole_origin_down_does_not_block_its_key_for_ever() {
+        for found in [REFUSED, SILENT] {
+            let (mut backoff, a, b) = (backoff(), key("/a"), key("/b"));
+            backoff.report(Some(&a), BAD, true, at(0.0));
+            backoff.report(Some(&b), REFUSED, true, at(0.0));
+            assert_eq!(waits(&mut backoff, &a, at(6.0)), None, "the probe of both");
+            backoff.report(Some(&a), found, true, at(7.0));
+            backoff.report(Some(&b), Heard::Answer, true, at(20.0));
+            assert_eq!(waits(&mut backoff, &a, at(20.0)), None, "{found:?}");
+        }
     }
 
     #[test]
