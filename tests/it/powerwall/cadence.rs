@@ -40,7 +40,7 @@ fn must_show_4_polls_tick_and_do_not_drift() {
 /// Moves the clocks to `short` before `due` and waits; when the poll came.
 fn next_poll(scene: &Scene, due: Duration, short: Duration) -> Duration {
     // The poll before, which takes longer than the clocks now stop short, has ended.
-    scene.settle();
+    scene.finish();
     let count = scene.origin.count("/soe");
     scene.skip(due.saturating_sub(scene.origin.now()).saturating_sub(short));
     scene.origin.await_requests("/soe", count + 1);

@@ -77,13 +77,29 @@ impl Scene {
     /// Waits until Larder has had every answer that the origin does not keep back.
     #[track_caller]
     pub fn settle(&self) {
-        // Twice in a row: between two fetches nothing is under way for a moment.
-        let mut quiet = 0;
-        let quiet_enough = || {
-            quiet = if self.app.active() == self.origin.withheld() { quiet + 1 } else { 0 };
-            quiet == 2
+        self.await_twice(|| self.is_settled());
+    }
+
+    /// Whether Larder has had every answer that the origin does not keep back.
+    pub fn is_settled(&self) -> bool {
+        self.app.active() == self.origin.withheld()
+    }
+
+    /// Waits until Larder waits for nothing, however slow.
+    #[track_caller]
+    pub fn finish(&self) {
+        self.await_twice(|| self.app.active() == 0);
+    }
+
+    #[track_caller]
+    fn await_twice(&self, rests: impl Fn() -> bool) {
+        // In a row: between a held answer and its witness nothing is under way for a moment.
+        let mut looks = 0;
+        let rests_twice = || {
+            looks = if rests() { looks + 1 } else { 0 };
+            looks == 2
         };
-        assert!(eventually(quiet_enough), "{} under way", self.app.active());
+        assert!(eventually(rests_twice), "{} under way", self.app.active());
     }
 
     /// Asks for every one of `targets` until each has been answered with 200: what a start takes.
