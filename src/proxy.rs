@@ -307,7 +307,7 @@ impl Proxy {
 
     fn carry_out(&self, work: Work, now: Now) {
         match work {
-            Work::Fetch(flight, errand) => self.crew.fetch(flight, errand),
+            Work::Fetch(flight, errand) => self.send_out(flight, errand),
             Work::Wake(at, flight) => self.crew.wake(at, flight),
             Work::Answer(passengers, landing) => self.answer_all(passengers, &landing, now),
             Work::Overdue(passengers, cause, until) => {

@@ -80,6 +80,13 @@ impl Proxy {
         }
     }
 
+    /// Hands an errand to the crew; should that fail, nobody waits for it.
+    pub(super) fn send_out(&self, flight: FlightId, errand: Errand) {
+        let mut landed = Landed { proxy: self, flight: Some(flight) };
+        self.crew.fetch(flight, errand);
+        landed.flight = None;
+    }
+
     fn origin_request(&self, errand: &Errand) -> OriginRequest {
         let request = &errand.request;
         let sharing = if errand.shared { forward::Sharing::Shared } else { forward::Sharing::Alone };

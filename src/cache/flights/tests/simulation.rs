@@ -15,7 +15,7 @@ const SILENT: Cause = Cause::Fetch(FetchError::FirstByteTimeout);
 const REFUSED: Cause = Cause::Fetch(FetchError::Connect);
 
 #[test]
-fn whatever_happens_in_whatever_order_everybody_is_told_once() {
+fn i7_whatever_happens_in_whatever_order_everybody_is_told_once() {
     for seed in 1..=SEEDS {
         let running = std::panic::AssertUnwindSafe(|| Simulation::new(seed).run());
         if let Err(panic) = std::panic::catch_unwind(running) {
