@@ -1,5 +1,7 @@
 //! Invariants of docs/ARCHITECTURE.md that no other test shows.
 
+#![allow(clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::panic::RefUnwindSafe;
