@@ -304,3 +304,32 @@ fn sim_a_wrong_parameter_ends_the_start_and_the_right_ones_are_told() {
         assert!(!said.contains("listening"), "{origin}: {said}");
     }
 }
+
+#[test]
+fn sim_a_wrong_parameter_is_a_mistake_in_the_configuration_like_any_other() {
+    let (code, said) = refusal("sim://powerwall?colour=red");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.starts_with("--origin: found sim://powerwall?colour=red, expected "), "{said}");
+}
+
+#[test]
+fn sim_the_first_log_line_names_the_preset_and_why() {
+    let proc = simulating("");
+    let log = proc.log();
+    let first = log.lines().next().unwrap_or_default();
+    assert!(first.contains("preset pypowerwall") && first.contains("sim://"), "{log}");
+}
+
+#[test]
+fn must_show_3_an_empty_answer_is_this_homes_where_nobody_polls_the_meters() {
+    let polls = json!({ "urlConfigs": [{ "path": "/soe", "pollInterval": 30 }] });
+    let app = App::start(&home("sim://powerwall", polls));
+    let mut client = app.client();
+    for _ in 0..40 {
+        if client.get("/fans/pw").status == 200 {
+            return;
+        }
+        app.skip_seconds(3);
+    }
+    panic!("a home without fans, its meters well, gets errors for two minutes");
+}
