@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::account::Account;
+use super::tower::*;
 use super::*;
 
 const SEEDS: u64 = 200;
