@@ -17,7 +17,7 @@ use http::{Method, StatusCode};
 
 use crate::cache::flights::{Arrival, Errand, Flights, Gauges, Passenger, Work};
 use crate::cache::key::Key;
-use crate::cache::store::{Store, Stored};
+use crate::cache::store::{Inserted, Store, Stored};
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::message::{Body, Request, RequestId, Target};
@@ -302,12 +302,16 @@ impl Proxy {
                 return;
             }
         }
-        self.store.insert(stored);
+        let key = stored.key.clone();
+        if self.store.insert(stored) == Inserted::TooLarge {
+            // The one before is of the past.
+            self.store.remove(key.as_str());
+        }
     }
 
     fn carry_out(&self, work: Work, now: Now) {
         match work {
-            Work::Fetch(flight, errand) => self.crew.fetch(flight, errand),
+            Work::Fetch(flight, errand) => self.send_out(flight, errand),
             Work::Wake(at, flight) => self.crew.wake(at, flight),
             Work::Answer(passengers, landing) => self.answer_all(passengers, &landing, now),
             Work::Overdue(passengers, cause, until) => {
@@ -318,7 +322,9 @@ impl Proxy {
             }
             Work::Polled { poll, refused, again } => self.crew.polled(poll, PollEnd { refused, again }),
             Work::PollFails(key, cause) => {
-                log::warn!("polling {} fails: {}; what is stored is kept", key.as_str(), cause.message());
+                // Without the query: it may hold secrets.
+                let path = key.as_str().split('?').next().unwrap_or_default();
+                log::warn!("polling {path} fails: {}; what is stored is kept", cause.message());
             }
             Work::OriginDown(cause) => {
                 log::warn!("the origin is in trouble: {} ({})", cause.message(), cause.detail());

@@ -243,7 +243,7 @@ fn told(reply: Reply) -> Told {
     let body = match reply {
         Reply::Stored { stored, .. } => stored.body.clone(),
         Reply::Relayed { response, .. } => response.body.clone(),
-        Reply::Failed { cause, .. } => return Told::Failed(cause),
+        Reply::Failed(failure) => return Told::Failed(failure.cause),
         Reply::BuiltIn { .. } => panic!("no built-in was asked for"),
     };
     Told::Version(std::str::from_utf8(&body).expect("text").parse().expect("a number"))
@@ -277,7 +277,7 @@ struct Hands {
 struct Shared(Arc<Hands>);
 
 impl Hands {
-    fn start(&self, act: impl FnOnce(&Proxy) + Send + 'static) {
+    fn start(&self, act: impl FnOnce(&Arc<Proxy>) + Send + 'static) {
         let proxy = self.proxy.get().and_then(Weak::upgrade).expect("a proxy that is still there");
         let thread = thread::spawn(move || act(&proxy));
         self.threads.lock().expect("no panic while it is held").push(thread);

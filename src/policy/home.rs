@@ -7,7 +7,7 @@
 //! | [`HomeCheck`] | bad | held for a witness |
 //! |---|---|---|
 //! | `Aggregates` | no number at `/site/instant_power` | |
-//! | `EmptyIsNews` | says nothing while `/aggregates` is bad or old, or 10 minutes after it said something | |
+//! | `EmptyIsNews` | says nothing while `/aggregates` is bad, or 10 minutes after it said something | says nothing, and `/aggregates` is old or unknown |
 //! | `Witnessed` | no readings at all | a level of 0, null or none; power alone while `/aggregates` is bad or old |
 //!
 //! On all three an empty body and the texts `Not Found`, `TIMEOUT!` and `ERROR!` are bad.
@@ -49,6 +49,8 @@ pub enum HomeVerdict {
     Bad(CheckFailure),
     /// An answer if [`Home::witness_path`], requested after it, is Good and [`witness_agrees`]; otherwise none.
     NeedsWitness,
+    /// An answer if `/aggregates`, requested after it, is Good; of late nothing was heard of it. Judge again then.
+    NeedsMeters,
 }
 
 /// What is known of one home. Bounded; only targets without a query teach it anything, since others are made by clients.
@@ -78,8 +80,12 @@ impl Home {
         }
         match sight {
             Ok(Sight::Something) => HomeVerdict::Good,
-            Ok(Sight::Nothing) if self.is_news(path, now) => HomeVerdict::Bad(CheckFailure::SuddenlyEmpty),
-            Ok(Sight::Nothing) => HomeVerdict::Good,
+            Ok(Sight::Nothing) if self.spoke_lately(path, now) => HomeVerdict::Bad(CheckFailure::SuddenlyEmpty),
+            Ok(Sight::Nothing) => match self.meters(now) {
+                Some(true) => HomeVerdict::Good,
+                Some(false) => HomeVerdict::Bad(CheckFailure::SuddenlyEmpty),
+                None => HomeVerdict::NeedsMeters,
+            },
             Ok(Sight::PowerOnly) if self.has_good_aggregates(now) => HomeVerdict::Good,
             Ok(Sight::PowerOnly | Sight::ZeroLevel) => HomeVerdict::NeedsWitness,
             Err(failure) => HomeVerdict::Bad(failure),
@@ -119,14 +125,19 @@ impl Home {
         self.spoken.push((path.into(), at));
     }
 
-    fn is_news(&self, path: &str, now: Now) -> bool {
-        let spoke_lately =
-            |(known, last): &(Box<str>, Duration)| **known == *path && now.mono.saturating_sub(*last) < REMEMBERED;
-        !self.has_good_aggregates(now) || self.spoken.iter().any(spoke_lately)
+    fn spoke_lately(&self, path: &str, now: Now) -> bool {
+        let lately = |last: Duration| now.mono.saturating_sub(last) < REMEMBERED;
+        self.spoken.iter().any(|(known, last)| **known == *path && lately(*last))
+    }
+
+    /// Whether the last `/aggregates` was good. `None`: there was none, or too long ago.
+    fn meters(&self, now: Now) -> Option<bool> {
+        let (at, good) = self.aggregates?;
+        (now.mono.saturating_sub(at) <= 2 * self.aggregates_every).then_some(good)
     }
 
     fn has_good_aggregates(&self, now: Now) -> bool {
-        self.aggregates.is_some_and(|(at, good)| good && now.mono.saturating_sub(at) <= 2 * self.aggregates_every)
+        self.meters(now) == Some(true)
     }
 }
 

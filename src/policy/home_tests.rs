@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::HomeCheck::{Aggregates, EmptyIsNews, Witnessed};
-use super::HomeVerdict::{Bad, Good, NeedsWitness};
+use super::HomeVerdict::{Bad, Good, NeedsMeters, NeedsWitness};
 use super::*;
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -96,6 +96,10 @@ fn every_recorded_outage_body_is_bad_or_finds_no_witness() {
                             assert!(!witness_agrees(&bad, witness), "{down}{target}");
                         }
                     }
+                    NeedsMeters => {
+                        home.judge("/aggregates", Aggregates, &body(down, "aggregates"), at(1));
+                        assert!(matches!(home.judge(&target, kind, &bad, at(1)), Bad(_)), "{down}{target}");
+                    }
                     Good => panic!("{down}{target}: {}", String::from_utf8_lossy(&bad)),
                 }
             }
@@ -132,7 +136,7 @@ fn no_second_of_a_recorded_outage_passes_for_health() {
                 Good => {
                     assert!(is_well && (meters_well || kind == Witnessed), "{down} {how} {seconds} {path}")
                 }
-                Bad(_) => assert!(!is_well || !meters_well, "{down} {how} {seconds} {path}"),
+                Bad(_) | NeedsMeters => assert!(!is_well || !meters_well, "{down} {how} {seconds} {path}"),
                 NeedsWitness => assert!(!witness_agrees(&body, soe.expect("a level").as_bytes()), "{seconds} {path}"),
             }
             refused += usize::from(!is_well);
@@ -172,12 +176,12 @@ fn an_empty_answer_is_news_for_ten_minutes_after_another() {
 }
 
 #[test]
-fn an_empty_answer_is_news_while_the_meters_are_bad_or_old() {
+fn an_empty_answer_is_news_while_the_meters_are_bad_and_waits_for_them_while_they_are_old() {
     let mut home = Home::new(EVERY);
     let vitals = |home: &mut Home, seconds| home.judge("/vitals", EmptyIsNews, b"null", at(seconds));
-    assert_eq!(vitals(&mut home, 0), Bad(CheckFailure::SuddenlyEmpty), "not heard of yet");
+    assert_eq!(vitals(&mut home, 0), NeedsMeters, "not heard of yet");
     home.judge("/aggregates", Aggregates, SOLAR_ONLY, at(0));
-    assert_eq!((vitals(&mut home, 10), vitals(&mut home, 11)), (Good, Bad(CheckFailure::SuddenlyEmpty)));
+    assert_eq!((vitals(&mut home, 10), vitals(&mut home, 11)), (Good, NeedsMeters));
     home.judge("/aggregates", Aggregates, b"null", at(12));
     assert_eq!(vitals(&mut home, 12), Bad(CheckFailure::SuddenlyEmpty));
     home.judge("/aggregates", Aggregates, SOLAR_ONLY, at(13));
@@ -312,7 +316,7 @@ fn what_counts_as_empty() {
     ];
     for text in empty {
         let verdict = home.judge("/x", EmptyIsNews, text.as_bytes(), at(0));
-        assert_eq!(verdict, Bad(CheckFailure::SuddenlyEmpty), "{text}");
+        assert_eq!(verdict, NeedsMeters, "{text}");
     }
     for text in full {
         assert_eq!(home.judge("/x", EmptyIsNews, text.as_bytes(), at(0)), Good, "{text}");

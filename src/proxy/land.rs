@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
+use super::witness::{Doubt, Held};
 use super::{Proxy, ROLE, plain};
 use crate::cache::flights::{Arrival, Errand, Landing, Passenger, Work};
 use crate::cache::key::Key;
@@ -26,8 +26,8 @@ use crate::reply::{self, Failure, Reply};
 enum Judgement {
     /// The flight lands with this.
     Lands(Landing),
-    /// It lands with this if its witness agrees with the body.
-    Held(Landing, Bytes),
+    /// It lands when its witness was heard.
+    Held(Held),
 }
 
 /// Says that a flight is over however its worker ends, a panic included (I5): nobody waits for a dead leader.
@@ -46,9 +46,9 @@ impl Proxy {
                 self.date(&mut response.fields);
                 match self.judge(errand, response, asked) {
                     Judgement::Lands(landing) => landed.with(landing),
-                    Judgement::Held(landing, body) => {
+                    Judgement::Held(held) => {
                         landed.flight = None;
-                        self.hold(flight, landing, body);
+                        self.hold(flight, held);
                     }
                 }
             }
@@ -78,6 +78,13 @@ impl Proxy {
         {
             fields.insert(header::DATE, now);
         }
+    }
+
+    /// Hands an errand to the crew; should that fail, nobody waits for it.
+    pub(super) fn send_out(&self, flight: FlightId, errand: Errand) {
+        let mut landed = Landed { proxy: self, flight: Some(flight) };
+        self.crew.fetch(flight, errand);
+        landed.flight = None;
     }
 
     fn origin_request(&self, errand: &Errand) -> OriginRequest {
@@ -136,10 +143,12 @@ impl Proxy {
             }
             _ => Landing::Unshared(Arc::new(response)),
         };
-        match home {
-            HomeVerdict::NeedsWitness => Judgement::Held(landing, body),
-            _ => Judgement::Lands(landing),
-        }
+        let doubt = match (home, route.rule.home) {
+            (HomeVerdict::NeedsWitness, _) => Doubt::Level,
+            (HomeVerdict::NeedsMeters, Some(kind)) => Doubt::Emptiness(kind, request.target.clone()),
+            _ => return Judgement::Lands(landing),
+        };
+        Judgement::Held(Held { landing, body, doubt })
     }
 
     /// What the answer means in this home, where the route asks.

@@ -13,30 +13,48 @@ use crate::message::{Body, Request, Target};
 use crate::origin::Opening;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
-use crate::policy::home::witness_agrees;
+use crate::policy::home::{HomeCheck, HomeVerdict, witness_agrees};
 use crate::reply::{Nowhere, Reply, Responder, Sink};
+
+/// What a held answer waits for.
+pub(super) enum Doubt {
+    /// A battery level of zero, which another answer must confirm.
+    Level,
+    /// Nothing at all, which is this home's answer while its meters are well.
+    Emptiness(HomeCheck, Target),
+}
+
+/// An answer that waits for its witness.
+pub(super) struct Held {
+    /// What its flight lands with if the witness agrees.
+    pub landing: Landing,
+    pub body: Bytes,
+    pub doubt: Doubt,
+}
 
 /// Waits in the witness's flight, and ends the held one by what it hears.
 struct Witness {
     proxy: Arc<Proxy>,
     flight: FlightId,
-    /// What the held flight lands with if the witness agrees. `None` once it was told.
-    landing: Option<Landing>,
-    held: Bytes,
+    /// `None` once its flight was told.
+    held: Option<Held>,
     /// Who was asked.
     path: &'static str,
 }
 
 impl Proxy {
     /// Holds a flight, and asks its witness. The permit goes back meanwhile; the witness needs one of its own.
-    pub(super) fn hold(self: &Arc<Proxy>, flight: FlightId, landing: Landing, held: Bytes) {
+    pub(super) fn hold(self: &Arc<Proxy>, flight: FlightId, held: Held) {
         self.submit(Work::Held(flight));
-        self.ask_witness(flight, landing, held);
+        self.ask_witness(flight, held);
     }
 
-    fn ask_witness(self: &Arc<Proxy>, flight: FlightId, landing: Landing, held: Bytes) {
-        let path = self.home.lock().witness_path();
-        let witness = Witness { proxy: Arc::clone(self), flight, landing: Some(landing), held, path };
+    fn ask_witness(self: &Arc<Proxy>, flight: FlightId, held: Held) {
+        let path = match held.doubt {
+            Doubt::Level => self.home.lock().witness_path(),
+            Doubt::Emptiness(..) => "/aggregates",
+        };
+        let witness = Witness { proxy: Arc::clone(self), flight, held: Some(held), path };
         let Some(target) = Target::parse(Bytes::from_static(path.as_bytes())) else { return };
         let key = Some(Key::new(None, ROLE, &target));
         let poll = self.polls.place_of(&target);
@@ -70,34 +88,37 @@ impl Proxy {
 }
 
 impl Witness {
-    fn tell(&mut self, agrees: bool) {
-        if let Some(landing) = self.landing.take() {
-            // A home without a battery has just said so; then the meters are its witness.
-            if !agrees && self.proxy.home.lock().witness_path() != self.path {
-                return self.proxy.ask_witness(self.flight, landing, self.held.clone());
+    fn hear(&mut self, body: Option<&[u8]>) {
+        let Some(held) = self.held.take() else { return };
+        let agrees = match &held.doubt {
+            Doubt::Level => body.is_some_and(|body| witness_agrees(&held.body, body)),
+            Doubt::Emptiness(kind, target) => {
+                let now = self.proxy.clock.now();
+                self.proxy.home.lock().judge(target.as_str(), *kind, &held.body, now) == HomeVerdict::Good
             }
-            let landing = if agrees { landing } else { Landing::failed(Cause::CheckFailed) };
-            self.proxy.submit(Work::Landed(self.flight, landing));
+        };
+        // A home without a battery has just said so; then the meters are its witness.
+        let other = matches!(held.doubt, Doubt::Level) && self.proxy.home.lock().witness_path() != self.path;
+        if !agrees && other {
+            return self.proxy.ask_witness(self.flight, held);
         }
+        let landing = if agrees { held.landing } else { Landing::failed(Cause::CheckFailed) };
+        self.proxy.submit(Work::Landed(self.flight, landing));
     }
 }
 
 impl Responder for Witness {
     fn reply(&mut self, reply: Reply) {
-        let agrees = match &reply {
-            Reply::Stored { stored, outcome: Outcome::Fetched { .. }, .. } => {
-                stored.status.is_success() && witness_agrees(&self.held, &stored.body)
-            }
-            Reply::Relayed { response, .. } => {
-                response.status.is_success() && witness_agrees(&self.held, &response.body)
-            }
-            _ => false,
+        let fetched = match &reply {
+            Reply::Stored { stored, outcome: Outcome::Fetched { .. }, .. } => Some((stored.status, &stored.body)),
+            Reply::Relayed { response, .. } => Some((response.status, &response.body)),
+            _ => None,
         };
-        self.tell(agrees);
+        self.hear(fetched.filter(|(status, _)| status.is_success()).map(|(_, body)| &body[..]));
     }
 
     fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
-        self.tell(false);
+        self.hear(None);
         Box::new(Nowhere)
     }
 
@@ -108,6 +129,6 @@ impl Responder for Witness {
 
 impl Drop for Witness {
     fn drop(&mut self) {
-        self.tell(false);
+        self.hear(None);
     }
 }

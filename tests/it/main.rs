@@ -18,4 +18,5 @@ mod recordings;
 mod replaced_program;
 mod reply_fields;
 mod shutdown;
+mod sim;
 mod support;

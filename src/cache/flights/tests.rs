@@ -2,6 +2,7 @@
 
 mod account;
 mod simulation;
+mod tower;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 
+use self::tower::*;
 use super::*;
 use crate::cache::store::tests::lifetime_of;
 use crate::message::{Body, Request, RequestId, Response, Target};
@@ -251,164 +253,4 @@ fn a_stop_tells_everybody_and_sends_nothing_more() {
     assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Overdue 1 stopping"]);
     assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 0"]);
     assert_eq!(tower.flights.gauges(), Gauges::default());
-}
-
-/// Flights, and the time.
-struct Tower {
-    flights: Flights,
-    now: Now,
-}
-
-impl Tower {
-    fn new(permits: usize) -> Tower {
-        Tower { flights: flights(permits, 100), now: moment(Duration::ZERO) }
-    }
-
-    fn at(&mut self, time: Duration) {
-        self.now = moment(time);
-    }
-
-    /// Steps, with an empty store; says what is to be done, but for looking and waking.
-    fn step(&mut self, work: Work) -> Vec<String> {
-        let mut todo = self.flights.step(work, self.now);
-        let looks: Vec<FlightId> = todo.iter().filter_map(look).collect();
-        for flight in looks {
-            todo.extend(self.flights.step(Work::Missing(flight), self.now));
-        }
-        todo.retain(|work| !matches!(work, Work::Look(..) | Work::Wake(..)));
-        seen(&todo)
-    }
-
-    fn lands_shared(&self, flight: u64, path: &'static str) -> Work {
-        Work::Landed(FlightId(flight), Landing::Shared(stored(path, self.now), response()))
-    }
-}
-
-fn flights(permits: usize, max_parked: usize) -> Flights {
-    let schedule = Schedule { steps: vec![STEP], max_retry_after: STEP };
-    Flights::new(permits, max_parked, SLOW, schedule, 1)
-}
-
-fn look(work: &Work) -> Option<FlightId> {
-    match work {
-        Work::Look(flight, ..) => Some(*flight),
-        _ => None,
-    }
-}
-
-/// What is to be done, in words.
-fn seen(todo: &[Work]) -> Vec<String> {
-    let word = |work: &Work| match work {
-        Work::Look(flight, ..) => format!("Look {}", flight.0),
-        Work::Insert(_) => "Insert".to_owned(),
-        Work::Fetch(flight, _) => format!("Fetch {}", flight.0),
-        Work::Wake(_, flight) => format!("Wake {}", flight.0),
-        Work::Answer(passengers, _) => format!("Answer {}", passengers.len()),
-        Work::Open(leader, others) => format!("Open {} + {}", leader.iter().len(), others.len()),
-        Work::Overdue(passengers, cause, _) => format!("Overdue {} {}", passengers.len(), cause.detail()),
-        Work::Polled { .. } => "Polled".to_owned(),
-        Work::OriginDown(_) => "Down".to_owned(),
-        Work::OriginUp => "Up".to_owned(),
-        _ => "something that happens".to_owned(),
-    };
-    todo.iter().map(word).collect()
-}
-
-fn moment(mono: Duration) -> Now {
-    Now { mono, wall: mono }
-}
-
-fn response() -> Arc<Response> {
-    Arc::new(Response { status: StatusCode::OK, fields: HeaderMap::new(), body: Bytes::new() })
-}
-
-/// An answer received now: good for 60 s, and for 60 s more when the origin is slow or fails.
-fn stored(path: &'static str, received: Now) -> Arc<Stored> {
-    stored_for(key(path), received, Duration::from_secs(60))
-}
-
-fn stored_for(key: Key, received: Now, ttl: Duration) -> Arc<Stored> {
-    let lifetime = lifetime_of(ttl, ttl, received);
-    Arc::new(Stored { key, status: StatusCode::OK, head: Box::default(), body: Bytes::new(), lifetime })
-}
-
-/// A plain GET.
-fn shared(path: &'static str) -> Errand {
-    Errand { key: Some(key(path)), shared: true, joinable: true, ..alone(path, true) }
-}
-
-/// A request whose answer is for its client only.
-fn alone(path: &'static str, safe: bool) -> Errand {
-    let request = Request {
-        method: if safe { Method::GET } else { Method::POST },
-        target: target(path),
-        version: Version::HTTP_11,
-        fields: HeaderMap::new(),
-        body: Body::default(),
-        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        id: RequestId(1),
-    };
-    Errand {
-        request: Arc::new(request),
-        key: None,
-        shared: false,
-        joinable: false,
-        even_if_fresh: false,
-        poll: None,
-        safe,
-    }
-}
-
-impl Errand {
-    fn with_client(self) -> Arrival {
-        Arrival { passenger: Some(passenger(None, Arc::default())), errand: self }
-    }
-
-    fn in_background(self) -> Arrival {
-        Arrival { passenger: None, errand: self }
-    }
-}
-
-fn passenger(stale: Option<Arc<Stored>>, tally: Arc<Tally>) -> Passenger {
-    let request = Arc::clone(&alone("/", true).request);
-    Passenger {
-        request,
-        responder: Box::new(Slip(tally)),
-        stale,
-        leads: false,
-        cors: false,
-        fwd: Fwd::UriMiss,
-        alone: None,
-    }
-}
-
-fn key(path: &'static str) -> Key {
-    Key::new(None, "anonymous", &target(path))
-}
-
-fn target(path: &'static str) -> Target {
-    Target::parse(Bytes::from_static(path.as_bytes())).expect("a lawful target")
-}
-
-/// What one client has seen.
-#[derive(Default)]
-struct Tally {
-    told: AtomicUsize,
-    gone: AtomicBool,
-}
-
-struct Slip(Arc<Tally>);
-
-impl Responder for Slip {
-    fn reply(&mut self, _: Reply) {
-        self.0.told.fetch_add(1, SeqCst);
-    }
-
-    fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
-        unreachable!("the simulation has no bodies")
-    }
-
-    fn gone(&self) -> bool {
-        self.0.gone.load(SeqCst)
-    }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::account::Account;
+use super::tower::*;
 use super::*;
 
 const SEEDS: u64 = 200;
@@ -15,7 +16,7 @@ const SILENT: Cause = Cause::Fetch(FetchError::FirstByteTimeout);
 const REFUSED: Cause = Cause::Fetch(FetchError::Connect);
 
 #[test]
-fn whatever_happens_in_whatever_order_everybody_is_told_once() {
+fn i7_whatever_happens_in_whatever_order_everybody_is_told_once() {
     for seed in 1..=SEEDS {
         let running = std::panic::AssertUnwindSafe(|| Simulation::new(seed).run());
         if let Err(panic) = std::panic::catch_unwind(running) {
