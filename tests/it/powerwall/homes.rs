@@ -134,7 +134,7 @@ fn must_show_3_failing_neighbours_neither_delay_nor_spoil_aggregates() {
 
     let mut hanging = Vec::new();
     for second in 0..60 {
-        scene.skip_seconds(1);
+        scene.pass_seconds(1, 1);
         hanging.push(scene.leave_asking("/hanging"));
         assert_eq!(scene.get("/broken").status, 500, "its status is kept, in backoff too");
         // The program has nothing there; whether that passes for an answer is not the question.
