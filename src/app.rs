@@ -192,6 +192,10 @@ impl Crew for Threads {
         self.timer.wake(at, flight);
     }
 
+    fn forget(&self, at: Duration, flight: FlightId) {
+        self.timer.forget(at, flight);
+    }
+
     fn polled(&self, poll: usize, end: PollEnd) {
         self.scheduler.ended(poll, end);
     }

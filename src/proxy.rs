@@ -48,6 +48,8 @@ pub trait Crew: Send + Sync {
     fn fetch(&self, flight: FlightId, errand: Errand);
     /// Reports the deadline of a flight at this monotonic time.
     fn wake(&self, at: Duration, flight: FlightId);
+    /// That deadline is of no interest any more; reporting it all the same does no harm.
+    fn forget(&self, _at: Duration, _flight: FlightId) {}
     /// A poll is over.
     fn polled(&self, poll: usize, end: PollEnd);
     /// The origin answers again after trouble.
@@ -313,6 +315,7 @@ impl Proxy {
         match work {
             Work::Fetch(flight, errand) => self.send_out(flight, errand),
             Work::Wake(at, flight) => self.crew.wake(at, flight),
+            Work::Forget(at, flight) => self.crew.forget(at, flight),
             Work::Answer(passengers, landing) => self.answer_all(passengers, &landing, now),
             Work::Overdue(passengers, cause, until) => {
                 let wait = until.map(|until| until.saturating_sub(now.mono));

@@ -1,7 +1,6 @@
 //! The timer: one thread that reports the deadlines of flights, and sweeps the store now and then.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -23,7 +22,8 @@ pub struct Timer {
 
 #[derive(Default)]
 struct Due {
-    deadlines: BinaryHeap<Reverse<(Duration, FlightId)>>,
+    /// One per flight that is under way.
+    deadlines: BTreeSet<(Duration, FlightId)>,
     stopping: bool,
 }
 
@@ -36,12 +36,17 @@ impl Timer {
     /// Reports this flight's deadline at this monotonic time.
     pub fn wake(&self, at: Duration, flight: FlightId) {
         let mut due = self.due.lock();
-        let sooner = due.deadlines.peek().is_none_or(|Reverse((first, _))| at < *first);
-        due.deadlines.push(Reverse((at, flight)));
+        let sooner = due.deadlines.first().is_none_or(|(first, _)| at < *first);
+        due.deadlines.insert((at, flight));
         drop(due);
         if sooner {
             self.changed.notify_all();
         }
+    }
+
+    /// The flight is over.
+    pub fn forget(&self, at: Duration, flight: FlightId) {
+        self.due.lock().deadlines.remove(&(at, flight));
     }
 
     /// Looks at the clock again, after somebody moved it.
@@ -64,9 +69,9 @@ impl Timer {
                 return;
             }
             let now = self.clock.now().mono;
-            let first = due.deadlines.peek().map(|Reverse((at, _))| *at);
+            let first = due.deadlines.first().map(|(at, _)| *at);
             if first.is_some_and(|at| at <= now) {
-                if let Some(Reverse((_, flight))) = due.deadlines.pop() {
+                if let Some((_, flight)) = due.deadlines.pop_first() {
                     drop(due);
                     proxy.deadline(flight);
                 }

@@ -51,6 +51,8 @@ pub struct Flights {
     late: usize,
     next: u64,
     stopped: bool,
+    /// Deadlines of flights that are over, to be told at the end of the step.
+    past: Vec<(Duration, FlightId)>,
 }
 
 /// Numbers for /health and /queue/stats.
@@ -82,6 +84,7 @@ impl Flights {
             late: 0,
             next: 0,
             stopped: false,
+            past: Vec::new(),
         }
     }
 
@@ -106,6 +109,7 @@ impl Flights {
         if !self.stopped {
             self.grant(now, &mut todo);
         }
+        todo.extend(self.past.drain(..).map(|(at, flight)| Work::Forget(at, flight)));
         todo
     }
 
@@ -373,6 +377,7 @@ impl Flights {
     fn remove(&mut self, id: FlightId) -> Option<Flight> {
         self.unjoin(id);
         let flight = self.flights.remove(&id)?;
+        self.past.push((flight.began + self.slow, id));
         self.parked -= flight.passengers.len();
         Some(flight)
     }

@@ -247,6 +247,7 @@ fn a_stop_tells_everybody_and_sends_nothing_more() {
     tower.step(Work::Arrived(shared("/b").with_client()));
     let told = tower.flights.step(Work::Stop, tower.now).into_iter().map(|work| match work {
         Work::Overdue(passengers, Cause::Stopping, None) => passengers.len(),
+        Work::Forget(..) => 0,
         _ => panic!("a stop sends nothing"),
     });
     assert_eq!(told.sum::<usize>(), 2);

@@ -48,6 +48,8 @@ pub enum Work {
     Fetch(FlightId, Errand),
     /// Report `Deadline` at this monotonic time.
     Wake(Duration, FlightId),
+    /// The deadline of this flight, at this monotonic time, is of no interest any more.
+    Forget(Duration, FlightId),
     /// Answer these, each by what it may have.
     Answer(Vec<Passenger>, Arc<Landing>),
     /// Answer the first with the body that is coming, the others as after an answer that cannot be shared.

@@ -250,7 +250,7 @@ impl Simulation {
             Work::OriginDown(_) => self.account.troubled = true,
             Work::OriginUp => self.account.troubled = false,
             Work::Polled { .. } => self.polls_ended = self.turn,
-            Work::PollFails(..) => {}
+            Work::PollFails(..) | Work::Forget(..) => {}
             _ => panic!("not to be done by the caller"),
         }
     }

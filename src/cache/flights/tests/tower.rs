@@ -24,7 +24,7 @@ impl Tower {
         for flight in looks {
             todo.extend(self.flights.step(Work::Missing(flight), self.now));
         }
-        todo.retain(|work| !matches!(work, Work::Look(..) | Work::Wake(..)));
+        todo.retain(|work| !matches!(work, Work::Look(..) | Work::Wake(..) | Work::Forget(..)));
         seen(&todo)
     }
 
@@ -60,7 +60,8 @@ pub(super) fn seen(todo: &[Work]) -> Vec<String> {
         Work::OriginUp => "Up".to_owned(),
         _ => "something that happens".to_owned(),
     };
-    todo.iter().map(word).collect()
+    // Who is over needs no deadline: that goes without saying.
+    todo.iter().filter(|work| !matches!(work, Work::Forget(..))).map(word).collect()
 }
 
 pub(super) fn moment(mono: Duration) -> Now {
