@@ -37,7 +37,7 @@ fn must_show_5_d11_after_an_outage_of_325_seconds_it_is_back_within_half_a_minut
     scene.warm(&["/aggregates"]);
     scene.origin.close();
     for _ in 0..325 {
-        scene.skip_seconds(1);
+        scene.pass_seconds(1, 1);
         scene.get("/aggregates");
     }
     expect_nothing("/aggregates", &scene.get("/aggregates"));
@@ -45,7 +45,7 @@ fn must_show_5_d11_after_an_outage_of_325_seconds_it_is_back_within_half_a_minut
     scene.origin.open();
     let back = scene.origin.now();
     let returned = (0..34).any(|_| {
-        scene.skip_seconds(1);
+        scene.pass_seconds(1, 1);
         scene.get("/aggregates").status == 200
     });
 

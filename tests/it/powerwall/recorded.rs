@@ -167,7 +167,7 @@ fn must_show_1_telegrafs_burst_meets_no_error() {
         burst(&scene);
         // Two minutes of it, every answer but the first from the store.
         for _ in 0..24 {
-            scene.skip_seconds(5);
+            scene.pass_seconds(5, 5);
             for reply in burst(&scene) {
                 assert_eq!(reply.cache_status(), "HIT", "{reply:?}");
             }
