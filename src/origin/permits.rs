@@ -25,6 +25,10 @@ pub struct Permits {
     streams: usize,
     waiting_clients: VecDeque<FlightId>,
     waiting_background: VecDeque<FlightId>,
+    /// Background that has waited long enough: before clients, but in the background's share.
+    hurried: VecDeque<FlightId>,
+    /// The last permit went to one that was hurried: a client is next.
+    clients_turn: bool,
 }
 
 impl Permits {
@@ -37,6 +41,8 @@ impl Permits {
             streams: 0,
             waiting_clients: VecDeque::new(),
             waiting_background: VecDeque::new(),
+            hurried: VecDeque::new(),
+            clients_turn: false,
         }
     }
 
@@ -53,19 +59,28 @@ impl Permits {
         }
     }
 
-    /// Grants a permit if one is free: clients before background, which never holds the last one.
+    /// Grants a permit if one is free: what was hurried, then clients, then background. Background, hurried or not, never
+    /// holds the last one; where that is the only one, clients and what was hurried take turns.
     pub fn grant(&mut self) -> Option<(FlightId, Class)> {
         if self.clients + self.background >= self.limit {
             return None;
+        }
+        let background_may = self.background < self.shared_limit();
+        let clients_turn =
+            self.limit == 1 && std::mem::take(&mut self.clients_turn) && !self.waiting_clients.is_empty();
+        if background_may
+            && !clients_turn
+            && let Some(flight) = self.hurried.pop_front()
+        {
+            self.clients_turn = true;
+            self.background += 1;
+            return Some((flight, Class::Background));
         }
         if let Some(flight) = self.waiting_clients.pop_front() {
             self.clients += 1;
             return Some((flight, Class::Client));
         }
-        if self.background >= self.shared_limit() {
-            return None;
-        }
-        let flight = self.waiting_background.pop_front()?;
+        let flight = if background_may { self.waiting_background.pop_front() } else { None }?;
         self.background += 1;
         Some((flight, Class::Background))
     }
@@ -74,19 +89,27 @@ impl Permits {
     pub fn withdraw(&mut self, flight: FlightId) {
         self.waiting_clients.retain(|waiting| *waiting != flight);
         self.waiting_background.retain(|waiting| *waiting != flight);
+        self.hurried.retain(|waiting| *waiting != flight);
     }
 
     /// A flight that waits in the background has a client waiting for it now.
     pub fn promote(&mut self, flight: FlightId) {
-        if let Some(at) = self.waiting_background.iter().position(|waiting| *waiting == flight) {
-            self.waiting_background.remove(at);
+        if self.hurried.contains(&flight) {
+            self.withdraw(flight);
+            self.waiting_clients.push_front(flight);
+        } else if self.waiting_background.contains(&flight) {
+            self.withdraw(flight);
             self.waiting_clients.push_back(flight);
         }
     }
 
-    /// A flight that waits goes before all others.
+    /// A flight that waits in the background goes before clients, after those hurried earlier; one a client waits for goes
+    /// before other clients.
     pub fn hurry(&mut self, flight: FlightId) {
-        if self.waiting_clients.contains(&flight) || self.waiting_background.contains(&flight) {
+        if self.waiting_background.contains(&flight) {
+            self.withdraw(flight);
+            self.hurried.push_back(flight);
+        } else if self.waiting_clients.contains(&flight) {
             self.withdraw(flight);
             self.waiting_clients.push_front(flight);
         }
@@ -114,7 +137,8 @@ impl Permits {
 
     /// Permits held, and flights waiting for one.
     pub fn gauges(&self) -> (usize, usize) {
-        (self.clients + self.background, self.waiting_clients.len() + self.waiting_background.len())
+        let waiting = self.waiting_clients.len() + self.waiting_background.len() + self.hurried.len();
+        (self.clients + self.background, waiting)
     }
 
     /// What background work, and what streams, may hold: all but one, so that a client's miss always finds a permit in time.
@@ -151,6 +175,40 @@ mod tests {
         assert_eq!(permits.grant(), None);
         permits.release(Class::Background);
         assert_eq!(permits.grant(), Some((FlightId(2), Class::Client)));
+    }
+
+    #[test]
+    fn what_was_hurried_goes_before_clients_and_leaves_them_the_last_permit() {
+        let mut permits = Permits::new(2);
+        for flight in 1..=3 {
+            permits.ask(FlightId(flight), Class::Background);
+            permits.hurry(FlightId(flight));
+        }
+        permits.ask(FlightId(4), Class::Client);
+        assert_eq!(permits.grant(), Some((FlightId(1), Class::Background)));
+        assert_eq!(permits.grant(), Some((FlightId(4), Class::Client)));
+        permits.release(Class::Client);
+        assert_eq!(permits.grant(), None, "the last permit is for clients");
+        permits.promote(FlightId(3));
+        assert_eq!(permits.grant(), Some((FlightId(3), Class::Client)));
+        permits.release(Class::Background);
+        assert_eq!(permits.grant(), Some((FlightId(2), Class::Background)));
+    }
+
+    #[test]
+    fn of_one_permit_clients_and_what_was_hurried_take_turns() {
+        let mut permits = Permits::new(1);
+        for flight in [1, 2] {
+            permits.ask(FlightId(flight), Class::Background);
+            permits.hurry(FlightId(flight));
+            permits.ask(FlightId(10 + flight), Class::Client);
+        }
+        let mut order = Vec::new();
+        while let Some((FlightId(flight), class)) = permits.grant() {
+            order.push(flight);
+            permits.release(class);
+        }
+        assert_eq!(order, [1, 11, 2, 12]);
     }
 
     #[test]
