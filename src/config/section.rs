@@ -11,14 +11,13 @@ use super::problems::{Problems, shown};
 use super::units::{self, TimeUnit};
 
 /// Keys that stand in the documents and wait for the part that reads them, wherever they occur.
-const NOT_BUILT_YET: [&str; 26] = [
+const NOT_BUILT_YET: [&str; 25] = [
     "admin",
     "allow",
     "auth",
     "burstMs",
     "clientDirectives",
     "cors",
-    "debug",
     "format",
     "hotTTLFactor",
     "ignoreVary",
@@ -125,11 +124,6 @@ impl Section<'_> {
     /// True or false.
     pub fn flag(&mut self, key: &'static str, place: &mut bool) {
         self.set(key, place, "true or false", Value::as_bool);
-    }
-
-    /// A text.
-    pub fn text(&mut self, key: &'static str, place: &mut String) {
-        self.set(key, place, "a text", |value| value.as_str().map(str::to_string));
     }
 
     /// One word of a closed set.
