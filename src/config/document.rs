@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::Problems;
 use super::comments::blanked;
 
-/// Reads a document. What is no JSON, and every key that stands twice (`comment` may), is a problem. `None`: no JSON.
-pub fn read(text: &str, problems: &mut Problems) -> Option<Value> {
+/// Reads the document of the file of this name. What is no JSON, and every key that stands twice (`comment` may), is a problem. `None`: no JSON.
+pub fn read(name: &str, text: &str, problems: &mut Problems) -> Option<Value> {
     // Some editors begin a file with a byte order mark.
     let text = blanked(text.strip_prefix('\u{feff}').unwrap_or(text));
     let mut reader = serde_json::Deserializer::from_str(&text);
@@ -17,7 +17,10 @@ pub fn read(text: &str, problems: &mut Problems) -> Option<Value> {
     match whole.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)) {
         Ok(value) => Some(value),
         Err(error) => {
-            problems.add("the configuration", error.to_string(), "JSON, with or without // comments");
+            let (line, column, mistake) = (error.line(), error.column(), error.to_string());
+            let mistake = mistake.split(" at line ").next().unwrap_or_default();
+            let found = format!("no JSON ({mistake})");
+            problems.add(format!("{name} line {line} column {column}"), found, "JSON, with or without // comments");
             None
         }
     }
@@ -103,7 +106,7 @@ mod tests {
     fn a_key_that_stands_twice_is_a_problem_of_its_own() {
         let mut problems = Problems::default();
         let text = r#"{ "a": 1, "b": [{ "c": 1, "comment": 1, "comment": 2, "c": 2 }], "a": { "d": 1, "d": 1 } }"#;
-        assert!(read(text, &mut problems).is_some());
+        assert!(read("f", text, &mut problems).is_some());
         let paths: Vec<&str> = problems.0.iter().map(|problem| problem.path.as_str()).collect();
         assert_eq!(paths, ["b[0].c", "a.d", "a"]);
     }
@@ -111,7 +114,7 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_no_mistake() {
         let mut problems = Problems::default();
-        assert_eq!(read("\u{feff}{}", &mut problems), Some(Value::Object(Map::new())));
+        assert_eq!(read("f", "\u{feff}{}", &mut problems), Some(Value::Object(Map::new())));
         assert_eq!(problems, Problems::default());
     }
 
@@ -119,7 +122,7 @@ mod tests {
         #[test]
         fn what_serde_json_reads_is_read_alike(text in "[\\[\\]{}:,\"a-c0-9. e\\-]{0,24}|-?[0-9]{1,22}(\\.[0-9]{1,3})?(e[0-9]{1,3})?") {
             let mut problems = Problems::default();
-            prop_assert_eq!(read(&text, &mut problems), serde_json::from_str(&text).ok());
+            prop_assert_eq!(read("f", &text, &mut problems), serde_json::from_str(&text).ok());
         }
     }
 }

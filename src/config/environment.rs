@@ -127,15 +127,17 @@ pub fn speaks_of_an_api(variables: &Variables) -> Option<&'static str> {
     ["CACHE_URL", "CACHE_TTL_SECONDS", "REDIS_HOST", "DB_HOST"].into_iter().find(|name| variables.find(name).is_some())
 }
 
-/// Every known variable that is set, with what it means.
+/// Every known variable that is set, with what it means. A secret that stands in a file goes by the name of the variable that
+/// names the file.
 pub fn known(variables: &Variables) -> Vec<(&str, Meaning)> {
-    let names = variables.names().into_iter();
-    names
-        .filter_map(|name| {
-            meaning(name.strip_suffix("_FILE").filter(|name| SECRETS.contains(name)).unwrap_or(name), variables)
-                .map(|meaning| (name, meaning))
-        })
-        .collect()
+    let of = |name| {
+        let secret =
+            |name: &str| name.strip_suffix("_FILE").filter(|secret| SECRETS.contains(secret)).map(str::to_owned);
+        let is_in_file = SECRETS.contains(&name) && variables.find(&format!("{name}_FILE")).is_some();
+        let known = secret(name).unwrap_or_else(|| name.to_owned());
+        meaning(&known, variables).filter(|_| !is_in_file).map(|meaning| (name, meaning))
+    };
+    variables.names().into_iter().filter_map(of).collect()
 }
 
 /// One sentence on the variables that wait for something. `None`: no such variable is set.

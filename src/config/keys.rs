@@ -230,6 +230,13 @@ pub const ROUTE_KEYS: [RouteKey; 13] = [
     ),
 ];
 
+/// The first section in which there is a key of this name. `None`: in none.
+pub fn section_of(key: &str) -> Option<&'static str> {
+    let place = |path: &'static str| path.rsplit_once('.').filter(|(_, name)| *name == key).map(|(section, _)| section);
+    let in_route = || ROUTE_KEYS.iter().any(|route| route.path == key).then_some("a member of urlConfigs");
+    KEYS.iter().find_map(|key| place(key.path)).or_else(in_route)
+}
+
 /// A pattern as the file has it.
 pub fn path_of(pattern: &Pattern) -> String {
     match pattern {

@@ -173,10 +173,17 @@ pub struct Loaded {
 
 /// Reads a file under environment and command line, in these surroundings. `None` as path: no file.
 pub fn load(path: Option<&Path>, overrides: &Overrides, surroundings: &Surroundings) -> Result<Loaded, Problems> {
-    match path {
-        Some(path) => read::config(&read::file(path)?, overrides, surroundings),
-        None => read::config("{}", overrides, surroundings),
-    }
+    let Some(path) = path else { return of_text("{}", overrides, surroundings) };
+    let name = match overrides.variables.find("CONFIG_PATH").filter(|(named, _)| Path::new(named) == path) {
+        Some((_, source)) => format!("{} (from {source})", path.display()),
+        None => path.display().to_string(),
+    };
+    read::config(&name, read::file(path), overrides, surroundings)
+}
+
+/// The same for a text that stands in no file.
+fn of_text(text: &str, overrides: &Overrides, surroundings: &Surroundings) -> Result<Loaded, Problems> {
+    read::config("the configuration", Ok(text.to_owned()), overrides, surroundings)
 }
 
 impl Loaded {
@@ -194,7 +201,7 @@ impl Config {
 
     /// Reads the text of a file.
     pub fn from_json(text: &str) -> Result<Config, Problems> {
-        read::config(text, &Overrides::default(), &Surroundings::default()).map(|loaded| loaded.config)
+        of_text(text, &Overrides::default(), &Surroundings::default()).map(|loaded| loaded.config)
     }
 
     /// The defaults of a preset.

@@ -6,10 +6,14 @@ use super::{Loaded, Source};
 /// Every key with its value and where that comes from, a line each; a route's keys only where they are set.
 pub fn listing(loaded: &Loaded) -> String {
     let Loaded { config, sources, .. } = loaded;
-    let mut lines: Vec<(String, Source)> = Vec::new();
+    let mut lines: Vec<(String, String)> = Vec::new();
     for key in &KEYS {
         if let Some(value) = key.value {
-            lines.push((format!("{} = {}", key.path, value(config)), sources.of(key.path)));
+            let from = match sources.of(key.path) {
+                Source::Preset if key.path == "preset" => loaded.preset_because.clone(),
+                source => format!("from {source}"),
+            };
+            lines.push((format!("{} = {}", key.path, value(config)), from));
         }
     }
     for route in &config.routes {
@@ -18,8 +22,8 @@ pub fn listing(loaded: &Loaded) -> String {
         for (key, value) in values {
             let top = key.path.split('.').next().unwrap_or_default();
             let line = format!("urlConfigs[\"{path}\"].{} = {value}", key.path);
-            lines.push((line, sources.of_route(&path, top)));
+            lines.push((line, format!("from {}", sources.of_route(&path, top))));
         }
     }
-    lines.into_iter().map(|(line, source)| format!("{line}   (from {source})\n")).collect()
+    lines.into_iter().map(|(line, from)| format!("{line}   ({from})\n")).collect()
 }

@@ -1,7 +1,7 @@
 //! From the text of a configuration file to a [`Config`]: each section over the defaults of the preset.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -26,25 +26,32 @@ const LARGEST_FILE: u64 = 1024 * 1024;
 const MOST_STEPS: usize = 32;
 
 /// The text of a configuration file.
-pub fn file(path: &Path) -> Result<String, Problems> {
+pub fn file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_string(&mut text));
-    let mut problems = Problems::default();
-    match read {
-        Err(error) => problems.add(path.display().to_string(), error.to_string(), "a readable text file"),
-        Ok(size) if size as u64 > LARGEST_FILE => {
-            problems.add(path.display().to_string(), "more than 1 MiB", "a configuration file");
-        }
-        Ok(_) => {}
-    }
-    problems.or(text)
+    let size = File::open(path)?.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
+    if size as u64 > LARGEST_FILE { Err(io::Error::other("more than 1 MiB")) } else { Ok(text) }
 }
 
 /// A valid configuration, or everything that is wrong with it.
-pub fn config(text: &str, overrides: &Overrides, surroundings: &Surroundings) -> Result<Loaded, Problems> {
+///
+/// `name` is what the file is called, `text` what stands in it, or why nothing can be read.
+pub fn config(
+    name: &str,
+    text: io::Result<String>,
+    overrides: &Overrides,
+    surroundings: &Surroundings,
+) -> Result<Loaded, Problems> {
     let variables = &overrides.variables;
     let mut problems = variables.problems.clone();
-    let document = document::read(text, &mut problems).unwrap_or_else(|| Value::Object(Map::new()));
+    let document = match text {
+        Ok(text) => document::read(name, &text, &mut problems),
+        Err(error) => {
+            problems.add(name, error.to_string(), "a readable text file");
+            None
+        }
+    };
+    // Without a file, what the others say is still read: all problems are told in one run.
+    let document = document.unwrap_or_else(|| Value::Object(Map::new()));
     let mut settings = environment::settings(variables);
     settings.extend(command_line(overrides));
     let sources = Sources::new(document, settings);
@@ -132,7 +139,7 @@ fn read_backend(section: &mut Section<'_>, backend: &mut Backend) {
 
 fn read_proxy(section: &mut Section<'_>, proxy: &mut Proxy, debug: &mut bool) {
     let port = |value: &Value| value.as_u64().and_then(|port| u16::try_from(port).ok());
-    section.set("port", &mut proxy.port, "a port from 1 to 65535, or 0 for any free one", port);
+    section.set("port", &mut proxy.port, "a port: a number from 1 to 65535, or 0 for any free one", port);
     let expected = "an address or name of this machine, without a port, such as \"::\" or \"127.0.0.1\"";
     section.set("bind", &mut proxy.bind, expected, |value| {
         value.as_str().filter(|host| is_host(host)).map(str::to_string)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::keys;
 use super::problems::{Problems, shown};
 use super::units::{self, TimeUnit};
 
@@ -109,7 +110,8 @@ impl Section<'_> {
 
     /// A size in bytes, at least `least`.
     pub fn bytes(&mut self, key: &'static str, place: &mut usize, least: usize) {
-        let expected = format!("a number of bytes from {least}, or a text such as \"8MiB\"");
+        let from = if least > 0 { format!(" from {least}") } else { String::new() };
+        let expected = format!("a number of bytes{from}, or a text such as \"8MiB\"");
         self.set(key, place, &expected, |value| units::bytes(value).filter(|size| *size >= least));
     }
 
@@ -118,7 +120,8 @@ impl Section<'_> {
         let parse = |value: &Value| {
             value.as_u64().and_then(|count| usize::try_from(count).ok()).filter(|count| (least..=most).contains(count))
         };
-        self.set(key, place, &format!("a whole number from {least} to {most}"), parse);
+        let to = if most < usize::MAX { format!(" to {most}") } else { String::new() };
+        self.set(key, place, &format!("a whole number from {least}{to}"), parse);
     }
 
     /// True or false.
@@ -201,6 +204,15 @@ impl<'a> Section<'a> {
         self.problem(key, &shown(found), expected);
     }
 
+    /// What an unknown key may have been meant to be.
+    fn meant(&self, key: &str) -> String {
+        let nearest = self.asked.iter().min_by_key(|known| distance(key, known)).unwrap_or(&"comment");
+        match keys::section_of(key).filter(|_| distance(key, nearest) > 0) {
+            Some(section) => format!("\"{key}\" belongs in {section}"),
+            None => format!("the nearest is \"{nearest}\""),
+        }
+    }
+
     fn refuse_the_rest(&mut self) {
         for (key, value) in self.fields {
             if key == "comment" || self.asked.contains(&key.as_str()) {
@@ -208,8 +220,7 @@ impl<'a> Section<'a> {
             }
             let path = self.path_of(key);
             if !NOT_BUILT_YET.contains(&key.as_str()) {
-                let nearest = self.asked.iter().min_by_key(|known| distance(key, known)).unwrap_or(&"comment");
-                self.problems.add(path, "an unknown key", format!("a known one; the nearest is \"{nearest}\""));
+                self.problems.add(path, "an unknown key", format!("a known one; {}", self.meant(key)));
             } else if !value.is_null() {
                 self.problems.add(path, shown(value), format!("nothing: {key} is not built yet"));
             }

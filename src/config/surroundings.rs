@@ -113,7 +113,7 @@ mod tests {
     fn told(bind: &str, origin: &str, surroundings: &Surroundings) -> (Vec<String>, Vec<String>) {
         let text =
             format!(r#"{{ "preset": "api", "proxy": {{ "bind": "{bind}" }}, "backend": {{ "url": "{origin}" }} }}"#);
-        match super::super::read::config(&text, &Overrides::default(), surroundings) {
+        match super::super::of_text(&text, &Overrides::default(), surroundings) {
             Ok(loaded) => (Vec::new(), loaded.config.warnings),
             Err(problems) => (problems.to_string().lines().map(str::to_owned).collect(), Vec::new()),
         }

@@ -17,7 +17,7 @@ fn problems(text: &str) -> Vec<String> {
 }
 
 fn overridden(text: &str, overrides: &Overrides) -> Result<Config, Problems> {
-    read::config(text, overrides, &Surroundings::default()).map(|loaded| loaded.config)
+    of_text(text, overrides, &Surroundings::default()).map(|loaded| loaded.config)
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn every_option_of_the_command_line_reaches_its_place() {
     let problems = overridden("{", &wrong).expect_err("three problems");
     let paths: Vec<&str> = problems.0.iter().map(|problem| problem.path.as_str()).collect();
     let expected = [
-        "the configuration",
+        "the configuration line 1 column 1",
         "preset (from command line --preset)",
         "cache.defaultTTL (from command line --cache-ttl)",
     ];
@@ -266,7 +266,7 @@ fn why_a_preset_holds_is_told() {
         let environment = environment.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
         let variables = Variables { environment, ..Variables::default() };
         let overrides = Overrides { origin: origin.map(str::to_string), variables, ..Overrides::default() };
-        let loaded = read::config(text, &overrides, &Surroundings::default()).expect("valid");
+        let loaded = of_text(text, &overrides, &Surroundings::default()).expect("valid");
         format!("{}: {}", loaded.config.preset.name(), loaded.preset_because)
     };
     assert_eq!(because("{}", &[], None), "pypowerwall: the default");
