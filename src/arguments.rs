@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::FromArgs;
+use larder::config::{Overrides, Variables};
 
 /// A caching proxy that gives every client the last good answer at once, while the origin sees one polite client.
 #[derive(FromArgs)]
 pub struct Arguments {
-    /// configuration file (JSON; see config.example.json)
+    /// configuration file (JSON; see config.example.json); else CONFIG_PATH, else config.json here if it exists
     #[argh(option)]
     pub config: Option<PathBuf>,
     /// port to listen on; 0 takes a free one
@@ -17,9 +18,52 @@ pub struct Arguments {
     /// origin to stand before: http://host:port, or sim://powerwall
     #[argh(option)]
     pub origin: Option<String>,
+    /// whose defaults hold: pypowerwall or api
+    #[argh(option)]
+    pub preset: Option<String>,
+    /// how long answers are fresh where nobody else says, in seconds
+    #[argh(option)]
+    pub cache_ttl: Option<String>,
+    /// tell a running Larder on this port to forget its answers, and end
+    #[argh(switch)]
+    pub clear_cache: bool,
+    /// tell everything that is wrong with the configuration, and end: 0 if nothing is
+    #[argh(switch)]
+    pub check_config: bool,
+    /// print every value of the configuration and where it comes from, and end
+    #[argh(switch)]
+    pub print_config: bool,
     /// print the version and end
     #[argh(switch)]
     pub version: bool,
+    /// what to do instead of serving
+    #[argh(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What is done instead of serving.
+#[derive(FromArgs)]
+#[argh(subcommand)]
+pub enum Command {
+    /// `larder health`.
+    Health(Health),
+}
+
+/// Ask a running Larder how it is, and end: 0 if it is well, else 1.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "health")]
+pub struct Health {
+    /// what to ask; else /health of the configured address and port
+    #[argh(positional)]
+    pub url: Option<String>,
+}
+
+impl Arguments {
+    /// What they and these variables say over the file.
+    pub fn overrides(&self, variables: Variables) -> Overrides {
+        let (origin, preset, cache_ttl) = (self.origin.clone(), self.preset.clone(), self.cache_ttl.clone());
+        Overrides { port: self.port, origin, preset, cache_ttl, variables }
+    }
 }
 
 /// Reads the command line; `--port=N` means `--port N`. Otherwise the exit code: 0 after `--help`, 2 after a mistake.
@@ -67,8 +111,16 @@ mod tests {
     }
 
     #[test]
+    fn a_command_stands_behind_the_options() {
+        let health = of(&["--port", "9", "health", "http://a/"]).unwrap_or_else(|_| panic!("lawful"));
+        let Some(Command::Health(Health { url })) = &health.command else { panic!("no command") };
+        assert_eq!((url.as_deref(), health.overrides(Variables::default()).port), (Some("http://a/"), Some(9)));
+    }
+
+    #[test]
     fn a_mistake_is_exit_code_2() {
-        for words in [&["--prot", "9"][..], &["--port", "many"], &["stray"]] {
+        for words in [&["--prot", "9"][..], &["--port", "many"], &["stray"], &["health", "a", "b"], &["--version=yes"]]
+        {
             assert!(of(words).is_err(), "{words:?}");
         }
     }

@@ -1,13 +1,13 @@
 //! The `larder` command: arguments → configuration → log → server → wait for a signal → exit code.
 
 mod arguments;
+mod commands;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use larder::app::App;
 use larder::clock::Clock;
-use larder::config::{Config, Overrides};
+use larder::config::Loaded;
 use larder::front::listener;
 use larder::logging;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -15,25 +15,12 @@ use signal_hook::iterator::Signals;
 
 fn main() -> ExitCode {
     listener::prepare_process();
-    let arguments = match arguments::read(std::env::args().skip(1)) {
-        Ok(arguments) => arguments,
+    let begun = arguments::read(std::env::args().skip(1)).and_then(|arguments| commands::run(&arguments));
+    let loaded = match begun {
+        Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    if arguments.version {
-        println!("larder {}", env!("CARGO_PKG_VERSION"));
-        return ExitCode::SUCCESS;
-    }
-    let overrides = Overrides { port: arguments.port, origin: arguments.origin, environment: arguments::environment() };
-    let file =
-        arguments.config.or_else(|| std::env::var_os("CONFIG_PATH").filter(|path| !path.is_empty()).map(PathBuf::from));
-    let config = match Config::load(file.as_deref(), &overrides) {
-        Ok(config) => config,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return ExitCode::from(2);
-        }
-    };
-    match serve(config) {
+    match serve(loaded) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("larder: {error}");
@@ -42,8 +29,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+fn serve(loaded: Loaded) -> Result<(), Box<dyn std::error::Error>> {
+    let config = loaded.config;
     let _log = logging::start(config.log.level)?;
+    log::info!("preset {}: {}", config.preset.name(), loaded.preset_because);
     config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let origin = config.backend.origin.clone();

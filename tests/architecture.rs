@@ -9,9 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every part of the crate, top-down, with the parts it knows. An arrow points down in this table, but for [`KNOT`].
-const ARROWS: [(&str, &[&str]); 24] = [
+const ARROWS: [(&str, &[&str]); 25] = [
     ("main", &["app", "clock", "config", "front", "logging"]),
-    ("arguments", &[]),
+    ("commands", &["arguments", "clock", "config"]),
+    ("arguments", &["config"]),
     ("app", &["cache", "clock", "config", "front", "origin", "proxy", "scheduler", "threads", "timer"]),
     ("timer", &["clock", "origin", "proxy"]),
     ("scheduler", &["clock", "proxy"]),

@@ -3,16 +3,27 @@
 //! `//` comments, `comment` keys and `null` (leave it as it is) are tolerated anywhere; everything else that is not
 //! understood is a [`Problem`], and all problems are found in one run. Bare numbers are seconds, or milliseconds where the
 //! key ends in `Timeout` or `Ms`; texts such as `"5s"`, `"250ms"` and `"8MiB"` name their unit.
+//!
+//! Single values of environment and command line are laid over the file's document, which then is read once; each value's
+//! [`Source`] is known. `keys` lists every key, for `--print-config` and `docs/CONFIGURATION.md`.
 
 mod comments;
+mod document;
+mod dotenv;
 mod environment;
+mod keys;
 mod network;
 mod origin;
+mod print;
 mod problems;
 mod read;
+pub mod reference;
 mod routes;
 mod section;
+mod settings;
+mod surroundings;
 mod units;
+mod variables;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -25,6 +36,9 @@ use log::LevelFilter;
 pub use network::Network;
 pub use origin::OriginUrl;
 pub use problems::{Problem, Problems};
+pub use settings::{Source, Sources};
+pub use surroundings::Surroundings;
+pub use variables::Variables;
 
 use crate::policy::rule::Defaults;
 use crate::preset::pypowerwall_routes;
@@ -131,29 +145,63 @@ pub struct Log {
     pub level: LevelFilter,
 }
 
-/// What the command line says over the file.
+/// What stands over the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// `--port`. `None`: as the file says.
+    /// `--port`. `None`: as below it.
     pub port: Option<u16>,
-    /// `--origin`. `None`: as the file says. `http://` selects the preset `api` where the file names none.
+    /// `--origin`. `None`: as below it. `http://` selects the preset `api` where none is named.
     pub origin: Option<String>,
-    /// Environment variables, name and text, between file and command line. Names that mean nothing here are ignored.
-    pub environment: Vec<(String, String)>,
+    /// `--preset`. `None`: as below it.
+    pub preset: Option<String>,
+    /// `--cache-ttl`: `cache.defaultTTL`. `None`: as below it.
+    pub cache_ttl: Option<String>,
+    /// Environment variables, between file and command line.
+    pub variables: Variables,
+}
+
+/// A valid configuration, and how it came about.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Where its values come from.
+    pub sources: Sources,
+    /// Why it has its preset, to be read after "preset api: ".
+    pub preset_because: String,
+}
+
+/// Reads a file under environment and command line, in these surroundings. `None` as path: no file.
+pub fn load(path: Option<&Path>, overrides: &Overrides, surroundings: &Surroundings) -> Result<Loaded, Problems> {
+    let Some(path) = path else { return of_text("{}", overrides, surroundings) };
+    let name = match overrides.variables.find("CONFIG_PATH").filter(|(named, _)| Path::new(named) == path) {
+        Some((_, source)) => format!("{} (from {source})", path.display()),
+        None => path.display().to_string(),
+    };
+    read::config(&name, read::file(path), overrides, surroundings)
+}
+
+/// The same for a text that stands in no file.
+fn of_text(text: &str, overrides: &Overrides, surroundings: &Surroundings) -> Result<Loaded, Problems> {
+    read::config("the configuration", Ok(text.to_owned()), overrides, surroundings)
+}
+
+impl Loaded {
+    /// Every key with its value and where that comes from, a line each.
+    pub fn listing(&self) -> String {
+        print::listing(self)
+    }
 }
 
 impl Config {
-    /// Reads a file under the command line. `None` as path: no file, only defaults.
+    /// Reads a file under environment and command line, without a look around. `None` as path: no file.
     pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Problems> {
-        match path {
-            Some(path) => read::config(&read::file(path)?, overrides),
-            None => read::config("{}", overrides),
-        }
+        load(path, overrides, &Surroundings::default()).map(|loaded| loaded.config)
     }
 
     /// Reads the text of a file.
     pub fn from_json(text: &str) -> Result<Config, Problems> {
-        read::config(text, &Overrides::default())
+        of_text(text, &Overrides::default(), &Surroundings::default()).map(|loaded| loaded.config)
     }
 
     /// The defaults of a preset.
@@ -190,6 +238,14 @@ impl Preset {
             Preset::Api => (16, 5, 60),
         };
         (requests, Duration::from_secs(slow), Duration::from_secs(grace))
+    }
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Preset::Pypowerwall => "pypowerwall",
+            Preset::Api => "api",
+        }
     }
 
     fn routes(self) -> Vec<Route> {

@@ -1,6 +1,7 @@
 //! An IP address, or a block of them in CIDR notation (RFC 4632, RFC 4291 §2.3).
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// A block of IP addresses. An IPv4 address counts as the IPv6 address it is mapped to, so both spellings are one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,19 @@ impl Network {
     /// Whether `address` is in the block.
     pub fn contains(&self, address: IpAddr) -> bool {
         (self.base ^ mapped(address)).checked_shr(128 - self.prefix).unwrap_or(0) == 0
+    }
+}
+
+impl fmt::Display for Network {
+    /// As short as it can be: IPv4 where it is, without `/` where it is one address.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base = Ipv6Addr::from_bits(self.base);
+        match base.to_ipv4_mapped().filter(|_| self.prefix >= 96) {
+            Some(base) if self.prefix == 128 => write!(f, "{base}"),
+            Some(base) => write!(f, "{base}/{}", self.prefix - 96),
+            None if self.prefix == 128 => write!(f, "{base}"),
+            None => write!(f, "{base}/{}", self.prefix),
+        }
     }
 }
 
@@ -65,6 +79,13 @@ mod tests {
         for (network, address, expected) in cases {
             let network = Network::parse(network).expect(network);
             assert_eq!(network.contains(address.parse().expect(address)), expected, "{network:?} {address}");
+        }
+    }
+
+    #[test]
+    fn networks_are_shown_as_they_are_written() {
+        for text in ["10.0.0.0/8", "0.0.0.0/0", "192.168.1.7", "::/0", "fd00::/8", "::1", "::ffff:0.0.0.0/95"] {
+            assert_eq!(Network::parse(text).map(|network| network.to_string()).as_deref(), Some(text));
         }
     }
 

@@ -28,6 +28,11 @@ impl Problems {
         self.0.push(Problem { path: path.into(), found: shortened(found.into()), expected: expected.into() });
     }
 
+    /// Whether one is about this key, or a key of this section.
+    pub(super) fn touch(&self, path: &str) -> bool {
+        self.0.iter().any(|problem| problem.path.starts_with(path))
+    }
+
     /// `value`, if nothing is wrong.
     pub(super) fn or<T>(self, value: T) -> Result<T, Problems> {
         if self.0.is_empty() { Ok(value) } else { Err(self) }
@@ -54,12 +59,22 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// A value as it stands in the file.
+/// A value as it stands in the file, where it is a plain one or a list of numbers; without the user and password of a URL.
 pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Object(_) => "an object".to_string(),
-        Value::Array(_) => "a list".to_string(),
+        Value::Array(members) if !members.iter().all(Value::is_number) => "a list".to_string(),
+        Value::String(text) => Value::from(without_userinfo(text)).to_string(),
         plain => plain.to_string(),
+    }
+}
+
+/// The text with `…` in place of what stands before the last `@` of a URL's authority (RFC 3986 §3.2.1).
+fn without_userinfo(url: &str) -> String {
+    // A password may hold a `/` that should have been encoded, so the last `@` of all counts.
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => format!("{}://…{}", &url[..scheme], &url[at..]),
+        _ => url.to_string(),
     }
 }
 
@@ -67,5 +82,24 @@ fn shortened(text: String) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_url_is_never_shown() {
+        let cases = [
+            ("http://u:p@a:80", "\"http://…@a:80\""),
+            ("redis://:p/q@r@a/0", "\"redis://…@a/0\""),
+            ("http://a/@b", "\"http://…@b\""),
+            ("u@a", "\"u@a\""),
+            ("http://a", "\"http://a\""),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(shown(&Value::from(url)), expected, "{url}");
+        }
     }
 }

@@ -1,21 +1,22 @@
 //! From the text of a configuration file to a [`Config`]: each section over the defaults of the preset.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
+use std::net::IpAddr;
 use std::path::Path;
 
 use http::{HeaderName, StatusCode};
 use log::LevelFilter;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::comments::blanked;
-use super::environment;
 use super::network::Network;
 use super::problems::shown;
 use super::routes::read_routes;
 use super::section::Section;
+use super::settings::Setting;
 use super::units::{self, TimeUnit};
-use super::{Backend, Cache, Config, Log, OriginUrl, Overrides, Preset, Problems, Proxy};
+use super::{Backend, Cache, Config, Loaded, Log, OriginUrl, Overrides, Preset, Problems, Proxy};
+use super::{Source, Sources, Surroundings, Variables, document, environment};
 use crate::policy::storing::is_never_stored;
 
 /// A configuration file is refused beyond this many bytes.
@@ -25,55 +26,74 @@ const LARGEST_FILE: u64 = 1024 * 1024;
 const MOST_STEPS: usize = 32;
 
 /// The text of a configuration file.
-pub fn file(path: &Path) -> Result<String, Problems> {
+pub fn file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_string(&mut text));
-    let mut problems = Problems::default();
-    match read {
-        Err(error) => problems.add(path.display().to_string(), error.to_string(), "a readable text file"),
-        Ok(size) if size as u64 > LARGEST_FILE => {
-            problems.add(path.display().to_string(), "more than 1 MiB", "a configuration file");
-        }
-        Ok(_) => {}
-    }
-    problems.or(text)
+    let size = File::open(path)?.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
+    if size as u64 > LARGEST_FILE { Err(io::Error::other("more than 1 MiB")) } else { Ok(text) }
 }
 
 /// A valid configuration, or everything that is wrong with it.
-pub fn config(text: &str, overrides: &Overrides) -> Result<Config, Problems> {
-    let mut problems = Problems::default();
+///
+/// `name` is what the file is called, `text` what stands in it, or why nothing can be read.
+pub fn config(
+    name: &str,
+    text: io::Result<String>,
+    overrides: &Overrides,
+    surroundings: &Surroundings,
+) -> Result<Loaded, Problems> {
+    let variables = &overrides.variables;
+    let mut problems = variables.problems.clone();
+    let document = match text {
+        Ok(text) => document::read(name, &text, &mut problems),
+        Err(error) => {
+            problems.add(name, error.to_string(), "a readable text file");
+            None
+        }
+    };
+    // Without a file, what the others say is still read: all problems are told in one run.
+    let document = document.unwrap_or_else(|| Value::Object(Map::new()));
+    let mut settings = environment::settings(variables);
+    settings.extend(command_line(overrides));
+    let sources = Sources::new(document, settings);
+    let (implied, because) = implied_preset(&sources, variables);
     let mut config = Config::default();
-    match serde_json::from_str(&blanked(text)) {
-        Ok(mut document) => {
-            environment::lay_over(&mut document, &overrides.environment);
-            let preset = implied_preset(&document, overrides);
-            Section::read(String::new(), &document, &mut problems, |top| read_top(top, preset, &mut config));
-        }
-        Err(error) => problems.add("the configuration", error.to_string(), "JSON, with or without // comments"),
-    }
-    environment::name_sources(&mut problems, &overrides.environment);
-    apply(overrides, &mut config, &mut problems);
-    problems.or(config)
+    Section::read(String::new(), sources.document(), &mut problems, |top| read_top(top, implied, &mut config));
+    surroundings.judge(&mut config, &mut problems);
+    config.warnings.extend(environment::waiting(variables));
+    sources.name_in(&mut problems);
+    let preset_because = match sources.of("preset") {
+        Source::Preset => because,
+        source => format!("named by {source}"),
+    };
+    problems.or(Loaded { config, sources, preset_because })
 }
 
-fn apply(overrides: &Overrides, config: &mut Config, problems: &mut Problems) {
-    if let Some(port) = overrides.port {
-        config.proxy.port = port;
-    }
-    if let Some(url) = &overrides.origin {
-        match OriginUrl::parse(url) {
-            Ok(origin) => config.backend.origin = origin,
-            Err(expected) => problems.add("--origin", url, expected),
-        }
-    }
+/// What the command line says.
+fn command_line(overrides: &Overrides) -> Vec<Setting> {
+    let text = |text: &Option<String>| text.as_deref().map(Value::from);
+    let given = [
+        ("preset", "--preset", text(&overrides.preset)),
+        ("backend.url", "--origin", text(&overrides.origin)),
+        ("proxy.port", "--port", overrides.port.map(Value::from)),
+        ("cache.defaultTTL", "--cache-ttl", text(&overrides.cache_ttl)),
+    ];
+    let settings = given
+        .into_iter()
+        .filter_map(|(path, option, value)| Some(Setting { path, value: value?, source: Source::CommandLine(option) }));
+    settings.collect()
 }
 
-/// The preset where none is named.
-fn implied_preset(document: &Value, overrides: &Overrides) -> Preset {
-    let url = overrides.origin.as_deref().or_else(|| document.pointer("/backend/url")?.as_str());
+/// The preset where none is named, and why.
+fn implied_preset(sources: &Sources, variables: &Variables) -> (Preset, String) {
+    let url = sources.document().pointer("/backend/url").and_then(Value::as_str);
     let is_sim = url.and_then(|url| OriginUrl::parse(url).ok()).is_some_and(|origin| origin.is_sim());
-    let is_api = overrides.origin.is_some() || environment::speaks_of_an_api(&overrides.environment);
-    if is_api && !is_sim { Preset::Api } else { Preset::Pypowerwall }
+    let from_option = sources.of("backend.url") == Source::CommandLine("--origin");
+    match environment::speaks_of_an_api(variables) {
+        _ if is_sim => (Preset::Pypowerwall, "for the simulated house".to_owned()),
+        _ if from_option => (Preset::Api, "because the origin comes from --origin".to_owned()),
+        Some(name) => (Preset::Api, format!("because {name} is set")),
+        None => (Preset::Pypowerwall, "the default".to_owned()),
+    }
 }
 
 fn read_top(top: &mut Section<'_>, mut preset: Preset, config: &mut Config) {
@@ -81,10 +101,18 @@ fn read_top(top: &mut Section<'_>, mut preset: Preset, config: &mut Config) {
     *config = Config::of(preset);
     let Config { backend, proxy, cache, routes, log, warnings, .. } = config;
     top.section("backend", |section| read_backend(section, backend));
-    top.section("proxy", |section| read_proxy(section, proxy));
+    let mut debug = false;
+    top.section("proxy", |section| read_proxy(section, proxy, &mut debug));
+    if debug {
+        log.level = LevelFilter::Debug;
+    }
     top.section("cache", |section| read_cache(section, cache, warnings));
     read_routes(top, &cache.defaults, routes, warnings);
     top.section("log", |section| read_log(section, log));
+    // The program that this file is read for too publishes with it.
+    if top.find("plugins").is_some_and(|plugins| *plugins != Value::Object(Map::new())) {
+        warnings.push("plugins is not built yet: nothing is published to MQTT".to_owned());
+    }
 }
 
 fn read_backend(section: &mut Section<'_>, backend: &mut Backend) {
@@ -109,10 +137,13 @@ fn read_backend(section: &mut Section<'_>, backend: &mut Backend) {
     section.duration("maxRetryAfter", &mut backend.max_retry_after);
 }
 
-fn read_proxy(section: &mut Section<'_>, proxy: &mut Proxy) {
+fn read_proxy(section: &mut Section<'_>, proxy: &mut Proxy, debug: &mut bool) {
     let port = |value: &Value| value.as_u64().and_then(|port| u16::try_from(port).ok());
-    section.set("port", &mut proxy.port, "a port from 1 to 65535, or 0 for any free one", port);
-    section.text("bind", &mut proxy.bind);
+    section.set("port", &mut proxy.port, "a port: a number from 1 to 65535, or 0 for any free one", port);
+    let expected = "an address or name of this machine, without a port, such as \"::\" or \"127.0.0.1\"";
+    section.set("bind", &mut proxy.bind, expected, |value| {
+        value.as_str().filter(|host| is_host(host)).map(str::to_string)
+    });
     section.count("workers", &mut proxy.workers, 0, 64);
     section.count("maxConnections", &mut proxy.max_connections, 1, 1_000_000);
     section.bytes("maxHeaderBytes", &mut proxy.max_header_bytes, 1024);
@@ -123,6 +154,13 @@ fn read_proxy(section: &mut Section<'_>, proxy: &mut Proxy) {
     section.limit("writeTimeout", &mut proxy.write_timeout);
     let expected = "an IP address or a block such as \"10.0.0.0/8\"";
     section.list("trustedProxies", &mut proxy.trusted_proxies, expected, Network::parse);
+    section.flag("debug", debug);
+}
+
+/// Whether it is an IP address or may be a name.
+fn is_host(text: &str) -> bool {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    text.parse::<IpAddr>().is_ok() || (!text.is_empty() && text.bytes().all(is_name))
 }
 
 fn read_cache(section: &mut Section<'_>, cache: &mut Cache, warnings: &mut Vec<String>) {
@@ -158,6 +196,7 @@ fn read_log(section: &mut Section<'_>, log: &mut Log) {
         ("fatal", LevelFilter::Error),
         ("error", LevelFilter::Error),
         ("warn", LevelFilter::Warn),
+        ("warning", LevelFilter::Warn),
         ("info", LevelFilter::Info),
         ("debug", LevelFilter::Debug),
         ("trace", LevelFilter::Trace),

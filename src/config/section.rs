@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::keys;
 use super::problems::{Problems, shown};
 use super::units::{self, TimeUnit};
 
 /// Keys that stand in the documents and wait for the part that reads them, wherever they occur.
-const NOT_BUILT_YET: [&str; 26] = [
+const NOT_BUILT_YET: [&str; 25] = [
     "admin",
     "allow",
     "auth",
     "burstMs",
     "clientDirectives",
     "cors",
-    "debug",
     "format",
     "hotTTLFactor",
     "ignoreVary",
@@ -110,7 +110,8 @@ impl Section<'_> {
 
     /// A size in bytes, at least `least`.
     pub fn bytes(&mut self, key: &'static str, place: &mut usize, least: usize) {
-        let expected = format!("a number of bytes from {least}, or a text such as \"8MiB\"");
+        let from = if least > 0 { format!(" from {least}") } else { String::new() };
+        let expected = format!("a number of bytes{from}, or a text such as \"8MiB\"");
         self.set(key, place, &expected, |value| units::bytes(value).filter(|size| *size >= least));
     }
 
@@ -119,17 +120,13 @@ impl Section<'_> {
         let parse = |value: &Value| {
             value.as_u64().and_then(|count| usize::try_from(count).ok()).filter(|count| (least..=most).contains(count))
         };
-        self.set(key, place, &format!("a whole number from {least} to {most}"), parse);
+        let to = if most < usize::MAX { format!(" to {most}") } else { String::new() };
+        self.set(key, place, &format!("a whole number from {least}{to}"), parse);
     }
 
     /// True or false.
     pub fn flag(&mut self, key: &'static str, place: &mut bool) {
         self.set(key, place, "true or false", Value::as_bool);
-    }
-
-    /// A text.
-    pub fn text(&mut self, key: &'static str, place: &mut String) {
-        self.set(key, place, "a text", |value| value.as_str().map(str::to_string));
     }
 
     /// One word of a closed set.
@@ -207,6 +204,15 @@ impl<'a> Section<'a> {
         self.problem(key, &shown(found), expected);
     }
 
+    /// What an unknown key may have been meant to be.
+    fn meant(&self, key: &str) -> String {
+        let nearest = self.asked.iter().min_by_key(|known| distance(key, known)).unwrap_or(&"comment");
+        match keys::section_of(key).filter(|_| distance(key, nearest) > 0) {
+            Some(section) => format!("\"{key}\" belongs in {section}"),
+            None => format!("the nearest is \"{nearest}\""),
+        }
+    }
+
     fn refuse_the_rest(&mut self) {
         for (key, value) in self.fields {
             if key == "comment" || self.asked.contains(&key.as_str()) {
@@ -214,8 +220,7 @@ impl<'a> Section<'a> {
             }
             let path = self.path_of(key);
             if !NOT_BUILT_YET.contains(&key.as_str()) {
-                let nearest = self.asked.iter().min_by_key(|known| distance(key, known)).unwrap_or(&"comment");
-                self.problems.add(path, "an unknown key", format!("a known one; the nearest is \"{nearest}\""));
+                self.problems.add(path, "an unknown key", format!("a known one; {}", self.meant(key)));
             } else if !value.is_null() {
                 self.problems.add(path, shown(value), format!("nothing: {key} is not built yet"));
             }

@@ -17,7 +17,7 @@ fn problems(text: &str) -> Vec<String> {
 }
 
 fn overridden(text: &str, overrides: &Overrides) -> Result<Config, Problems> {
-    read::config(text, overrides)
+    of_text(text, overrides, &Surroundings::default()).map(|loaded| loaded.config)
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn origins() {
     for url in wrong {
         let problems =
             overridden("{}", &Overrides { origin: Some(url.to_string()), ..Overrides::default() }).expect_err(url);
-        assert_eq!(problems.0[0].path, "--origin", "{url}");
+        assert_eq!(problems.0[0].path, "backend.url (from command line --origin)", "{url}");
     }
 }
 
@@ -242,16 +242,62 @@ fn the_command_line_wins_and_an_origin_selects_the_preset_api_unless_one_is_name
 }
 
 #[test]
+fn every_option_of_the_command_line_reaches_its_place() {
+    let text = |text: &str| Some(text.to_string());
+    let overrides = Overrides { preset: text("api"), cache_ttl: text("90s"), ..Overrides::default() };
+    let config = overridden(r#"{ "preset": "pypowerwall", "cache": { "defaultTTL": 5 } }"#, &overrides).expect("valid");
+    assert_eq!((config.preset, config.cache.defaults.ttl), (Preset::Api, Duration::from_secs(90)));
+    let bare = Overrides { cache_ttl: text("90"), ..Overrides::default() };
+    assert_eq!(overridden("{}", &bare).expect("valid").cache.defaults.ttl, Duration::from_secs(90));
+    let wrong = Overrides { preset: text("home"), cache_ttl: text("soon"), ..Overrides::default() };
+    let problems = overridden("{", &wrong).expect_err("three problems");
+    let paths: Vec<&str> = problems.0.iter().map(|problem| problem.path.as_str()).collect();
+    let expected = [
+        "the configuration line 1 column 1",
+        "preset (from command line --preset)",
+        "cache.defaultTTL (from command line --cache-ttl)",
+    ];
+    assert_eq!(paths, expected);
+}
+
+#[test]
+fn why_a_preset_holds_is_told() {
+    let because = |text: &str, environment: &[(&str, &str)], origin: Option<&str>| {
+        let environment = environment.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+        let variables = Variables { environment, ..Variables::default() };
+        let overrides = Overrides { origin: origin.map(str::to_string), variables, ..Overrides::default() };
+        let loaded = of_text(text, &overrides, &Surroundings::default()).expect("valid");
+        format!("{}: {}", loaded.config.preset.name(), loaded.preset_because)
+    };
+    assert_eq!(because("{}", &[], None), "pypowerwall: the default");
+    assert_eq!(because("{}", &[("DB_HOST", "x")], None), "api: because DB_HOST is set");
+    assert_eq!(because("{}", &[], Some("http://a")), "api: because the origin comes from --origin");
+    assert_eq!(because("{}", &[("DB_HOST", "x")], Some("sim://powerwall")), "pypowerwall: for the simulated house");
+    assert_eq!(because(r#"{ "preset": "api" }"#, &[], None), "api: named by file");
+    assert_eq!(because("{}", &[("LARDER_PRESET", "api")], None), "api: named by environment LARDER_PRESET");
+}
+
+#[test]
+fn debug_in_the_file_is_a_level_of_the_log_unless_that_is_named() {
+    assert_eq!(read(r#"{ "proxy": { "debug": true } }"#).log.level, LevelFilter::Debug);
+    assert_eq!(read(r#"{ "proxy": { "debug": true }, "log": { "level": "warn" } }"#).log.level, LevelFilter::Warn);
+    assert_eq!(read(r#"{ "proxy": { "debug": false } }"#).log.level, LevelFilter::Info);
+}
+
+#[test]
 fn the_simulated_house_selects_its_preset_wherever_it_is_named() {
     let sim = "sim://powerwall?latency=200ms&hang=/freq".to_string();
     let environment = vec![("CACHE_TTL_SECONDS".to_string(), "9".to_string())];
-    let named =
-        overridden("{}", &Overrides { origin: Some(sim.clone()), environment: environment.clone(), port: None });
+    let variables = Variables { environment, ..Variables::default() };
+    let named = overridden(
+        "{}",
+        &Overrides { origin: Some(sim.clone()), variables: variables.clone(), ..Overrides::default() },
+    );
     let config = named.expect("valid");
     let query = "latency=200ms&hang=/freq".to_string();
     assert_eq!((config.preset, config.backend.origin), (Preset::Pypowerwall, OriginUrl::Sim(query)));
     let file = format!(r#"{{ "backend": {{ "url": "{sim}" }} }}"#);
-    let filed = overridden(&file, &Overrides { environment, ..Overrides::default() });
+    let filed = overridden(&file, &Overrides { variables, ..Overrides::default() });
     assert_eq!(filed.expect("valid").preset, Preset::Pypowerwall);
     let other = Overrides { origin: Some("http://a".to_string()), ..Overrides::default() };
     assert_eq!(overridden(&file, &other).expect("valid").preset, Preset::Api, "the command line's origin decides");

@@ -1,0 +1,293 @@
+//! Every key of the configuration, once: its path, its unit, what it does, and its value in a [`Config`].
+
+use std::time::Duration;
+
+use http::HeaderName;
+use serde_json::{Map, Value, json};
+
+use super::Config;
+use crate::policy::check::JsonKind;
+use crate::policy::rule::{Rule, SetCookie};
+use crate::route::Pattern;
+
+/// A key outside `urlConfigs`.
+pub struct Key {
+    /// Its place, such as `cache.maxBytes`.
+    pub path: &'static str,
+    /// The unit of a bare number, or what else it holds.
+    pub kind: &'static str,
+    /// What it does.
+    pub what: &'static str,
+    /// Its value as the file would have it. `None`: it is another name of a key that has one.
+    pub value: Option<fn(&Config) -> Value>,
+}
+
+/// A key of a member of `urlConfigs`.
+pub struct RouteKey {
+    /// Its place in the member.
+    pub path: &'static str,
+    /// The unit of a bare number, or what else it holds.
+    pub kind: &'static str,
+    /// What it does.
+    pub what: &'static str,
+    /// What holds without it, in words.
+    pub otherwise: &'static str,
+    /// Its value as the file would have it. `None`: nobody said anything.
+    pub value: fn(&Rule) -> Option<Value>,
+}
+
+/// Every key outside `urlConfigs`, in the order of the example.
+pub const KEYS: [Key; 34] = [
+    key("preset", "pypowerwall, api", "whose numbers hold where nothing else is said", |c| json!(c.preset.name())),
+    key("backend.url", "URL", "the origin: `http://host:port`, or `sim://powerwall`, a simulated house", |c| {
+        json!(c.backend.origin.to_string())
+    }),
+    key("backend.maxConcurrentRequests", "count", "requests at the origin at one time, 1 to 1024", |c| {
+        json!(c.backend.max_concurrent_requests)
+    }),
+    key("backend.connectTimeout", MS, "to open a connection", |c| milliseconds(c.backend.connect_timeout)),
+    key("backend.firstByteTimeout", MS, "until the response head is complete", |c| {
+        milliseconds(c.backend.first_byte_timeout)
+    }),
+    alias("backend.timeout", MS, "another name of `backend.firstByteTimeout`, which wins over it"),
+    key(
+        "backend.idleTimeout",
+        MS,
+        "longest silence within a body; six times that once it is passed on as it comes",
+        |c| milliseconds(c.backend.idle_timeout),
+    ),
+    key("backend.totalTimeout", MS, "until a body that is awaited whole is complete", |c| {
+        milliseconds(c.backend.total_timeout)
+    }),
+    key(
+        "backend.backoff",
+        "list of s",
+        "how long what fails is left alone: after the first time, the second, ..., all later",
+        |c| c.backend.backoff.iter().map(|step| seconds(*step)).collect(),
+    ),
+    key("backend.maxRetryAfter", S, "the longest `Retry-After` of the origin that is kept to", |c| {
+        seconds(c.backend.max_retry_after)
+    }),
+    key("proxy.port", "port", "the port to listen on; 0 takes a free one", |c| json!(c.proxy.port)),
+    key("proxy.bind", "address", "the address to listen on; `::` is all of them, IPv4 too", |c| json!(c.proxy.bind)),
+    key("proxy.workers", "count", "front workers, up to 64; 0 means one, which is enough", |c| json!(c.proxy.workers)),
+    key("proxy.maxConnections", "count", "client connections at one time; 16 of them only from this machine", |c| {
+        json!(c.proxy.max_connections)
+    }),
+    key("proxy.maxHeaderBytes", BYTES, "the largest request head, 1 KiB at least", |c| size(c.proxy.max_header_bytes)),
+    key("proxy.maxBodyBytes", BYTES, "the largest request body", |c| size(c.proxy.max_body_bytes)),
+    key("proxy.headerTimeout", MS, "for a request head to arrive", |c| milliseconds(c.proxy.header_timeout)),
+    key("proxy.bodyTimeout", MS, "for a request body to arrive", |c| milliseconds(c.proxy.body_timeout)),
+    key("proxy.keepAliveTimeout", MS, "how long an idle connection is kept", |c| {
+        milliseconds(c.proxy.keep_alive_timeout)
+    }),
+    key("proxy.writeTimeout", MS, "a client that takes nothing for so long is cut off", |c| {
+        milliseconds(c.proxy.write_timeout)
+    }),
+    key(
+        "proxy.trustedProxies",
+        "list of addresses",
+        "peers whose `X-Forwarded-*` and `Forwarded` are believed: addresses, or blocks such as `10.0.0.0/8`",
+        |c| c.proxy.trusted_proxies.iter().map(|network| Value::from(network.to_string())).collect(),
+    ),
+    alias("proxy.debug", "true, false", "true is another way to say `log.level` debug, which wins over it"),
+    key(
+        "cache.defaultTTL",
+        S,
+        "how long an answer is fresh when neither a route nor the origin says; 0 together with `defaultStaleTime` 0: only what the origin allows is stored",
+        |c| seconds(c.cache.defaults.ttl),
+    ),
+    key("cache.defaultStaleTime", S, "the age from which a hit is refreshed in the background", |c| {
+        seconds(c.cache.defaults.stale_time)
+    }),
+    key(
+        "cache.slowRequestTimeout",
+        MS,
+        "after so long a stored answer past its TTL takes the place of a slow one",
+        |c| milliseconds(c.cache.slow_request_timeout),
+    ),
+    key("cache.slowGrace", S, "how far past its TTL that answer may be; null: once more its TTL; 0: never", |c| {
+        c.cache.defaults.slow_grace.map_or(Value::Null, seconds)
+    }),
+    key("cache.graceTime", S, "the same when the origin has failed", |c| seconds(c.cache.defaults.grace_time)),
+    key("cache.maxBytes", BYTES, "memory for stored answers", |c| size(c.cache.max_bytes)),
+    key("cache.maxEntries", "count", "number of stored answers", |c| json!(c.cache.max_entries)),
+    key("cache.maxObjectBytes", BYTES, "larger bodies are passed on and not stored", |c| {
+        size(c.cache.max_object_bytes)
+    }),
+    key("cache.statusTTL", "s by status", "lifetimes of single status codes, before `defaultTTL`", |c| {
+        let members = c.cache.defaults.status_ttl.iter().map(|(code, ttl)| (code.as_str().to_owned(), seconds(*ttl)));
+        Value::Object(members.collect::<Map<String, Value>>())
+    }),
+    key(
+        "cache.identityFields",
+        "list of field names",
+        "request fields that name one client: only the origin's own word lets such answers be shared",
+        |c| c.cache.identity_fields.iter().map(|name| Value::from(capitals(name))).collect(),
+    ),
+    key(
+        "log.level",
+        "off, error, warn, info, debug, trace",
+        "the least important that is logged; `fatal` is error, `warning` is warn; a release build stops at debug",
+        |c| json!(c.log.level.as_str().to_ascii_lowercase()),
+    ),
+    alias("plugins", "object", "of the file of pypowerwall-caching-proxy: accepted, and a warning unless it is empty"),
+];
+
+/// Every key of a member of `urlConfigs`.
+pub const ROUTE_KEYS: [RouteKey; 13] = [
+    route(
+        "path",
+        "path",
+        "`/path?query`, `/path` (with any query) or `/prefix*`; the most specific wins, in any order",
+        "required",
+        |_| None,
+    ),
+    route(
+        "pollInterval",
+        S,
+        "how often the path is asked for by itself; 0: never. One here ends the preset's own polls",
+        "as the preset has it",
+        |r| r.poll_interval.map(seconds),
+    ),
+    route(
+        "cacheTTL",
+        S,
+        "how long an answer is fresh, whatever the origin says; 0: nothing is stored",
+        "the origin's word, else `cache.defaultTTL`",
+        |r| r.cache_ttl.map(seconds),
+    ),
+    route("staleTime", S, "the age from which a hit is refreshed in the background", "`cache.defaultStaleTime`", |r| {
+        r.stale_time.map(seconds)
+    }),
+    route("slowGrace", S, "how far past its TTL an answer may stand in for a slow one", "`cache.slowGrace`", |r| {
+        r.slow_grace.map(seconds)
+    }),
+    route("graceTime", S, "how far past its TTL an answer may stand in for a failed one", "`cache.graceTime`", |r| {
+        r.grace_time.map(seconds)
+    }),
+    route(
+        "check.json",
+        "any, object, array",
+        "the body must be JSON of this kind; what fails its check is no answer, whatever its status",
+        "not checked",
+        |r| {
+            let kind = match r.check.as_ref()?.json? {
+                JsonKind::Any => "any",
+                JsonKind::Object => "object",
+                JsonKind::Array => "array",
+            };
+            Some(json!(kind))
+        },
+    ),
+    route("check.require", "list of JSON pointers", "each must lead to something other than null", "none", |r| {
+        r.check.as_ref().map(|check| &check.require).filter(|list| !list.is_empty()).map(|list| json!(list))
+    }),
+    route(
+        "check.nonEmpty",
+        "true, false",
+        "a blank body is no answer; in JSON neither are `{}`, `[]`, `\"\"` and `null`",
+        "false",
+        |r| r.check.as_ref().filter(|check| check.non_empty).map(|_| json!(true)),
+    ),
+    route("check.notText", "list of texts", "bodies that mean failure, such as `TIMEOUT!`", "none", |r| {
+        r.check.as_ref().map(|check| &check.not_text).filter(|list| !list.is_empty()).map(|list| json!(list))
+    }),
+    route(
+        "force",
+        "list of no-store, private, authorization, must-revalidate",
+        "words of HTTP that do not count here; each is a warning at start",
+        "none",
+        |r| {
+            let force = r.force;
+            let words = [
+                (force.no_store, "no-store"),
+                (force.private, "private"),
+                (force.authorization, "authorization"),
+                (force.must_revalidate, "must-revalidate"),
+            ];
+            let words: Vec<&str> = words.iter().filter(|(holds, _)| *holds).map(|(_, word)| *word).collect();
+            (!words.is_empty()).then(|| json!(words))
+        },
+    ),
+    route(
+        "setCookie",
+        "refuse, strip, store",
+        "answers with Set-Cookie: not stored; stored without the field; stored, and everybody gets the cookie",
+        "refuse; strip on the preset's paths",
+        |r| match r.set_cookie {
+            SetCookie::Refuse => None,
+            SetCookie::Strip => Some(json!("strip")),
+            SetCookie::Store => Some(json!("store")),
+        },
+    ),
+    route(
+        "cookies",
+        "keep, strip",
+        "strip takes Cookie off the requests, so that they can share",
+        "keep; strip on the preset's paths",
+        |r| r.strip_cookies.then(|| json!("strip")),
+    ),
+];
+
+/// The first section in which there is a key of this name. `None`: in none.
+pub fn section_of(key: &str) -> Option<&'static str> {
+    let place = |path: &'static str| path.rsplit_once('.').filter(|(_, name)| *name == key).map(|(section, _)| section);
+    let in_route = || ROUTE_KEYS.iter().any(|route| route.path == key).then_some("a member of urlConfigs");
+    KEYS.iter().find_map(|key| place(key.path)).or_else(in_route)
+}
+
+/// A pattern as the file has it.
+pub fn path_of(pattern: &Pattern) -> String {
+    match pattern {
+        Pattern::ExactTarget(text) | Pattern::ExactPath(text) => text.clone(),
+        Pattern::Prefix(prefix) => format!("{prefix}*"),
+    }
+}
+
+const S: &str = "s";
+const MS: &str = "ms";
+const BYTES: &str = "bytes";
+
+const fn key(path: &'static str, kind: &'static str, what: &'static str, value: fn(&Config) -> Value) -> Key {
+    Key { path, kind, what, value: Some(value) }
+}
+
+const fn alias(path: &'static str, kind: &'static str, what: &'static str) -> Key {
+    Key { path, kind, what, value: None }
+}
+
+const fn route(
+    path: &'static str,
+    kind: &'static str,
+    what: &'static str,
+    otherwise: &'static str,
+    value: fn(&Rule) -> Option<Value>,
+) -> RouteKey {
+    RouteKey { path, kind, what, otherwise, value }
+}
+
+fn seconds(duration: Duration) -> Value {
+    if duration.subsec_nanos() == 0 { json!(duration.as_secs()) } else { json!(duration.as_secs_f64()) }
+}
+
+fn milliseconds(duration: Duration) -> Value {
+    let is_whole = duration.subsec_nanos().is_multiple_of(1_000_000);
+    if is_whole { json!(duration.as_millis() as u64) } else { json!(duration.as_secs_f64() * 1000.0) }
+}
+
+/// In the largest unit in which it is whole.
+fn size(bytes: usize) -> Value {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let unit = units.into_iter().find(|(_, bits)| bytes > 0 && bytes.trailing_zeros() >= *bits);
+    unit.map_or_else(|| json!(bytes), |(name, bits)| json!(format!("{}{name}", bytes >> bits)))
+}
+
+/// A field name in its usual capitals (RFC 9110 §5.1: letter case means nothing).
+fn capitals(name: &HeaderName) -> String {
+    let word = |word: &str| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_ascii_uppercase() + rest
+    };
+    name.as_str().split('-').map(word).collect::<Vec<String>>().join("-")
+}
