@@ -22,7 +22,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
         "proxy",
         &["cache", "clock", "config", "message", "metrics", "origin", "outcome", "policy", "reply", "route", "sync"],
     ),
-    ("config", &["policy", "preset", "route"]),
+    ("config", &["origin", "policy", "preset", "route"]),
     ("preset", &["policy", "route"]),
     ("cache", &["clock", "message", "origin", "outcome", "policy", "reply", "sync"]),
     ("reply", &["cache", "clock", "digits", "message", "origin", "outcome", "policy"]),

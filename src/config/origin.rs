@@ -1,8 +1,11 @@
 //! The origin's URL: its scheme picks what is asked.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::uri::Authority;
+
+use crate::origin::sim::SimSettings;
 
 /// What is asked for answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +21,16 @@ const SIM: &str = "sim://powerwall, with or without a query such as ?latency=200
 
 impl OriginUrl {
     /// Reads a URL, or says what was expected instead.
-    pub fn parse(url: &str) -> Result<OriginUrl, &'static str> {
+    pub fn parse(url: &str) -> Result<OriginUrl, Cow<'static, str>> {
         let (scheme, rest) = url.split_once("://").ok_or(HTTP)?;
         match scheme.to_ascii_lowercase().as_str() {
-            "http" => authority(rest).map(OriginUrl::Http).ok_or(HTTP),
-            "sim" => simulation(rest).map(OriginUrl::Sim).ok_or(SIM),
-            _ => Err("an http:// or sim:// URL: other schemes, https:// included, are not built yet"),
+            "http" => authority(rest).map(OriginUrl::Http).ok_or(HTTP.into()),
+            "sim" => {
+                let query = simulation(rest).ok_or(SIM)?;
+                SimSettings::parse(&query).map_err(|wrong| format!("a sim:// URL with parameters it has: {wrong}"))?;
+                Ok(OriginUrl::Sim(query))
+            }
+            _ => Err("an http:// or sim:// URL: other schemes, https:// included, are not built yet".into()),
         }
     }
 
@@ -58,7 +65,7 @@ fn authority(rest: &str) -> Option<Authority> {
     is_plain.then_some(authority)
 }
 
-/// The query. What its parameters mean is the simulation's to say.
+/// The query.
 fn simulation(rest: &str) -> Option<String> {
     let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
     let is_printable = query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
@@ -107,7 +114,7 @@ mod tests {
             ("sim://powerwall?a#b", SIM),
         ];
         for (url, expected) in wrong {
-            assert_eq!(OriginUrl::parse(url), Err(expected), "{url}");
+            assert_eq!(OriginUrl::parse(url), Err(expected.into()), "{url}");
         }
         assert!(OriginUrl::parse("https://a").is_err_and(|expected| expected.contains("https://")));
     }

@@ -89,7 +89,7 @@ fn implied_preset(sources: &Sources, variables: &Variables) -> (Preset, String) 
     let is_sim = url.and_then(|url| OriginUrl::parse(url).ok()).is_some_and(|origin| origin.is_sim());
     let from_option = sources.of("backend.url") == Source::CommandLine("--origin");
     match environment::speaks_of_an_api(variables) {
-        _ if is_sim => (Preset::Pypowerwall, "for the simulated house".to_owned()),
+        _ if is_sim => (Preset::Pypowerwall, "the origin is sim://powerwall".to_owned()),
         _ if from_option => (Preset::Api, "because the origin comes from --origin".to_owned()),
         Some(name) => (Preset::Api, format!("because {name} is set")),
         None => (Preset::Pypowerwall, "the default".to_owned()),
@@ -119,7 +119,7 @@ fn read_backend(section: &mut Section<'_>, backend: &mut Backend) {
     if let Some(url) = section.find("url") {
         match OriginUrl::parse(url.as_str().unwrap_or_default()) {
             Ok(origin) => backend.origin = origin,
-            Err(expected) => section.problem("url", &shown(url), expected),
+            Err(expected) => section.problem("url", &shown(url), &expected),
         }
     }
     section.count("maxConcurrentRequests", &mut backend.max_concurrent_requests, 1, 1024);

@@ -272,7 +272,10 @@ fn why_a_preset_holds_is_told() {
     assert_eq!(because("{}", &[], None), "pypowerwall: the default");
     assert_eq!(because("{}", &[("DB_HOST", "x")], None), "api: because DB_HOST is set");
     assert_eq!(because("{}", &[], Some("http://a")), "api: because the origin comes from --origin");
-    assert_eq!(because("{}", &[("DB_HOST", "x")], Some("sim://powerwall")), "pypowerwall: for the simulated house");
+    assert_eq!(
+        because("{}", &[("DB_HOST", "x")], Some("sim://powerwall")),
+        "pypowerwall: the origin is sim://powerwall"
+    );
     assert_eq!(because(r#"{ "preset": "api" }"#, &[], None), "api: named by file");
     assert_eq!(because("{}", &[("LARDER_PRESET", "api")], None), "api: named by environment LARDER_PRESET");
 }
