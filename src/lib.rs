@@ -34,6 +34,7 @@ pub mod proxy;
 pub mod reply;
 pub mod route;
 pub mod scheduler;
+pub mod secret;
 pub mod sync;
 pub mod threads;
 pub mod timer;
