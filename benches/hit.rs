@@ -20,13 +20,14 @@ use larder::clock::{Clock, Now};
 use larder::config::Config;
 use larder::front::head::{self, Limits, Parsed};
 use larder::message::{Body, Request, RequestId, Response};
+use larder::metrics::Counter;
 use larder::origin::permits::FlightId;
 use larder::origin::{FetchError, Fetched, Origin, OriginRequest};
 use larder::policy::directives::Directives;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
 use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
-use larder::reply::{self, IdText, Reply};
+use larder::reply::{self, IdText, Reply, Responder};
 use larder::route::Routes;
 
 const ROUNDS: usize = 15;
@@ -167,8 +168,14 @@ fn filled(entries: u64) -> Store {
     for number in 0..entries {
         write_key(&mut key, number);
         let (head, body) = (Box::from(*b"HTTP/1.1 200 OK\r\n"), Bytes::from_static(b"{\"site\":1}"));
-        let stored =
-            Stored { key: Key::from(key.as_str()), status: StatusCode::OK, head, body, lifetime: a_lifetime() };
+        let stored = Stored {
+            key: Key::from(key.as_str()),
+            status: StatusCode::OK,
+            head,
+            body,
+            lifetime: a_lifetime(),
+            hits: Counter::default(),
+        };
         store.insert(Arc::new(stored));
     }
     assert_eq!(store.gauges().entries as u64, entries);
@@ -216,6 +223,7 @@ impl Crew for Later {
     }
 
     fn wake(&self, _: Duration, _: FlightId) {}
+    fn administer(&self, _: Request, _: Box<dyn Responder>) {}
     fn polled(&self, _: usize, _: PollEnd) {}
     fn origin_up(&self) {}
 }

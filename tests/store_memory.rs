@@ -14,6 +14,7 @@ use http::{HeaderMap, StatusCode};
 use larder::cache::key::Key;
 use larder::cache::store::{Store, Stored};
 use larder::clock::Now;
+use larder::metrics::Counter;
 use larder::policy::directives::Directives;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
@@ -53,7 +54,7 @@ fn stored(key: &str, head: usize, body: usize) -> Arc<Stored> {
     let (head, body) = (vec![b'h'; head].into(), Bytes::from(vec![b'b'; body]));
     // As the first hit does: a body that is shared gets a counter, which stays.
     drop(body.clone());
-    Arc::new(Stored { key: Key::from(key), status: StatusCode::OK, head, body, lifetime })
+    Arc::new(Stored { key: Key::from(key), status: StatusCode::OK, head, body, lifetime, hits: Counter::default() })
 }
 
 /// Bytes held beside key, head and body, in a store of so many entries.

@@ -9,6 +9,7 @@ use http::StatusCode;
 
 use super::key::Key;
 use super::shelf::Shelf;
+use crate::metrics::Counter;
 use crate::policy::freshness::Lifetime;
 use crate::sync::Mutex;
 
@@ -30,6 +31,8 @@ pub struct Stored {
     pub body: Bytes,
     /// How long it may be used, and for what.
     pub lifetime: Lifetime,
+    /// How often it was used, its forerunners under this key included. About it, not of it: no reply shows it.
+    pub hits: Counter,
 }
 
 impl Stored {
@@ -128,6 +131,18 @@ impl Store {
     /// Removes every response that nothing may use any more at this monotonic time, pinned or not; answers how many.
     pub fn sweep(&self, mono: Duration) -> usize {
         self.remove_where(|stored| stored.lifetime.retained_until() < mono)
+    }
+
+    /// Some of the responses, at most `limit`, in no order that means anything.
+    pub fn some(&self, limit: usize) -> Vec<Arc<Stored>> {
+        let (mut some, mut from, mut more) = (Vec::new(), 0_u32, true);
+        while more && some.len() < limit {
+            let to = from.saturating_add(SLICE);
+            more = self.shelf.lock().list_slots((from, to), &mut some);
+            from = to;
+        }
+        some.truncate(limit);
+        some
     }
 
     /// Removes everything; answers how many there were. Pins and counters stay.

@@ -4,6 +4,7 @@
 //! understood is a [`Problem`], and all problems are found in one run. Bare numbers are seconds, or milliseconds where the
 //! key ends in `Timeout` or `Ms`; texts such as `"5s"`, `"250ms"` and `"8MiB"` name their unit.
 
+mod admin;
 mod comments;
 mod environment;
 mod network;
@@ -22,6 +23,7 @@ use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use log::LevelFilter;
 
+pub use admin::Admin;
 pub use network::Network;
 pub use origin::OriginUrl;
 pub use problems::{Problem, Problems};
@@ -43,6 +45,8 @@ pub struct Config {
     pub cache: Cache,
     /// The preset's routes, each with what `urlConfigs` says of it, then the other `urlConfigs`.
     pub routes: Vec<Route>,
+    /// Our own endpoints.
+    pub admin: Admin,
     /// What is logged.
     pub log: Log,
     /// What is lawful but probably not meant, a sentence each. To be logged at start.
@@ -169,6 +173,7 @@ impl Config {
                 ..Cache::default()
             },
             routes: preset.routes(),
+            admin: Admin::default(),
             log: Log { level: LevelFilter::Info },
             warnings: Vec::new(),
         }

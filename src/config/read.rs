@@ -8,6 +8,7 @@ use http::{HeaderName, StatusCode};
 use log::LevelFilter;
 use serde_json::Value;
 
+use super::admin;
 use super::comments::blanked;
 use super::environment;
 use super::network::Network;
@@ -52,6 +53,7 @@ pub fn config(text: &str, overrides: &Overrides) -> Result<Config, Problems> {
         Err(error) => problems.add("the configuration", error.to_string(), "JSON, with or without // comments"),
     }
     environment::name_sources(&mut problems, &overrides.environment);
+    admin::find_token(&mut config.admin, &overrides.environment);
     apply(overrides, &mut config, &mut problems);
     problems.or(config)
 }
@@ -79,11 +81,12 @@ fn implied_preset(document: &Value, overrides: &Overrides) -> Preset {
 fn read_top(top: &mut Section<'_>, mut preset: Preset, config: &mut Config) {
     top.word("preset", &mut preset, &[("pypowerwall", Preset::Pypowerwall), ("api", Preset::Api)]);
     *config = Config::of(preset);
-    let Config { backend, proxy, cache, routes, log, warnings, .. } = config;
+    let Config { backend, proxy, cache, routes, admin, log, warnings, .. } = config;
     top.section("backend", |section| read_backend(section, backend));
     top.section("proxy", |section| read_proxy(section, proxy));
     top.section("cache", |section| read_cache(section, cache, warnings));
     read_routes(top, &cache.defaults, routes, warnings);
+    top.section("admin", |section| admin::read(section, admin));
     top.section("log", |section| read_log(section, log));
 }
 

@@ -13,6 +13,7 @@ use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::config::OriginUrl;
 use crate::message::{Request, Response};
+use crate::metrics::Counter;
 use crate::origin::permits::FlightId;
 use crate::origin::{Fetched, Opening, Origin, OriginRequest, forward};
 use crate::outcome::{Cause, Fwd, Outcome};
@@ -34,20 +35,23 @@ enum Judgement {
 struct Landed<'a> {
     proxy: &'a Proxy,
     flight: Option<FlightId>,
+    errand: &'a Errand,
+    /// When the origin was asked.
+    asked: Now,
 }
 
 impl Proxy {
     /// Flies an errand: asks the origin and tells everybody waiting. Blocks on the origin, with its timeouts.
     pub fn fly(self: &Arc<Proxy>, flight: FlightId, errand: &Errand, origin: &mut dyn Origin) {
-        let mut landed = Landed { proxy: self, flight: Some(flight) };
         let asked = self.clock.now();
+        let mut landed = Landed { proxy: self, flight: Some(flight), errand, asked };
         match origin.fetch(&self.origin_request(errand)) {
             Ok(Fetched::Whole(mut response)) => {
                 self.date(&mut response.fields);
                 match self.judge(errand, response, asked) {
                     Judgement::Lands(landing) => landed.with(landing),
                     Judgement::Held(landing, body) => {
-                        landed.flight = None;
+                        landed.leave(true);
                         self.hold(flight, landing, body);
                     }
                 }
@@ -61,6 +65,8 @@ impl Proxy {
                 self.date(&mut opening.fields);
                 self.adapt(errand, &mut opening.fields);
                 self.after_unsafe(errand, opening.status);
+                // How long the body takes is its reader's doing, too.
+                self.note_fetch(errand, asked, true);
                 self.pass_on(flight, opening);
                 landed.flight = None;
             }
@@ -131,7 +137,8 @@ impl Proxy {
             _ if matches!(home, HomeVerdict::Bad(_)) => Landing::failed(Cause::CheckFailed),
             (Storing::Store(lifetime), Some(key)) => {
                 let head = reply::stored_head(&response, &lifetime, received, &self.via);
-                let stored = Stored { key: key.clone(), status, head, body: body.clone(), lifetime };
+                let stored =
+                    Stored { key: key.clone(), status, head, body: body.clone(), lifetime, hits: Counter::default() };
                 Landing::Shared(Arc::new(stored), Arc::new(response))
             }
             _ => Landing::Unshared(Arc::new(response)),
@@ -222,9 +229,15 @@ impl Proxy {
 
     /// Tells everybody aboard how the flight ended, each by what it may have.
     pub(super) fn answer_all(&self, passengers: Vec<Passenger>, landing: &Landing, now: Now) {
+        if let Landing::Shared(stored, _) = landing {
+            self.statistics.missed(&stored.key, passengers.len());
+        }
         for mut passenger in passengers {
             match landing {
-                Landing::Found(stored) => passenger.tell(stored, Outcome::Hit, now),
+                Landing::Found(stored) => {
+                    stored.hits.bump();
+                    passenger.tell(stored, Outcome::Hit, now);
+                }
                 Landing::Shared(stored, _) => {
                     let outcome = passenger.fetched(true);
                     passenger.tell(stored, outcome, now);
@@ -266,9 +279,17 @@ impl Proxy {
 
 impl Landed<'_> {
     fn with(&mut self, landing: Landing) {
-        if let Some(flight) = self.flight.take() {
+        if let Some(flight) = self.leave(!matches!(landing, Landing::Failed { .. })) {
             self.proxy.submit(Work::Landed(flight, landing));
         }
+    }
+
+    /// The fetch is over, with an answer or without; what becomes of the flight is the caller's.
+    fn leave(&mut self, good: bool) -> Option<FlightId> {
+        if self.flight.is_some() {
+            self.proxy.note_fetch(self.errand, self.asked, good);
+        }
+        self.flight.take()
     }
 }
 
@@ -284,7 +305,10 @@ impl Passenger {
     pub(super) fn settle(&mut self, cause: Cause, response: Option<&Arc<Response>>, wait: Option<Duration>, now: Now) {
         let stale = self.stale.take().filter(|stored| stored.serves_despite(cause, now));
         let reply = match (stale, response) {
-            (Some(stored), _) => Reply::Stored { stored, outcome: Outcome::Stale { because: cause }, now },
+            (Some(stored), _) => {
+                stored.hits.bump();
+                Reply::Stored { stored, outcome: Outcome::Stale { because: cause }, now }
+            }
             (None, Some(response)) if self.leads => {
                 Reply::Relayed { response: Arc::clone(response), outcome: self.fetched(false) }
             }

@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use super::*;
 use crate::cache::store::tests::lifetime_of;
 use crate::message::{Body, Request, RequestId, Response, Target};
+use crate::metrics::Counter;
 use crate::origin::Opening;
 use crate::outcome::{FetchError, Fwd, Outcome};
 use crate::policy::reuse::{Reuse, reuse};
@@ -329,7 +330,8 @@ fn stored(path: &'static str, received: Now) -> Arc<Stored> {
 
 fn stored_for(key: Key, received: Now, ttl: Duration) -> Arc<Stored> {
     let lifetime = lifetime_of(ttl, ttl, received);
-    Arc::new(Stored { key, status: StatusCode::OK, head: Box::default(), body: Bytes::new(), lifetime })
+    let (status, hits) = (StatusCode::OK, Counter::default());
+    Arc::new(Stored { key, status, head: Box::default(), body: Bytes::new(), lifetime, hits })
 }
 
 /// A plain GET.
