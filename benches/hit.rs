@@ -7,6 +7,7 @@
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,6 @@ use larder::clock::{Clock, Now};
 use larder::config::Config;
 use larder::front::head::{self, Limits, Parsed};
 use larder::message::{Body, Request, RequestId, Response};
-use larder::metrics::Counter;
 use larder::origin::permits::FlightId;
 use larder::origin::{FetchError, Fetched, Origin, OriginRequest};
 use larder::policy::directives::Directives;
@@ -174,7 +174,7 @@ fn filled(entries: u64) -> Store {
             head,
             body,
             lifetime: a_lifetime(),
-            hits: Counter::default(),
+            hits: AtomicU32::new(0),
         };
         store.insert(Arc::new(stored));
     }

@@ -29,11 +29,6 @@ impl Counter {
         self.0.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Counts so many more.
-    pub fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
-
     /// How many so far.
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

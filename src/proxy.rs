@@ -160,7 +160,7 @@ impl Proxy {
         if refresh_due {
             self.refresh(request, stored.key.clone());
         }
-        stored.hits.bump();
+        stored.count_hit();
         Some(Reply::Stored { stored, outcome: Outcome::Hit, now })
     }
 
@@ -320,7 +320,7 @@ impl Proxy {
             if is_better && known.serves_despite(Cause::CheckFailed, now) {
                 return;
             }
-            stored.hits.add(known.hits.count());
+            self.statistics.replaced(&known.key, known.hits());
         }
         self.store.insert(stored);
     }

@@ -301,11 +301,11 @@ impl std::fmt::Display for IdText {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU32;
     use std::time::Duration;
 
     use super::*;
     use crate::cache::key::Key;
-    use crate::metrics::Counter;
     use crate::outcome::Fwd;
     use crate::policy::directives::Directives;
     use crate::policy::freshness::{Allowed, Received, lifetime};
@@ -335,7 +335,7 @@ mod tests {
             head,
             body: response.body,
             lifetime,
-            hits: Counter::default(),
+            hits: AtomicU32::new(0),
         })
     }
 

@@ -47,6 +47,8 @@ pub struct Fetch<'a> {
 /// The sums of one key since it is watched.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
+    /// Uses of stored answers that have been replaced; the present one counts its own.
+    pub hits: u64,
     /// Requests answered by a fetch, those that shared one included.
     pub misses: u64,
     /// Fetches that brought an answer.
@@ -85,8 +87,8 @@ struct Table {
 struct Entry {
     tally: Tally,
     polled: bool,
-    /// Hits when they were last counted.
-    hits: u64,
+    /// Hits when they were last counted, those of the present answer included.
+    counted: u64,
 }
 
 /// Events in each of the last minutes.
@@ -110,7 +112,7 @@ impl Statistics {
         }
         let Some(key) = fetch.key.filter(|key| key.as_str().len() <= LONGEST_TEXT) else { return };
         let entry = table.entry(key, fetch.polled, &hits);
-        entry.hits = hits(key);
+        entry.counted = entry.tally.hits + hits(key);
         let tally = &mut entry.tally;
         if fetch.good {
             tally.fetches += 1;
@@ -118,6 +120,13 @@ impl Statistics {
             tally.longest = tally.longest.max(took);
         } else {
             tally.errors.count(fetch.ended);
+        }
+    }
+
+    /// A stored answer is replaced that was used so often.
+    pub fn replaced(&self, key: &Key, hits: u64) {
+        if let Some(entry) = self.table.lock().entries.get_mut(key) {
+            entry.tally.hits += hits;
         }
     }
 
@@ -171,9 +180,11 @@ impl Table {
     fn make_room(&mut self, hits: &impl Fn(&Key) -> u64) {
         for recounts in 1..=RECOUNTS {
             let ordinary = self.entries.iter_mut().filter(|(_, entry)| !entry.polled);
-            let Some((key, entry)) = ordinary.min_by_key(|(_, entry)| entry.hits + entry.tally.misses) else { return };
-            let known = std::mem::replace(&mut entry.hits, hits(key));
-            if entry.hits <= known || recounts == RECOUNTS {
+            let Some((key, entry)) = ordinary.min_by_key(|(_, entry)| entry.counted + entry.tally.misses) else {
+                return;
+            };
+            let known = std::mem::replace(&mut entry.counted, entry.tally.hits + hits(key));
+            if entry.counted <= known || recounts == RECOUNTS {
                 let key = key.clone();
                 self.entries.remove(&key);
                 self.ordinary -= 1;

@@ -55,7 +55,7 @@ const ARROWS: [(&str, &[&str]); 27] = [
     ("statistics", &["cache", "clock", "message", "sync"]),
     ("config", &["policy", "preset", "route", "secret"]),
     ("preset", &["policy", "route"]),
-    ("cache", &["clock", "message", "metrics", "origin", "outcome", "policy", "reply", "sync"]),
+    ("cache", &["clock", "message", "origin", "outcome", "policy", "reply", "sync"]),
     ("reply", &["cache", "clock", "digits", "message", "origin", "outcome", "policy"]),
     ("route", &["message", "policy"]),
     ("origin", &["clock", "message", "outcome", "policy"]),

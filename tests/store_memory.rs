@@ -6,7 +6,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,6 @@ use http::{HeaderMap, StatusCode};
 use larder::cache::key::Key;
 use larder::cache::store::{Store, Stored};
 use larder::clock::Now;
-use larder::metrics::Counter;
 use larder::policy::directives::Directives;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
@@ -54,7 +53,7 @@ fn stored(key: &str, head: usize, body: usize) -> Arc<Stored> {
     let (head, body) = (vec![b'h'; head].into(), Bytes::from(vec![b'b'; body]));
     // As the first hit does: a body that is shared gets a counter, which stays.
     drop(body.clone());
-    Arc::new(Stored { key: Key::from(key), status: StatusCode::OK, head, body, lifetime, hits: Counter::default() })
+    Arc::new(Stored { key: Key::from(key), status: StatusCode::OK, head, body, lifetime, hits: AtomicU32::new(0) })
 }
 
 /// Bytes held beside key, head and body, in a store of so many entries.

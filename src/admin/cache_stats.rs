@@ -53,7 +53,7 @@ fn described(kept: &Kept, now: Now) -> Value {
         ("lastFetchTime".to_owned(), json!(milliseconds(now.wall.saturating_sub(since)))),
         ("size".to_owned(), json!(stored.body.len())),
         ("status".to_owned(), json!(stored.status.as_u16())),
-        ("hits".to_owned(), json!(stored.hits.count())),
+        ("hits".to_owned(), json!(stored.hits() + kept.tally.map_or(0, |tally| tally.hits))),
         ("ttl".to_owned(), json!(milliseconds(lifetime.ttl()))),
         ("staleTime".to_owned(), json!(milliseconds(lifetime.stale_time()))),
     ]);

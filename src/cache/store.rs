@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +10,6 @@ use http::StatusCode;
 
 use super::key::Key;
 use super::shelf::Shelf;
-use crate::metrics::Counter;
 use crate::policy::freshness::Lifetime;
 use crate::sync::Mutex;
 
@@ -31,11 +31,21 @@ pub struct Stored {
     pub body: Bytes,
     /// How long it may be used, and for what.
     pub lifetime: Lifetime,
-    /// How often it was used, its forerunners under this key included. About it, not of it: no reply shows it.
-    pub hits: Counter,
+    /// How often it was used. About it, not of it: no reply shows it. 32 bits cost an entry nothing, they fill a gap.
+    pub hits: AtomicU32,
 }
 
 impl Stored {
+    /// Counts one more use.
+    pub fn count_hit(&self) {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was used.
+    pub fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed).into()
+    }
+
     /// What it counts towards `maxBytes`.
     pub fn charge(&self) -> usize {
         self.key.as_str().len() + self.head.len() + self.body.len() + PER_ENTRY

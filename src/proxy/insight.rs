@@ -55,7 +55,7 @@ impl Proxy {
     pub(super) fn note_fetch(&self, errand: &Errand, asked: Now, good: bool) {
         let (target, key, ended) = (&errand.request.target, errand.shared_key(), self.clock.now());
         let fetch = Fetch { target, key, polled: errand.poll.is_some(), asked, ended, good };
-        self.statistics.fetched(&fetch, |key| self.store.peek(key.as_str()).map_or(0, |stored| stored.hits.count()));
+        self.statistics.fetched(&fetch, |key| self.store.peek(key.as_str()).map_or(0, |stored| stored.hits()));
     }
 
     fn kept_as(&self, stored: Arc<Stored>) -> Kept {

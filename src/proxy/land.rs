@@ -1,6 +1,7 @@
 //! The flight itself, on an origin worker's thread: ask, judge, store, land; and what everybody aboard is told.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +14,6 @@ use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::config::OriginUrl;
 use crate::message::{Request, Response};
-use crate::metrics::Counter;
 use crate::origin::permits::FlightId;
 use crate::origin::{Fetched, Opening, Origin, OriginRequest, forward};
 use crate::outcome::{Cause, Fwd, Outcome};
@@ -138,7 +138,7 @@ impl Proxy {
             (Storing::Store(lifetime), Some(key)) => {
                 let head = reply::stored_head(&response, &lifetime, received, &self.via);
                 let stored =
-                    Stored { key: key.clone(), status, head, body: body.clone(), lifetime, hits: Counter::default() };
+                    Stored { key: key.clone(), status, head, body: body.clone(), lifetime, hits: AtomicU32::new(0) };
                 Landing::Shared(Arc::new(stored), Arc::new(response))
             }
             _ => Landing::Unshared(Arc::new(response)),
@@ -235,7 +235,7 @@ impl Proxy {
         for mut passenger in passengers {
             match landing {
                 Landing::Found(stored) => {
-                    stored.hits.bump();
+                    stored.count_hit();
                     passenger.tell(stored, Outcome::Hit, now);
                 }
                 Landing::Shared(stored, _) => {
@@ -306,7 +306,7 @@ impl Passenger {
         let stale = self.stale.take().filter(|stored| stored.serves_despite(cause, now));
         let reply = match (stale, response) {
             (Some(stored), _) => {
-                stored.hits.bump();
+                stored.count_hit();
                 Reply::Stored { stored, outcome: Outcome::Stale { because: cause }, now }
             }
             (None, Some(response)) if self.leads => {

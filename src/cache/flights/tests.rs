@@ -4,7 +4,7 @@ mod account;
 mod simulation;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
@@ -12,7 +12,6 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use super::*;
 use crate::cache::store::tests::lifetime_of;
 use crate::message::{Body, Request, RequestId, Response, Target};
-use crate::metrics::Counter;
 use crate::origin::Opening;
 use crate::outcome::{FetchError, Fwd, Outcome};
 use crate::policy::reuse::{Reuse, reuse};
@@ -330,7 +329,7 @@ fn stored(path: &'static str, received: Now) -> Arc<Stored> {
 
 fn stored_for(key: Key, received: Now, ttl: Duration) -> Arc<Stored> {
     let lifetime = lifetime_of(ttl, ttl, received);
-    let (status, hits) = (StatusCode::OK, Counter::default());
+    let (status, hits) = (StatusCode::OK, AtomicU32::new(0));
     Arc::new(Stored { key, status, head: Box::default(), body: Bytes::new(), lifetime, hits })
 }
 

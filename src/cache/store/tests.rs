@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use http::HeaderMap;
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ fn stored_with(key: &str, body: Bytes, ttl: u64) -> Arc<Stored> {
     let head = Box::from(b"HTTP/1.1 200 OK\r\n".as_slice());
     let start = Now { mono: Duration::ZERO, wall: Duration::ZERO };
     let lifetime = lifetime_of(Duration::from_secs(ttl), Duration::ZERO, start);
-    Arc::new(Stored { key: Key::from(key), status: StatusCode::OK, head, body, lifetime, hits: Counter::default() })
+    Arc::new(Stored { key: Key::from(key), status: StatusCode::OK, head, body, lifetime, hits: AtomicU32::new(0) })
 }
 
 /// A lifetime as the origin gave it: fresh for `ttl`, then good for `grace` more when the origin is slow or has failed.
