@@ -48,7 +48,7 @@ const HEAD: &[u8] = b"GET /aggregates HTTP/1.1\r\n\
     Sec-Fetch-Site: same-origin\r\n\
     Priority: u=4\r\n\r\n";
 
-const CONFIG: &str = r#"{ "urlConfigs": [
+const CONFIG: &str = r#"{ "preset": "api", "urlConfigs": [
     { "path": "/aggregates", "cacheTTL": 30, "staleTime": 30 }, { "path": "/soe", "cacheTTL": 30 },
     { "path": "/vitals", "cacheTTL": 60 }, { "path": "/api/*", "cacheTTL": 30 }, { "path": "/csv/v2", "cacheTTL": 10 } ] }"#;
 
