@@ -7,6 +7,7 @@
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ use larder::policy::directives::Directives;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
 use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
-use larder::reply::{self, IdText, Reply};
+use larder::reply::{self, IdText, Reply, Responder};
 use larder::route::Routes;
 
 const ROUNDS: usize = 15;
@@ -47,7 +48,7 @@ const HEAD: &[u8] = b"GET /aggregates HTTP/1.1\r\n\
     Sec-Fetch-Site: same-origin\r\n\
     Priority: u=4\r\n\r\n";
 
-const CONFIG: &str = r#"{ "urlConfigs": [
+const CONFIG: &str = r#"{ "preset": "api", "urlConfigs": [
     { "path": "/aggregates", "cacheTTL": 30, "staleTime": 30 }, { "path": "/soe", "cacheTTL": 30 },
     { "path": "/vitals", "cacheTTL": 60 }, { "path": "/api/*", "cacheTTL": 30 }, { "path": "/csv/v2", "cacheTTL": 10 } ] }"#;
 
@@ -167,8 +168,14 @@ fn filled(entries: u64) -> Store {
     for number in 0..entries {
         write_key(&mut key, number);
         let (head, body) = (Box::from(*b"HTTP/1.1 200 OK\r\n"), Bytes::from_static(b"{\"site\":1}"));
-        let stored =
-            Stored { key: Key::from(key.as_str()), status: StatusCode::OK, head, body, lifetime: a_lifetime() };
+        let stored = Stored {
+            key: Key::from(key.as_str()),
+            status: StatusCode::OK,
+            head,
+            body,
+            lifetime: a_lifetime(),
+            hits: AtomicU32::new(0),
+        };
         store.insert(Arc::new(stored));
     }
     assert_eq!(store.gauges().entries as u64, entries);
@@ -216,6 +223,7 @@ impl Crew for Later {
     }
 
     fn wake(&self, _: Duration, _: FlightId) {}
+    fn administer(&self, _: Request, _: Box<dyn Responder>) {}
     fn polled(&self, _: usize, _: PollEnd) {}
     fn origin_up(&self) {}
 }

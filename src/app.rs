@@ -7,16 +7,18 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use http::uri::Scheme;
 use parking_lot::Mutex;
 
+use crate::admin;
 use crate::cache::flights::Errand;
 use crate::clock::Clock;
 use crate::config::{Config, OriginUrl};
 use crate::front::gate::Limits;
 use crate::front::head;
 use crate::front::listener::{self, Front};
+use crate::message::Request;
 use crate::origin::Origin;
 use crate::origin::http::HttpSettings;
 use crate::origin::permits::FlightId;
@@ -24,6 +26,7 @@ use crate::origin::resolve::Addresses;
 use crate::origin::sim::{SimSettings, Simulation};
 use crate::origin::source::Source;
 use crate::proxy::{self, Crew, PollEnd, Proxy};
+use crate::reply::Responder;
 use crate::scheduler::Scheduler;
 use crate::scheduler::plan::Plan;
 use crate::threads::spawn;
@@ -36,6 +39,8 @@ const RESOLVE_AT_START: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(500);
 /// Below the 5 s after which many servers close an idle connection.
 const MAX_IDLE_AGE: Duration = Duration::from_secs(4);
+/// Requests for our own endpoints that may wait for the admin thread.
+const QUESTIONS: usize = 16;
 /// A stopping server gives requests in progress so long; after that they get stale answers or 503.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// And so long for those answers to be taken.
@@ -48,6 +53,7 @@ pub struct App {
     timer: Arc<Timer>,
     scheduler: Arc<Scheduler>,
     errands: Sender<Order>,
+    questions: Sender<Question>,
     /// Closing it ends the resolver.
     resolving: Option<Sender<()>>,
     origin_workers: Vec<JoinHandle<()>>,
@@ -67,9 +73,16 @@ enum Order {
     Stop,
 }
 
+/// What the admin thread is told.
+enum Question {
+    Answer(Box<Request>, Box<dyn Responder>),
+    Stop,
+}
+
 /// The threads, as the proxy sees them.
 struct Threads {
     errands: Sender<Order>,
+    questions: Sender<Question>,
     timer: Arc<Timer>,
     scheduler: Arc<Scheduler>,
 }
@@ -90,7 +103,13 @@ impl App {
         let scheduler = Arc::new(Scheduler::new(plan, clock.clone()));
         // Permits bound what is sent, so it never fills.
         let (errands, orders) = bounded(2 * permits + 1);
-        let crew = Threads { errands: errands.clone(), timer: Arc::clone(&timer), scheduler: Arc::clone(&scheduler) };
+        let (questions, asked) = bounded(QUESTIONS);
+        let crew = Threads {
+            errands: errands.clone(),
+            questions: questions.clone(),
+            timer: Arc::clone(&timer),
+            scheduler: Arc::clone(&scheduler),
+        };
         let proxy = Arc::new(Proxy::new(config, clock, mark(), limits.max_connections / 2, Box::new(crew)));
 
         let mut origin_workers = Vec::new();
@@ -104,10 +123,13 @@ impl App {
         let front = Front::start(socket, Arc::clone(&proxy), limits, workers).map_err(thread)?;
         let (ticking, served) = (Arc::clone(&timer), Arc::clone(&proxy));
         others.push(spawn("timer", move || ticking.run(&served)).map_err(thread)?);
+        let served = Arc::clone(&proxy);
+        others.push(spawn("admin", move || administer(&served, &asked)).map_err(thread)?);
         let (offering, served) = (Arc::clone(&scheduler), Arc::clone(&proxy));
         others.push(spawn("scheduler", move || offering.run(&served)).map_err(thread)?);
         let front = Some(front);
-        Ok(App { front, proxy, timer, scheduler, errands, resolving: Some(resolving), origin_workers, others })
+        let resolving = Some(resolving);
+        Ok(App { front, proxy, timer, scheduler, errands, questions, resolving, origin_workers, others })
     }
 
     /// The address it listens on.
@@ -150,6 +172,7 @@ impl App {
         for _ in &self.origin_workers {
             let _ = self.errands.try_send(Order::Stop);
         }
+        let _ = self.questions.send_timeout(Question::Stop, STOP_LAST);
         // A worker may be waiting for the origin, and the resolver for the network: they end with the process.
         for thread in self.others.drain(..).chain(self.origin_workers.drain(..)).filter(JoinHandle::is_finished) {
             let _ = thread.join();
@@ -196,6 +219,13 @@ impl Crew for Threads {
         self.timer.forget(at, flight);
     }
 
+    fn administer(&self, request: Request, responder: Box<dyn Responder>) {
+        let asked = self.questions.try_send(Question::Answer(Box::new(request), responder));
+        if let Err(Question::Answer(_, mut responder)) = asked.map_err(TrySendError::into_inner) {
+            responder.reply(admin::busy());
+        }
+    }
+
     fn polled(&self, poll: usize, end: PollEnd) {
         self.scheduler.ended(poll, end);
     }
@@ -212,6 +242,18 @@ fn work(proxy: &Arc<Proxy>, orders: &Receiver<Order>, mut origin: Box<dyn Origin
         if std::panic::catch_unwind(fly).is_err() {
             proxy.counters().panics.bump();
             log::error!("a fault while fetching {}; those waiting were told", errand.request.target.path());
+        }
+    }
+}
+
+/// The admin thread: one question at a time.
+fn administer(proxy: &Proxy, questions: &Receiver<Question>) {
+    while let Ok(Question::Answer(request, mut responder)) = questions.recv() {
+        let answer = std::panic::AssertUnwindSafe(|| responder.reply(admin::answer(proxy, &request)));
+        if std::panic::catch_unwind(answer).is_err() {
+            // The responder, dropped unused, answers 500 (I10).
+            proxy.counters().panics.bump();
+            log::error!("a fault while answering {}; the client was told 500", request.target.path());
         }
     }
 }

@@ -14,8 +14,10 @@
 //!
 //! # Threads
 //! tiny_http's accept thread and one per connection (they may wait for their client), front workers (they never wait), one
-//! worker per permit of the origin (it may wait for the origin), the drain, the timer, the resolver and the log.
+//! worker per permit of the origin (it may wait for the origin), the drain, the timer, the resolver, the log, and one
+//! thread for our own endpoints.
 
+pub mod admin;
 pub mod app;
 pub mod budget;
 pub mod cache;
@@ -34,6 +36,8 @@ pub mod proxy;
 pub mod reply;
 pub mod route;
 pub mod scheduler;
+pub mod secret;
+pub mod statistics;
 pub mod sync;
 pub mod threads;
 pub mod timer;

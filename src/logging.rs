@@ -1,6 +1,7 @@
 //! The log: simplelog writes lines into a bounded channel, one thread owns standard error. A full channel drops and counts:
 //! nobody waits for a terminal.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use log::LevelFilter;
 use simplelog::{ConfigBuilder, WriteLogger};
 
+use crate::secret::redacted;
 use crate::threads::spawn;
 
 /// Lines that may wait for the terminal.
@@ -46,8 +48,12 @@ pub fn start(level: LevelFilter) -> io::Result<Log> {
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(bytes);
-        if self.line.ends_with(b"\n") && self.to.try_send(std::mem::take(&mut self.line)).is_err() {
-            DROPPED.fetch_add(1, Ordering::Relaxed);
+        if self.line.ends_with(b"\n") {
+            // Here, where every line passes, whoever wrote it and whatever it quotes.
+            let line = without_secrets(std::mem::take(&mut self.line));
+            if self.to.try_send(line).is_err() {
+                DROPPED.fetch_add(1, Ordering::Relaxed);
+            }
         }
         Ok(bytes.len())
     }
@@ -67,6 +73,13 @@ impl Drop for Log {
     }
 }
 
+fn without_secrets(line: Vec<u8>) -> Vec<u8> {
+    match redacted(&String::from_utf8_lossy(&line)) {
+        Cow::Owned(shown) => shown.into_bytes(),
+        Cow::Borrowed(_) => line,
+    }
+}
+
 fn write_lines(from: &Receiver<Vec<u8>>) {
     let mut told = 0;
     while let Ok(line) = from.recv() {
@@ -80,5 +93,21 @@ fn write_lines(from: &Receiver<Vec<u8>>) {
             told = dropped;
         }
         let _ = out.write_all(&line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_written_in_pieces_loses_its_secrets_and_nothing_else() {
+        let (to, from) = bounded(2);
+        let mut lines = Lines { to, line: Vec::new() };
+        for piece in [&b"polling /a?tok"[..], b"en=abc", b"&b=1 fails\n", b"nothing to hide \xFF\n"] {
+            assert_eq!(lines.write(piece).expect("taken"), piece.len());
+        }
+        let written: Vec<Vec<u8>> = from.try_iter().collect();
+        assert_eq!(written, ["polling /a?token=\u{2026}&b=1 fails\n".as_bytes(), b"nothing to hide \xFF\n"]);
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing in here waits. Threads, sockets and timers are the [`Crew`]'s.
 
 mod health;
+mod insight;
 mod land;
 mod polls;
 mod waiter;
@@ -32,8 +33,10 @@ use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::sharing::{Because, Sharing, sharing};
 use crate::reply::{Reply, Responder};
 use crate::route::{self, BuiltIn, Routes};
+use crate::statistics::Statistics;
 use crate::sync::Mutex;
 
+pub use insight::Kept;
 pub use polls::{Poll, polls};
 pub use waiter::Waiter;
 
@@ -50,6 +53,8 @@ pub trait Crew: Send + Sync {
     fn wake(&self, at: Duration, flight: FlightId);
     /// That deadline is of no interest any more; reporting it all the same does no harm.
     fn forget(&self, _at: Duration, _flight: FlightId) {}
+    /// Answers a request for an endpoint of ours on the admin thread, or tells that too many wait for it. Never waits itself.
+    fn administer(&self, request: Request, responder: Box<dyn Responder>);
     /// A poll is over.
     fn polled(&self, poll: usize, end: PollEnd);
     /// The origin answers again after trouble.
@@ -80,6 +85,7 @@ pub struct Proxy {
     crew: Box<dyn Crew>,
     clock: Clock,
     counters: Arc<Counters>,
+    statistics: Statistics,
     polls: Polls,
     /// What is known of the home behind a pypowerwall. Protects: what the last answers said.
     home: Mutex<Home>,
@@ -109,6 +115,7 @@ impl Proxy {
             crew,
             clock,
             counters: Arc::default(),
+            statistics: Statistics::default(),
             home: Mutex::new(Home::new(polls.ttl_of("/aggregates").unwrap_or(cache.defaults.ttl))),
             polls,
             mark,
@@ -146,7 +153,7 @@ impl Proxy {
     /// The stored answer to this request, if the store has a fresh one; begins its background refresh when that is due.
     /// Looks once, waits for nothing, and allocates nothing.
     pub fn hit(&self, request: &Request, now: Now) -> Option<Reply> {
-        if route::is_ours(&request.target) {
+        if route::is_ours(&request.target, self.config.admin.root_names) {
             return None;
         }
         self.polls.note_demand(&request.target, now);
@@ -155,6 +162,7 @@ impl Proxy {
         if refresh_due {
             self.refresh(request, stored.key.clone());
         }
+        stored.count_hit();
         Some(Reply::Stored { stored, outcome: Outcome::Hit, now })
     }
 
@@ -165,8 +173,12 @@ impl Proxy {
 
     /// Answers a request that [`Proxy::hit`] did not: as a built-in at once, otherwise when its flight lands.
     pub fn answer<R: Responder + 'static>(&self, request: Request, mut responder: R) {
-        if let Some(built_in) = route::builtin(&request.target) {
-            return responder.reply(self.built_in(built_in, self.clock.now()));
+        match route::builtin(&request.target, self.config.admin.root_names) {
+            Some(BuiltIn::Health) => {
+                return responder.reply(Reply::built_in(StatusCode::OK, self.health(self.clock.now())));
+            }
+            Some(BuiltIn::Admin(_) | BuiltIn::Unknown) => return self.crew.administer(request, Box::new(responder)),
+            None => {}
         }
         let request = under_its_own_name(request);
         if forward::seen_own_via(&request.fields, &self.via) {
@@ -194,6 +206,13 @@ impl Proxy {
         let key = text.clone();
         self.submit(Work::Invalidated(Box::new(move |other| other == key)));
         self.store.remove(&text);
+    }
+
+    /// Drops everything that is stored, and keeps what is being fetched from being stored; answers how many there were.
+    /// Pinned keys stay pinned.
+    pub fn clear(&self) -> usize {
+        self.submit(Work::Invalidated(Box::new(|_| true)));
+        self.store.clear()
     }
 
     /// Ends the waiting of everybody: stale answers where there are, otherwise 503.
@@ -298,11 +317,12 @@ impl Proxy {
 
     /// Stores an answer, unless it would replace a good one that may still be served by one that is not.
     fn insert(&self, stored: Arc<Stored>, now: Now) {
-        if !stored.status.is_success() {
-            let good = self.store.peek(stored.key.as_str()).filter(|known| known.status.is_success());
-            if good.is_some_and(|known| known.serves_despite(Cause::CheckFailed, now)) {
+        if let Some(known) = self.store.peek(stored.key.as_str()) {
+            let is_better = known.status.is_success() && !stored.status.is_success();
+            if is_better && known.serves_despite(Cause::CheckFailed, now) {
                 return;
             }
+            self.statistics.replaced(&known.key, known.hits());
         }
         let key = stored.key.clone();
         if self.store.insert(stored) == Inserted::TooLarge {
@@ -338,16 +358,6 @@ impl Proxy {
             }
             // Opened is stepped by `open` alone, which takes the answer itself; nothing else comes out of a step.
             _ => {}
-        }
-    }
-
-    fn built_in(&self, built_in: BuiltIn, now: Now) -> Reply {
-        match built_in {
-            BuiltIn::Health => Reply::BuiltIn { status: StatusCode::OK, body: self.health(now) },
-            BuiltIn::Unknown => {
-                let body = "{\"error\":\"not_found\",\"message\":\"Larder has no such endpoint; see /_larder/health\"}";
-                Reply::BuiltIn { status: StatusCode::NOT_FOUND, body: body.to_owned() }
-            }
         }
     }
 }

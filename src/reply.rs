@@ -39,6 +39,8 @@ pub enum Reply {
     BuiltIn {
         /// Its status.
         status: StatusCode,
+        /// A field that only some of them have.
+        field: Option<(&'static str, &'static str)>,
         /// JSON.
         body: String,
     },
@@ -48,6 +50,11 @@ impl Reply {
     /// Our own error, with the cause's own time to try again.
     pub fn failed(cause: Cause) -> Reply {
         Reply::Failed(Failure { cause, backoff: None, cors: false })
+    }
+
+    /// One of our own endpoints, with this JSON.
+    pub fn built_in(status: StatusCode, body: String) -> Reply {
+        Reply::BuiltIn { status, field: None, body }
     }
 
     /// Its status code.
@@ -166,9 +173,12 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str, clock: &Cl
             let _ = write!(out, "Content-Length: {}\r\n", failure_body(cause, id).len());
             cache_fields(out, &Outcome::Failed { cause: *cause }, None, None, id);
         }
-        Reply::BuiltIn { status, body } => {
+        Reply::BuiltIn { status, field, body } => {
             status_line(out, *status);
             own_fields(out, clock);
+            if let Some((name, value)) = field {
+                push(out, &[name, ": ", value, "\r\n"]);
+            }
             let _ = write!(out, "Content-Length: {}\r\nX-Request-Id: {id}\r\n", body.len());
         }
     }
@@ -233,7 +243,9 @@ fn cache_fields(out: &mut Vec<u8>, outcome: &Outcome, ttl: Option<i64>, status: 
 /// What every reply of our own begins with.
 fn own_fields(out: &mut Vec<u8>, clock: &Clock) {
     let _ = write!(out, "Date: {}\r\n", dates::imf_fixdate(clock.now().wall));
-    out.extend_from_slice(b"Content-Type: application/json\r\nCache-Control: no-store\r\n");
+    out.extend_from_slice(
+        b"Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n",
+    );
 }
 
 /// Writes the origin's fields, but those of the names we say ourselves.
@@ -289,6 +301,7 @@ impl std::fmt::Display for IdText {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU32;
     use std::time::Duration;
 
     use super::*;
@@ -316,7 +329,14 @@ mod tests {
             lifetime(&received, &Rule::default(), &Defaults::default(), Allowed::Any).expect("the origin's word");
         let response = Response { status, fields, body: Bytes::from_static(b"{}") };
         let head = stored_head(&response, &lifetime, START, NAME);
-        Arc::new(Stored { key: Key::from("cache:GET:anonymous:/soe"), status, head, body: response.body, lifetime })
+        Arc::new(Stored {
+            key: Key::from("cache:GET:anonymous:/soe"),
+            status,
+            head,
+            body: response.body,
+            lifetime,
+            hits: AtomicU32::new(0),
+        })
     }
 
     fn head_of(reply: &Reply, id: u64) -> String {
@@ -356,7 +376,7 @@ mod tests {
         let id = "0000beef-ffffffffffffffff";
         assert!(text.ends_with(format!(",\"request_id\":\"{id}\"}}").as_bytes()));
         assert!(head_of(&reply, u64::MAX).ends_with(&format!("X-Request-Id: {id}\r\n")));
-        let built_in = Reply::BuiltIn { status: StatusCode::OK, body: "{}".to_owned() };
+        let built_in = Reply::built_in(StatusCode::OK, "{}".to_owned());
         assert!(head_of(&built_in, 0).ends_with("Content-Length: 2\r\nX-Request-Id: 0000beef-0\r\n"));
     }
 

@@ -115,30 +115,48 @@ impl Routes {
 /// Targets answered here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuiltIn {
-    /// How this proxy is.
+    /// How this proxy is: `/health`.
     Health,
+    /// One of [`ADMIN_NAMES`].
+    Admin(&'static str),
     /// Below our own prefix, but nothing of ours: 404.
     Unknown,
 }
 
-/// Everything of ours is below this path.
-const OURS: &str = "/_larder/";
+/// The endpoints the admin thread answers. Each has its row in the table of `admin`.
+pub const ADMIN_NAMES: [&str; 3] = ["/cache/clear", "/cache/stats", "/queue/stats"];
+
+/// Below this path every name of ours stands, whatever the origin has there.
+const OURS: &str = "/_larder";
 /// Below this path is the origin's whole tree, our names in it not shadowed.
 const ORIGINS: &str = "/_larder/origin/";
 
 /// Whether a target is answered here or is another name of the origin's, below `/_larder/`. Cheap: the first test of every
-/// request.
-pub fn is_ours(target: &Target) -> bool {
-    let whole = target.as_str();
-    whole.starts_with(OURS) || target.path() == "/health"
+/// request. `root_names`: our names stand at the root too.
+pub fn is_ours(target: &Target, root_names: bool) -> bool {
+    let path = target.path();
+    below_ours(path).is_some() || (root_names && named(path).is_some())
 }
 
-/// The built-in a target names. `None`: the target is the origin's.
-pub fn builtin(target: &Target) -> Option<BuiltIn> {
-    match target.path() {
-        "/health" | "/_larder/health" => Some(BuiltIn::Health),
-        path if path.starts_with(OURS) && !path.starts_with(ORIGINS) => Some(BuiltIn::Unknown),
-        _ => None,
+/// The built-in a target names. `None`: the target is the origin's. `root_names`: our names stand at the root too.
+pub fn builtin(target: &Target, root_names: bool) -> Option<BuiltIn> {
+    let path = target.path();
+    match below_ours(path) {
+        Some(_) if path.starts_with(ORIGINS) => None,
+        Some(name) => Some(named(name).unwrap_or(BuiltIn::Unknown)),
+        None => named(path).filter(|_| root_names),
+    }
+}
+
+/// What follows our prefix, its slash included.
+fn below_ours(path: &str) -> Option<&str> {
+    path.strip_prefix(OURS).filter(|rest| rest.starts_with('/'))
+}
+
+fn named(name: &str) -> Option<BuiltIn> {
+    match name {
+        "/health" => Some(BuiltIn::Health),
+        _ => ADMIN_NAMES.into_iter().find(|known| *known == name).map(BuiltIn::Admin),
     }
 }
 
@@ -247,6 +265,11 @@ mod tests {
             ("/health", Some(BuiltIn::Health)),
             ("/health?x", Some(BuiltIn::Health)),
             ("/_larder/health", Some(BuiltIn::Health)),
+            ("/cache/stats", Some(BuiltIn::Admin("/cache/stats"))),
+            ("/_larder/cache/stats?limit=5", Some(BuiltIn::Admin("/cache/stats"))),
+            ("/cache", None),
+            ("/cache/stats/", None),
+            ("/_larder/_larder/health", Some(BuiltIn::Unknown)),
             ("/_larder/", Some(BuiltIn::Unknown)),
             ("/_larder/origin", Some(BuiltIn::Unknown)),
             ("/_larder/origins/x", Some(BuiltIn::Unknown)),
@@ -257,7 +280,16 @@ mod tests {
             ("*", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(builtin(&target(text)), expected, "{text}");
+            assert_eq!(builtin(&target(text), true), expected, "{text}");
+            let below = expected.filter(|_| text.starts_with("/_larder/"));
+            assert_eq!(builtin(&target(text), false), below, "{text} without root names");
+            let ours = |root_names| is_ours(&target(text), root_names);
+            let way_past = text.starts_with(ORIGINS);
+            assert_eq!(
+                (ours(true), ours(false)),
+                (expected.is_some() || way_past, below.is_some() || way_past),
+                "{text}"
+            );
         }
         assert_eq!(origin_target(&target("/_larder/origin/health?x=1")), Some(target("/health?x=1")));
         assert_eq!(origin_target(&target("/_larder/origin/?x")), Some(target("/?x")));
@@ -271,7 +303,7 @@ mod tests {
             let routes = Routes::new(vec![route("/a*", 1), route("/b", 2)]);
             if let Some(target) = Target::parse(Bytes::from(text)) {
                 routes.find(&target);
-                builtin(&target);
+                builtin(&target, true);
                 origin_target(&target);
             }
         }

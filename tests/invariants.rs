@@ -135,6 +135,7 @@ impl Crew for Keeping {
         self.0.lock().expect("nobody panics").push((flight, errand));
     }
     fn wake(&self, _: Duration, _: FlightId) {}
+    fn administer(&self, _: Request, _: Box<dyn Responder>) {}
     fn polled(&self, _: usize, _: PollEnd) {}
     fn origin_up(&self) {}
 }
@@ -146,6 +147,7 @@ impl Crew for Panicking {
         panic!("on the thread that asked");
     }
     fn wake(&self, _: Duration, _: FlightId) {}
+    fn administer(&self, _: Request, _: Box<dyn Responder>) {}
     fn polled(&self, _: usize, _: PollEnd) {}
     fn origin_up(&self) {}
 }

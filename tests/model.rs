@@ -308,6 +308,9 @@ impl Crew for Shared {
         }
     }
 
+    /// None of our own endpoints is asked for here.
+    fn administer(&self, _: Request, _: Box<dyn Responder>) {}
+
     /// Nothing is polled here.
     fn polled(&self, _: usize, _: PollEnd) {}
 

@@ -21,7 +21,7 @@ use larder::origin::permits::FlightId;
 use larder::origin::{Fetched, Origin, OriginRequest};
 use larder::outcome::FetchError;
 use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
-use larder::reply::Reply;
+use larder::reply::{Reply, Responder};
 
 const CLIENTS: usize = 64;
 const REQUESTS_EACH: usize = 500;
@@ -117,6 +117,9 @@ impl Crew for Threads {
 
     /// Nothing here is slow: no deadline is ever due.
     fn wake(&self, _: Duration, _: FlightId) {}
+
+    /// None of our own endpoints is asked for here.
+    fn administer(&self, _: Request, _: Box<dyn Responder>) {}
 
     /// Nothing is polled here.
     fn polled(&self, _: usize, _: PollEnd) {}

@@ -17,9 +17,11 @@ use std::time::Duration;
 
 mod flight;
 mod marks;
+mod report;
 mod trouble;
 mod work;
 
+pub use report::{Troubles, UnderWay};
 pub use work::{Arrival, Errand, Landing, Passenger, Work};
 
 use self::flight::{Flight, Stage, turn_away};

@@ -35,6 +35,11 @@ impl Key {
         buf.push_str(target.as_str());
     }
 
+    /// The target it names, with the `<id>@` of an origin other than the default before it.
+    pub fn target(&self) -> &str {
+        self.0.splitn(4, ':').last().unwrap_or_default()
+    }
+
     /// The whole text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -80,7 +85,9 @@ mod tests {
             (None, "anonymous", "/a@/b", "cache:GET:anonymous:/a@/b"),
         ];
         for (origin, role, path, text) in cases {
-            assert_eq!(Key::new(origin, role, &target(path)).as_str(), text);
+            let key = Key::new(origin, role, &target(path));
+            assert_eq!(key.as_str(), text);
+            assert!(text.ends_with(key.target()) && key.target().ends_with(path), "{}", key.target());
         }
     }
 

@@ -134,6 +134,12 @@ impl<S: BuildHasher> Shelf<S> {
         to < self.fifos.slots()
     }
 
+    /// Lists what is in the slots `from` to `to`; answers false once there are no more slots.
+    pub(super) fn list_slots(&self, (from, to): (u32, u32), out: &mut Vec<Arc<Stored>>) -> bool {
+        out.extend((from..to.min(self.fifos.slots())).filter_map(|slot| self.fifos.at(slot)).cloned());
+        to < self.fifos.slots()
+    }
+
     /// Takes everything out; pins and counters stay.
     pub(super) fn clear(&mut self) -> (Fifos, Index) {
         (std::mem::replace(&mut self.fifos, Fifos::new()), std::mem::take(&mut self.index))

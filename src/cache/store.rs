@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,9 +31,21 @@ pub struct Stored {
     pub body: Bytes,
     /// How long it may be used, and for what.
     pub lifetime: Lifetime,
+    /// How often it was used. About it, not of it: no reply shows it. 32 bits cost an entry nothing, they fill a gap.
+    pub hits: AtomicU32,
 }
 
 impl Stored {
+    /// Counts one more use.
+    pub fn count_hit(&self) {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was used.
+    pub fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed).into()
+    }
+
     /// What it counts towards `maxBytes`.
     pub fn charge(&self) -> usize {
         self.key.as_str().len() + self.head.len() + self.body.len() + PER_ENTRY
@@ -128,6 +141,18 @@ impl Store {
     /// Removes every response that nothing may use any more at this monotonic time, pinned or not; answers how many.
     pub fn sweep(&self, mono: Duration) -> usize {
         self.remove_where(|stored| stored.lifetime.retained_until() < mono)
+    }
+
+    /// Some of the responses, at most `limit`, in no order that means anything.
+    pub fn some(&self, limit: usize) -> Vec<Arc<Stored>> {
+        let (mut some, mut from, mut more) = (Vec::new(), 0_u32, true);
+        while more && some.len() < limit {
+            let to = from.saturating_add(SLICE);
+            more = self.shelf.lock().list_slots((from, to), &mut some);
+            from = to;
+        }
+        some.truncate(limit);
+        some
     }
 
     /// Removes everything; answers how many there were. Pins and counters stay.

@@ -18,13 +18,15 @@ pub enum Meaning {
     Verbose,
     /// It names the configuration file.
     File,
+    /// It opens our own endpoints to who has it (`admin.tokenEnv`).
+    Token,
     /// It waits for this part.
     NotBuilt(&'static str),
     /// It has nothing to say here, for this reason.
     Nothing(&'static str),
 }
 
-use Meaning::{File, NotBuilt, Nothing, Sets, SetsWithGateways, Verbose};
+use Meaning::{File, NotBuilt, Nothing, Sets, SetsWithGateways, Token, Verbose};
 
 const SHARED: &str = "a store shared through Redis";
 const DATABASE: &str = "mysql:// origins";
@@ -58,7 +60,7 @@ pub const VARIABLES: [(&str, Meaning); 56] = [
     ("XDG_CACHE_HOME", Nothing("answers are kept in memory")),
     ("METRIX_PREFIX", NotBuilt("metrics")),
     ("METRICS_PREFIX", NotBuilt("metrics")),
-    ("ADMIN_TOKEN", NotBuilt("endpoints that change something")),
+    ("ADMIN_TOKEN", Token),
     ("JWT_SECRET", NotBuilt("roles")),
     ("FRONTEND_URL", NotBuilt("live updates")),
     ("REALTIME_API_SECRET", NotBuilt("live updates")),
@@ -157,6 +159,7 @@ impl fmt::Display for Meaning {
             SetsWithGateways(path) => write!(f, "stands for {path} where PW_GATEWAYS is set"),
             Verbose => f.write_str("true or 1 stands for log.level debug"),
             File => f.write_str("names the configuration file"),
+            Token => f.write_str("opens our own endpoints to who has it"),
             NotBuilt(part) => write!(f, "not built yet: {part}"),
             Nothing(reason) => write!(f, "means nothing here: {reason}"),
         }
@@ -273,7 +276,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                "ADMIN_TOKEN_FILE not built yet: endpoints that change something",
+                "ADMIN_TOKEN_FILE opens our own endpoints to who has it",
                 "MQTT_HOST not built yet: publishing to MQTT",
                 "PW_HOST means nothing here: it belongs to the pypowerwall server behind",
                 "PW_PORT means nothing here: without PW_GATEWAYS it is the pypowerwall server's own",

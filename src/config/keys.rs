@@ -37,7 +37,7 @@ pub struct RouteKey {
 }
 
 /// Every key outside `urlConfigs`, in the order of the example.
-pub const KEYS: [Key; 34] = [
+pub const KEYS: [Key; 37] = [
     key("preset", "pypowerwall, api", "whose numbers hold where nothing else is said", |c| json!(c.preset.name())),
     key("backend.url", "URL", "the origin: `http://host:port`, or `sim://powerwall`, a simulated house", |c| {
         json!(c.backend.origin.to_string())
@@ -124,6 +124,21 @@ pub const KEYS: [Key; 34] = [
         "list of field names",
         "request fields that name one client: only the origin's own word lets such answers be shared",
         |c| c.cache.identity_fields.iter().map(|name| Value::from(capitals(name))).collect(),
+    ),
+    key(
+        "admin.rootNames",
+        "true or false",
+        "whether our endpoints have their names at the root too, beside `/_larder/`",
+        |c| json!(c.admin.root_names),
+    ),
+    key("admin.tokenEnv", "name", "the environment variable that holds the token for who asks from elsewhere", |c| {
+        json!(c.admin.token_env)
+    }),
+    key(
+        "admin.hosts",
+        "list of names",
+        "names our endpoints may be asked for under, beside addresses and local names",
+        |c| json!(c.admin.hosts),
     ),
     key(
         "log.level",

@@ -7,6 +7,7 @@
 //! Single values of environment and command line are laid over the file's document, which then is read once; each value's
 //! [`Source`] is known. `keys` lists every key, for `--print-config` and `docs/CONFIGURATION.md`.
 
+mod admin;
 mod comments;
 mod document;
 mod dotenv;
@@ -33,6 +34,7 @@ use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use log::LevelFilter;
 
+pub use admin::Admin;
 pub use network::Network;
 pub use origin::OriginUrl;
 pub use problems::{Problem, Problems};
@@ -57,6 +59,8 @@ pub struct Config {
     pub cache: Cache,
     /// The preset's routes, each with what `urlConfigs` says of it, then the other `urlConfigs`.
     pub routes: Vec<Route>,
+    /// Our own endpoints.
+    pub admin: Admin,
     /// What is logged.
     pub log: Log,
     /// What is lawful but probably not meant, a sentence each. To be logged at start.
@@ -217,6 +221,7 @@ impl Config {
                 ..Cache::default()
             },
             routes: preset.routes(),
+            admin: Admin::default(),
             log: Log { level: LevelFilter::Info },
             warnings: Vec::new(),
         }

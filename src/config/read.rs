@@ -9,6 +9,7 @@ use http::{HeaderName, StatusCode};
 use log::LevelFilter;
 use serde_json::{Map, Value};
 
+use super::admin;
 use super::network::Network;
 use super::problems::shown;
 use super::routes::read_routes;
@@ -18,6 +19,7 @@ use super::units::{self, TimeUnit};
 use super::{Backend, Cache, Config, Loaded, Log, OriginUrl, Overrides, Preset, Problems, Proxy};
 use super::{Source, Sources, Surroundings, Variables, document, environment};
 use crate::policy::storing::is_never_stored;
+use crate::secret::Secret;
 
 /// A configuration file is refused beyond this many bytes.
 const LARGEST_FILE: u64 = 1024 * 1024;
@@ -58,6 +60,7 @@ pub fn config(
     let (implied, because) = implied_preset(&sources, variables);
     let mut config = Config::default();
     Section::read(String::new(), sources.document(), &mut problems, |top| read_top(top, implied, &mut config));
+    config.admin.token = variables.find(&config.admin.token_env).map(|(text, _)| Secret::new(text.to_owned()));
     surroundings.judge(&mut config, &mut problems);
     config.warnings.extend(environment::waiting(variables));
     sources.name_in(&mut problems);
@@ -99,7 +102,7 @@ fn implied_preset(sources: &Sources, variables: &Variables) -> (Preset, String) 
 fn read_top(top: &mut Section<'_>, mut preset: Preset, config: &mut Config) {
     top.word("preset", &mut preset, &[("pypowerwall", Preset::Pypowerwall), ("api", Preset::Api)]);
     *config = Config::of(preset);
-    let Config { backend, proxy, cache, routes, log, warnings, .. } = config;
+    let Config { backend, proxy, cache, routes, admin, log, warnings, .. } = config;
     top.section("backend", |section| read_backend(section, backend));
     let mut debug = false;
     top.section("proxy", |section| read_proxy(section, proxy, &mut debug));
@@ -108,6 +111,7 @@ fn read_top(top: &mut Section<'_>, mut preset: Preset, config: &mut Config) {
     }
     top.section("cache", |section| read_cache(section, cache, warnings));
     read_routes(top, &cache.defaults, routes, warnings);
+    top.section("admin", |section| admin::read(section, admin));
     top.section("log", |section| read_log(section, log));
     // The program that this file is read for too publishes with it.
     if top.find("plugins").is_some_and(|plugins| *plugins != Value::Object(Map::new())) {

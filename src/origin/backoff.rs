@@ -53,6 +53,17 @@ struct Trouble {
     probing: bool,
 }
 
+/// A key that is left alone for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Why.
+    pub cause: Cause,
+    /// Failures in a row.
+    pub failures: u32,
+    /// The monotonic time of its next probe.
+    pub until: Duration,
+}
+
 /// Whether the origin may be asked now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
@@ -155,6 +166,13 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     /// Keys in trouble.
     pub fn keys_in_trouble(&self) -> usize {
         self.keys.len()
+    }
+
+    /// The keys in trouble.
+    pub fn pauses(&self) -> impl Iterator<Item = (&K, Pause)> {
+        self.keys.iter().map(|(key, Trouble { cause, failures, until, .. })| {
+            (key, Pause { cause: *cause, failures: *failures, until: *until })
+        })
     }
 
     fn origin_fails(&mut self, cause: Cause, retry_after: Option<Duration>, now: Now) -> Change {

@@ -1,27 +1,36 @@
-//! What `/health` tells: numbers of this moment, no walk through anything.
+//! What `/health` tells: numbers of this moment, no walk through anything that grows with the traffic.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Proxy;
 use crate::clock::Now;
 use crate::policy::dates;
+use crate::secret::redacted;
+
+/// Polls that are named.
+const MAX_NAMED: usize = 1000;
 
 impl Proxy {
     pub(super) fn health(&self, now: Now) -> String {
         let (flights, store, counters) = (self.gauges(), self.store.gauges(), &self.counters);
+        let polls: Vec<_> = self.polls.targets().take(MAX_NAMED).map(|target| redacted(target.as_str())).collect();
         json!({
             "status": "ok",
             "timestamp": dates::iso8601(now.wall).as_str(),
             "version": env!("CARGO_PKG_VERSION"),
             "uptimeSeconds": now.mono.as_secs(),
-            "activePolls": self.polls.len(),
-            "cache": { "entries": store.entries, "bytes": store.bytes, "evictions": store.evictions },
+            "activePolls": polls,
+            "cache": {
+                "size": store.entries, "entries": store.entries, "bytes": store.bytes, "evictions": store.evictions,
+                "errorRate": self.statistics.errors_a_minute(now),
+            },
             "queue": {
                 "activeRequestCount": flights.active,
                 "maxConcurrentRequests": self.config.backend.max_concurrent_requests,
                 "queueLength": flights.queued,
                 "parked": flights.parked,
             },
+            "upstreams": { "default": self.upstream(now) },
             "counters": {
                 "refusedConnections": counters.refused_connections.count(),
                 "acceptFailures": counters.accept_failures.count(),
@@ -32,5 +41,20 @@ impl Proxy {
             },
         })
         .to_string()
+    }
+
+    /// Whether the origin is asked, and if not, why and for how long.
+    fn upstream(&self, now: Now) -> Value {
+        let (trouble, keys) = self.flights.lock().trouble();
+        match trouble {
+            None => json!({ "status": "ok", "keysInBackoff": keys }),
+            Some((cause, until)) => json!({
+                "status": "backoff",
+                "cause": cause.detail(),
+                "message": cause.message(),
+                "retryInSeconds": until.saturating_sub(now.mono).as_secs_f64().ceil(),
+                "keysInBackoff": keys,
+            }),
+        }
     }
 }

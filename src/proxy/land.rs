@@ -1,6 +1,7 @@
 //! The flight itself, on an origin worker's thread: ask, judge, store, land; and what everybody aboard is told.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -34,20 +35,23 @@ enum Judgement {
 struct Landed<'a> {
     proxy: &'a Proxy,
     flight: Option<FlightId>,
+    errand: &'a Errand,
+    /// When the origin was asked.
+    asked: Now,
 }
 
 impl Proxy {
     /// Flies an errand: asks the origin and tells everybody waiting. Blocks on the origin, with its timeouts.
     pub fn fly(self: &Arc<Proxy>, flight: FlightId, errand: &Errand, origin: &mut dyn Origin) {
-        let mut landed = Landed { proxy: self, flight: Some(flight) };
         let asked = self.clock.now();
+        let mut landed = Landed { proxy: self, flight: Some(flight), errand, asked };
         match origin.fetch(&self.origin_request(errand)) {
             Ok(Fetched::Whole(mut response)) => {
                 self.date(&mut response.fields);
                 match self.judge(errand, response, asked) {
                     Judgement::Lands(landing) => landed.with(landing),
                     Judgement::Held(held) => {
-                        landed.flight = None;
+                        landed.leave(true);
                         self.hold(flight, held);
                     }
                 }
@@ -61,6 +65,8 @@ impl Proxy {
                 self.date(&mut opening.fields);
                 self.adapt(errand, &mut opening.fields);
                 self.after_unsafe(errand, opening.status);
+                // How long the body takes is its reader's doing, too.
+                self.note_fetch(errand, asked, true);
                 self.pass_on(flight, opening);
                 landed.flight = None;
             }
@@ -82,8 +88,9 @@ impl Proxy {
 
     /// Hands an errand to the crew; should that fail, nobody waits for it.
     pub(super) fn send_out(&self, flight: FlightId, errand: Errand) {
-        let mut landed = Landed { proxy: self, flight: Some(flight) };
-        self.crew.fetch(flight, errand);
+        let asked = self.clock.now();
+        let mut landed = Landed { proxy: self, flight: Some(flight), errand: &errand, asked };
+        self.crew.fetch(flight, errand.clone());
         landed.flight = None;
     }
 
@@ -138,7 +145,8 @@ impl Proxy {
             _ if matches!(home, HomeVerdict::Bad(_)) => Landing::failed(Cause::CheckFailed),
             (Storing::Store(lifetime), Some(key)) => {
                 let head = reply::stored_head(&response, &lifetime, received, &self.via);
-                let stored = Stored { key: key.clone(), status, head, body: body.clone(), lifetime };
+                let stored =
+                    Stored { key: key.clone(), status, head, body: body.clone(), lifetime, hits: AtomicU32::new(0) };
                 Landing::Shared(Arc::new(stored), Arc::new(response))
             }
             _ => Landing::Unshared(Arc::new(response)),
@@ -231,9 +239,15 @@ impl Proxy {
 
     /// Tells everybody aboard how the flight ended, each by what it may have.
     pub(super) fn answer_all(&self, passengers: Vec<Passenger>, landing: &Landing, now: Now) {
+        if let Landing::Shared(stored, _) = landing {
+            self.statistics.missed(&stored.key, passengers.len());
+        }
         for mut passenger in passengers {
             match landing {
-                Landing::Found(stored) => passenger.tell(stored, Outcome::Hit, now),
+                Landing::Found(stored) => {
+                    stored.count_hit();
+                    passenger.tell(stored, Outcome::Hit, now);
+                }
                 Landing::Shared(stored, _) => {
                     let outcome = passenger.fetched(true);
                     passenger.tell(stored, outcome, now);
@@ -275,9 +289,17 @@ impl Proxy {
 
 impl Landed<'_> {
     fn with(&mut self, landing: Landing) {
-        if let Some(flight) = self.flight.take() {
+        if let Some(flight) = self.leave(!matches!(landing, Landing::Failed { .. })) {
             self.proxy.submit(Work::Landed(flight, landing));
         }
+    }
+
+    /// The fetch is over, with an answer or without; what becomes of the flight is the caller's.
+    fn leave(&mut self, good: bool) -> Option<FlightId> {
+        if self.flight.is_some() {
+            self.proxy.note_fetch(self.errand, self.asked, good);
+        }
+        self.flight.take()
     }
 }
 
@@ -293,7 +315,10 @@ impl Passenger {
     pub(super) fn settle(&mut self, cause: Cause, response: Option<&Arc<Response>>, wait: Option<Duration>, now: Now) {
         let stale = self.stale.take().filter(|stored| stored.serves_despite(cause, now));
         let reply = match (stale, response) {
-            (Some(stored), _) => Reply::Stored { stored, outcome: Outcome::Stale { because: cause }, now },
+            (Some(stored), _) => {
+                stored.count_hit();
+                Reply::Stored { stored, outcome: Outcome::Stale { because: cause }, now }
+            }
             (None, Some(response)) if self.leads => {
                 Reply::Relayed { response: Arc::clone(response), outcome: self.fetched(false) }
             }

@@ -67,8 +67,14 @@ impl Polls {
         self.places.get(path).and_then(|place| self.all.get(*place)).map(|polled| polled.poll.ttl)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
+    /// How often this target is asked for without anybody's asking. `None`: never.
+    pub(super) fn interval_of(&self, target: &str) -> Option<Duration> {
+        self.places.get(target).and_then(|place| self.all.get(*place)).map(|polled| polled.poll.interval)
+    }
+
+    /// What is polled, in the order of the plan.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.all.iter().map(|polled| &polled.target)
     }
 
     /// The place of a target in the plan. `None`: it is not polled.

@@ -1,10 +1,15 @@
 //! The life of the process: start, health, a clean end.
 
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Gate, Origin, Proc, Start, config_for};
+use crate::support::{Answer, Client, Gate, Origin, Proc, Start, config_for, crowd_turn, eventually};
 
 #[test]
 fn health_tells_ok() {
@@ -49,4 +54,90 @@ fn sigterm_answers_parked_requests_before_it_ends() {
     assert_eq!(reply.status, 503, "{reply:?}");
     assert!(reply.field("Retry-After").is_some(), "{reply:?}");
     assert!(proc.ended().success(), "{}", proc.log());
+}
+
+/// Must-show of issue 4: twenty clients in loops and five that wait for a hung origin.
+#[test]
+fn r12_sigterm_under_load_answers_every_request_that_was_taken() {
+    let _turn = crowd_turn();
+    let gate = Gate::closed();
+    let hung = Answer::ok("too late").after(&gate);
+    let origin = Origin::serving([("/hit", Answer::ok("hit")), ("/hung", hung)]);
+    let more = json!({ "cache": { "slowRequestTimeout": 60000 }, "backend": { "firstByteTimeout": 60000 } });
+    let mut proc = Start::with(config_for(&origin, more)).run();
+    proc.client().get("/hit");
+    let mut parked: Vec<Client> = (0..5).map(|_| proc.client()).collect();
+    parked.iter_mut().for_each(|client| client.send("GET /hung HTTP/1.1\r\nHost: x\r\n\r\n"));
+    assert!(eventually(|| proc.client().get("/health").text().contains("\"parked\":5")));
+    let answered = Arc::new(AtomicUsize::new(0));
+    let crowd: Vec<JoinHandle<()>> = (0..20).map(|_| asks_until_the_end(&proc, &answered)).collect();
+    assert!(eventually(|| answered.load(Ordering::Acquire) > 2000), "the crowd is at work");
+    let begun = Instant::now();
+
+    proc.terminate();
+
+    for client in &mut parked {
+        let reply = client.read();
+        assert_eq!((reply.status, reply.field("Retry-After").is_some()), (503, true), "{reply:?}");
+        assert_eq!(reply.field("Connection"), Some("close"));
+        client.expect_end();
+    }
+    assert!(proc.ended().success(), "{}", proc.log());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    crowd.into_iter().for_each(|client| client.join().expect("no reply was cut"));
+}
+
+/// Asks, again and again, until the connection ends; then nothing of a reply may have come.
+fn asks_until_the_end(proc: &Proc, answered: &Arc<AtomicUsize>) -> JoinHandle<()> {
+    let (mut client, answered) = (proc.client(), Arc::clone(answered));
+    std::thread::spawn(move || {
+        while client.try_send("GET /hit HTTP/1.1\r\nHost: x\r\n\r\n").is_ok() {
+            let Some(reply) = client.read_or_end() else { break };
+            assert_eq!((reply.status, reply.text().as_str()), (200, "hit"), "{reply:?}");
+            answered.fetch_add(1, Ordering::AcqRel);
+            if reply.field("Connection") == Some("close") {
+                break;
+            }
+        }
+        client.expect_end();
+    })
+}
+
+#[test]
+fn r12_a_second_signal_ends_the_process_at_once() {
+    let gate = Gate::closed();
+    let origin = Origin::serving([("/hung", Answer::ok("too late").after(&gate))]);
+    let more = json!({ "cache": { "slowRequestTimeout": 60000 }, "backend": { "firstByteTimeout": 60000 } });
+    let mut proc = Start::with(config_for(&origin, more)).run();
+    let mut client = proc.client();
+    client.send("GET /hung HTTP/1.1\r\nHost: x\r\n\r\n");
+    origin.await_requests("/hung", 1);
+    let begun = Instant::now();
+    proc.terminate();
+    assert!(eventually(|| proc.log().contains("stopping")));
+
+    proc.terminate();
+
+    assert_eq!(proc.ended().code(), Some(1), "{}", proc.log());
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}: not at once", begun.elapsed());
+    client.expect_end();
+}
+
+#[test]
+fn a_port_in_use_is_told_in_clear_words() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+
+    let ended = Command::new(env!("CARGO_BIN_EXE_larder"))
+        .args(["--port", &port, "--origin", "http://127.0.0.1:9"])
+        .env("BACKEND_URL", "")
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .output()
+        .expect("the program starts");
+
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    for words in [format!("port {port}"), "another program has this port".to_owned(), "--port".to_owned()] {
+        assert!(said.contains(&words), "{words}: {said}");
+    }
 }

@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use http::HeaderMap;
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ fn stored_with(key: &str, body: Bytes, ttl: u64) -> Arc<Stored> {
     let head = Box::from(b"HTTP/1.1 200 OK\r\n".as_slice());
     let start = Now { mono: Duration::ZERO, wall: Duration::ZERO };
     let lifetime = lifetime_of(Duration::from_secs(ttl), Duration::ZERO, start);
-    Arc::new(Stored { key: Key::from(key), status: StatusCode::OK, head, body, lifetime })
+    Arc::new(Stored { key: Key::from(key), status: StatusCode::OK, head, body, lifetime, hits: AtomicU32::new(0) })
 }
 
 /// A lifetime as the origin gave it: fresh for `ttl`, then good for `grace` more when the origin is slow or has failed.
@@ -90,6 +90,22 @@ fn what_can_never_fit_is_refused_and_leaves_all_as_it_was() {
     assert_eq!(store.insert(stored("b", 1000 - charge("b", 0))), Inserted::New, "exactly maxBytes fits");
     assert_eq!(Store::new(0, 10).insert(stored("a", 1)), Inserted::TooLarge);
     assert_eq!(Store::new(1000, 0).insert(stored("a", 1)), Inserted::TooLarge);
+}
+
+#[test]
+fn some_are_listed_across_slices_and_gaps_and_never_more_than_asked() {
+    let store = Store::new(1 << 30, 10_000);
+    for number in 0..3000 {
+        store.insert(stored(&format!("/{number}"), 1));
+    }
+    store.remove_matching(|key| key.ends_with('7'));
+    let listed = |limit| {
+        let some = store.some(limit);
+        let distinct: HashMap<String, usize> = some.iter().map(|stored| (stored.key.to_string(), 1)).collect();
+        assert_eq!(distinct.len(), some.len(), "one twice");
+        some.len()
+    };
+    assert_eq!([0, 1, 257, 2700, 9000].map(listed), [0, 1, 257, 2700, 2700]);
 }
 
 #[test]

@@ -79,7 +79,8 @@ pub(super) fn stored(path: &'static str, received: Now) -> Arc<Stored> {
 
 pub(super) fn stored_for(key: Key, received: Now, ttl: Duration) -> Arc<Stored> {
     let lifetime = lifetime_of(ttl, ttl, received);
-    Arc::new(Stored { key, status: StatusCode::OK, head: Box::default(), body: Bytes::new(), lifetime })
+    let (status, hits) = (StatusCode::OK, AtomicU32::new(0));
+    Arc::new(Stored { key, status, head: Box::default(), body: Bytes::new(), lifetime, hits })
 }
 
 /// A plain GET.

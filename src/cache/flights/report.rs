@@ -1,0 +1,70 @@
+//! What is told about the flights: who is under way, and who is left alone because of trouble.
+
+use std::time::Duration;
+
+use super::Flights;
+use super::flight::Stage;
+use crate::cache::key::Key;
+use crate::message::Target;
+use crate::origin::backoff::Pause;
+use crate::outcome::Cause;
+
+/// Flights looked at for one report: they are walked under their lock.
+const LOOKED_AT: usize = 10_000;
+
+/// What the origin is asked now, and what waits for a permit. Oldest first.
+#[derive(Debug, Default)]
+pub struct UnderWay {
+    /// Asked now, each with the monotonic time its flight began.
+    pub active: Vec<(Target, Duration)>,
+    /// Waiting.
+    pub queued: Vec<Target>,
+    /// There are more.
+    pub truncated: bool,
+}
+
+/// Who is left alone.
+#[derive(Debug, Default)]
+pub struct Troubles {
+    /// The origin itself: why, and until which monotonic time.
+    pub origin: Option<(Cause, Duration)>,
+    /// Keys.
+    pub keys: Vec<(Key, Pause)>,
+    /// There are more.
+    pub truncated: bool,
+}
+
+impl Flights {
+    /// What is under way, at most `limit` of each kind.
+    pub fn under_way(&self, limit: usize) -> UnderWay {
+        let mut flights: Vec<_> = self.flights.iter().take(LOOKED_AT).collect();
+        flights.sort_unstable_by_key(|(id, _)| **id);
+        let mut report = UnderWay { truncated: self.flights.len() > LOOKED_AT, ..UnderWay::default() };
+        for (_, flight) in flights {
+            let target = &flight.errand.request.target;
+            match flight.stage {
+                Stage::Waiting if report.queued.len() < limit => report.queued.push(target.clone()),
+                Stage::Flying | Stage::Streaming if report.active.len() < limit => {
+                    report.active.push((target.clone(), flight.began));
+                }
+                Stage::Looking | Stage::Holding => {}
+                Stage::Waiting | Stage::Flying | Stage::Streaming => report.truncated = true,
+            }
+        }
+        report
+    }
+
+    /// Who is in trouble, at most `limit` keys.
+    pub fn troubles(&self, limit: usize) -> Troubles {
+        Troubles {
+            origin: self.backoff.origin_trouble(),
+            keys: self.backoff.pauses().take(limit).map(|(key, pause)| (key.clone(), pause)).collect(),
+            truncated: self.backoff.keys_in_trouble() > limit,
+        }
+    }
+
+    /// The origin's trouble, and how many keys are in one.
+    pub fn trouble(&self) -> (Option<(Cause, Duration)>, usize) {
+        (self.backoff.origin_trouble(), self.backoff.keys_in_trouble())
+    }
+}

@@ -1,0 +1,76 @@
+//! `admin`: who may use our own endpoints, and under which names.
+
+use super::section::Section;
+use crate::secret::Secret;
+
+/// `admin`: our own endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// `rootNames`: whether they have their names at the root, beside those below `/_larder`. Default true.
+    pub root_names: bool,
+    /// `tokenEnv`: the environment variable that holds the token. Default `ADMIN_TOKEN`.
+    pub token_env: String,
+    /// What opens them from elsewhere than the local network. `None`: nothing does.
+    pub token: Option<Secret>,
+    /// `hosts`: names under which they may be asked for, beside addresses and names that are local by their form. Default none.
+    pub hosts: Vec<String>,
+}
+
+impl Default for Admin {
+    fn default() -> Admin {
+        Admin { root_names: true, token_env: "ADMIN_TOKEN".to_owned(), token: None, hosts: Vec::new() }
+    }
+}
+
+/// Reads the section; the token is in the variables.
+pub(super) fn read(section: &mut Section<'_>, admin: &mut Admin) {
+    section.flag("rootNames", &mut admin.root_names);
+    let expected = "the name of an environment variable";
+    section.set("tokenEnv", &mut admin.token_env, expected, |value| {
+        value.as_str().filter(|name| !name.is_empty()).map(str::to_owned)
+    });
+    let name = |text: &str| {
+        let lawful =
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+        lawful.then(|| text.to_ascii_lowercase())
+    };
+    section.list("hosts", &mut admin.hosts, "a name such as \"cache.example.com\", without a port", name);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::variables::Variables;
+    use super::super::{Config, Overrides};
+    use super::*;
+
+    fn config(text: &str, environment: &[(&str, &str)]) -> Config {
+        let folder = std::env::temp_dir().join(format!("larder-admin-{}-{}", std::process::id(), text.len()));
+        std::fs::write(&folder, text).expect("a file");
+        let environment = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let variables = Variables { environment, ..Variables::default() };
+        let loaded = Config::load(Some(&folder), &Overrides { variables, ..Overrides::default() });
+        std::fs::remove_file(&folder).expect("removed");
+        loaded.expect("lawful")
+    }
+
+    #[test]
+    fn the_token_is_in_the_variable_that_is_named_and_nowhere_printed() {
+        let found = config(r#"{"admin":{"tokenEnv":"OTHER","rootNames":false}}"#, &[("OTHER", "swordfish")]);
+        assert!(found.admin.token.as_ref().is_some_and(|token| token.is(b"swordfish")));
+        assert!(!found.admin.root_names);
+        assert!(!format!("{found:?}").contains("swordfish"));
+        let usual = config("{}", &[("ADMIN_TOKEN", "x")]);
+        assert!(usual.admin.token.is_some() && usual.admin.root_names);
+        assert_eq!(config("{ }", &[("ADMIN_TOKEN", "")]).admin, Admin::default());
+    }
+
+    #[test]
+    fn wrong_keys_are_named() {
+        let wrong = r#"{"admin":{"rootNames":"no","tokenEnv":"","hosts":["a:80","ok.example"],"token":"x"}}"#;
+        let problems = Config::from_json(wrong).expect_err("wrong").to_string();
+        for path in ["admin.rootNames", "admin.tokenEnv", "admin.hosts[0]", "admin.token"] {
+            assert!(problems.contains(path), "{path}: {problems}");
+        }
+        assert!(!problems.contains("hosts[1]"));
+    }
+}

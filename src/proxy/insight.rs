@@ -1,0 +1,65 @@
+//! What is told about the proxy's inside to the endpoints of our own. Every walk is bounded, and slow only for its caller.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Proxy;
+use crate::cache::flights::{Errand, Troubles, UnderWay};
+use crate::cache::key::Key;
+use crate::cache::store::{self, Stored};
+use crate::clock::Now;
+use crate::statistics::{Fetch, Statistics, Tally};
+
+/// One stored answer, and what is known about its key.
+pub struct Kept {
+    /// The answer.
+    pub stored: Arc<Stored>,
+    /// Its fetches. `None`: the key is neither polled nor among those used most.
+    pub tally: Option<Tally>,
+    /// How often it is polled. `None`: it is not.
+    pub poll_interval: Option<Duration>,
+}
+
+impl Proxy {
+    /// Stored answers, at most `limit`: those with a tally first.
+    pub fn kept(&self, limit: usize) -> Vec<Kept> {
+        let mut seen: HashSet<Key> = HashSet::new();
+        let watched = self.statistics.keys().into_iter().filter_map(|key| self.store.peek(key.as_str()));
+        let others = std::iter::once_with(|| self.store.some(limit)).flatten();
+        let distinct = watched.chain(others).filter(|stored| seen.insert(stored.key.clone())).take(limit);
+        distinct.map(|stored| self.kept_as(stored)).collect()
+    }
+
+    /// The store in numbers.
+    pub fn store_gauges(&self) -> store::Gauges {
+        self.store.gauges()
+    }
+
+    /// What the origin is asked now, and what waits; at most `limit` of each.
+    pub fn under_way(&self, limit: usize) -> UnderWay {
+        self.flights.lock().under_way(limit)
+    }
+
+    /// Who is left alone because of trouble, at most `limit` keys.
+    pub fn troubles(&self, limit: usize) -> Troubles {
+        self.flights.lock().troubles(limit)
+    }
+
+    /// How the fetches went so far.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// A fetch is over.
+    pub(super) fn note_fetch(&self, errand: &Errand, asked: Now, good: bool) {
+        let (target, key, ended) = (&errand.request.target, errand.shared_key(), self.clock.now());
+        let fetch = Fetch { target, key, polled: errand.poll.is_some(), asked, ended, good };
+        self.statistics.fetched(&fetch, |key| self.store.peek(key.as_str()).map_or(0, |stored| stored.hits()));
+    }
+
+    fn kept_as(&self, stored: Arc<Stored>) -> Kept {
+        let (tally, poll_interval) = (self.statistics.tally(&stored.key), self.polls.interval_of(stored.key.target()));
+        Kept { stored, tally, poll_interval }
+    }
+}
