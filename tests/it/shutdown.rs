@@ -1,6 +1,8 @@
 //! The life of the process: start, health, a clean end.
 
+use std::fs;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -84,7 +86,9 @@ fn r12_sigterm_under_load_answers_every_request_that_was_taken() {
     }
     assert!(proc.ended().success(), "{}", proc.log());
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-    crowd.into_iter().for_each(|client| drop(client.join().expect("no reply was cut")));
+    for client in crowd {
+        client.join().expect("no reply was cut");
+    }
 }
 
 /// A client that asks again on a connection it was not told to leave has its answer coming.
@@ -148,13 +152,13 @@ fn a_port_in_use_is_told_in_clear_words() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("an address").port().to_string();
 
-    let ended = Command::new(env!("CARGO_BIN_EXE_larder"))
-        .args(["--port", &port, "--origin", "http://127.0.0.1:9"])
-        .env("BACKEND_URL", "")
-        .current_dir(env!("CARGO_TARGET_TMPDIR"))
-        .output()
-        .expect("the program starts");
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("port-in-use-{port}.json"));
+    fs::write(&file, r#"{ "proxy": { "bind": "127.0.0.1" } }"#).expect("a configuration file");
 
+    let mut program = Command::new(env!("CARGO_BIN_EXE_larder"));
+    let ended = program.arg("--config").arg(&file).args(["--port", &port]).output().expect("the program starts");
+
+    fs::remove_file(&file).expect("removed");
     let said = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(1), "{said}");
     for words in [format!("port {port}"), "another program has this port".to_owned(), "--port".to_owned()] {
