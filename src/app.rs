@@ -41,6 +41,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 const MAX_IDLE_AGE: Duration = Duration::from_secs(4);
 /// Requests for our own endpoints that may wait for the admin thread.
 const QUESTIONS: usize = 16;
+/// A stopping server still reads so long: a client that was told nothing of it yet may have sent its next request.
+const STOP_LISTENING: Duration = Duration::from_millis(200);
 /// A stopping server gives requests in progress so long; after that they get stale answers or 503.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// And so long for those answers to be taken.
@@ -153,6 +155,8 @@ impl App {
     pub fn stop(mut self) {
         if let Some(front) = &self.front {
             front.stop_accepting();
+            std::thread::sleep(STOP_LISTENING);
+            front.stop_reading();
             if !wait_until_idle(front, STOP_PATIENCE) {
                 self.proxy.stop();
                 wait_until_idle(front, STOP_LAST);

@@ -345,9 +345,7 @@ impl Proxy {
             }
             Work::Polled { poll, refused, again } => self.crew.polled(poll, PollEnd { refused, again }),
             Work::PollFails(key, cause) => {
-                // Without the query: it may hold secrets.
-                let path = key.as_str().split('?').next().unwrap_or_default();
-                log::warn!("polling {path} fails: {}; what is stored is kept", cause.message());
+                log::warn!("polling {} fails: {}; what is stored is kept", key.target(), cause.message());
             }
             Work::OriginDown(cause) => {
                 log::warn!("the origin is in trouble: {} ({})", cause.message(), cause.detail());

@@ -90,7 +90,8 @@ fn every_key_is_known_and_stands_in_the_example() {
 
 #[test]
 fn every_key_that_is_read_is_in_the_reference() {
-    let source = ["read.rs", "routes.rs", "admin.rs"].map(|name| fs::read_to_string(root().join("src/config").join(name)).unwrap());
+    let source = ["read.rs", "routes.rs", "admin.rs"]
+        .map(|name| fs::read_to_string(root().join("src/config").join(name)).unwrap());
     let known: Vec<String> =
         reference::paths().iter().map(|path| path.rsplit('.').next().unwrap().to_owned()).collect();
     let sections = ["backend", "proxy", "cache", "admin", "log", "urlConfigs", "check"];

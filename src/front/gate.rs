@@ -58,6 +58,7 @@ pub struct Gate {
     waiting: Mutex<Waiting>,
     room: Condvar,
     stopping: AtomicBool,
+    shut: AtomicBool,
 }
 
 /// A place among `max_connections`; dropping it frees it.
@@ -93,17 +94,28 @@ impl Gate {
             waiting: Mutex::default(),
             room: Condvar::new(),
             stopping: AtomicBool::new(false),
+            shut: AtomicBool::new(false),
         }
     }
 
-    /// True once the server is being stopped: no head is handed over any more, and replies say close.
+    /// True once the server is being stopped: nobody is accepted any more, and replies say close.
     pub fn stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// From here on no head is handed over.
+    /// True once no head is handed over any more.
+    pub(super) fn shut(&self) -> bool {
+        self.shut.load(Ordering::Acquire)
+    }
+
+    /// From here on replies say close.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+    }
+
+    /// From here on no head is handed over.
+    pub(super) fn shut_down(&self) {
+        self.shut.store(true, Ordering::Release);
         self.room.notify_all();
     }
 
@@ -147,10 +159,10 @@ impl Gate {
     /// Keeps a request until a front worker takes it; waits while too many are there. `None` when stopping.
     pub(super) fn hand_over(&self, conn: &Arc<Conn>, incoming: Incoming) -> Option<usize> {
         let mut waiting = self.waiting.lock();
-        while waiting.full() && !self.stopping() {
+        while waiting.full() && !self.shut() {
             self.room.wait(&mut waiting);
         }
-        if self.stopping() {
+        if self.shut() {
             return None;
         }
         Some(waiting.put((Arc::clone(conn), incoming)))

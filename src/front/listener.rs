@@ -86,10 +86,15 @@ impl Front {
         self.addr
     }
 
-    /// Accepts nobody any more and reads no further request; what is owed is still paid.
+    /// Accepts nobody any more; every reply from here on is its connection's last.
     pub fn stop_accepting(&self) {
         self.gate.stop();
         guard::stop_listening(self.listener);
+    }
+
+    /// Reads no further request; what is owed is still paid.
+    pub fn stop_reading(&self) {
+        self.gate.shut_down();
         self.end_idle();
     }
 
@@ -103,6 +108,7 @@ impl Front {
     /// Ends every connection and thread.
     pub fn stop(mut self) {
         self.stop_accepting();
+        self.stop_reading();
         guard::clients_of(&self.gate).iter().for_each(|conn| conn.cut());
         for _ in 0..self.threads.len() {
             self.server.unblock();

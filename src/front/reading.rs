@@ -65,8 +65,9 @@ impl Conn {
     fn read_past_hits(self: &Arc<Conn>, socket: Socket, unread: &mut BytesMut) -> Result<Incoming, End> {
         loop {
             let (request, asked) = self.read_request(socket, unread)?;
-            let owed = self.is_owed();
-            match self.gate.proxy.hit(&request, asked.at).filter(|_| !owed) {
+            // Behind a reply that is owed, a hit waits its turn like all others.
+            let hit = if self.is_owed() { None } else { self.gate.proxy.hit(&request, asked.at) };
+            match hit {
                 Some(hit) => {
                     if !ticket::send_at_once(self, &hit, &asked, socket) {
                         return Err(End::Closed);
@@ -107,7 +108,7 @@ impl Conn {
     fn wait_for_turn(&self) -> Result<(), End> {
         let mut state = self.state.lock();
         loop {
-            if state.dead || self.gate.stopping() {
+            if state.dead || self.gate.shut() {
                 return Err(End::Closed);
             }
             if state.last_read {

@@ -102,9 +102,8 @@ fn e3_hits_and_misses_are_counted_over_refreshes_and_a_list_says_when_it_is_cut(
     assert_eq!((cut["keys"].as_object().map(|keys| keys.len()), &cut["truncated"]), (Some(1), &json!(true)));
 }
 
-/// front/reading.rs looks a request up although a reply is owed before it, and the worker looks again: two uses for one.
+/// It waits its turn and is looked up then, not before as well.
 #[test]
-#[ignore = "a defect of front/reading.rs, see above"]
 fn a_hit_behind_a_reply_that_is_owed_counts_once() {
     let gate = Gate::closed();
     let origin = Origin::serving([("/hit", Answer::ok("hit")), ("/slow", Answer::ok("slow").after(&gate))]);

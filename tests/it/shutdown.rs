@@ -93,7 +93,6 @@ fn r12_sigterm_under_load_answers_every_request_that_was_taken() {
 
 /// A client that asks again on a connection it was not told to leave has its answer coming.
 #[test]
-#[ignore = "front cuts idle connections at once: whoever has just been told keep-alive loses the next request"]
 fn r12_sigterm_loses_no_request_of_a_client_in_a_loop() {
     let _turn = crowd_turn();
     let origin = Origin::serving([("/hit", Answer::ok("hit"))]);
