@@ -269,7 +269,15 @@ fn resolve_in_background(source: &Source, threads: &mut Vec<JoinHandle<()>>) -> 
     threads.push(spawn("resolve", move || {
         loop {
             if addresses.resolve_now().is_err() {
-                log::warn!("the origin's name has no address now; looking again in {} s", RESOLVE_EVERY.as_secs());
+                let remedy = if addresses.is_local_name() {
+                    "; a static build knows no .local names: use its address, or /etc/hosts"
+                } else {
+                    ""
+                };
+                log::warn!(
+                    "the origin's name has no address now{remedy}; looking again in {} s",
+                    RESOLVE_EVERY.as_secs()
+                );
             }
             let _ = first.try_send(());
             if stopped.recv_timeout(RESOLVE_EVERY) != Err(crossbeam_channel::RecvTimeoutError::Timeout) {

@@ -42,6 +42,11 @@ impl Addresses {
         matches!(self.name, Name::Fixed)
     }
 
+    /// Whether the name is one of multicast DNS (RFC 6762), which no ordinary resolver knows.
+    pub fn is_local_name(&self) -> bool {
+        matches!(&self.name, Name::Dns(name) if name.trim_end_matches('.').to_ascii_lowercase().ends_with(".local"))
+    }
+
     /// Looks the name up and keeps what it finds. Blocks as long as the system's resolver does, so it belongs on a
     /// background thread. When the lookup fails, what was known stays known and the failure is returned.
     pub fn resolve_now(&self) -> Result<(), FetchError> {
@@ -142,5 +147,14 @@ mod tests {
         let many = |_: &str, port| Ok((0..200).map(|last| SocketAddr::from(([10, 0, 0, last], port))).collect());
         assert_eq!(addresses.resolve_by(many), Ok(()));
         assert_eq!(addresses.current().map(|known| known.len()), Ok(MAX_ADDRESSES));
+    }
+
+    #[test]
+    fn names_of_multicast_dns_are_recognised() {
+        for (name, local) in
+            [("powerwall.local", true), ("Powerwall.LOCAL.", true), ("local.lan", false), ("10.0.0.1", false)]
+        {
+            assert_eq!(Addresses::new(name, 1).is_local_name(), local, "{name}");
+        }
     }
 }

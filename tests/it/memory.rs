@@ -24,9 +24,14 @@ fn must_show_6_distinct_urls_stay_within_the_bound_and_d8() {
     let _turn = crowd_turn();
     let urls: usize = std::env::var("LARDER_URLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
     let body = "x".repeat(200);
-    let origin = Origin::answering(move |_| Answer::ok(&body));
-    let more = json!({ "backend": { "maxConcurrentRequests": 16 }, "cache": { "slowRequestTimeout": 30000 } });
+    let mut origin = Origin::answering(move |_| Answer::ok(&body));
+    let polled: Vec<String> = (0..9).map(|n| format!("/polled/{n}")).collect();
+    let polls: Vec<_> =
+        polled.iter().map(|path| json!({ "path": path, "pollInterval": 3600, "cacheTTL": 7200 })).collect();
+    let more = json!({ "backend": { "maxConcurrentRequests": 16 }, "cache": { "slowRequestTimeout": 30000 },
+        "urlConfigs": polls });
     let proc = Start::with(config(&origin.url(), more)).descriptors(4096).run();
+    polled.iter().for_each(|path| origin.await_requests(path, 1));
     let before = proc.figures();
 
     let begun = Instant::now();
@@ -36,10 +41,15 @@ fn must_show_6_distinct_urls_stay_within_the_bound_and_d8() {
 
     let (after, taken) = (proc.figures(), begun.elapsed());
     println!("{urls} distinct URLs in {taken:?}: before {before:?}, after {after:?}");
-    assert_eq!(origin.requests(), share * CONNECTIONS);
+    assert_eq!(origin.requests(), share * CONNECTIONS + polled.len());
     assert!(after.peak_kib <= BOUND_KIB, "{after:?}");
     let last = format!("/url/{}", share - 1);
     assert_eq!(proc.client().get(&last).status, 200);
+    // What is polled is pinned: it answers although the flood came after it and the origin is gone.
+    origin.stop();
+    for path in &polled {
+        assert_eq!(proc.client().get(path).cache_status(), "HIT", "{path}");
+    }
 }
 
 fn ask(addr: SocketAddr, urls: std::ops::Range<usize>) -> JoinHandle<()> {
