@@ -47,7 +47,16 @@ impl Conn {
         match incoming {
             Ok(incoming) => match self.gate.hand_over(self, incoming) {
                 Some(ticket) => write_ticket(ticket, into),
-                None => self.over(),
+                None => {
+                    // Read, and too late to be handed on: told so, not dropped.
+                    self.state.lock().owed.pop_back();
+                    self.refuse(
+                        socket,
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "the proxy is being stopped; try again in a moment",
+                    );
+                    self.over()
+                }
             },
             Err(End::Closed) => self.over(),
             Err(End::LastRead) => {
