@@ -138,7 +138,8 @@ fn c14_each_value_names_its_source_and_the_strongest_wins() {
     let folder = Folder::new();
     folder.write(
         "config.json",
-        r#"{ "proxy": { "port": 1, "workers": 2 }, "cache": { "graceTime": 1, "maxBytes": "2MiB" } }"#,
+        r#"{ "proxy": { "port": 1, "workers": 2 }, "cache": { "graceTime": 1, "maxBytes": "2MiB" },
+            "admin": { "rootNames": false } }"#,
     );
     folder.write(".env", "DEFAULT_TTL=5\nPW_CACHE_TTL=6\nLOG_LEVEL=warn\nPROXY_PORT=9\n");
     let environment = [("LOG_LEVEL", "ERROR"), ("PROXY_PORT", "2"), ("BACKEND_URL", "http://a:1")];
@@ -154,6 +155,7 @@ fn c14_each_value_names_its_source_and_the_strongest_wins() {
         "cache.defaultTTL = 5   (from .env DEFAULT_TTL)",
         "cache.graceTime = 6   (from .env PW_CACHE_TTL)",
         "cache.maxBytes = \"2MiB\"   (from file)",
+        "admin.rootNames = false   (from file)",
         "log.level = \"error\"   (from environment LOG_LEVEL)",
     ];
     for line in expected {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::secret::redacted;
+
 /// Found texts are cut at this many characters.
 const SHOWN: usize = 60;
 
@@ -59,12 +61,13 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// A value as it stands in the file, where it is a plain one or a list of numbers; without the user and password of a URL.
+/// A value as it stands in the file, where it is a plain one or a list of numbers; without the user, password and
+/// secret query values of a URL.
 pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Object(_) => "an object".to_string(),
         Value::Array(members) if !members.iter().all(Value::is_number) => "a list".to_string(),
-        Value::String(text) => Value::from(without_userinfo(text)).to_string(),
+        Value::String(text) => Value::from(redacted(&without_userinfo(text))).to_string(),
         plain => plain.to_string(),
     }
 }

@@ -87,7 +87,9 @@ impl Sources {
     fn given(&self, path: &str) -> Option<Source> {
         let in_file = || {
             let value = self.document.pointer(&format!("/{}", path.replace('.', "/")))?;
-            (!value.is_null() && *value != Value::Bool(false)).then_some(Source::File)
+            // `proxy.debug: false` is no word about `log.level`.
+            let silent = path == "proxy.debug" && *value == Value::Bool(false);
+            (!value.is_null() && !silent).then_some(Source::File)
         };
         self.laid.get(path).cloned().or_else(in_file)
     }
