@@ -200,7 +200,7 @@ impl Proxy {
     }
 
     /// Passes a body on as it comes, to the leader; everybody else goes alone.
-    fn pass_on(&self, flight: FlightId, mut opening: Opening) {
+    fn pass_on(&self, flight: FlightId, opening: Opening) {
         let now = self.clock.now();
         let mut leader = None;
         for work in self.step(Work::Opened(flight), now) {
@@ -212,26 +212,37 @@ impl Proxy {
                 other => self.carry_out(other, now),
             }
         }
-        if let Some(mut leader) = leader {
-            let outcome = leader.fetched(false);
-            let mut sink = leader.responder.open(&opening, outcome);
-            let mut part = Some(std::mem::take(&mut opening.begun));
-            while let Some(bytes) = part {
-                if !bytes.is_empty() && !sink.pass_on(bytes) {
+        match leader {
+            Some(leader) => self.pass_on_to(leader, flight, opening),
+            None => self.submit(Work::Ended(flight)),
+        }
+    }
+
+    /// The permit goes back before the last byte is passed on: whoever has seen the end finds it free.
+    fn pass_on_to(&self, mut leader: Passenger, flight: FlightId, mut opening: Opening) {
+        let outcome = leader.fetched(false);
+        let mut sink = leader.responder.open(&opening, outcome);
+        let mut left = opening.length;
+        let mut part = std::mem::take(&mut opening.begun);
+        loop {
+            left = left.map(|left| left.saturating_sub(part.len() as u64));
+            if left == Some(0) {
+                self.submit(Work::Ended(flight));
+            }
+            if !part.is_empty() && !sink.pass_on(part) {
+                break;
+            }
+            match opening.rest.next() {
+                Ok(Some(next)) => part = next,
+                Ok(None) => {
+                    self.submit(Work::Ended(flight));
+                    return sink.end();
+                }
+                // The sink is dropped before its end: the client sees that the body was cut.
+                Err(error) => {
+                    log::warn!("the origin broke off {}: {error:?}", leader.request.target.path());
                     break;
                 }
-                part = match opening.rest.next() {
-                    Ok(Some(next)) => Some(next),
-                    Ok(None) => {
-                        sink.end();
-                        None
-                    }
-                    // The sink is dropped before its end: the client sees that the body was cut.
-                    Err(error) => {
-                        log::warn!("the origin broke off {}: {error:?}", leader.request.target.path());
-                        None
-                    }
-                };
             }
         }
         self.submit(Work::Ended(flight));
