@@ -22,8 +22,8 @@ pub(super) fn admits(request: &Request, admin: &Admin, proxy: &Proxy) -> Result<
         let message = "Larder's own endpoints are not served under this name; see admin.hosts";
         return Err(forbidden(message.to_owned()));
     }
-    let is_local = client_of(request, proxy).is_some_and(is_local);
-    if is_local || has_token(&request.fields, admin) {
+    let is_allowed = |address| admin.allow.iter().any(|zone| zone.contains(address));
+    if client_of(request, proxy).is_some_and(is_allowed) || has_token(&request.fields, admin) {
         return Ok(());
     }
     let message = format!(
@@ -97,14 +97,6 @@ fn client_of(request: &Request, proxy: &Proxy) -> Option<IpAddr> {
 fn address(entry: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(entry).ok()?.trim();
     text.parse().ok().or_else(|| text.parse().ok().map(|with_port: SocketAddr| with_port.ip()))
-}
-
-/// Loopback, RFC 1918, fc00::/7 or fe80::/10; an IPv4 address mapped into IPv6 is one.
-fn is_local(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
 }
 
 /// Whether the request carries the token (RFC 6750 §2.1).

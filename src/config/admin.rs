@@ -1,13 +1,46 @@
 //! `admin`: who may use our own endpoints, and under which names.
 
+use std::net::IpAddr;
+
+use super::network::Network;
 use super::section::Section;
 use crate::secret::Secret;
+
+/// Clients that need no token: a named zone, an address, or a block of addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// As it stands in the file.
+    pub text: String,
+    blocks: Vec<Network>,
+}
+
+/// This machine, and the addresses of local networks (RFC 1918, RFC 4193, RFC 4291 §2.5.6).
+const ZONES: [(&str, &[&str]); 2] = [
+    ("loopback", &["127.0.0.0/8", "::1"]),
+    ("private", &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"]),
+];
+
+impl Zone {
+    /// Reads `loopback`, `private`, an address or a block such as `100.64.0.0/10`.
+    pub fn parse(text: &str) -> Option<Zone> {
+        let named = ZONES.iter().find(|(name, _)| *name == text).map(|(_, blocks)| *blocks);
+        let blocks = named.unwrap_or(&[text]).iter().map(|block| Network::parse(block)).collect::<Option<Vec<_>>>()?;
+        Some(Zone { text: text.to_owned(), blocks })
+    }
+
+    /// Whether a client at this address is in it; an IPv4 address mapped into IPv6 is one.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.blocks.iter().any(|block| block.contains(address))
+    }
+}
 
 /// `admin`: our own endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// `rootNames`: whether they have their names at the root, beside those below `/_larder`. Default true.
     pub root_names: bool,
+    /// `allow`: who may use them without a token. Default `loopback` and `private`.
+    pub allow: Vec<Zone>,
     /// `tokenEnv`: the environment variable that holds the token. Default `ADMIN_TOKEN`.
     pub token_env: String,
     /// What opens them from elsewhere than the local network. `None`: nothing does.
@@ -18,13 +51,21 @@ pub struct Admin {
 
 impl Default for Admin {
     fn default() -> Admin {
-        Admin { root_names: true, token_env: "ADMIN_TOKEN".to_owned(), token: None, hosts: Vec::new() }
+        Admin {
+            root_names: true,
+            allow: ZONES.iter().filter_map(|(name, _)| Zone::parse(name)).collect(),
+            token_env: "ADMIN_TOKEN".to_owned(),
+            token: None,
+            hosts: Vec::new(),
+        }
     }
 }
 
 /// Reads the section; the token is in the variables.
 pub(super) fn read(section: &mut Section<'_>, admin: &mut Admin) {
     section.flag("rootNames", &mut admin.root_names);
+    let expected = "\"loopback\", \"private\", an IP address or a block such as \"100.64.0.0/10\"";
+    section.list("allow", &mut admin.allow, expected, Zone::parse);
     let expected = "the name of an environment variable";
     section.set("tokenEnv", &mut admin.token_env, expected, |value| {
         value.as_str().filter(|name| !name.is_empty()).map(str::to_owned)
@@ -72,5 +113,15 @@ mod tests {
             assert!(problems.contains(path), "{path}: {problems}");
         }
         assert!(!problems.contains("hosts[1]"));
+    }
+
+    #[test]
+    fn who_is_allowed_is_named_or_numbered() {
+        let allowed = config(r#"{"admin":{"allow":["loopback","100.64.0.0/10"]}}"#, &[]).admin.allow;
+        let is_in = |address: &str| allowed.iter().any(|zone| zone.contains(address.parse().expect("an address")));
+        assert!(is_in("127.0.0.1") && is_in("::1") && is_in("100.64.9.9") && !is_in("192.168.0.1"));
+        assert!(config(r#"{"admin":{"allow":[]}}"#, &[]).admin.allow.is_empty());
+        let wrong = Config::from_json(r#"{"admin":{"allow":["everybody"]}}"#).expect_err("wrong").to_string();
+        assert!(wrong.contains("admin.allow[0]") && wrong.contains("private"), "{wrong}");
     }
 }

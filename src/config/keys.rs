@@ -37,7 +37,7 @@ pub struct RouteKey {
 }
 
 /// Every key outside `urlConfigs`, in the order of the example.
-pub const KEYS: [Key; 37] = [
+pub const KEYS: [Key; 38] = [
     key("preset", "pypowerwall, api", "whose numbers hold where nothing else is said", |c| json!(c.preset.name())),
     key("backend.url", "URL", "the origin: `http://host:port`, or `sim://powerwall`, a simulated house", |c| {
         json!(c.backend.origin.to_string())
@@ -130,6 +130,12 @@ pub const KEYS: [Key; 37] = [
         "true or false",
         "whether our endpoints have their names at the root too, beside `/_larder/`",
         |c| json!(c.admin.root_names),
+    ),
+    key(
+        "admin.allow",
+        "list of loopback, private, addresses and CIDR blocks",
+        "who may use our endpoints without the token; `/health` is for everybody",
+        |c| c.admin.allow.iter().map(|zone| Value::from(zone.text.as_str())).collect(),
     ),
     key("admin.tokenEnv", "name", "the environment variable that holds the token for who asks from elsewhere", |c| {
         json!(c.admin.token_env)

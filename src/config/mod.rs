@@ -34,7 +34,7 @@ use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use log::LevelFilter;
 
-pub use admin::Admin;
+pub use admin::{Admin, Zone};
 pub use network::Network;
 pub use origin::OriginUrl;
 pub use problems::{Problem, Problems};
