@@ -80,12 +80,16 @@ pub(super) fn read(section: &mut Section<'_>, admin: &mut Admin) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::super::variables::Variables;
     use super::super::{Config, Overrides};
     use super::*;
 
     fn config(text: &str, environment: &[(&str, &str)]) -> Config {
-        let folder = std::env::temp_dir().join(format!("larder-admin-{}-{}", std::process::id(), text.len()));
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("larder-admin-{}-{number}", std::process::id()));
         std::fs::write(&folder, text).expect("a file");
         let environment = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         let variables = Variables { environment, ..Variables::default() };
