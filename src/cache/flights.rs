@@ -278,7 +278,7 @@ impl Flights {
         let Some(flight) = self.end(id) else { return };
         if let Some(key) = &flight.errand.key {
             match &landing {
-                Landing::Shared(stored, _) => {
+                Landing::Shared(stored) => {
                     self.marks.clear(key);
                     if !flight.marked {
                         todo.push(Work::Insert(Arc::clone(stored)));

@@ -147,7 +147,7 @@ impl Proxy {
                 let head = reply::stored_head(&response, &lifetime, received, &self.via);
                 let stored =
                     Stored { key: key.clone(), status, head, body: body.clone(), lifetime, hits: AtomicU32::new(0) };
-                Landing::Shared(Arc::new(stored), Arc::new(response))
+                Landing::Shared(Arc::new(stored))
             }
             _ => Landing::Unshared(Arc::new(response)),
         };
@@ -250,7 +250,7 @@ impl Proxy {
 
     /// Tells everybody aboard how the flight ended, each by what it may have.
     pub(super) fn answer_all(&self, passengers: Vec<Passenger>, landing: &Landing, now: Now) {
-        if let Landing::Shared(stored, _) = landing {
+        if let Landing::Shared(stored) = landing {
             self.statistics.missed(&stored.key, passengers.len());
         }
         for mut passenger in passengers {
@@ -259,7 +259,7 @@ impl Proxy {
                     stored.count_hit();
                     passenger.tell(stored, Outcome::Hit, now);
                 }
-                Landing::Shared(stored, _) => {
+                Landing::Shared(stored) => {
                     let outcome = passenger.fetched(true);
                     passenger.tell(stored, outcome, now);
                 }

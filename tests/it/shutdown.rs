@@ -13,6 +13,27 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Client, Gate, Origin, Proc, Start, config_for, crowd_turn, eventually};
 
+/// A process, and a client of it that waits for an origin that does not answer.
+struct Parked {
+    proc: Proc,
+    client: Client,
+    _origin: Origin,
+    _gate: Gate,
+}
+
+impl Parked {
+    fn on_a_hung_origin() -> Parked {
+        let gate = Gate::closed();
+        let origin = Origin::serving([("/hung", Answer::ok("too late").after(&gate))]);
+        let more = json!({ "cache": { "slowRequestTimeout": 60000 }, "backend": { "firstByteTimeout": 60000 } });
+        let proc = Start::with(config_for(&origin, more)).run();
+        let mut client = proc.client();
+        client.send("GET /hung HTTP/1.1\r\nHost: x\r\n\r\n");
+        origin.await_requests("/hung", 1);
+        Parked { proc, client, _origin: origin, _gate: gate }
+    }
+}
+
 #[test]
 fn health_tells_ok() {
     let origin = Origin::serving([]);
@@ -42,13 +63,7 @@ fn sigterm_ends_an_idle_process_with_exit_code_0() {
 
 #[test]
 fn sigterm_answers_parked_requests_before_it_ends() {
-    let gate = Gate::closed();
-    let origin = Origin::serving([("/hung", Answer::ok("too late").after(&gate))]);
-    let more = json!({ "cache": { "slowRequestTimeout": 60000 }, "backend": { "firstByteTimeout": 60000 } });
-    let mut proc = Start::with(config_for(&origin, more)).run();
-    let mut client = proc.client();
-    client.send("GET /hung HTTP/1.1\r\nHost: x\r\n\r\n");
-    origin.await_requests("/hung", 1);
+    let Parked { mut proc, mut client, _origin, _gate } = Parked::on_a_hung_origin();
 
     proc.terminate();
 
@@ -128,13 +143,7 @@ fn asks_until_the_end(proc: &Proc, answered: &Arc<AtomicUsize>) -> JoinHandle<bo
 
 #[test]
 fn r12_a_second_signal_ends_the_process_at_once() {
-    let gate = Gate::closed();
-    let origin = Origin::serving([("/hung", Answer::ok("too late").after(&gate))]);
-    let more = json!({ "cache": { "slowRequestTimeout": 60000 }, "backend": { "firstByteTimeout": 60000 } });
-    let mut proc = Start::with(config_for(&origin, more)).run();
-    let mut client = proc.client();
-    client.send("GET /hung HTTP/1.1\r\nHost: x\r\n\r\n");
-    origin.await_requests("/hung", 1);
+    let Parked { mut proc, mut client, _origin, _gate } = Parked::on_a_hung_origin();
     let begun = Instant::now();
     proc.terminate();
     assert!(eventually(|| proc.log().contains("stopping")));

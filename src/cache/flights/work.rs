@@ -130,7 +130,7 @@ pub enum Landing {
     /// The second look found a fresh answer; the origin was not asked.
     Found(Arc<Stored>),
     /// An answer that everybody may have. Stored, unless an invalidation forbids.
-    Shared(Arc<Stored>, Arc<Response>),
+    Shared(Arc<Stored>),
     /// An answer for the leader only.
     Unshared(Arc<Response>),
     /// No good answer.
@@ -153,7 +153,7 @@ impl Landing {
     /// The status the origin answered with, if it did.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
-            Landing::Found(stored) | Landing::Shared(stored, _) => Some(stored.status),
+            Landing::Found(stored) | Landing::Shared(stored) => Some(stored.status),
             Landing::Unshared(response) => Some(response.status),
             Landing::Failed { response, .. } => response.as_ref().map(|response| response.status),
         }

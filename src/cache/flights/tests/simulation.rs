@@ -262,7 +262,7 @@ impl Simulation {
         match key {
             Some(key) if dice < 10 => {
                 let ttl = Duration::from_millis(self.random.below(5000));
-                let landing = Landing::Shared(stored_for(key, moment(self.now), ttl), response());
+                let landing = Landing::Shared(stored_for(key, moment(self.now), ttl));
                 self.landed(id, landing);
             }
             _ if dice > 16 => {

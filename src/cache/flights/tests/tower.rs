@@ -29,7 +29,7 @@ impl Tower {
     }
 
     pub(super) fn lands_shared(&self, flight: u64, path: &'static str) -> Work {
-        Work::Landed(FlightId(flight), Landing::Shared(stored(path, self.now), response()))
+        Work::Landed(FlightId(flight), Landing::Shared(stored(path, self.now)))
     }
 }
 
