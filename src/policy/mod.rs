@@ -27,5 +27,6 @@ pub mod reuse;
 pub mod rule;
 pub mod sharing;
 pub mod storing;
+pub mod vary;
 
 mod span;
