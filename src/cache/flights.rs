@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod flight;
-mod marks;
 mod report;
 mod trouble;
 mod work;
@@ -25,8 +24,8 @@ pub use report::{Troubles, UnderWay};
 pub use work::{Arrival, Errand, Landing, Passenger, Work};
 
 use self::flight::{Flight, Stage, turn_away};
-use self::marks::Marks;
 use super::key::Key;
+use super::marks::Marks;
 use super::store::Stored;
 use crate::clock::Now;
 use crate::origin::backoff::{Backoff, Heard, Permission, Schedule};
@@ -35,6 +34,9 @@ use crate::outcome::Cause;
 
 /// Background refreshes at once, waiting ones included; more are left to the next request.
 const MAX_BACKGROUND: usize = 256;
+
+/// How long a key whose answer could not be shared is not collapsed.
+const MARKED_FOR: Duration = Duration::from_secs(60);
 
 /// Statuses of a poll that mean there is nothing to poll (SEMANTICS "Which preset").
 const NOTHING_THERE: [u16; 5] = [401, 403, 404, 405, 501];
@@ -102,7 +104,7 @@ impl Flights {
             Work::Held(flight) => self.held(flight),
             Work::Landed(flight, landing) => self.landed(flight, landing, now, &mut todo),
             Work::Deadline(flight) => self.overdue(flight, now, &mut todo),
-            Work::Invalidated(matches) => self.invalidated(&*matches),
+            Work::Invalidated { matches, but } => self.invalidated(&*matches, but),
             Work::Hurry(key) => self.hurry(&key),
             Work::Stop => self.stop(&mut todo),
             // What is to be done by others passes through.
@@ -127,7 +129,8 @@ impl Flights {
         if let Some(cause) = if self.stopped { Some(Cause::Stopping) } else { full.then_some(Cause::ParkedFull) } {
             return turn_away(passenger, &errand, cause, None, todo);
         }
-        let joinable = errand.key.as_ref().filter(|key| errand.joinable && !self.marks.has(key, now));
+        let is_marked = errand.key.as_ref().is_some_and(|key| self.marks.has(key, now));
+        let joinable = errand.joins.as_ref().filter(|_| !is_marked);
         if let Some(flight) = joinable.and_then(|key| self.by_key.get(key)).copied() {
             return self.join(flight, passenger, now, todo);
         }
@@ -183,7 +186,7 @@ impl Flights {
             leader.leads = true;
         }
         let class = if passenger.is_some() { Class::Client } else { Class::Background };
-        let look = joinable.clone().filter(|_| !errand.even_if_fresh);
+        let look = (joinable.is_some() && !errand.even_if_fresh).then(|| errand.clone());
         if let Some(key) = joinable {
             self.by_key.insert(key, id);
         }
@@ -195,7 +198,7 @@ impl Flights {
         todo.push(Work::Wake(now.mono + self.slow, id));
         match look {
             // A flight for this key may have landed between the request's look and now (I4).
-            Some(key) => todo.push(Work::Look(id, key, class)),
+            Some(errand) => todo.push(Work::Look(id, errand, class)),
             None => self.missing(id),
         }
     }
@@ -235,7 +238,7 @@ impl Flights {
         let Some(flight) = self.flights.get_mut(&id) else { return };
         let errand = flight.errand.clone();
         if let Some(key) = errand.shared_key() {
-            self.marks.set(key, now);
+            self.marks.set(key, MARKED_FOR, now);
         }
         self.heard(&errand, Heard::Answer, false, now, todo);
         let Some(flight) = self.flights.get_mut(&id) else { return };
@@ -278,14 +281,14 @@ impl Flights {
         let Some(flight) = self.end(id) else { return };
         if let Some(key) = &flight.errand.key {
             match &landing {
-                Landing::Shared(stored) => {
+                Landing::Shared(answer) | Landing::Failed { keeps: Some(answer), .. } => {
                     self.marks.clear(key);
                     if !flight.marked {
-                        todo.push(Work::Insert(Arc::clone(stored)));
+                        todo.push(Work::Insert(answer.clone()));
                     }
                 }
                 // What a client with a name is told says nothing about the answer to all others.
-                Landing::Unshared(_) if flight.errand.shared => self.marks.set(key, now),
+                Landing::Unshared(_) if flight.errand.shared => self.marks.set(key, MARKED_FOR, now),
                 Landing::Unshared(_) | Landing::Found(_) | Landing::Failed { .. } => {}
             }
         }
@@ -330,11 +333,11 @@ impl Flights {
         }
     }
 
-    fn invalidated(&mut self, matches: &dyn Fn(&str) -> bool) {
+    fn invalidated(&mut self, matches: &dyn Fn(&str) -> bool, but: Option<FlightId>) {
         let hit: Vec<FlightId> = self
             .flights
             .iter()
-            .filter(|(_, f)| f.errand.key.as_ref().is_some_and(|k| matches(k.as_str())))
+            .filter(|(id, f)| Some(**id) != but && f.errand.key.as_ref().is_some_and(|k| matches(k.as_str())))
             .map(|(id, _)| *id)
             .collect();
         for id in hit {
@@ -370,7 +373,7 @@ impl Flights {
 
     /// Nobody new joins this flight.
     fn unjoin(&mut self, id: FlightId) {
-        let key = self.flights.get(&id).and_then(|flight| flight.errand.key.as_ref());
+        let key = self.flights.get(&id).and_then(|flight| flight.errand.joins.as_ref());
         if let Some(key) = key.filter(|key| self.by_key.get(*key) == Some(&id)).cloned() {
             self.by_key.remove(&key);
         }

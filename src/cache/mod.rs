@@ -4,5 +4,6 @@ mod fifo;
 pub mod flights;
 mod ghost;
 pub mod key;
+pub mod marks;
 mod shelf;
 pub mod store;

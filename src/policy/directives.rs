@@ -15,8 +15,20 @@ pub const LONGEST: Duration = Duration::from_secs(1 << 31);
 pub struct Directives {
     /// `no-store` (§5.2.1.5, §5.2.2.5).
     pub no_store: bool,
-    /// `no-cache`, with or without field names (§5.2.2.4).
+    /// `no-cache` for the whole response (§5.2.2.4).
     pub no_cache: bool,
+    /// `no-cache` with field names.
+    pub names_fields: bool,
+    /// `must-understand`
+    pub must_understand: bool,
+    /// `immutable`
+    pub immutable: bool,
+    /// `only-if-cached`
+    pub only_if_cached: bool,
+    /// `max-stale`
+    pub max_stale: Option<Duration>,
+    /// `min-fresh`
+    pub min_fresh: Option<Duration>,
     /// `private`, with or without field names (§5.2.2.7).
     pub private: bool,
     /// `public` (§5.2.2.9).
@@ -33,6 +45,32 @@ pub struct Directives {
     pub stale_while_revalidate: Option<Duration>,
     /// `stale-if-error` (RFC 5861 §4). `None`: absent.
     pub stale_if_error: Option<Duration>,
+}
+
+/// Stub.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Word {
+    /// Stub.
+    pub directives: Directives,
+    /// Stub.
+    pub targeted: bool,
+}
+
+impl Word {
+    /// Stub.
+    pub fn of(response: &HeaderMap, _targeted: &[http::HeaderName]) -> Word {
+        Word { directives: Directives::of(response), targeted: false }
+    }
+
+    /// Whether a response to a request with Authorization may be given to others (§3.5).
+    pub fn shares_authorized(&self) -> bool {
+        self.directives.public || self.directives.must_revalidate || self.directives.s_maxage.is_some()
+    }
+}
+
+/// Stub.
+pub fn fields_to_confirm(_response: &HeaderMap, _word: &Word) -> Vec<http::HeaderName> {
+    Vec::new()
 }
 
 impl Directives {
@@ -71,6 +109,8 @@ impl Directives {
         let flags = [
             ("no-store", &mut self.no_store),
             ("no-cache", &mut self.no_cache),
+            ("must-understand", &mut self.must_understand),
+            ("immutable", &mut self.immutable),
             ("private", &mut self.private),
             ("public", &mut self.public),
             ("must-revalidate", &mut self.must_revalidate),

@@ -28,5 +28,6 @@ pub mod rule;
 pub mod sharing;
 pub mod storing;
 pub mod vary;
+pub mod wishes;
 
 mod span;

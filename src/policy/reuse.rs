@@ -1,11 +1,12 @@
-//! Whether a stored response may answer now (RFC 9111 §4).
+//! Whether a stored response may answer now (RFC 9111 §4, §5.2.1).
 
 use std::time::Duration;
 
 use super::freshness::Lifetime;
+use super::wishes::Wishes;
 use crate::clock::Now;
 
-/// What a stored response is good for at one moment.
+/// What a stored response is good for at one moment, for one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reuse {
     /// It answers at once (§4.2).
@@ -15,26 +16,56 @@ pub enum Reuse {
         /// Whether it is time to refresh it in the background.
         refresh_due: bool,
     },
-    /// The origin is asked first (§4.2.4).
-    Expired {
+    /// It answers at once although its lifetime is over (§4.2.4).
+    Stale {
         /// How old it is.
         age: Duration,
-        /// Whether it may answer while the origin is slow.
-        when_slow: bool,
-        /// Whether it may answer when the origin has failed.
-        when_failed: bool,
+        /// Why.
+        because: Because,
+    },
+    /// Its lifetime is over: the origin is asked first (§4.3).
+    Validate {
+        /// How old it is.
+        age: Duration,
+    },
+    /// It is fresh, but the client wants a newer one: the origin is asked first (§5.2.1).
+    Forward {
+        /// How old it is.
+        age: Duration,
     },
 }
 
-/// Judges a stored response by its lifetime.
-pub fn reuse(lifetime: &Lifetime, now: Now) -> Reuse {
-    let age = lifetime.age(now);
-    if age < lifetime.ttl() {
-        Reuse::Fresh { age, refresh_due: age >= lifetime.stale_time() }
-    } else {
-        let past = age - lifetime.ttl();
-        Reuse::Expired { age, when_slow: past < lifetime.slow_grace(), when_failed: past < lifetime.grace_time() }
+/// Why a stale response answers at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// The origin allows it while it is asked for a newer one: `stale-while-revalidate` (RFC 5861 §3).
+    WhileRevalidate,
+    /// The client accepts it: `max-stale` (§5.2.1.2).
+    MaxStale,
+}
+
+/// Judges a stored response by its lifetime and by what the client wishes.
+pub fn reuse(lifetime: &Lifetime, wishes: &Wishes, now: Now) -> Reuse {
+    let (age, until) = (lifetime.age(now), lifetime.fresh_until());
+    let too_old = wishes.refresh || wishes.max_age.is_some_and(|most| age > most);
+    if age < until {
+        let lasts = wishes.min_fresh.is_none_or(|least| until - age >= least);
+        if too_old || !lasts {
+            return Reuse::Forward { age };
+        }
+        return Reuse::Fresh { age, refresh_due: age >= lifetime.stale_time() };
     }
+    if too_old || wishes.min_fresh.is_some() || !lifetime.may_be_stale() {
+        return Reuse::Validate { age };
+    }
+    if wishes.max_stale.is_some_and(|most| age - until <= most) {
+        return Reuse::Stale { age, because: Because::MaxStale };
+    }
+    // A client that names the greatest age it takes, takes nothing stale unless it says so (§5.2.1.1).
+    if age < lifetime.ttl() && wishes.max_age.is_none() {
+        return Reuse::Stale { age, because: Because::WhileRevalidate };
+    }
+    Reuse::Validate { age }
 }
 
 #[cfg(test)]

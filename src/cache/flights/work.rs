@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::{Request, Response};
 use crate::origin::permits::{Class, FlightId};
-use crate::outcome::{Cause, Fwd};
-use crate::policy::reuse::{Reuse, reuse};
+use crate::outcome::{Cause, FetchError, Fwd};
+use crate::policy::freshness::Trouble;
 use crate::reply::Responder;
 
 /// Something that happened, or something to be done.
@@ -34,16 +34,21 @@ pub enum Work {
     /// `slowRequestTimeout` has passed since the flight began.
     Deadline(FlightId),
     /// Stored answers with these keys are no longer good.
-    Invalidated(Box<dyn Fn(&str) -> bool + Send>),
+    Invalidated {
+        /// Which keys.
+        matches: Box<dyn Fn(&str) -> bool + Send>,
+        /// The flight whose answer made them so, and is good itself.
+        but: Option<FlightId>,
+    },
     /// The poll of this key should not wait behind others any longer.
     Hurry(Key),
     /// The server is being stopped: nobody waits any longer.
     Stop,
     // What is to be done.
-    /// Look for the key in the store, and report `Found` or `Missing`. A background flight has no use for what it should refresh.
-    Look(FlightId, Key, Class),
+    /// Look in the store for what this errand would fetch, and report `Found` or `Missing`. A background flight has no use for what it should refresh.
+    Look(FlightId, Errand, Class),
     /// Store this.
-    Insert(Arc<Stored>),
+    Insert(Shared),
     /// Ask the origin.
     Fetch(FlightId, Errand),
     /// Report `Deadline` at this monotonic time.
@@ -90,8 +95,8 @@ pub struct Errand {
     pub key: Option<Key>,
     /// The origin is asked on behalf of everybody.
     pub shared: bool,
-    /// Others may join.
-    pub joinable: bool,
+    /// What others name to join: the key, with what the request selects by where its Vary is known. `None`: nobody joins.
+    pub joins: Option<Key>,
     /// The origin is asked whatever is stored, as a poll does; all others look once more.
     pub even_if_fresh: bool,
     /// Which poll this is the target of, if any.
@@ -123,6 +128,21 @@ pub struct Passenger {
     pub fwd: Fwd,
     /// Why the request goes alone. `None`: it may share.
     pub alone: Option<&'static str>,
+    /// What landed for it before was for other requests than this one (RFC 9111 §4.1).
+    pub again: bool,
+}
+
+/// An answer that everybody it is selected for may have.
+#[derive(Clone)]
+pub struct Shared {
+    /// The answer.
+    pub stored: Arc<Stored>,
+    /// The request's fields as the origin saw them: it takes the place of what they select.
+    pub sent: Arc<HeaderMap>,
+    /// The origin only confirmed what was stored (RFC 9111 §4.3.4).
+    pub validated: bool,
+    /// The answer as it came, for the leader, where what is stored differs from it.
+    pub whole: Option<Arc<Response>>,
 }
 
 /// How a flight ended.
@@ -130,7 +150,7 @@ pub enum Landing {
     /// The second look found a fresh answer; the origin was not asked.
     Found(Arc<Stored>),
     /// An answer that everybody may have. Stored, unless an invalidation forbids.
-    Shared(Arc<Stored>),
+    Shared(Shared),
     /// An answer for the leader only.
     Unshared(Arc<Response>),
     /// No good answer.
@@ -141,19 +161,22 @@ pub enum Landing {
         response: Option<Arc<Response>>,
         /// When it wants to be asked again.
         retry_after: Option<Duration>,
+        /// An error the origin wants stored (RFC 9111 §4.2.1).
+        keeps: Option<Shared>,
     },
 }
 
 impl Landing {
     /// A failure of which nothing more is known.
     pub fn failed(cause: Cause) -> Landing {
-        Landing::Failed { cause, response: None, retry_after: None }
+        Landing::Failed { cause, response: None, retry_after: None, keeps: None }
     }
 
     /// The status the origin answered with, if it did.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
-            Landing::Found(stored) | Landing::Shared(stored) => Some(stored.status),
+            Landing::Found(stored) => Some(stored.status),
+            Landing::Shared(answer) => Some(answer.stored.status),
             Landing::Unshared(response) => Some(response.status),
             Landing::Failed { response, .. } => response.as_ref().map(|response| response.status),
         }
@@ -161,19 +184,25 @@ impl Landing {
 }
 
 impl Stored {
-    /// Whether this answer may be sent although the origin has no good one, for this cause: `slowGrace` applies while the
-    /// origin may still be at work, `graceTime` after a failure.
+    /// Whether this answer may be sent although the origin has no good one, for this cause.
     pub fn serves_despite(&self, cause: Cause, now: Now) -> bool {
-        match reuse(&self.lifetime, now) {
-            Reuse::Fresh { .. } => true,
-            Reuse::Expired { when_slow, when_failed, .. } => {
-                if cause.is_slowness() {
-                    when_slow
-                } else {
-                    when_failed
-                }
-            }
-        }
+        self.lifetime.stands_in(trouble(cause), now)
+    }
+
+    /// Whether it was selected for requests like this one (RFC 9111 §4.1).
+    pub fn is_for(&self, request: &Request) -> bool {
+        self.selecting.as_ref().is_none_or(|selecting| selecting.matches(&request.fields))
+    }
+}
+
+/// What a cause means for stale answers.
+fn trouble(cause: Cause) -> Trouble {
+    use FetchError::{ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout};
+    match cause {
+        Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout) => Trouble::TimedOut,
+        Cause::Fetch(_) => Trouble::Unreachable,
+        Cause::Slow | Cause::NoPermit | Cause::ParkedFull => Trouble::Slow,
+        _ => Trouble::Failed,
     }
 }
 
