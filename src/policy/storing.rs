@@ -169,7 +169,7 @@ fn request_permits(exchange: &Exchange<'_>) -> Result<(), Refusal> {
 }
 
 fn response_permits(exchange: &Exchange<'_>, directives: &Directives) -> Result<(), Refusal> {
-    let Exchange { rule, response, .. } = exchange;
+    let Exchange { rule, defaults, response, .. } = exchange;
     if is_never_stored(exchange.status) {
         return Err(Refusal::Status);
     }
@@ -182,7 +182,8 @@ fn response_permits(exchange: &Exchange<'_>, directives: &Directives) -> Result<
     if directives.no_cache {
         return Err(Refusal::NoCache);
     }
-    if response.contains_key(SET_COOKIE) && rule.set_cookie == SetCookie::Refuse {
+    let set_cookie = rule.set_cookie.unwrap_or(defaults.set_cookie);
+    if response.contains_key(SET_COOKIE) && set_cookie == SetCookie::Refuse {
         return Err(Refusal::SetCookie);
     }
     let counts = |name: &[u8]| !name.is_empty() && !is_ignored(name, rule);

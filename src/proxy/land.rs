@@ -172,7 +172,7 @@ impl Proxy {
     /// Makes the fields of an answer what the route wants them to be for its clients.
     fn adapt(&self, errand: &Errand, fields: &mut HeaderMap) {
         let rule = self.routes.find(&errand.request.target).rule;
-        if rule.set_cookie == SetCookie::Strip {
+        if rule.set_cookie == Some(SetCookie::Strip) {
             fields.remove(header::SET_COOKIE);
         }
         if rule.cors {
