@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use crate::cache::store::Stored;
 use crate::clock::{Clock, Now};
-use crate::digits::{Digits, decimal, hexadecimal};
-use crate::message::{RequestId, Response};
+use crate::digits::decimal;
+use crate::message::{IdText, Response};
 use crate::origin::Opening;
 use crate::outcome::{Cause, Outcome};
 use crate::policy::dates;
@@ -143,7 +143,7 @@ pub fn stored_head(response: &Response, lifetime: &Lifetime, received: Now, via:
 }
 
 /// Writes the head of a reply up to, not including, the fields of the connection and the empty line.
-pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str, clock: &Clock) {
+pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText<'_>, via: &str, clock: &Clock) {
     match reply {
         Reply::Stored { stored, outcome, now } => {
             out.extend_from_slice(&stored.head);
@@ -185,7 +185,7 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str, clock: &Cl
 }
 
 /// The head of an answer that is passed on as it comes, without framing.
-pub fn opening_head(out: &mut Vec<u8>, opening: &Opening, outcome: &Outcome, id: &IdText, via: &str) {
+pub fn opening_head(out: &mut Vec<u8>, opening: &Opening, outcome: &Outcome, id: &IdText<'_>, via: &str) {
     status_line(out, opening.status);
     fields(out, &opening.fields, |_| true);
     let _ = write!(out, "Via: 1.1 {via}\r\n");
@@ -193,7 +193,7 @@ pub fn opening_head(out: &mut Vec<u8>, opening: &Opening, outcome: &Outcome, id:
 }
 
 /// The body of a reply.
-pub fn body(reply: &Reply, id: &IdText) -> Bytes {
+pub fn body(reply: &Reply, id: &IdText<'_>) -> Bytes {
     match reply {
         Reply::Stored { stored, .. } => stored.body.clone(),
         Reply::Relayed { response, .. } => response.body.clone(),
@@ -202,20 +202,7 @@ pub fn body(reply: &Reply, id: &IdText) -> Bytes {
     }
 }
 
-/// A request's id as printed: the process's mark and the request's number.
-pub struct IdText {
-    mark: Digits,
-    number: Digits,
-}
-
-impl IdText {
-    /// `mark` names the process, 8 hexadecimal digits.
-    pub fn new(mark: u32, id: RequestId) -> IdText {
-        IdText { mark: hexadecimal(mark.into(), 8), number: hexadecimal(id.0, 1) }
-    }
-}
-
-fn failure_body(cause: &Cause, id: &IdText) -> String {
+fn failure_body(cause: &Cause, id: &IdText<'_>) -> String {
     let (error, message) = (cause.detail(), cause.message());
     let word = error.replace('-', "_");
     format!("{{\"error\":\"{word}\",\"message\":\"{message}\",\"request_id\":\"{id}\"}}")
@@ -231,13 +218,15 @@ fn status_line(out: &mut Vec<u8>, status: StatusCode) {
     let _ = write!(out, "HTTP/1.1 {} {reason}\r\n", status.as_u16());
 }
 
-fn cache_fields(out: &mut Vec<u8>, outcome: &Outcome, ttl: Option<i64>, status: Option<u16>, id: &IdText) {
+fn cache_fields(out: &mut Vec<u8>, outcome: &Outcome, ttl: Option<i64>, status: Option<u16>, id: &IdText<'_>) {
     push(
         out,
         &["X-Cache: ", outcome.x_cache(), "\r\nX-Cache-Status: ", outcome.x_cache_status(), "\r\nCache-Status: "],
     );
     let _ = outcome.cache_status(&mut Text(out), ttl, status);
-    push(out, &["\r\nX-Request-Id: ", id.mark.as_str(), "-", id.number.as_str(), "\r\n"]);
+    push(out, &["\r\nX-Request-Id: "]);
+    push(out, &id.parts());
+    push(out, &["\r\n"]);
 }
 
 /// What every reply of our own begins with.
@@ -293,12 +282,6 @@ impl std::fmt::Write for Text<'_> {
     }
 }
 
-impl std::fmt::Display for IdText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}", self.mark, self.number)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicU32;
@@ -306,6 +289,7 @@ mod tests {
 
     use super::*;
     use crate::cache::key::Key;
+    use crate::message::RequestId;
     use crate::outcome::Fwd;
     use crate::policy::directives::Directives;
     use crate::policy::freshness::{Allowed, Received, lifetime};
@@ -341,7 +325,7 @@ mod tests {
 
     fn head_of(reply: &Reply, id: u64) -> String {
         let mut out = Vec::new();
-        head(&mut out, reply, &IdText::new(0xBEEF, RequestId(id)), NAME, &Clock::new());
+        head(&mut out, reply, &IdText::new(0xBEEF, RequestId(id), None), NAME, &Clock::new());
         String::from_utf8(out).expect("a head of text")
     }
 
@@ -372,7 +356,7 @@ mod tests {
     #[test]
     fn our_own_errors_name_the_request_in_field_and_body() {
         let reply = Reply::failed(Cause::NoPermit);
-        let text = body(&reply, &IdText::new(0xBEEF, RequestId(u64::MAX)));
+        let text = body(&reply, &IdText::new(0xBEEF, RequestId(u64::MAX), None));
         let id = "0000beef-ffffffffffffffff";
         assert!(text.ends_with(format!(",\"request_id\":\"{id}\"}}").as_bytes()));
         assert!(head_of(&reply, u64::MAX).ends_with(&format!("X-Request-Id: {id}\r\n")));
