@@ -20,14 +20,14 @@ use larder::cache::store::{Store, Stored};
 use larder::clock::{Clock, Now};
 use larder::config::Config;
 use larder::front::head::{self, Limits, Parsed};
-use larder::message::{Body, Request, RequestId, Response};
+use larder::message::{Body, IdText, Request, RequestId, Response};
 use larder::origin::permits::FlightId;
 use larder::origin::{FetchError, Fetched, Origin, OriginRequest};
 use larder::policy::directives::Directives;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
 use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
-use larder::reply::{self, IdText, Reply, Responder};
+use larder::reply::{self, Reply, Responder};
 use larder::route::Routes;
 
 const ROUNDS: usize = 15;
@@ -129,7 +129,7 @@ impl<'a> Step<'a> {
 
 fn render(reply: &Reply, proxy: &Proxy, out: &mut Vec<u8>) {
     out.clear();
-    let id = IdText::new(proxy.mark(), RequestId(1_234_567));
+    let id = IdText::new(proxy.mark(), RequestId(1_234_567), None);
     reply::head(out, reply, &id, proxy.via(), proxy.clock());
     out.extend_from_slice(&reply::body(reply, &id));
     black_box(out);

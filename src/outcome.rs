@@ -16,6 +16,11 @@ pub enum Outcome {
         /// Why the origin's own answer is not sent.
         because: Cause,
     },
+    /// A stored answer the origin has just confirmed (RFC 9111 §4.3.3).
+    Validated {
+        /// Only the client's word made us ask.
+        forced: bool,
+    },
     /// The origin's answer.
     Fetched {
         /// Why it was asked.
@@ -46,8 +51,12 @@ pub enum Outcome {
 pub enum Fwd {
     /// Nothing stored for it.
     UriMiss,
+    /// What is stored is for other requests (RFC 9111 §4.1).
+    VaryMiss,
     /// What is stored is past its lifetime.
     Stale,
+    /// What is stored is fresh, and the client wants a newer one.
+    Request,
     /// The method is not one a cache answers.
     Method,
     /// The cache was told, or chose, to stand aside.
@@ -71,6 +80,8 @@ pub enum Cause {
     ParkedFull,
     /// The server is being stopped.
     Stopping,
+    /// The request forbids asking the origin, and nothing stored can answer it.
+    OnlyIfCached,
     /// The request passed through this very process before.
     Loop,
     /// A fault of ours.
@@ -102,7 +113,8 @@ impl Outcome {
     /// `X-Cache-Status`: a closed set of words.
     pub fn x_cache_status(&self) -> &'static str {
         match self {
-            Outcome::Hit | Outcome::Stale { .. } => "HIT",
+            Outcome::Fetched { fwd: Fwd::Request, .. } | Outcome::Validated { forced: true } => "REFRESH",
+            Outcome::Hit | Outcome::Stale { .. } | Outcome::Validated { .. } => "HIT",
             Outcome::Fetched { .. } | Outcome::Failed { .. } => "MISS",
             Outcome::Alone { .. } | Outcome::BuiltIn => "BYPASS",
         }
@@ -111,7 +123,7 @@ impl Outcome {
     /// `X-Cache`: `HIT` exactly when the body came from the store.
     pub fn x_cache(&self) -> &'static str {
         match self {
-            Outcome::Hit | Outcome::Stale { .. } => "HIT",
+            Outcome::Hit | Outcome::Stale { .. } | Outcome::Validated { .. } => "HIT",
             _ => "MISS",
         }
     }
@@ -122,7 +134,8 @@ impl Outcome {
         out.write_str("larder")?;
         match self {
             Outcome::Hit => out.write_str("; hit")?,
-            Outcome::Stale { .. } => out.write_str("; fwd=stale")?,
+            Outcome::Stale { .. } | Outcome::Validated { forced: false } => out.write_str("; fwd=stale")?,
+            Outcome::Validated { forced: true } => out.write_str("; fwd=request")?,
             Outcome::Fetched { fwd, .. } | Outcome::Alone { fwd, .. } => write!(out, "; fwd={}", fwd.word())?,
             Outcome::Failed { .. } => out.write_str("; fwd=miss")?,
             Outcome::BuiltIn => {}
@@ -132,6 +145,7 @@ impl Outcome {
                 Some(*code)
             }
             Outcome::Fetched { .. } | Outcome::Alone { .. } => status,
+            Outcome::Validated { .. } => Some(StatusCode::NOT_MODIFIED.as_u16()),
             _ => None,
         };
         if let Some(status) = status {
@@ -162,7 +176,9 @@ impl Fwd {
     pub fn word(&self) -> &'static str {
         match self {
             Fwd::UriMiss => "uri-miss",
+            Fwd::VaryMiss => "vary-miss",
             Fwd::Stale => "stale",
+            Fwd::Request => "request",
             Fwd::Method => "method",
             Fwd::Bypass => "bypass",
         }
@@ -170,19 +186,13 @@ impl Fwd {
 }
 
 impl Cause {
-    /// Whether the origin may still be at work on an answer: then `slowGrace` applies, otherwise `graceTime`.
-    pub fn is_slowness(&self) -> bool {
-        use FetchError::{ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout};
-        let timeout = matches!(self, Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout));
-        timeout || matches!(self, Cause::Slow | Cause::NoPermit | Cause::ParkedFull)
-    }
-
     /// The status of our own error.
     pub fn status(&self) -> StatusCode {
         use FetchError::{Connect, Protocol, Resolve, Truncated};
         match self {
             Cause::Fetch(Resolve | Connect | Truncated | Protocol) => StatusCode::BAD_GATEWAY,
             Cause::Fetch(_) => StatusCode::GATEWAY_TIMEOUT,
+            Cause::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
             Cause::Loop => StatusCode::LOOP_DETECTED,
             Cause::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::SERVICE_UNAVAILABLE,
@@ -208,6 +218,7 @@ impl Cause {
             Cause::NoPermit => "no-permit",
             Cause::ParkedFull => "parked-full",
             Cause::Stopping => "stopping",
+            Cause::OnlyIfCached => "only-if-cached",
             Cause::Loop => "loop",
             Cause::Panicked => "panicked",
         }
@@ -231,6 +242,7 @@ impl Cause {
             Cause::NoPermit => "all connections to the origin are busy",
             Cause::ParkedFull => "too many requests are waiting for the origin",
             Cause::Stopping => "the proxy is being stopped",
+            Cause::OnlyIfCached => "nothing stored can answer, and the request forbids asking the origin",
             Cause::Loop => "this request has been through this proxy before; its origin leads back to it",
             Cause::Panicked => "a fault in the proxy; it is logged",
         }
@@ -239,7 +251,7 @@ impl Cause {
     /// Seconds after which to try again. `None`: trying again changes nothing.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Cause::Loop | Cause::Panicked => None,
+            Cause::Loop | Cause::OnlyIfCached | Cause::Panicked => None,
             Cause::NoPermit | Cause::ParkedFull | Cause::Stopping | Cause::Slow => Some(2),
             _ => Some(5),
         }

@@ -90,7 +90,7 @@ fn timed(&(_, poll, stale, ttl): &Line) -> Rule {
         stale_time: Some(Duration::from_secs(stale)),
         poll_interval,
         own_poll: poll_interval.is_some(),
-        set_cookie: SetCookie::Strip,
+        set_cookie: Some(SetCookie::Strip),
         strip_cookies: true,
         strip_origin: true,
         ignore_vary: vec![ORIGIN],
@@ -152,7 +152,7 @@ mod tests {
             assert!(rule.strip_cookies && rule.strip_origin && rule.cors && rule.own_location, "{pattern:?}");
             assert_eq!(
                 (rule.set_cookie, rule.ignore_vary.as_slice()),
-                (SetCookie::Strip, &[ORIGIN][..]),
+                (Some(SetCookie::Strip), &[ORIGIN][..]),
                 "{pattern:?}"
             );
         }

@@ -62,7 +62,7 @@ const ARROWS: [(&str, &[&str]); 28] = [
     ("origin", &["clock", "message", "outcome", "policy"]),
     ("outcome", &["digits"]),
     ("policy", &["clock"]),
-    ("message", &["budget"]),
+    ("message", &["budget", "digits"]),
     ("budget", &[]),
     ("digits", &[]),
     ("secret", &[]),

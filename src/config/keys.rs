@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::HeaderName;
 use serde_json::{Map, Value, json};
 
-use super::Config;
+use super::routes::SET_COOKIE;
+use super::{ClientDirectives, Config};
 use crate::policy::check::JsonKind;
 use crate::policy::rule::{Rule, SetCookie};
 use crate::route::Pattern;
@@ -37,7 +38,7 @@ pub struct RouteKey {
 }
 
 /// Every key outside `urlConfigs`, in the order of the example.
-pub const KEYS: [Key; 38] = [
+pub const KEYS: [Key; 41] = [
     key("preset", "pypowerwall, api", "whose numbers hold where nothing else is said", |c| json!(c.preset.name())),
     key("backend.url", "URL", "the origin: `http://host:port`, or `sim://powerwall`, a simulated house", |c| {
         json!(c.backend.origin.to_string())
@@ -123,7 +124,28 @@ pub const KEYS: [Key; 38] = [
         "cache.identityFields",
         "list of field names",
         "request fields that name one client: only the origin's own word lets such answers be shared",
-        |c| c.cache.identity_fields.iter().map(|name| Value::from(capitals(name))).collect(),
+        |c| names(&c.cache.identity_fields),
+    ),
+    key(
+        "cache.targetedFields",
+        "list of field names",
+        "response fields of RFC 9213: the first that is there and valid counts in place of `Cache-Control` and `Expires`; `[]`: none does",
+        |c| names(&c.cache.targeted_fields),
+    ),
+    key(
+        "cache.clientDirectives",
+        "limited, strict",
+        "a client's own `Cache-Control`: limited forces a fetch once per `refreshMinInterval` at most, and what is stored may stand in for it; strict takes it word for word",
+        |c| match c.cache.client_directives {
+            ClientDirectives::Limited => json!("limited"),
+            ClientDirectives::Strict => json!("strict"),
+        },
+    ),
+    key(
+        "cache.storeSetCookie",
+        "true or false",
+        "true is `setCookie` store on every path that has no `setCookie` of its own",
+        |c| json!(c.cache.defaults.set_cookie == SetCookie::Store),
     ),
     key(
         "admin.rootNames",
@@ -156,7 +178,7 @@ pub const KEYS: [Key; 38] = [
 ];
 
 /// Every key of a member of `urlConfigs`.
-pub const ROUTE_KEYS: [RouteKey; 13] = [
+pub const ROUTE_KEYS: [RouteKey; 14] = [
     route(
         "path",
         "path",
@@ -181,6 +203,13 @@ pub const ROUTE_KEYS: [RouteKey; 13] = [
     route("staleTime", S, "the age from which a hit is refreshed in the background", "`cache.defaultStaleTime`", |r| {
         r.stale_time.map(seconds)
     }),
+    route(
+        "refreshMinInterval",
+        S,
+        "how often a client's reload may force a fetch; one that comes sooner gets the normal answer; 0: always",
+        "the route's `staleTime`, else 1 s",
+        |r| r.refresh_min_interval.map(seconds),
+    ),
     route("slowGrace", S, "how far past its TTL an answer may stand in for a slow one", "`cache.slowGrace`", |r| {
         r.slow_grace.map(seconds)
     }),
@@ -235,12 +264,8 @@ pub const ROUTE_KEYS: [RouteKey; 13] = [
         "setCookie",
         "refuse, strip, store",
         "answers with Set-Cookie: not stored; stored without the field; stored, and everybody gets the cookie",
-        "refuse; strip on the preset's paths",
-        |r| match r.set_cookie {
-            SetCookie::Refuse => None,
-            SetCookie::Strip => Some(json!("strip")),
-            SetCookie::Store => Some(json!("store")),
-        },
+        "refuse, or store with `cache.storeSetCookie`; strip on the preset's paths",
+        |r| SET_COOKIE.iter().find(|(_, meaning)| Some(*meaning) == r.set_cookie).map(|(word, _)| json!(word)),
     ),
     route(
         "cookies",
@@ -304,9 +329,16 @@ fn size(bytes: usize) -> Value {
     unit.map_or_else(|| json!(bytes), |(name, bits)| json!(format!("{}{name}", bytes >> bits)))
 }
 
-/// A field name in its usual capitals (RFC 9110 §5.1: letter case means nothing).
+/// Field names in their usual capitals (RFC 9110 §5.1: letter case means nothing).
+fn names(names: &[HeaderName]) -> Value {
+    names.iter().map(|name| Value::from(capitals(name))).collect()
+}
+
 fn capitals(name: &HeaderName) -> String {
     let word = |word: &str| {
+        if word == "cdn" {
+            return word.to_ascii_uppercase();
+        }
         let (first, rest) = word.split_at(word.len().min(1));
         first.to_ascii_uppercase() + rest
     };

@@ -140,6 +140,24 @@ pub struct Cache {
     pub max_object_bytes: usize,
     /// Request fields that name one client. Default Authorization, Cookie, Proxy-Authorization, X-Api-Key, X-Auth-Token.
     pub identity_fields: Vec<HeaderName>,
+    /// Response fields that speak to caches like this one before Cache-Control does, the first first (RFC 9213 §2.1). Empty:
+    /// none does. Default CDN-Cache-Control.
+    pub targeted_fields: Vec<HeaderName>,
+    /// How a client's Cache-Control is taken.
+    pub client_directives: ClientDirectives,
+}
+
+/// How a client's own directives are taken, which state what it prefers (RFC 9111 §5.2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientDirectives {
+    /// So that they do not hurt the origin: a fetch of a key is forced once per [`Rule::refresh_min_interval`] at most, and a
+    /// stored answer may stand in for one that is slow or fails.
+    ///
+    /// [`Rule::refresh_min_interval`]: crate::policy::rule::Rule::refresh_min_interval
+    #[default]
+    Limited,
+    /// Word for word.
+    Strict,
 }
 
 /// `log`: what is logged.
@@ -311,6 +329,8 @@ impl Default for Cache {
             max_entries: 10_000,
             max_object_bytes: 4 * 1024 * 1024,
             identity_fields: [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].into_iter().chain(own).collect(),
+            targeted_fields: vec![HeaderName::from_static("cdn-cache-control")],
+            client_directives: ClientDirectives::default(),
         }
     }
 }

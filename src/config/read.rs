@@ -12,12 +12,13 @@ use serde_json::{Map, Value};
 use super::admin;
 use super::network::Network;
 use super::problems::shown;
-use super::routes::read_routes;
+use super::routes::{is_never_refreshed, read_routes};
 use super::section::Section;
 use super::settings::Setting;
 use super::units::{self, TimeUnit};
-use super::{Backend, Cache, Config, Loaded, Log, OriginUrl, Overrides, Preset, Problems, Proxy};
+use super::{Backend, Cache, ClientDirectives, Config, Loaded, Log, OriginUrl, Overrides, Preset, Problems, Proxy};
 use super::{Source, Sources, Surroundings, Variables, document, environment};
+use crate::policy::rule::SetCookie;
 use crate::policy::storing::is_never_stored;
 use crate::secret::Secret;
 
@@ -178,15 +179,21 @@ fn read_cache(section: &mut Section<'_>, cache: &mut Cache, warnings: &mut Vec<S
         let code = StatusCode::from_bytes(code.as_bytes()).ok().filter(|code| !is_never_stored(*code))?;
         Some((code, units::duration(value, TimeUnit::Seconds)?))
     });
+    section.set("storeSetCookie", &mut defaults.set_cookie, "true or false", |value| {
+        value.as_bool().map(|store| if store { SetCookie::Store } else { SetCookie::Refuse })
+    });
     section.duration("slowRequestTimeout", &mut cache.slow_request_timeout);
     section.bytes("maxBytes", &mut cache.max_bytes, 0);
     section.count("maxEntries", &mut cache.max_entries, 1, usize::MAX);
     section.bytes("maxObjectBytes", &mut cache.max_object_bytes, 1);
     let name = |text: &str| HeaderName::from_bytes(text.as_bytes()).ok();
     section.list("identityFields", &mut cache.identity_fields, "a field name", name);
-    if defaults.stale_time > defaults.ttl {
+    section.list("targetedFields", &mut cache.targeted_fields, "a field name", name);
+    let words = [("limited", ClientDirectives::Limited), ("strict", ClientDirectives::Strict)];
+    section.word("clientDirectives", &mut cache.client_directives, &words);
+    if is_never_refreshed(defaults.stale_time, defaults.ttl) {
         let path = section.path_of("defaultStaleTime");
-        warnings.push(format!("{path} is above defaultTTL: nothing is refreshed before it expires"));
+        warnings.push(format!("{path} is not below defaultTTL: nothing is refreshed before it expires"));
     }
     if cache.max_object_bytes > cache.max_bytes {
         let path = section.path_of("maxObjectBytes");

@@ -27,6 +27,10 @@ const FORCED: [(&str, Forced); 4] = [
     ("must-revalidate", Forced::MustRevalidate),
 ];
 
+/// The words of `setCookie`.
+pub const SET_COOKIE: [(&str, SetCookie); 3] =
+    [("refuse", SetCookie::Refuse), ("strip", SetCookie::Strip), ("store", SetCookie::Store)];
+
 /// Reads `urlConfigs` over the preset's routes: what a member does not say stays as the preset has it. One `pollInterval`
 /// anywhere, and the preset polls nothing of its own. A member without a usable path is a problem and is left out.
 pub fn read_routes(top: &mut Section<'_>, defaults: &Defaults, routes: &mut Vec<Route>, warnings: &mut Vec<String>) {
@@ -66,18 +70,23 @@ fn read_pattern(section: &mut Section<'_>) -> Option<Pattern> {
 fn read_rule(section: &mut Section<'_>, rule: &mut Rule, defaults: &Defaults, warnings: &mut Vec<String>) {
     section.some_duration("cacheTTL", &mut rule.cache_ttl);
     section.some_duration("staleTime", &mut rule.stale_time);
+    section.some_duration("refreshMinInterval", &mut rule.refresh_min_interval);
     section.some_duration("slowGrace", &mut rule.slow_grace);
     section.some_duration("graceTime", &mut rule.grace_time);
     section.section("check", |check| rule.check = Some(read_check(check)));
     read_force(section, &mut rule.force, warnings);
-    let set_cookie = [("refuse", SetCookie::Refuse), ("strip", SetCookie::Strip), ("store", SetCookie::Store)];
-    section.word("setCookie", &mut rule.set_cookie, &set_cookie);
+    section.word("setCookie", &mut rule.set_cookie, &SET_COOKIE.map(|(word, meaning)| (word, Some(meaning))));
     section.word("cookies", &mut rule.strip_cookies, &[("keep", false), ("strip", true)]);
     let ttl: Duration = rule.cache_ttl.unwrap_or(defaults.ttl);
-    if rule.stale_time.is_some_and(|stale_time| stale_time > ttl) {
+    if rule.stale_time.is_some_and(|stale_time| is_never_refreshed(stale_time, ttl)) {
         let path = section.path_of("staleTime");
-        warnings.push(format!("{path} is above cacheTTL: nothing is refreshed before it expires"));
+        warnings.push(format!("{path} is not below cacheTTL: nothing is refreshed before it expires"));
     }
+}
+
+/// Whether an answer is past its TTL before a hit could refresh it in the background. Both zero mean that nobody wants it to.
+pub fn is_never_refreshed(stale_time: Duration, ttl: Duration) -> bool {
+    stale_time >= ttl && !stale_time.is_zero()
 }
 
 /// `pollInterval`: 0 is off.
@@ -124,4 +133,24 @@ fn read_check(section: &mut Section<'_>) -> Check {
 /// Whether it is a JSON pointer (RFC 6901 §3) to something inside a document.
 fn is_pointer(text: &str) -> bool {
     text.starts_with('/') && text.split('~').skip(1).all(|escaped| escaped.starts_with(['0', '1']))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    fn is_warned(text: &str) -> bool {
+        !Config::from_json(text).expect("valid").warnings.is_empty()
+    }
+
+    #[test]
+    fn c4_without_time_for_a_background_refresh_there_is_a_warning() {
+        let cases = [(60, 60, true), (59, 60, false), (61, 60, true), (0, 60, false), (0, 0, false), (1, 0, true)];
+        for (stale, ttl, warned) in cases {
+            let route = format!("{{ \"path\": \"/a\", \"staleTime\": {stale}, \"cacheTTL\": {ttl} }}");
+            assert_eq!(is_warned(&format!("{{ \"urlConfigs\": [{route}] }}")), warned, "{route}");
+            let defaults = format!("{{ \"defaultStaleTime\": {stale}, \"defaultTTL\": {ttl} }}");
+            assert_eq!(is_warned(&format!("{{ \"cache\": {defaults} }}")), warned, "{defaults}");
+        }
+    }
 }

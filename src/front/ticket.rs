@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Version};
+use http::{HeaderValue, Method, Version};
 use parking_lot::MutexGuard;
 
 use super::conn::{Conn, State, Writer};
@@ -14,10 +14,10 @@ use super::gate::Gate;
 use super::guard::Socket;
 use super::render::Form;
 use crate::clock::Now;
-use crate::message::{RequestId, Target};
+use crate::message::{IdText, RequestId, Target};
 use crate::origin::Opening;
 use crate::outcome::{Cause, Outcome};
-use crate::reply::{self, IdText, Reply, Responder, Sink};
+use crate::reply::{self, Reply, Responder, Sink};
 
 /// Bytes of a reply that are put together and given to the kernel in one call.
 const ONE_WRITE: usize = 64 * 1024;
@@ -42,6 +42,8 @@ pub(super) struct Ticket {
 pub(super) struct Asked {
     pub form: Form,
     pub id: RequestId,
+    /// What its client calls the request; wins over `id`.
+    pub own_id: Option<HeaderValue>,
     pub method: Method,
     pub target: Target,
     /// When the request was whole.
@@ -67,7 +69,7 @@ pub(super) fn send_at_once(conn: &Arc<Conn>, reply: &Reply, asked: &Asked, socke
 /// Puts a reply together: as much of it as fits one write, and the rest.
 fn with_rendered<T>(reply: &Reply, asked: &Asked, form: Form, gate: &Gate, then: impl FnOnce(&[u8], Bytes) -> T) -> T {
     asked.log(reply, gate);
-    let id = IdText::new(gate.proxy.mark(), asked.id);
+    let id = asked.id_text(gate);
     let mut buffer = BUFFER.take();
     buffer.clear();
     reply::head(&mut buffer, reply, &id, gate.proxy.via(), &gate.clock);
@@ -81,6 +83,10 @@ fn with_rendered<T>(reply: &Reply, asked: &Asked, form: Form, gate: &Gate, then:
 }
 
 impl Asked {
+    fn id_text(&self, gate: &Gate) -> IdText<'_> {
+        IdText::new(gate.proxy.mark(), self.id, self.own_id.as_ref())
+    }
+
     /// One line per answered request. Without the query: it may hold secrets.
     fn log(&self, reply: &Reply, gate: &Gate) {
         if log::log_enabled!(log::Level::Debug) {
@@ -92,7 +98,7 @@ impl Asked {
                 reply.status().as_u16(),
                 reply.outcome().x_cache_status(),
                 took.as_millis(),
-                IdText::new(gate.proxy.mark(), self.id),
+                self.id_text(gate),
             );
         }
     }
@@ -108,7 +114,7 @@ impl Responder for Ticket {
     }
 
     fn open(&mut self, opening: &Opening, outcome: Outcome) -> Box<dyn Sink> {
-        let id = IdText::new(self.conn.gate.proxy.mark(), self.asked.id);
+        let id = self.asked.id_text(&self.conn.gate);
         let mut form = self.form();
         let mut head = Vec::with_capacity(512);
         reply::opening_head(&mut head, opening, &outcome, &id, self.conn.gate.proxy.via());

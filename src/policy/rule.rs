@@ -28,8 +28,10 @@ pub struct Rule {
     pub own_poll: bool,
     /// Which words of the origin do not count here.
     pub force: Force,
-    /// What becomes of Set-Cookie.
-    pub set_cookie: SetCookie,
+    /// What becomes of Set-Cookie. `None`: the default.
+    pub set_cookie: Option<SetCookie>,
+    /// How long after a forced fetch of a key clients cannot force another. Zero: always. `None`: `stale_time`, else 1 s.
+    pub refresh_min_interval: Option<Duration>,
     /// Whether Cookie is taken off requests, so that it names nobody.
     pub strip_cookies: bool,
     /// Whether Origin is taken off requests. Preset only.
@@ -80,6 +82,8 @@ pub struct Defaults {
     pub grace_time: Duration,
     /// Lifetimes of single status codes, before `ttl`. Default: 404 for 10 s.
     pub status_ttl: Vec<(StatusCode, Duration)>,
+    /// What becomes of Set-Cookie. Default: a response with it is refused.
+    pub set_cookie: SetCookie,
 }
 
 impl Defaults {
@@ -97,6 +101,7 @@ impl Default for Defaults {
             slow_grace: None,
             grace_time: Duration::from_secs(30),
             status_ttl: vec![(StatusCode::NOT_FOUND, Duration::from_secs(10))],
+            set_cookie: SetCookie::Refuse,
         }
     }
 }

@@ -17,6 +17,8 @@ const PRECONDITIONS: [HeaderName; 4] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MAT
 pub struct Asks {
     /// How it stands to the store and the flights.
     pub sharing: Sharing,
+    /// A field names its client.
+    pub identity: bool,
     /// What the client wishes of caches.
     pub wishes: Wishes,
     /// It has a precondition (RFC 9110 §13.1).
@@ -104,7 +106,7 @@ impl Asks {
         } else {
             Sharing::Head
         };
-        Asks { sharing, wishes, conditional, range }
+        Asks { sharing, identity, wishes, conditional, range }
     }
 
     /// The same without what would force the origin to be asked.

@@ -223,7 +223,8 @@ fn response_permits(exchange: &Exchange<'_>, word: &Word) -> Result<(), Refusal>
     if said.private && !rule.force.private {
         return Err(Refusal::Private);
     }
-    if response.contains_key(SET_COOKIE) && rule.set_cookie == SetCookie::Refuse && !said.public {
+    let set_cookie = rule.set_cookie.unwrap_or(exchange.defaults.set_cookie);
+    if response.contains_key(SET_COOKIE) && set_cookie == SetCookie::Refuse && !said.public {
         return Err(Refusal::SetCookie);
     }
     // §3.5, and so whatever the configured identity fields are.

@@ -1,48 +1,21 @@
 //! The flight itself, on an origin worker's thread: ask, with what is stored to be confirmed; judge; land.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::land::refuses_head;
-use super::witness::{Doubt, Held};
-use super::{Proxy, ROLE};
-use crate::cache::flights::{Errand, Landing, Shared, Work};
-use crate::cache::key::Key;
+use super::Proxy;
+use super::judge::{Came, Judgement};
+use crate::cache::flights::{Errand, Landing};
 use crate::cache::store::Stored;
 use crate::clock::Now;
-use crate::config::OriginUrl;
-use crate::message::{Request, Response, Target};
+use crate::message::Response;
 use crate::origin::permits::FlightId;
-use crate::origin::{Fetched, Origin, OriginRequest, forward};
+use crate::origin::{Fetched, Opening, Origin, OriginRequest, forward};
 use crate::outcome::{Cause, FetchError};
-use crate::policy::directives::{Word, fields_to_confirm};
-use crate::policy::home::HomeVerdict;
-use crate::policy::rule::{Rule, SetCookie};
-use crate::policy::storing::{Exchange, Refusal, Storing, is_failure, may_store};
-use crate::policy::{dates, invalidation, ranges, validation};
-use crate::reply;
-
-/// What becomes of a whole response.
-enum Judgement {
-    /// The flight lands with this.
-    Lands(Landing),
-    /// It lands when its witness was heard.
-    Held(Held),
-}
-
-/// A whole response, and how it came.
-struct Came {
-    response: Response,
-    /// The request's fields as the origin saw them.
-    sent: HeaderMap,
-    asked: Now,
-    /// The origin only confirmed what was stored.
-    validated: bool,
-}
+use crate::policy::storing::is_failure;
+use crate::policy::{dates, ranges, validation};
 
 /// What is stored for an errand while its origin is asked: what a 304 may confirm, or what a part completes.
 #[derive(Default)]
@@ -51,10 +24,24 @@ struct Known {
     fields: Vec<HeaderMap>,
 }
 
+/// What an answer is, seen beside what is stored.
+enum Applied {
+    /// An answer by itself.
+    Itself(Fetched),
+    /// It made a whole response of what is stored.
+    Whole {
+        response: Response,
+        /// By confirming it (RFC 9111 §4.3.4), not by completing it.
+        validated: bool,
+    },
+    /// It speaks of something that is not stored.
+    Useless,
+}
+
 /// What the origin answered.
 enum Asked {
     Whole(Came),
-    Opening(crate::origin::Opening),
+    Opening(Opening),
 }
 
 /// Says that a flight is over however its worker ends, a panic included (I5): nobody waits for a dead leader.
@@ -103,12 +90,12 @@ impl Proxy {
     fn ask(&self, errand: &Errand, origin: &mut dyn Origin) -> Result<Asked, FetchError> {
         let known = self.known_for(errand);
         let mut request = self.origin_request(errand, &known);
-        if known.is_asked_about() {
+        if !known.stored.is_empty() {
             let asked = self.clock.now();
             let fetched = self.dated(origin.fetch(&request)?);
             match known.apply(fetched) {
-                Applied::Not(fetched) => return Ok(Asked::of(fetched, request.fields, asked)),
-                Applied::Yes { response, validated } => {
+                Applied::Itself(fetched) => return Ok(Asked::of(fetched, request.fields, asked)),
+                Applied::Whole { response, validated } => {
                     return Ok(Asked::Whole(Came { response, sent: request.fields, asked, validated }));
                 }
                 Applied::Useless => request = self.origin_request(errand, &Known::default()),
@@ -157,12 +144,20 @@ impl Proxy {
 
     fn origin_request(&self, errand: &Errand, known: &Known) -> OriginRequest {
         let request = &errand.request;
-        let sharing = if errand.shared { forward::Sharing::Shared } else { forward::Sharing::Alone };
         let trusted = self.config.proxy.trusts(request.peer);
         let has_body = request.body.lease.is_some();
         let selecting = known.stored.first().and_then(|stored| stored.selecting.as_deref());
-        let mut fields = forward::forwarded(request, sharing, &self.via, trusted, selecting);
-        forward::strip(&mut fields, self.routes.find(&request.target).rule);
+        let sharing = match errand.shared {
+            true => forward::Sharing::Shared { selecting },
+            false => forward::Sharing::Alone,
+        };
+        let mut fields = forward::forwarded(request, sharing, &self.via, trusted);
+        let rule = self.routes.find(&request.target).rule;
+        forward::strip(&mut fields, rule);
+        if errand.shared && rule.poll_interval.is_some() {
+            // What the clock fetches has no client whose codings it could ask for; all take it as it is.
+            fields.remove(header::ACCEPT_ENCODING);
+        }
         known.ask_in(&mut fields);
         OriginRequest {
             method: request.method.clone(),
@@ -170,6 +165,65 @@ impl Proxy {
             fields,
             body: has_body.then(|| request.body.bytes.clone()),
             repeatable: !has_body && matches!(request.method, Method::GET | Method::HEAD),
+        }
+    }
+}
+
+impl Asked {
+    fn of(fetched: Fetched, sent: HeaderMap, asked: Now) -> Asked {
+        match fetched {
+            Fetched::Whole(response) => Asked::Whole(Came { response, sent, asked, validated: false }),
+            Fetched::Opening(opening) => Asked::Opening(opening),
+        }
+    }
+}
+
+impl Known {
+    /// The part that is stored, where it is the beginning of the whole.
+    fn beginning(&self) -> Option<(&Arc<Stored>, &HeaderMap)> {
+        let stored = self.stored.first().filter(|stored| stored.status == StatusCode::PARTIAL_CONTENT)?;
+        Some((stored, self.fields.first()?))
+    }
+
+    /// Puts conditions in a request: send the rest of what is stored in part, or nothing if it is as stored.
+    fn ask_in(&self, request: &mut HeaderMap) {
+        match self.beginning() {
+            Some((stored, fields)) => {
+                if let Some((range, validator)) = ranges::rest_of(fields, stored.body.len() as u64)
+                    && let Ok(range) = HeaderValue::from_str(&range)
+                {
+                    request.insert(header::RANGE, range);
+                    request.insert(header::IF_RANGE, validator);
+                }
+            }
+            None if self.stored.is_empty() => {}
+            None => validation::ask(request, &self.fields),
+        }
+    }
+
+    /// Whether this answer to that request is about what is stored, and what it then is.
+    fn apply(&self, fetched: Fetched) -> Applied {
+        let Fetched::Whole(answer) = &fetched else { return Applied::Itself(fetched) };
+        match (answer.status, self.beginning()) {
+            (StatusCode::NOT_MODIFIED, None) => {
+                let confirmed = validation::confirmed(&answer.fields, &self.fields);
+                let Some((stored, fields)) = confirmed.and_then(|at| self.stored.get(at).zip(self.fields.get(at))) else {
+                    return Applied::Useless;
+                };
+                let fields = validation::freshen(fields, &answer.fields);
+                let response = Response { status: stored.status, fields, body: stored.body.clone() };
+                Applied::Whole { response, validated: true }
+            }
+            (StatusCode::PARTIAL_CONTENT, Some((stored, fields))) => {
+                let joined = ranges::join((fields, &stored.body), (&answer.fields, &answer.body));
+                let Some(whole) = joined.filter(ranges::Joined::is_whole) else { return Applied::Useless };
+                let mut fields = validation::freshen(fields, &answer.fields);
+                fields.remove(header::CONTENT_RANGE);
+                let response = Response { status: StatusCode::OK, fields, body: Bytes::from(whole.body) };
+                Applied::Whole { response, validated: false }
+            }
+            (StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::NOT_MODIFIED, Some(_)) => Applied::Useless,
+            _ => Applied::Itself(fetched),
         }
     }
 }

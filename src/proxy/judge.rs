@@ -1,6 +1,54 @@
+//! What becomes of a whole response: whether it is an answer, and whether it is stored.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use super::land::refuses_head;
+use super::witness::{Doubt, Held};
+use super::{Proxy, ROLE, plain};
+use crate::cache::flights::{Errand, Landing, Shared, Work};
+use crate::cache::key::Key;
+use crate::cache::store::Stored;
+use crate::clock::Now;
+use crate::config::OriginUrl;
+use crate::message::{Request, Response, Target};
+use crate::origin::forward;
+use crate::origin::permits::FlightId;
+use crate::outcome::Cause;
+use crate::policy::directives::{Word, fields_to_confirm};
+use crate::policy::freshness::Lifetime;
+use crate::policy::home::HomeVerdict;
+use crate::policy::rule::{Rule, SetCookie};
+use crate::policy::storing::{Exchange, Refusal, Storing, is_failure, may_store};
+use crate::policy::vary::Selecting;
+use crate::policy::{dates, invalidation, validation};
+use crate::reply;
+
+/// A whole response, and how it came.
+pub(super) struct Came {
+    pub response: Response,
+    /// The request's fields as the origin saw them.
+    pub sent: HeaderMap,
+    /// When the origin was asked.
+    pub asked: Now,
+    /// The origin only confirmed what was stored.
+    pub validated: bool,
+}
+
+/// What becomes of a whole response.
+pub(super) enum Judgement {
+    /// The flight lands with this.
+    Lands(Landing),
+    /// It lands when its witness was heard.
+    Held(Held),
+}
+
 impl Proxy {
     /// Turns a whole response into what the flight lands with.
-    fn judge(&self, flight: FlightId, errand: &Errand, came: Came) -> Judgement {
+    pub(super) fn judge(&self, flight: FlightId, errand: &Errand, came: Came) -> Judgement {
         let Came { mut response, sent, asked, validated } = came;
         self.after_unsafe(flight, errand, response.status, &response.fields);
         let (request, status, received) = (&errand.request, response.status, self.clock.now());
@@ -8,38 +56,37 @@ impl Proxy {
             self.after_head(request, &response, &sent, asked);
         }
         let rule = self.routes.find(&request.target).rule;
-        let verdict = self.may_store(errand, &response, &sent, (asked, received));
+        let verdict = self.verdict(request, &response, &sent, (asked, received));
         self.adapt(errand, &mut response.fields);
-        let shared = |lifetime, selecting, response: &Response| {
-            errand.key.as_ref().map(|key| {
-                let (stored, differs) = self.stored(key, response, lifetime, selecting, received);
-                let whole = differs || !errand.shared;
-                (Shared { stored: Arc::new(stored), sent: Arc::new(sent), validated, whole: None }, whole)
-            })
+        let answer = match (verdict, &errand.key) {
+            (Storing::Store { lifetime, selecting }, Some(key)) => {
+                let (stored, left_out) = self.rendered(key, &response, lifetime, selecting, received);
+                let answer = Shared { stored: Arc::new(stored), sent: Arc::new(sent), validated, whole: None };
+                Ok((answer, left_out))
+            }
+            (Storing::Refuse(refusal), _) => Err(refusal),
+            (_, None) => Err(Refusal::Method),
         };
         if is_failure(status) && !refuses_head(&request.method, status) {
-            let keeps = match verdict {
-                Storing::Store { lifetime, selecting } => shared(lifetime, selecting, &response).map(|(answer, _)| answer),
-                Storing::Refuse(_) => None,
-            };
             let retry_after = self.retry_after(&response.fields);
             let cause = Cause::Status(status.as_u16());
             if let (None, true, Some(seconds)) = (retry_after, errand.safe, cause.retry_after()) {
                 response.fields.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
-            return Judgement::Lands(Landing::Failed { cause, response: Some(Arc::new(response)), retry_after, keeps });
+            let (response, keeps) = (Some(Arc::new(response)), answer.ok().map(|(answer, _)| answer));
+            return Judgement::Lands(Landing::Failed { cause, response, retry_after, keeps });
         }
         let home = self.judge_by_home(request, rule, &response, received);
         let body = response.body.clone();
-        let landing = match verdict {
-            Storing::Refuse(Refusal::CheckFailed(_)) => Landing::failed(Cause::CheckFailed),
+        let landing = match answer {
+            Err(Refusal::CheckFailed(_)) => Landing::failed(Cause::CheckFailed),
             _ if matches!(home, HomeVerdict::Bad(_)) => Landing::failed(Cause::CheckFailed),
-            Storing::Store { lifetime, selecting } => match shared(lifetime, selecting, &response) {
-                Some((answer, true)) => Landing::Shared(Shared { whole: Some(Arc::new(response)), ..answer }),
-                Some((answer, false)) => Landing::Shared(answer),
-                None => Landing::Unshared(Arc::new(response)),
-            },
-            Storing::Refuse(_) => Landing::Unshared(Arc::new(response)),
+            // The leader is told what came where not all of that is stored, or its request went alone.
+            Ok((answer, left_out)) if left_out || !errand.shared => {
+                Landing::Shared(Shared { whole: Some(Arc::new(response)), ..answer })
+            }
+            Ok((answer, _)) => Landing::Shared(answer),
+            Err(_) => Landing::Unshared(Arc::new(response)),
         };
         let doubt = match (home, rule.home) {
             (HomeVerdict::NeedsWitness, _) => Doubt::Level,
@@ -49,16 +96,15 @@ impl Proxy {
         Judgement::Held(Held { landing, body, doubt })
     }
 
-    fn may_store(&self, errand: &Errand, response: &Response, sent: &HeaderMap, (asked, received): (Now, Now)) -> Storing {
-        let request = &errand.request;
+    fn verdict(&self, request: &Request, response: &Response, sent: &HeaderMap, (asked, received): (Now, Now)) -> Storing {
         let route = self.routes.find(&request.target);
         may_store(&Exchange {
             method: &request.method,
             request: &request.fields,
             sent,
             has_body: request.body.lease.is_some(),
-            identity: self.has_identity(request),
-            names_itself: self.names_itself(request, response),
+            identity: self.asks(request).identity,
+            names_itself: self.names_itself(request, &response.fields),
             status: response.status,
             response: &response.fields,
             body: &response.body,
@@ -72,52 +118,40 @@ impl Proxy {
         })
     }
 
-    /// What is stored of a response, and whether fields of it are left out: those that may not be used again unconfirmed
+    /// A response as it is stored, and whether fields of it are left out: those that may not be used again unconfirmed
     /// (RFC 9111 §5.2.2.4).
-    fn stored(
+    fn rendered(
         &self,
         key: &Key,
         response: &Response,
-        lifetime: crate::policy::freshness::Lifetime,
-        selecting: Option<Box<crate::policy::vary::Selecting>>,
+        lifetime: Lifetime,
+        selecting: Option<Box<Selecting>>,
         received: Now,
     ) -> (Stored, bool) {
         let word = Word::of(&response.fields, &self.config.cache.targeted_fields);
-        let left_out = fields_to_confirm(&response.fields, &word);
-        let differs = left_out.iter().any(|name| response.fields.contains_key(name));
-        let (head, fields_end) = reply::stored_head(response, &left_out, &lifetime, received, &self.via);
-        let stored = Stored {
-            key: key.clone(),
-            status: response.status,
-            head,
-            fields_end,
-            body: response.body.clone(),
-            lifetime,
-            selecting,
-            hits: AtomicU32::new(0),
-            used: AtomicU32::new(0),
-        };
-        (stored, differs)
+        let unconfirmed = fields_to_confirm(&response.fields, &word);
+        let left_out = unconfirmed.iter().any(|name| response.fields.contains_key(name));
+        let (head, fields_end) = reply::stored_head(response, &unconfirmed, &lifetime, received, &self.via);
+        let (hits, used) = (AtomicU32::new(0), AtomicU32::new(0));
+        let (key, status, body) = (key.clone(), response.status, response.body.clone());
+        (Stored { key, status, head, fields_end, body, lifetime, selecting, hits, used }, left_out)
     }
 
     /// The answer to a HEAD tells whether the stored answer to GET is still that one: it is freshened, or goes (RFC 9111 §4.3.5).
     fn after_head(&self, request: &Arc<Request>, answer: &Response, sent: &HeaderMap, asked: Now) {
         let key = Key::new(None, ROLE, &request.target);
         let known = self.store.peek(key.as_str()).and_then(|variants| variants.into_selected(&request.fields));
-        let Some(known) = known.filter(|known| answer.status == StatusCode::OK && known.status == StatusCode::OK) else {
-            return;
-        };
+        let both_ok = |known: &Arc<Stored>| answer.status == StatusCode::OK && known.status == StatusCode::OK;
+        let Some(known) = known.filter(both_ok) else { return };
         let fields = known.fields();
         if !validation::head_confirms(&fields, known.body.len() as u64, &answer.fields) {
             self.store.remove(key.as_str());
             return;
         }
         let fields = validation::freshen(&fields, &answer.fields);
-        let response = Response { status: known.status, fields, body: known.body.clone() };
-        let received = self.clock.now();
-        let get = Errand::plain(Arc::new(super::plain(request)), key.clone());
-        if let Storing::Store { lifetime, selecting } = self.may_store(&get, &response, sent, (asked, received)) {
-            let (stored, _) = self.stored(&key, &response, lifetime, selecting, received);
+        let (response, received) = (Response { status: known.status, fields, body: known.body.clone() }, self.clock.now());
+        if let Storing::Store { lifetime, selecting } = self.verdict(&plain(request), &response, sent, (asked, received)) {
+            let (stored, _) = self.rendered(&key, &response, lifetime, selecting, received);
             let (stored, sent) = (Arc::new(stored), Arc::new(sent.clone()));
             self.submit(Work::Insert(Shared { stored, sent, validated: true, whole: None }));
         }
@@ -136,7 +170,7 @@ impl Proxy {
     /// Makes the fields of an answer what the route wants them to be for its clients.
     fn adapt(&self, errand: &Errand, fields: &mut HeaderMap) {
         let rule = self.routes.find(&errand.request.target).rule;
-        if rule.set_cookie == SetCookie::Strip {
+        if rule.set_cookie == Some(SetCookie::Strip) {
             fields.remove(header::SET_COOKIE);
         }
         if rule.cors {
@@ -156,10 +190,33 @@ impl Proxy {
         seconds.or_else(until).map(Duration::from_secs)
     }
 
-    /// A successful unsafe request makes what is stored for its target worthless (RFC 9111 §4.4).
-    fn after_unsafe(&self, errand: &Errand, status: StatusCode) {
-        if !errand.safe && (status.is_success() || status.is_redirection()) {
-            self.invalidate(&errand.request.target);
+    /// A successful unsafe request makes what is stored for its target worthless, and for what else the response names
+    /// (RFC 9111 §4.4).
+    pub(super) fn after_unsafe(&self, flight: FlightId, errand: &Errand, status: StatusCode, fields: &HeaderMap) {
+        if errand.safe || !(status.is_success() || status.is_redirection()) {
+            return;
+        }
+        let target = &errand.request.target;
+        self.invalidate(target, flight);
+        let also = invalidation::also_invalid(target.as_str(), fields, &self.authorities(&errand.request));
+        for target in also.into_iter().filter_map(|target| Target::parse(target.into())) {
+            self.invalidate(&target, flight);
         }
     }
 
+    /// Whether a response says that it is what a GET for the same target would bring (RFC 9110 §9.3.3).
+    fn names_itself(&self, request: &Request, fields: &HeaderMap) -> bool {
+        request.method == Method::POST
+            && invalidation::names_itself(request.target.as_str(), fields, &self.authorities(request))
+    }
+
+    /// The names this origin goes by: its own, and what its client calls it.
+    fn authorities<'a>(&'a self, request: &'a Request) -> Vec<&'a str> {
+        let own = match &self.config.backend.origin {
+            OriginUrl::Http(authority) => Some(authority.as_str()),
+            OriginUrl::Sim(_) => None,
+        };
+        let host = request.fields.get(header::HOST).and_then(|host| host.to_str().ok());
+        own.into_iter().chain(host).collect()
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::board::joins;
 use super::{Proxy, ROLE};
 use crate::cache::flights::{Arrival, Errand, Work};
 use crate::cache::key::Key;
@@ -12,6 +13,9 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::message::{Request, Target};
 use crate::route::Route;
+
+/// Variants of one target that a turn of its poll refreshes, the plain one not counted.
+const MAX_VARIANTS_POLLED: usize = 4;
 
 /// How a target is polled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,14 +98,31 @@ impl Proxy {
     /// Polls what is at this place of the plan now, unless it is being fetched or in trouble.
     pub fn poll(&self, place: usize) {
         let Some(polled) = self.polls.all.get(place) else { return };
-        self.fetch_for_nobody(self.own_request(polled.target.clone()), polled.key.clone(), true);
+        let key = &polled.key;
+        let request = self.own_request(polled.target.clone());
+        self.fetch_for_nobody(request, key.clone(), key.clone(), true);
+        self.poll_variants(polled);
+    }
+
+    /// What a poll's target varies by is refreshed for the requests that came since its last turn.
+    fn poll_variants(&self, polled: &Polled) {
+        let Some(variants) = self.store.peek(polled.key.as_str()) else { return };
+        let since = self.clock.now().mono.saturating_sub(polled.poll.interval);
+        let used = variants.iter().filter(|stored| stored.last_use() >= since);
+        let selecting = used.filter_map(|stored| Some((stored, stored.selecting.as_ref()?)));
+        for (stored, selecting) in selecting.take(MAX_VARIANTS_POLLED) {
+            let mut request = self.own_request(polled.target.clone());
+            selecting.repeat(&mut request.fields);
+            let joins = joins(&polled.key, stored, &request);
+            self.fetch_for_nobody(request, polled.key.clone(), joins, true);
+        }
     }
 
     /// Fetches in the background what nobody waits for; joined by whoever asks meanwhile.
-    pub(super) fn fetch_for_nobody(&self, request: Request, key: Key, even_if_fresh: bool) {
-        let poll = self.polls.place_of(&request.target);
-        let (request, key) = (Arc::new(request), Some(key));
-        let errand = Errand { request, key, shared: true, joinable: true, even_if_fresh, poll, safe: true };
+    pub(super) fn fetch_for_nobody(&self, request: Request, key: Key, joins: Key, even_if_fresh: bool) {
+        let poll = self.polls.place_of(&request.target).filter(|_| key == joins);
+        let (request, key, joins) = (Arc::new(request), Some(key), Some(joins));
+        let errand = Errand { request, key, shared: true, joins, even_if_fresh, poll, safe: true };
         self.submit(Work::Arrived(Arrival { passenger: None, errand }));
     }
 

@@ -92,11 +92,11 @@ fn a_shared_request_carries_nothing_of_one_client() {
         "via: 1.1 larder-1f".to_owned(),
         "x-request-id: larder-1f-77".to_owned(),
     ];
-    assert_eq!(shown(&forwarded(&asked, Sharing::Shared, "larder-1f", false)), ours);
+    assert_eq!(shown(&forwarded(&asked, Sharing::Shared { selecting: None }, "larder-1f", false)), ours);
 
     let mut behind_a_proxy = ours.to_vec();
     behind_a_proxy.insert(4, "x-forwarded-proto: https".to_owned());
-    assert_eq!(shown(&forwarded(&asked, Sharing::Shared, "larder-1f", true)), behind_a_proxy);
+    assert_eq!(shown(&forwarded(&asked, Sharing::Shared { selecting: None }, "larder-1f", true)), behind_a_proxy);
 }
 
 #[test]
