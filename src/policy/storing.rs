@@ -179,7 +179,7 @@ fn response_permits(exchange: &Exchange<'_>, directives: &Directives) -> Result<
     if directives.private && !rule.force.private {
         return Err(Refusal::Private);
     }
-    if directives.no_cache {
+    if directives.no_cache || directives.names_fields {
         return Err(Refusal::NoCache);
     }
     if response.contains_key(SET_COOKIE) && rule.set_cookie == SetCookie::Refuse {
