@@ -6,12 +6,13 @@
 //! | question | asked when | module |
 //! |---|---|---|
 //! | may this request share a flight and the store? | a request arrives | [`sharing`] |
+//! | what does its client want of the cache? | a request arrives | [`wishes`] |
 //! | may this stored response answer it? | something is stored | [`reuse`] |
 //! | is this body an answer at all? | a response arrives | [`check`], [`home`] |
 //! | may this response be stored, and for how long? | a response arrives | [`storing`], [`freshness`] |
 //!
-//! [`rule`] holds what the configuration says about a route, applied over the RFC; [`directives`], [`dates`] and [`age`]
-//! read the fields the other modules judge by.
+//! [`rule`] holds what the configuration says about a route, applied over the RFC; [`directives`], [`structured`],
+//! [`dates`] and [`age`] read the fields the other modules judge by.
 //!
 //! Out of scope until the RFC is covered whole (issue 5), each refused or forwarded rather than guessed: selecting by Vary
 //! (§4.1), validation (§4.3), heuristic freshness (§4.2.2), ranges (§3.3), partial `no-cache` and `private` (§5.2.2),
@@ -27,6 +28,7 @@ pub mod reuse;
 pub mod rule;
 pub mod sharing;
 pub mod storing;
+pub mod structured;
 pub mod vary;
 pub mod wishes;
 

@@ -23,7 +23,7 @@ pub(super) fn start(out: &mut Vec<u8>, stored: &Stored, shape: &Shape) {
         }
         Shape::Whole | Shape::Part { .. } => fields(out, &origin, |name| name != header::CONTENT_RANGE),
     }
-    out.extend_from_slice(stored.own_fields());
+    out.extend_from_slice(without_length(&stored.head, stored.fields_end as usize));
     let _ = match shape {
         Shape::Part { body, of } => {
             let length = body.end.saturating_sub(body.start);
@@ -35,6 +35,13 @@ pub(super) fn start(out: &mut Vec<u8>, stored: &Stored, shape: &Shape) {
         Shape::PreconditionFailed => write!(out, "Content-Length: 0\r\n"),
         Shape::Whole | Shape::NotModified => Ok(()),
     };
+}
+
+/// Our own fields of a stored head, but the Content-Length that ends it.
+fn without_length(head: &[u8], fields_end: usize) -> &[u8] {
+    let own = head.get(fields_end..).unwrap_or_default();
+    let last = own.strip_suffix(b"\r\n").and_then(|own| own.iter().rposition(|byte| *byte == b'\n')).map_or(0, |at| at + 1);
+    if own[last..].starts_with(b"Content-Length:") { &own[..last] } else { own }
 }
 
 /// The body.
