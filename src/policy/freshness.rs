@@ -9,7 +9,7 @@ use super::age::{date, initial_age};
 use super::dates;
 use super::directives::{Directives, LONGEST};
 use super::rule::{Defaults, Rule};
-use super::span::Span;
+use super::span::{Moment, Span};
 use crate::clock::Now;
 
 /// The life of one stored response, on the monotonic clock: a wall clock that jumps changes nothing.
@@ -21,7 +21,7 @@ pub struct Lifetime {
     pub(super) slow_grace: Span,
     pub(super) grace_time: Span,
     pub(super) initial_age: Span,
-    pub(super) received: Span,
+    pub(super) received: Moment,
 }
 
 /// Whose word a lifetime is: the user's, else the origin's, else the default.
