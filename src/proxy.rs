@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 use crate::cache::flights::{Arrival, Errand, Flights, Gauges, Passenger, Work};
 use crate::cache::key::Key;
@@ -252,7 +252,7 @@ impl Proxy {
         Key::write(&mut key, None, ROLE, target);
         let stored = self.store.find(&key);
         KEY_TEXT.replace(key);
-        let stored = stored?;
+        let stored = stored?.into_selected(&HeaderMap::new())?;
         // A client with a name gets from the shared cache only what the origin itself declared fit for all.
         (!own_word_only || stored.lifetime.source() == LifetimeSource::Origin).then_some(stored)
     }
@@ -308,7 +308,8 @@ impl Proxy {
     }
 
     fn look(&self, flight: FlightId, key: &Key, class: Class, now: Now) -> Work {
-        let stored = self.store.peek(key.as_str()).filter(|stored| match reuse(&stored.lifetime, now) {
+        let known = self.store.peek(key.as_str()).and_then(|known| known.into_selected(&HeaderMap::new()));
+        let stored = known.filter(|stored| match reuse(&stored.lifetime, now) {
             Reuse::Fresh { refresh_due, .. } => class == Class::Client || !refresh_due,
             Reuse::Expired { .. } => false,
         });
@@ -318,6 +319,7 @@ impl Proxy {
     /// Stores an answer, unless it would replace a good one that may still be served by one that is not.
     fn insert(&self, stored: Arc<Stored>, now: Now) {
         if let Some(known) = self.store.peek(stored.key.as_str()) {
+            let known = known.newest();
             let is_better = known.status.is_success() && !stored.status.is_success();
             if is_better && known.serves_despite(Cause::CheckFailed, now) {
                 return;
@@ -325,7 +327,7 @@ impl Proxy {
             self.statistics.replaced(&known.key, known.hits());
         }
         let key = stored.key.clone();
-        if self.store.insert(stored) == Inserted::TooLarge {
+        if self.store.insert(stored, &HeaderMap::new()) == Inserted::TooLarge {
             // The one before is of the past.
             self.store.remove(key.as_str());
         }

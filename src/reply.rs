@@ -129,17 +129,19 @@ impl Sink for Nowhere {
     fn end(&mut self) {}
 }
 
-/// The start of a stored answer's head: all that never changes, rendered once, when it was `received`.
-pub fn stored_head(response: &Response, lifetime: &Lifetime, received: Now, via: &str) -> Box<[u8]> {
+/// The start of a stored answer's head: all that never changes, rendered once, when it was `received`; and where in it the
+/// origin's fields end.
+pub fn stored_head(response: &Response, lifetime: &Lifetime, received: Now, via: &str) -> (Box<[u8]>, u32) {
     let mut out = Vec::with_capacity(512);
     status_line(&mut out, response.status);
     fields(&mut out, &response.fields, |name| name != header::AGE);
+    let fields_end = u32::try_from(out.len()).unwrap_or(u32::MAX);
     let _ = write!(out, "Via: 1.1 {via}\r\nX-Cache-Timestamp: {}\r\n", dates::iso8601(received.wall));
     let _ = write!(out, "X-Cache-Expires-At: {}\r\n", dates::iso8601(received.wall + lifetime.fresh_for()));
     if !bodiless(response.status) {
         let _ = write!(out, "Content-Length: {}\r\n", response.body.len());
     }
-    out.into_boxed_slice()
+    (out.into_boxed_slice(), fields_end)
 }
 
 /// Writes the head of a reply up to, not including, the fields of the connection and the empty line.
@@ -328,14 +330,17 @@ mod tests {
         let lifetime =
             lifetime(&received, &Rule::default(), &Defaults::default(), Allowed::Any).expect("the origin's word");
         let response = Response { status, fields, body: Bytes::from_static(b"{}") };
-        let head = stored_head(&response, &lifetime, START, NAME);
+        let (head, fields_end) = stored_head(&response, &lifetime, START, NAME);
         Arc::new(Stored {
             key: Key::from("cache:GET:anonymous:/soe"),
             status,
             head,
+            fields_end,
             body: response.body,
             lifetime,
+            selecting: None,
             hits: AtomicU32::new(0),
+            used: AtomicU32::new(0),
         })
     }
 

@@ -6,3 +6,4 @@ mod ghost;
 pub mod key;
 mod shelf;
 pub mod store;
+pub mod variants;

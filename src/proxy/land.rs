@@ -144,9 +144,18 @@ impl Proxy {
             (Storing::Refuse(Refusal::CheckFailed(_)), _) => Landing::failed(Cause::CheckFailed),
             _ if matches!(home, HomeVerdict::Bad(_)) => Landing::failed(Cause::CheckFailed),
             (Storing::Store(lifetime), Some(key)) => {
-                let head = reply::stored_head(&response, &lifetime, received, &self.via);
-                let stored =
-                    Stored { key: key.clone(), status, head, body: body.clone(), lifetime, hits: AtomicU32::new(0) };
+                let (head, fields_end) = reply::stored_head(&response, &lifetime, received, &self.via);
+                let stored = Stored {
+                    key: key.clone(),
+                    status,
+                    head,
+                    fields_end,
+                    body: body.clone(),
+                    lifetime,
+                    selecting: None,
+                    hits: AtomicU32::new(0),
+                    used: AtomicU32::new(0),
+                };
                 Landing::Shared(Arc::new(stored))
             }
             _ => Landing::Unshared(Arc::new(response)),
