@@ -172,11 +172,14 @@ fn filled(entries: u64) -> Store {
             key: Key::from(key.as_str()),
             status: StatusCode::OK,
             head,
+            fields_end: 17,
             body,
             lifetime: a_lifetime(),
+            selecting: None,
             hits: AtomicU32::new(0),
+            used: AtomicU32::new(0),
         };
-        store.insert(Arc::new(stored));
+        store.insert(Arc::new(stored), &HeaderMap::new());
     }
     assert_eq!(store.gauges().entries as u64, entries);
     store

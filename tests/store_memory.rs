@@ -53,7 +53,17 @@ fn stored(key: &str, head: usize, body: usize) -> Arc<Stored> {
     let (head, body) = (vec![b'h'; head].into(), Bytes::from(vec![b'b'; body]));
     // As the first hit does: a body that is shared gets a counter, which stays.
     drop(body.clone());
-    Arc::new(Stored { key: Key::from(key), status: StatusCode::OK, head, body, lifetime, hits: AtomicU32::new(0) })
+    Arc::new(Stored {
+        key: Key::from(key),
+        status: StatusCode::OK,
+        head,
+        fields_end: 0,
+        body,
+        lifetime,
+        selecting: None,
+        hits: AtomicU32::new(0),
+        used: AtomicU32::new(0),
+    })
 }
 
 /// Bytes held beside key, head and body, in a store of so many entries.
@@ -64,7 +74,7 @@ fn overhead(entries: usize) -> usize {
     for number in 0..entries {
         let one = stored(&format!("cache:GET:anonymous:/{number:08}"), 100, 200);
         content += one.key.as_str().len() + 300;
-        store.insert(one);
+        store.insert(one, &HeaderMap::new());
     }
     assert_eq!(store.gauges().entries, entries);
     HELD.load(Ordering::Relaxed) - before - content

@@ -7,3 +7,4 @@ pub mod key;
 pub mod marks;
 mod shelf;
 pub mod store;
+pub mod variants;

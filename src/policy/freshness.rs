@@ -9,7 +9,7 @@ use super::age::{date, initial_age};
 use super::dates;
 use super::directives::{Directives, LONGEST, Word};
 use super::rule::{Defaults, Rule};
-use super::span::Span;
+use super::span::{Moment, Span};
 use super::storing::is_failure;
 use super::validation::has_validator;
 use crate::clock::Now;
@@ -29,7 +29,7 @@ pub struct Lifetime {
     pub(super) slow_grace: Span,
     pub(super) grace_time: Span,
     pub(super) initial_age: Span,
-    pub(super) received: Span,
+    pub(super) received: Moment,
 }
 
 /// Whose word a lifetime is: the user's, else the origin's, else the default.

@@ -79,8 +79,17 @@ pub(super) fn stored(path: &'static str, received: Now) -> Arc<Stored> {
 
 pub(super) fn stored_for(key: Key, received: Now, ttl: Duration) -> Arc<Stored> {
     let lifetime = lifetime_of(ttl, ttl, received);
-    let (status, hits) = (StatusCode::OK, AtomicU32::new(0));
-    Arc::new(Stored { key, status, head: Box::default(), body: Bytes::new(), lifetime, hits })
+    Arc::new(Stored {
+        key,
+        status: StatusCode::OK,
+        head: Box::default(),
+        fields_end: 0,
+        body: Bytes::new(),
+        lifetime,
+        selecting: None,
+        hits: AtomicU32::new(0),
+        used: AtomicU32::new(0),
+    })
 }
 
 /// A plain GET.
