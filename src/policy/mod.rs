@@ -7,8 +7,11 @@
 //! |---|---|---|
 //! | may this request share a flight and the store? | a request arrives | [`sharing`] |
 //! | may this stored response answer it? | something is stored | [`reuse`] |
+//! | does the client have it already, and do its preconditions hold? | a stored response is to be sent | [`conditions`] |
+//! | what is the origin asked about stored responses, and what does a 304 change? | no stored response may be used as it is | [`validation`] |
 //! | is this body an answer at all? | a response arrives | [`check`], [`home`] |
 //! | may this response be stored, and for how long? | a response arrives | [`storing`], [`freshness`] |
+//! | what else does an unsafe request put out of date? | its response arrives | [`invalidation`] |
 //!
 //! [`rule`] holds what the configuration says about a route, applied over the RFC; [`directives`], [`dates`] and [`age`]
 //! read the fields the other modules judge by.
@@ -19,14 +22,18 @@
 
 pub mod age;
 pub mod check;
+pub mod conditions;
 pub mod dates;
 pub mod directives;
 pub mod freshness;
 pub mod home;
+pub mod invalidation;
 pub mod reuse;
 pub mod rule;
 pub mod sharing;
 pub mod storing;
+pub mod validation;
 pub mod vary;
 
+mod etag;
 mod span;
