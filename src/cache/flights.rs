@@ -21,7 +21,7 @@ mod trouble;
 mod work;
 
 pub use report::{Troubles, UnderWay};
-pub use work::{Arrival, Errand, Landing, Passenger, Work};
+pub use work::{Arrival, Errand, Landing, Passenger, Shared, Work};
 
 use self::flight::{Flight, Stage, turn_away};
 use super::key::Key;

@@ -63,6 +63,11 @@ impl Stored {
         }
     }
 
+    /// Whether a request used it at this monotonic time or later. Known only where Vary selects it.
+    pub fn was_used_since(&self, mono: Duration) -> bool {
+        self.used.load(Ordering::Relaxed) >= tick(mono).max(1)
+    }
+
     /// When it was used last, as [`Stored::used`]; its arrival is a use.
     pub(super) fn last_used(&self) -> u32 {
         self.used.load(Ordering::Relaxed).max(tick(self.lifetime.received()))

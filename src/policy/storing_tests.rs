@@ -140,21 +140,9 @@ fn the_origins_refusals_and_what_sets_them_aside() {
 #[test]
 fn set_cookie_is_refused_unless_the_route_strips_or_stores_it() {
     let with = |set_cookie| scene().answering("set-cookie", "a=b").under(Rule { set_cookie, ..Rule::default() });
-    with(None).is_refused_for(Refusal::SetCookie);
-    with(Some(SetCookie::Refuse)).is_refused_for(Refusal::SetCookie);
-    with(Some(SetCookie::Strip)).is_stored_by(LifetimeSource::Default);
-    with(Some(SetCookie::Store)).is_stored_by(LifetimeSource::Default);
-}
-
-#[test]
-fn where_the_default_stores_set_cookie_a_route_may_still_refuse_it() {
-    let defaults = Defaults { set_cookie: SetCookie::Store, ..Defaults::default() };
-    let with = |set_cookie| {
-        let rule = Rule { set_cookie, ..Rule::default() };
-        Scene { defaults: defaults.clone(), ..scene().answering("set-cookie", "a=b").under(rule) }
-    };
-    with(None).is_stored_by(LifetimeSource::Default);
-    with(Some(SetCookie::Refuse)).is_refused_for(Refusal::SetCookie);
+    with(SetCookie::Refuse).is_refused_for(Refusal::SetCookie);
+    with(SetCookie::Strip).is_stored_by(LifetimeSource::Default);
+    with(SetCookie::Store).is_stored_by(LifetimeSource::Default);
 }
 
 #[test]

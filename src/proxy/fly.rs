@@ -7,13 +7,14 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::Proxy;
 use super::judge::{Came, Judgement};
-use crate::cache::flights::{Errand, Landing};
+use crate::cache::flights::{Errand, Landing, Work};
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Response;
 use crate::origin::permits::FlightId;
 use crate::origin::{Fetched, Opening, Origin, OriginRequest, forward};
 use crate::outcome::{Cause, FetchError};
+use crate::policy::ranges::Joined;
 use crate::policy::storing::is_failure;
 use crate::policy::{dates, ranges, validation};
 
@@ -216,7 +217,8 @@ impl Known {
             }
             (StatusCode::PARTIAL_CONTENT, Some((stored, fields))) => {
                 let joined = ranges::join((fields, &stored.body), (&answer.fields, &answer.body));
-                let Some(whole) = joined.filter(ranges::Joined::is_whole) else { return Applied::Useless };
+                let is_whole = |joined: &Joined| joined.first == 0 && joined.complete == Some(joined.body.len() as u64);
+                let Some(whole) = joined.filter(is_whole) else { return Applied::Useless };
                 let mut fields = validation::freshen(fields, &answer.fields);
                 fields.remove(header::CONTENT_RANGE);
                 let response = Response { status: StatusCode::OK, fields, body: Bytes::from(whole.body) };

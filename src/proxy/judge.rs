@@ -168,7 +168,7 @@ impl Proxy {
     }
 
     /// Makes the fields of an answer what the route wants them to be for its clients.
-    fn adapt(&self, errand: &Errand, fields: &mut HeaderMap) {
+    pub(super) fn adapt(&self, errand: &Errand, fields: &mut HeaderMap) {
         let rule = self.routes.find(&errand.request.target).rule;
         if rule.set_cookie == Some(SetCookie::Strip) {
             fields.remove(header::SET_COOKIE);
@@ -182,7 +182,7 @@ impl Proxy {
     }
 
     /// When the origin wants to be asked again (RFC 9110 §10.2.3): seconds, or a date.
-    fn retry_after(&self, fields: &HeaderMap) -> Option<Duration> {
+    pub(super) fn retry_after(&self, fields: &HeaderMap) -> Option<Duration> {
         let text = fields.get(header::RETRY_AFTER)?.as_bytes();
         let seconds = std::str::from_utf8(text).ok().and_then(|text| text.trim().parse().ok());
         let now = self.clock.now();

@@ -19,7 +19,7 @@ use crate::reply::{Failure, Reply};
 
 impl Proxy {
     /// Passes a body on as it comes, to the leader; everybody else goes alone.
-    fn pass_on(&self, flight: FlightId, opening: Opening) {
+    pub(super) fn pass_on(&self, flight: FlightId, opening: Opening) {
         let now = self.clock.now();
         let mut leader = None;
         for work in self.step(Work::Opened(flight), now) {

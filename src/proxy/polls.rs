@@ -108,7 +108,7 @@ impl Proxy {
     fn poll_variants(&self, polled: &Polled) {
         let Some(variants) = self.store.peek(polled.key.as_str()) else { return };
         let since = self.clock.now().mono.saturating_sub(polled.poll.interval);
-        let used = variants.iter().filter(|stored| stored.last_use() >= since);
+        let used = variants.iter().filter(|stored| stored.was_used_since(since));
         let selecting = used.filter_map(|stored| Some((stored, stored.selecting.as_ref()?)));
         for (stored, selecting) in selecting.take(MAX_VARIANTS_POLLED) {
             let mut request = self.own_request(polled.target.clone());

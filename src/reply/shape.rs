@@ -17,7 +17,7 @@ pub(super) fn start(out: &mut Vec<u8>, stored: &Stored, shape: &Shape) {
     status_line(out, shape.status(stored.status));
     let origin = stored.fields();
     match shape {
-        Shape::NotModified => fields(out, &origin, belongs_in_304),
+        Shape::NotModified => fields(out, &origin, |name| belongs_in_304(name, &origin)),
         Shape::PreconditionFailed | Shape::Unsatisfiable { .. } => {
             fields(out, &origin, |name| name == header::DATE || name == header::ETAG);
         }
@@ -27,7 +27,8 @@ pub(super) fn start(out: &mut Vec<u8>, stored: &Stored, shape: &Shape) {
     let _ = match shape {
         Shape::Part { body, of } => {
             let length = body.end.saturating_sub(body.start);
-            write!(out, "Content-Range: {of}\r\nContent-Length: {length}\r\n")
+            let complete = of.complete.map_or("*".to_owned(), |complete| complete.to_string());
+            write!(out, "Content-Range: bytes {}-{}/{complete}\r\nContent-Length: {length}\r\n", of.first, of.last)
         }
         Shape::Unsatisfiable { complete } => {
             write!(out, "Content-Range: bytes */{complete}\r\nContent-Length: 0\r\n")
