@@ -108,6 +108,8 @@ impl Proxy {
         };
         let reply = match &answer.whole {
             Some(response) if passenger.leads => Some(Reply::Relayed { response: Arc::clone(response), outcome }),
+            // What came of its own request the second time is its answer, whatever the origin says that it differs by.
+            _ if passenger.leads && passenger.again => passenger.reply_of(&answer.stored, outcome, now),
             _ => passenger.reply_from(&answer.stored, outcome, now),
         };
         match reply {
@@ -149,9 +151,14 @@ impl Passenger {
 
     /// The reply from what is stored. `None`: it is for other requests, or not the part this one asks for.
     fn reply_from(&self, stored: &Arc<Stored>, outcome: Outcome, now: Now) -> Option<Reply> {
+        if stored.is_selected_by(&self.request.fields) { self.reply_of(stored, outcome, now) } else { None }
+    }
+
+    /// The same where it is known to be for this request.
+    fn reply_of(&self, stored: &Arc<Stored>, outcome: Outcome, now: Now) -> Option<Reply> {
         let fields = &self.request.fields;
         let (conditional, range) = (is_conditional(fields), fields.contains_key(header::RANGE));
-        let shape = shape(stored, &self.request, conditional, range, now).filter(|_| stored.is_for(&self.request))?;
+        let shape = shape(stored, &self.request, conditional, range, now)?;
         Some(Reply::Stored { stored: Arc::clone(stored), outcome, now, shape })
     }
 

@@ -188,11 +188,6 @@ impl Stored {
     pub fn serves_despite(&self, cause: Cause, now: Now) -> bool {
         self.lifetime.stands_in(trouble(cause), now)
     }
-
-    /// Whether it was selected for requests like this one (RFC 9111 §4.1).
-    pub fn is_for(&self, request: &Request) -> bool {
-        self.selecting.as_ref().is_none_or(|selecting| selecting.matches(&request.fields))
-    }
 }
 
 /// What a cause means for stale answers.
