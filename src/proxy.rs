@@ -4,6 +4,7 @@
 
 mod health;
 mod insight;
+mod interim;
 mod land;
 mod polls;
 mod waiter;
@@ -274,9 +275,9 @@ impl Proxy {
         let safe = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
         let request = Arc::new(request);
         let poll = key.as_ref().and_then(|_| self.polls.place_of(&request.target));
-        let shared = alone.is_none();
-        let errand =
-            Errand { request: Arc::clone(&request), key, shared, joinable: shared, even_if_fresh: false, poll, safe };
+        let (shared, herald) = (alone.is_none(), responder.herald());
+        let asked = Arc::clone(&request);
+        let errand = Errand { request: asked, key, shared, joinable: shared, even_if_fresh: false, poll, safe, herald };
         let cors = self.routes.find(&request.target).rule.cors;
         let passenger = Passenger { request, responder, stale, leads: false, cors, fwd, alone };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));

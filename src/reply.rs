@@ -10,7 +10,7 @@ use crate::cache::store::Stored;
 use crate::clock::{Clock, Now};
 use crate::digits::{Digits, decimal, hexadecimal};
 use crate::message::{RequestId, Response};
-use crate::origin::Opening;
+use crate::origin::{Herald, Opening};
 use crate::outcome::{Cause, Outcome};
 use crate::policy::dates;
 use crate::policy::freshness::Lifetime;
@@ -108,6 +108,11 @@ pub trait Responder: Send {
 
     /// True when nobody is there any more to be told.
     fn gone(&self) -> bool;
+
+    /// Who passes interim responses on meanwhile. `None`: nobody here understands them.
+    fn herald(&self) -> Option<Arc<dyn Herald>> {
+        None
+    }
 }
 
 /// Takes a body as it comes. Dropped before [`Sink::end`]: the body was cut, and the client is shown so.
@@ -142,8 +147,8 @@ pub fn stored_head(response: &Response, lifetime: &Lifetime, received: Now, via:
     out.into_boxed_slice()
 }
 
-/// Writes the head of a reply up to, not including, the fields of the connection and the empty line.
-pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str, clock: &Clock) {
+/// Writes the head of a reply up to, not including, the fields of the connection and the empty line. `head_only`: to a HEAD.
+pub fn head(out: &mut Vec<u8>, reply: &Reply, head_only: bool, id: &IdText, via: &str, clock: &Clock) {
     match reply {
         Reply::Stored { stored, outcome, now } => {
             out.extend_from_slice(&stored.head);
@@ -156,7 +161,9 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str, clock: &Cl
             status_line(out, response.status);
             fields(out, &response.fields, |_| true);
             let _ = write!(out, "Via: 1.1 {via}\r\n");
-            if !bodiless(response.status) && !response.fields.contains_key(header::CONTENT_LENGTH) {
+            // RFC 9110 §8.6: without its body, the length of what GET would bring is the origin's to tell.
+            let untold = !response.fields.contains_key(header::CONTENT_LENGTH);
+            if untold && !bodiless(response.status) && !(head_only && response.body.is_empty()) {
                 let _ = write!(out, "Content-Length: {}\r\n", response.body.len());
             }
             cache_fields(out, outcome, None, Some(response.status.as_u16()), id);
@@ -226,7 +233,8 @@ pub fn bodiless(status: StatusCode) -> bool {
     status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-fn status_line(out: &mut Vec<u8>, status: StatusCode) {
+/// Writes the first line of a head.
+pub fn status_line(out: &mut Vec<u8>, status: StatusCode) {
     let reason = status.canonical_reason().unwrap_or("");
     let _ = write!(out, "HTTP/1.1 {} {reason}\r\n", status.as_u16());
 }
@@ -249,7 +257,7 @@ fn own_fields(out: &mut Vec<u8>, clock: &Clock) {
 }
 
 /// Writes the origin's fields, but those of the names we say ourselves.
-fn fields(out: &mut Vec<u8>, fields: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) {
+pub fn fields(out: &mut Vec<u8>, fields: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) {
     for (name, value) in fields.iter().filter(|(name, _)| wanted(name) && !is_ours(name)) {
         write_name(out, name);
         out.extend_from_slice(b": ");
@@ -341,7 +349,7 @@ mod tests {
 
     fn head_of(reply: &Reply, id: u64) -> String {
         let mut out = Vec::new();
-        head(&mut out, reply, &IdText::new(0xBEEF, RequestId(id)), NAME, &Clock::new());
+        head(&mut out, reply, false, &IdText::new(0xBEEF, RequestId(id)), NAME, &Clock::new());
         String::from_utf8(out).expect("a head of text")
     }
 

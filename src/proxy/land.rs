@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::witness::{Doubt, Held};
-use super::{Proxy, ROLE, plain};
+use super::{Proxy, ROLE, interim, plain};
 use crate::cache::flights::{Arrival, Errand, Landing, Passenger, Work};
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
@@ -100,13 +100,15 @@ impl Proxy {
         let trusted = self.config.proxy.trusts(request.peer);
         let has_body = request.body.lease.is_some();
         let mut fields = forward::forwarded(request, sharing, &self.via, trusted);
-        forward::strip(&mut fields, self.routes.find(&request.target).rule);
+        let rule = self.routes.find(&request.target).rule;
+        forward::strip(&mut fields, rule);
         OriginRequest {
             method: request.method.clone(),
             target: request.target.clone(),
             fields,
             body: has_body.then(|| request.body.bytes.clone()),
             repeatable: !has_body && matches!(request.method, Method::GET | Method::HEAD),
+            herald: errand.herald.clone().map(|herald| interim::as_the_route_wants(herald, rule)),
         }
     }
 
@@ -285,7 +287,8 @@ impl Proxy {
         let key = shared.then(|| Key::new(None, ROLE, &passenger.request.target));
         let poll = key.as_ref().and_then(|_| self.polls.place_of(&passenger.request.target));
         let request = Arc::clone(&passenger.request);
-        let errand = Errand { request, key, shared, joinable: shared, even_if_fresh: false, poll, safe: true };
+        let herald = passenger.responder.herald();
+        let errand = Errand { request, key, shared, joinable: shared, even_if_fresh: false, poll, safe: true, herald };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
 

@@ -101,7 +101,8 @@ impl Proxy {
     pub(super) fn fetch_for_nobody(&self, request: Request, key: Key, even_if_fresh: bool) {
         let poll = self.polls.place_of(&request.target);
         let (request, key) = (Arc::new(request), Some(key));
-        let errand = Errand { request, key, shared: true, joinable: true, even_if_fresh, poll, safe: true };
+        let errand =
+            Errand { request, key, shared: true, joinable: true, even_if_fresh, poll, safe: true, herald: None };
         self.submit(Work::Arrived(Arrival { passenger: None, errand }));
     }
 

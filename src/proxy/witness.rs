@@ -69,7 +69,8 @@ impl Proxy {
             alone: None,
         };
         // Not joinable: a fetch that began before the held answer came is no witness of it.
-        let errand = Errand { request, key, shared: true, joinable: false, even_if_fresh: true, poll, safe: true };
+        let errand =
+            Errand { request, key, shared: true, joinable: false, even_if_fresh: true, poll, safe: true, herald: None };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
 

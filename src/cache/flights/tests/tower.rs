@@ -107,6 +107,7 @@ pub(super) fn alone(path: &'static str, safe: bool) -> Errand {
         even_if_fresh: false,
         poll: None,
         safe,
+        herald: None,
     }
 }
 
