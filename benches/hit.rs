@@ -130,7 +130,7 @@ impl<'a> Step<'a> {
 fn render(reply: &Reply, proxy: &Proxy, out: &mut Vec<u8>) {
     out.clear();
     let id = IdText::new(proxy.mark(), RequestId(1_234_567), None);
-    reply::head(out, reply, &id, proxy.via(), proxy.clock());
+    reply::head(out, reply, false, &id, proxy.via(), proxy.clock());
     out.extend_from_slice(&reply::body(reply, &id));
     black_box(out);
 }

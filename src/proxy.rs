@@ -7,6 +7,7 @@ mod find;
 mod fly;
 mod health;
 mod insight;
+mod interim;
 mod judge;
 mod land;
 mod polls;

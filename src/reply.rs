@@ -13,7 +13,7 @@ use crate::cache::store::Stored;
 use crate::clock::{Clock, Now};
 use crate::digits::decimal;
 use crate::message::{IdText, Response};
-use crate::origin::Opening;
+use crate::origin::{Herald, Opening};
 use crate::outcome::{Cause, Outcome};
 use crate::policy::dates;
 use crate::policy::freshness::Lifetime;
@@ -150,6 +150,11 @@ pub trait Responder: Send {
 
     /// True when nobody is there any more to be told.
     fn gone(&self) -> bool;
+
+    /// Who passes interim responses on meanwhile. `None`: nobody here understands them.
+    fn herald(&self) -> Option<Arc<dyn Herald>> {
+        None
+    }
 }
 
 /// Takes a body as it comes. Dropped before [`Sink::end`]: the body was cut, and the client is shown so.
@@ -198,8 +203,8 @@ fn own_of_stored(out: &mut Vec<u8>, lifetime: &Lifetime, received: Now, via: &st
     let _ = write!(out, "X-Cache-Expires-At: {}\r\n", dates::iso8601(received.wall + lifetime.fresh_for()));
 }
 
-/// Writes the head of a reply up to, not including, the fields of the connection and the empty line.
-pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText<'_>, via: &str, clock: &Clock) {
+/// Writes the head of a reply up to, not including, the fields of the connection and the empty line. `head_only`: to a HEAD.
+pub fn head(out: &mut Vec<u8>, reply: &Reply, head_only: bool, id: &IdText<'_>, via: &str, clock: &Clock) {
     match reply {
         Reply::Stored { stored, outcome, now, shape } => {
             shape::start(out, stored, shape);
@@ -212,7 +217,9 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText<'_>, via: &str, clock:
             status_line(out, response.status);
             fields(out, &response.fields, |_| true);
             let _ = write!(out, "Via: 1.1 {via}\r\n");
-            if !bodiless(response.status) && !response.fields.contains_key(header::CONTENT_LENGTH) {
+            // RFC 9110 §8.6: without its body, the length of what GET would bring is the origin's to tell.
+            let untold = !response.fields.contains_key(header::CONTENT_LENGTH);
+            if untold && !bodiless(response.status) && !(head_only && response.body.is_empty()) {
                 let _ = write!(out, "Content-Length: {}\r\n", response.body.len());
             }
             cache_fields(out, outcome, None, Some(response.status.as_u16()), id);
@@ -269,7 +276,8 @@ pub fn bodiless(status: StatusCode) -> bool {
     status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-fn status_line(out: &mut Vec<u8>, status: StatusCode) {
+/// Writes the first line of a head.
+pub fn status_line(out: &mut Vec<u8>, status: StatusCode) {
     let reason = status.canonical_reason().unwrap_or("");
     let _ = write!(out, "HTTP/1.1 {} {reason}\r\n", status.as_u16());
 }
@@ -294,7 +302,7 @@ fn own_fields(out: &mut Vec<u8>, clock: &Clock) {
 }
 
 /// Writes the origin's fields, but those of the names we say ourselves.
-fn fields(out: &mut Vec<u8>, fields: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) {
+pub fn fields(out: &mut Vec<u8>, fields: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) {
     for (name, value) in fields.iter().filter(|(name, _)| wanted(name) && !is_ours(name)) {
         write_name(out, name);
         out.extend_from_slice(b": ");

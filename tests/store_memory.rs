@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode};
 use larder::cache::key::Key;
 use larder::cache::store::{Store, Stored};
 use larder::clock::Now;
-use larder::policy::directives::Directives;
+use larder::policy::directives::Word;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
 
@@ -45,7 +45,7 @@ fn stored(key: &str, head: usize, body: usize) -> Arc<Stored> {
     let response = Received {
         status: StatusCode::OK,
         fields: &fields,
-        directives: Directives::default(),
+        word: Word::default(),
         asked: start,
         at: start,
     };

@@ -200,7 +200,7 @@ fn the_origins_fields_are_read_back_and_ours_are_not() {
     fields.append("x-odd_name", HeaderValue::from_static("1: 2"));
     let response = Response { status: StatusCode::OK, fields: fields.clone(), body: Default::default() };
     let plain = headed(b"");
-    let (head, fields_end) = stored_head(&response, &plain.lifetime, later(0), "larder");
+    let (head, fields_end) = stored_head(&response, &[], &plain.lifetime, later(0), "larder");
     assert_eq!(Stored { head, fields_end, ..plain }.fields(), fields);
 }
 

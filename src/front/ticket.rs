@@ -2,20 +2,20 @@
 
 use std::cell::RefCell;
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use parking_lot::MutexGuard;
 
 use super::conn::{Conn, State, Writer};
 use super::gate::Gate;
 use super::guard::Socket;
-use super::render::Form;
+use super::render::{self, Form};
 use crate::clock::Now;
 use crate::message::{IdText, RequestId, Target};
-use crate::origin::Opening;
+use crate::origin::{Herald, Opening};
 use crate::outcome::{Cause, Outcome};
 use crate::reply::{self, Reply, Responder, Sink};
 
@@ -33,7 +33,7 @@ thread_local! {
 pub(super) struct Ticket {
     conn: Arc<Conn>,
     turn: u64,
-    writer: Option<Writer>,
+    answered: bool,
     asked: Asked,
 }
 
@@ -52,7 +52,8 @@ pub(super) struct Asked {
 
 impl Ticket {
     pub(super) fn new(conn: Arc<Conn>, turn: u64, writer: Writer, asked: Asked) -> Ticket {
-        Ticket { conn, turn, writer: Some(writer), asked }
+        conn.take_writer(turn, writer);
+        Ticket { conn, turn, answered: false, asked }
     }
 
     /// Closes after this reply too when the server is being stopped.
@@ -72,7 +73,7 @@ fn with_rendered<T>(reply: &Reply, asked: &Asked, form: Form, gate: &Gate, then:
     let id = asked.id_text(gate);
     let mut buffer = BUFFER.take();
     buffer.clear();
-    reply::head(&mut buffer, reply, &id, gate.proxy.via(), &gate.clock);
+    reply::head(&mut buffer, reply, form.head_only, &id, gate.proxy.via(), &gate.clock);
     form.end_head(&mut buffer);
     let mut later = if form.head_only { Bytes::new() } else { reply::body(reply, &id) };
     let now = later.split_to(later.len().min(ONE_WRITE.saturating_sub(buffer.len())));
@@ -106,14 +107,15 @@ impl Asked {
 
 impl Responder for Ticket {
     fn reply(&mut self, reply: Reply) {
-        let Some(writer) = self.writer.take() else { return };
+        self.answered = true;
         let form = self.form();
         with_rendered(&reply, &self.asked, form, &self.conn.gate, |now, later| {
-            self.conn.reply(self.turn, writer, now, later, form.closes);
+            self.conn.reply(self.turn, now, later, form.closes);
         });
     }
 
     fn open(&mut self, opening: &Opening, outcome: Outcome) -> Box<dyn Sink> {
+        self.answered = true;
         let id = self.asked.id_text(&self.conn.gate);
         let mut form = self.form();
         let mut head = Vec::with_capacity(512);
@@ -135,7 +137,7 @@ impl Responder for Ticket {
         form.end_head(&mut head);
         let mut stream = Stream { conn: Arc::clone(&self.conn), turn: self.turn, framing, ended: false };
         stream.closes_after(form.closes);
-        stream.conn.pass_on(self.turn, self.writer.take(), Bytes::from(head), form.head_only);
+        stream.conn.pass_on(self.turn, Bytes::from(head), form.head_only);
         stream.ended = form.head_only;
         Box::new(stream)
     }
@@ -143,11 +145,33 @@ impl Responder for Ticket {
     fn gone(&self) -> bool {
         self.conn.gone()
     }
+
+    fn herald(&self) -> Option<Arc<dyn Herald>> {
+        // RFC 9110 §15.2: an HTTP/1.0 client knows no interim response.
+        if self.asked.form.version == Version::HTTP_10 {
+            return None;
+        }
+        Some(Arc::new(Early { conn: Arc::downgrade(&self.conn), turn: self.turn }))
+    }
+}
+
+/// Passes interim responses on before a reply. Weak: the flight may go on for longer than the connection.
+struct Early {
+    conn: Weak<Conn>,
+    turn: u64,
+}
+
+impl Herald for Early {
+    fn interim(&self, status: StatusCode, fields: &HeaderMap) {
+        if let Some(conn) = self.conn.upgrade() {
+            conn.announce(self.turn, render::interim(status, fields));
+        }
+    }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.writer.is_some() {
+        if !self.answered {
             self.reply(Reply::failed(Cause::Panicked));
         }
     }
@@ -212,7 +236,7 @@ impl Sink for Stream {
                 Bytes::from(chunk)
             }
         };
-        self.conn.pass_on(self.turn, None, part, false) && self.catch_up()
+        self.conn.pass_on(self.turn, part, false) && self.catch_up()
     }
 
     fn end(&mut self) {
@@ -222,7 +246,7 @@ impl Sink for Stream {
             Framing::Length(_) | Framing::Close => Bytes::new(),
             Framing::Chunked => Bytes::from_static(b"0\r\n\r\n"),
         };
-        self.ended = self.conn.pass_on(self.turn, None, last, true) || self.ended;
+        self.ended = self.conn.pass_on(self.turn, last, true) || self.ended;
     }
 }
 

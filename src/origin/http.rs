@@ -19,6 +19,7 @@ use super::{FetchError, Fetched, Opening, Origin, OriginRequest};
 use crate::message::Response;
 
 mod framing;
+mod interim;
 mod reading;
 mod wire;
 
@@ -83,7 +84,7 @@ impl HttpOrigin {
 
     /// Sends the request once and waits for the response head.
     fn ask(&self, request: &OriginRequest, uri: &Uri, connection: Connection) -> Result<Answer, Silenced> {
-        let exchange = self.wire.begin(connection);
+        let exchange = self.wire.begin(connection, request.herald.clone());
         match run(&self.agent, request, uri) {
             Ok(response) => Ok(Answer { exchange, response }),
             Err(error) => Err(Silenced {

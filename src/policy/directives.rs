@@ -182,7 +182,7 @@ const TARGETED: [&str; 12] = [
 ];
 
 /// What the origin says to this cache about one response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Word {
     /// The directives that hold.
     pub directives: Directives,

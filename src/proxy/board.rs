@@ -55,7 +55,8 @@ impl Proxy {
         let poll = key.as_ref().filter(|_| alone.is_none()).and_then(|_| self.polls.place_of(&request.target));
         let request = Arc::new(request);
         let shared = alone.is_none();
-        let errand = Errand { request: Arc::clone(&request), key, shared, joins, even_if_fresh: forced, poll, safe };
+        let (asked, herald) = (Arc::clone(&request), responder.herald());
+        let errand = Errand { request: asked, key, shared, joins, even_if_fresh: forced, poll, safe, herald };
         let alone = alone.map(Because::detail);
         let passenger = Passenger { request, responder, stale, leads: false, cors: rule.cors, fwd, alone, again: false };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
@@ -76,7 +77,8 @@ impl Proxy {
         passenger.again = true;
         let poll = key.as_ref().and_then(|_| self.polls.place_of(&passenger.request.target));
         let request = Arc::clone(&passenger.request);
-        let errand = Errand { request, key, shared, joins, even_if_fresh: false, poll, safe: true };
+        let herald = passenger.responder.herald();
+        let errand = Errand { request, key, shared, joins, even_if_fresh: false, poll, safe: true, herald };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::Proxy;
+use super::{Proxy, interim};
 use super::judge::{Came, Judgement};
 use crate::cache::flights::{Errand, Landing, Work};
 use crate::cache::store::Stored;
@@ -165,6 +165,7 @@ impl Proxy {
             target: request.target.clone(),
             fields,
             body: has_body.then(|| request.body.bytes.clone()),
+            herald: errand.herald.clone().map(|herald| interim::as_the_route_wants(herald, rule)),
             repeatable: !has_body && matches!(request.method, Method::GET | Method::HEAD),
         }
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::cache::key::Key;
 use crate::message::RequestId;
 use crate::outcome::Fwd;
-use crate::policy::directives::Directives;
+use crate::policy::directives::Word;
 use crate::policy::freshness::{Allowed, Received, lifetime};
 use crate::policy::rule::{Defaults, Rule};
 
@@ -23,16 +23,19 @@ fn later(seconds: f64) -> Now {
 /// What the origin says is fresh for 30 s, as it was stored.
 fn stored(status: StatusCode) -> Arc<Stored> {
     let fields = HeaderMap::from_iter([(header::CACHE_CONTROL, "max-age=30".parse().expect("a value"))]);
-    let directives = Directives::of(&fields);
-    let received = Received { status, fields: &fields, directives, asked: START, at: START };
+    let word = Word::of(&fields, &[]);
+    let received = Received { status, fields: &fields, word, asked: START, at: START };
     let lifetime =
         lifetime(&received, &Rule::default(), &Defaults::default(), Allowed::Any).expect("the origin's word");
     let response = Response { status, fields, body: Bytes::from_static(b"{}") };
-    let head = stored_head(&response, &lifetime, START, NAME);
+    let (head, fields_end) = stored_head(&response, &[], &lifetime, START, NAME);
     Arc::new(Stored {
         key: Key::from("cache:GET:anonymous:/soe"),
         status,
         head,
+        fields_end,
+        selecting: None,
+        used: AtomicU32::new(0),
         body: response.body,
         lifetime,
         hits: AtomicU32::new(0),
@@ -41,7 +44,7 @@ fn stored(status: StatusCode) -> Arc<Stored> {
 
 fn head_of(reply: &Reply, id: u64) -> String {
     let mut out = Vec::new();
-    head(&mut out, reply, &IdText::new(0xBEEF, RequestId(id), None), NAME, &Clock::new());
+    head(&mut out, reply, false, &IdText::new(0xBEEF, RequestId(id), None), NAME, &Clock::new());
     String::from_utf8(out).expect("a head of text")
 }
 
@@ -64,7 +67,7 @@ fn h1_a_stored_answer_tells_its_age_what_is_left_and_how_it_came_about() {
             "{always}Age: {age}\r\nX-Cache-Expires-In: {left}\r\nX-Cache: {x_cache}\r\n\
              X-Cache-Status: {x_cache_status}\r\nCache-Status: {cache_status}\r\nX-Request-Id: 0000beef-12d687\r\n"
         );
-        let reply = Reply::Stored { stored: stored(StatusCode::OK), outcome, now: later(seconds) };
+        let reply = Reply::Stored { stored: stored(StatusCode::OK), outcome, now: later(seconds), shape: Shape::Whole };
         assert_eq!(head_of(&reply, 1_234_567), expected, "{outcome:?} after {seconds} s");
     }
 }

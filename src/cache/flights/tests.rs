@@ -62,7 +62,7 @@ fn i8_what_was_asked_before_an_invalidation_is_not_stored_and_takes_nobody_new()
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Arrived(shared("/b").with_client()));
     let key = shared("/a").key.expect("a key");
-    assert!(tower.step(Work::Invalidated(Box::new(move |other| other == key.as_str()))).is_empty());
+    assert!(tower.step(Work::Invalidated { matches: Box::new(move |other| other == key.as_str()), but: None }).is_empty());
     assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());
     assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Answer 1", "Fetch 2"]);
     assert_eq!(tower.step(tower.lands_shared(1, "/b")), ["Insert", "Answer 1"]);
@@ -223,7 +223,7 @@ fn while_all_permits_are_late_nobody_who_has_a_stale_answer_waits() {
 fn what_a_client_with_a_name_is_told_keeps_nobody_else_from_sharing() {
     for ending in [Work::Landed(FlightId(0), Landing::Unshared(response())), Work::Opened(FlightId(0))] {
         let mut tower = Tower::new(3);
-        tower.step(Work::Arrived(Errand { shared: false, joinable: false, ..shared("/a") }.with_client()));
+        tower.step(Work::Arrived(Errand { shared: false, joins: None, ..shared("/a") }.with_client()));
         tower.step(ending);
         assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 1"]);
         assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());

@@ -9,6 +9,7 @@ use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::{Request, Response};
+use crate::origin::Herald;
 use crate::origin::permits::{Class, FlightId};
 use crate::outcome::{Cause, FetchError, Fwd};
 use crate::policy::freshness::Trouble;
@@ -103,6 +104,8 @@ pub struct Errand {
     pub poll: Option<usize>,
     /// True for GET, HEAD and the other safe methods (RFC 9110 §9.2.1).
     pub safe: bool,
+    /// Who is told of interim responses: the client whose request this is. `None`: nobody.
+    pub herald: Option<Arc<dyn Herald>>,
 }
 
 impl Errand {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Now;
-use crate::policy::directives::Directives;
+use crate::policy::directives::Word;
 use crate::policy::freshness::{Allowed, Received, lifetime};
 use crate::policy::rule::{Defaults, Rule};
 
@@ -58,17 +58,15 @@ fn put(store: &Store, stored: Arc<Stored>) -> Inserted {
     store.insert(stored, &HeaderMap::new())
 }
 
-/// A lifetime as the origin gave it: fresh for `ttl`, then good for `grace` more when the origin is slow or has failed.
+/// A lifetime as a rule gives it: fresh for `ttl`, then good for `grace` more when the origin is slow or has failed.
 pub(in crate::cache) fn lifetime_of(ttl: Duration, grace: Duration, received: Now) -> Lifetime {
-    let directives = Directives {
-        max_age: Some(ttl),
-        stale_while_revalidate: Some(grace),
-        stale_if_error: Some(grace),
-        ..Directives::default()
-    };
+    // The user's word: a lifetime of zero would switch storing off.
+    let cache_ttl = Some(ttl.max(Duration::from_nanos(1)));
+    let rule = Rule { cache_ttl, slow_grace: Some(grace), grace_time: Some(grace), ..Rule::default() };
     let fields = HeaderMap::new();
-    let response = Received { status: StatusCode::OK, fields: &fields, directives, asked: received, at: received };
-    lifetime(&response, &Rule::default(), &Defaults::default(), Allowed::Any).expect("the origin says how long")
+    let word = Word::of(&fields, &[]);
+    let response = Received { status: StatusCode::OK, fields: &fields, word, asked: received, at: received };
+    lifetime(&response, &rule, &Defaults::default(), Allowed::Any).expect("the rule says how long")
 }
 
 /// What a response of `stored` with this key is charged.

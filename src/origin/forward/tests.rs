@@ -228,7 +228,7 @@ proptest! {
         asked.fields.append(header::CONNECTION, HeaderValue::try_from(named.join(" ,")).unwrap());
         asked.fields.append(header::CONNECTION, HeaderValue::from_bytes(&noise).unwrap());
 
-        let sharing = if shared { Sharing::Shared } else { Sharing::Alone };
+        let sharing = if shared { Sharing::Shared { selecting: None } } else { Sharing::Alone };
         let sent = forwarded(&asked, sharing, "l", trusted);
         let lower: Vec<_> = named.iter().map(|name| name.to_ascii_lowercase()).collect();
         for name in sent.keys() {

@@ -6,9 +6,11 @@ use http::header::{HeaderName, HeaderValue};
 
 use super::*;
 use crate::message::Target;
+use crate::origin::Herald;
 
 mod answers;
 mod connections;
+mod interims;
 mod pauses;
 mod requests;
 mod script;
@@ -51,6 +53,7 @@ fn request(method: &str, target: &str, body: Option<&'static [u8]>) -> OriginReq
         target: Target::parse(Bytes::copy_from_slice(target.as_bytes())).unwrap(),
         fields: HeaderMap::new(),
         body: body.map(Bytes::from_static),
+        herald: None,
     }
 }
 

@@ -42,6 +42,11 @@ impl App {
         self.0.proxy().gauges().active
     }
 
+    /// Requests that wait in its flights.
+    pub fn parked(&self) -> usize {
+        self.0.proxy().gauges().parked
+    }
+
     /// Moves its clock forward by `seconds`.
     pub fn skip_seconds(&self, seconds: u64) {
         self.skip_time(Duration::from_secs(seconds));

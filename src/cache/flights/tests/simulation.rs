@@ -111,14 +111,15 @@ impl Simulation {
             Event::Invalidated(key) => {
                 self.account.invalidated(&key);
                 let text = key.as_str().to_owned();
-                self.step(Work::Invalidated(Box::new(move |other| other == text)));
+                self.step(Work::Invalidated { matches: Box::new(move |other| other == text), but: None });
                 self.store.remove(&key);
             }
             Event::Lands(flight) => self.land(flight),
             Event::Again(passenger) => {
                 let key = Some(Key::new(None, "anonymous", &passenger.request.target));
                 let poll = (passenger.request.target.as_str() == POLLED).then_some(0);
-                let errand = Errand { request: Arc::clone(&passenger.request), key, poll, ..shared("/") };
+                let (request, joins) = (Arc::clone(&passenger.request), key.clone());
+                let errand = Errand { request, key, joins, poll, ..shared("/") };
                 self.board(Arrival { passenger: Some(passenger), errand });
             }
         }
@@ -130,7 +131,7 @@ impl Simulation {
             0 => alone(path, false),
             1 => alone(path, true),
             // A client with a name: alone, but what the origin declares fit for all is stored.
-            2 => Errand { shared: false, joinable: false, ..shared(path) },
+            2 => Errand { shared: false, joins: None, ..shared(path) },
             _ => Errand { poll: (path == POLLED).then_some(0), ..shared(path) },
         };
         if errand.shared && self.random.one_in(5) {
@@ -195,15 +196,16 @@ impl Simulation {
         while !todo.is_empty() {
             for work in std::mem::take(&mut todo) {
                 match work {
-                    Work::Look(flight, key, _) => {
-                        let found = self.store.get(&key).filter(|stored| self.is_fresh(stored)).cloned();
+                    Work::Look(flight, errand, _) => {
+                        let known = errand.key.as_ref().and_then(|key| self.store.get(key));
+                        let found = known.filter(|stored| self.is_fresh(stored)).cloned();
                         let looked = found.map_or(Work::Missing(flight), |stored| Work::Found(flight, stored));
                         if let Work::Found(..) = looked {
                             self.account.ended(flight);
                         }
                         todo.extend(self.flights.step(looked, moment(self.now)));
                     }
-                    Work::Insert(stored) => drop(self.store.insert(stored.key.clone(), stored)),
+                    Work::Insert(answer) => drop(self.store.insert(answer.stored.key.clone(), answer.stored)),
                     other => outside.push(other),
                 }
             }
@@ -262,7 +264,7 @@ impl Simulation {
         match key {
             Some(key) if dice < 10 => {
                 let ttl = Duration::from_millis(self.random.below(5000));
-                let landing = Landing::Shared(stored_for(key, moment(self.now), ttl));
+                let landing = fetched(stored_for(key, moment(self.now), ttl));
                 self.landed(id, landing);
             }
             _ if dice > 16 => {
@@ -318,7 +320,7 @@ impl Simulation {
     }
 
     fn is_fresh(&self, stored: &Stored) -> bool {
-        matches!(reuse(&stored.lifetime, moment(self.now)), Reuse::Fresh { .. })
+        matches!(reuse(&stored.lifetime, &Wishes::default(), moment(self.now)), Reuse::Fresh { .. })
     }
 
     fn any_path(&mut self) -> &'static str {

@@ -29,7 +29,7 @@ impl Tower {
     }
 
     pub(super) fn lands_shared(&self, flight: u64, path: &'static str) -> Work {
-        Work::Landed(FlightId(flight), Landing::Shared(stored(path, self.now)))
+        Work::Landed(FlightId(flight), fetched(stored(path, self.now)))
     }
 }
 
@@ -92,9 +92,14 @@ pub(super) fn stored_for(key: Key, received: Now, ttl: Duration) -> Arc<Stored> 
     })
 }
 
+/// How a flight lands that fetched this.
+pub(super) fn fetched(stored: Arc<Stored>) -> Landing {
+    Landing::Shared(Shared { stored, sent: Arc::default(), validated: false, whole: None })
+}
+
 /// A plain GET.
 pub(super) fn shared(path: &'static str) -> Errand {
-    Errand { key: Some(key(path)), shared: true, joinable: true, ..alone(path, true) }
+    Errand { key: Some(key(path)), joins: Some(key(path)), shared: true, ..alone(path, true) }
 }
 
 /// A request whose answer is for its client only.
@@ -112,10 +117,11 @@ pub(super) fn alone(path: &'static str, safe: bool) -> Errand {
         request: Arc::new(request),
         key: None,
         shared: false,
-        joinable: false,
+        joins: None,
         even_if_fresh: false,
         poll: None,
         safe,
+        herald: None,
     }
 }
 
@@ -139,6 +145,7 @@ pub(super) fn passenger(stale: Option<Arc<Stored>>, tally: Arc<Tally>) -> Passen
         cors: false,
         fwd: Fwd::UriMiss,
         alone: None,
+        again: false,
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Answer {
     pub(super) closes: bool,
     pub(super) taking: Duration,
     pub(super) before_head: Option<Gate>,
+    pub(super) interim: Vec<u8>,
+    pub(super) after_interim: Option<Gate>,
     pub(super) before_body: Option<Gate>,
     pub(super) cut_after: Option<usize>,
     pub(super) verbatim: Option<Vec<u8>>,
@@ -49,6 +51,8 @@ impl Answer {
             closes: false,
             taking: Duration::ZERO,
             before_head: None,
+            interim: Vec::new(),
+            after_interim: None,
             before_body: None,
             cut_after: None,
             verbatim: None,
@@ -113,6 +117,13 @@ impl Answer {
     /// Says nothing before `gate` opens.
     pub fn after(mut self, gate: &Gate) -> Answer {
         self.before_head = Some(gate.clone());
+        self
+    }
+
+    /// Sends these interim responses, and the final one once `gate` opens.
+    pub fn interim(mut self, heads: impl AsRef<[u8]>, gate: &Gate) -> Answer {
+        self.interim = heads.as_ref().to_vec();
+        self.after_interim = Some(gate.clone());
         self
     }
 
