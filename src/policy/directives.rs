@@ -210,7 +210,7 @@ impl Word {
 /// (RFC 9111 §5.2.2.4), each once. A targeted field names none.
 pub fn fields_to_confirm(response: &HeaderMap, word: &Word) -> Vec<HeaderName> {
     let mut found = Vec::new();
-    if word.targeted || !word.directives.names_fields {
+    if !word.directives.names_fields {
         return found;
     }
     for (name, value) in Members::of(response, CACHE_CONTROL) {
