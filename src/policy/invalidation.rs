@@ -8,7 +8,7 @@ const MAX_LINES: usize = 2;
 
 /// The targets besides `target` that Location and Content-Location name, distinct and in origin form.
 ///
-/// `target` is that of the request; `authorities` are the host[:port] texts this origin is known under. What
+/// `target` is that of the request; `authorities` are the `host:port` texts this origin is known under. What
 /// names another origin, or nothing that could be asked for, is left out.
 pub fn also_invalid(target: &str, response: &HeaderMap, authorities: &[&str]) -> Vec<String> {
     let lines = [LOCATION, CONTENT_LOCATION].into_iter().flat_map(|name| response.get_all(name).iter().take(MAX_LINES));

@@ -104,6 +104,8 @@ fn only_our_own_authorities_count() {
     }
     let secure = also_invalid("/t", &fields(&[("location", "https://pi:443/x")]), &["pi"]);
     assert_eq!(secure, ["/x"], "TLS ends before us");
+    let secure = also_invalid("/t", &fields(&[("location", "//pi/x")]), &["pi:443"]);
+    assert_eq!(secure, ["/x"], "the port of either scheme");
 }
 
 #[test]
