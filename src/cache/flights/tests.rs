@@ -17,6 +17,7 @@ use crate::message::{Body, Request, RequestId, Response, Target};
 use crate::origin::Opening;
 use crate::outcome::{FetchError, Fwd, Outcome};
 use crate::policy::reuse::{Reuse, reuse};
+use crate::policy::wishes::Wishes;
 use crate::reply::{Reply, Responder, Sink};
 
 const SLOW: Duration = Duration::from_secs(2);
