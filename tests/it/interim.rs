@@ -6,6 +6,9 @@ use crate::support::{Answer, App, Client, Gate, Origin, Reply, config_for, event
 
 const HINTS: &[u8] = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nX-Early: yes\r\n\r\n";
 
+/// And less than all outboxes may hold.
+const MORE_THAN_THE_KERNEL_TAKES: usize = 7_500_000;
+
 fn ask(client: &mut Client, target: &str) {
     client.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
 }
@@ -21,13 +24,6 @@ fn read_all(client: &mut Client) -> Vec<Reply> {
 
 fn statuses(client: &mut Client) -> Vec<u16> {
     read_all(client).iter().map(|reply| reply.status).collect()
-}
-
-/// Waits until `target` is stored.
-#[track_caller]
-fn await_stored(app: &App, target: &str) {
-    let mut client = app.client();
-    assert!(eventually(|| client.get(target).cache_status() == "HIT"));
 }
 
 #[test]
@@ -117,7 +113,8 @@ fn none_goes_between_or_before_the_replies_of_others() {
     let mut client = app.client();
     ask(&mut client, "/slow");
     ask(&mut client, "/early");
-    await_stored(&app, "/early");
+    ["/slow", "/early"].iter().for_each(|target| origin.await_requests(target, 1));
+    assert!(eventually(|| app.active() == 1), "the second answer is here, the first is not");
     held.open();
 
     client.read().expect("MISS", "slow");
@@ -141,6 +138,28 @@ fn none_comes_after_a_stale_answer() {
     client.get("/a").expect("HIT", "old");
     early.open();
     assert!(eventually(|| app.client().get("/a").text() == "new"));
+    client.get("/a").expect("HIT", "new");
+}
+
+/// The stale answer is on its way, but its client reads slowly.
+#[test]
+fn none_goes_into_a_reply_that_has_begun() {
+    let early = Gate::closed();
+    let old = "o".repeat(MORE_THAN_THE_KERNEL_TAKES);
+    let origin = Origin::serving([("/a", Answer::ok(&old))]);
+    let rules = json!({ "cache": { "slowRequestTimeout": 200, "maxObjectBytes": MORE_THAN_THE_KERNEL_TAKES }, "backend": { "firstByteTimeout": 60000 },
+        "urlConfigs": [{ "path": "/a", "cacheTTL": 10, "staleTime": 10, "slowGrace": 1000, "graceTime": 1000 }] });
+    let app = App::start(&config_for(&origin, rules));
+    assert!(app.client().get("/a").text() == old);
+    app.skip_seconds(20);
+    origin.set("/a", Answer::ok("new").after(&early).interim(HINTS, &Gate::opened()));
+    let mut client = app.client();
+    ask(&mut client, "/a");
+    assert!(eventually(|| app.parked() == 0 && app.active() == 1), "told what is stale");
+    early.open();
+    assert!(eventually(|| app.active() == 0), "the new answer is here");
+
+    assert!(client.read().text() == old);
     client.get("/a").expect("HIT", "new");
 }
 
@@ -168,22 +187,28 @@ fn a_flood_is_cut_short_and_the_answer_is_whole() {
     client.get("/a").expect("HIT", "a");
 }
 
-/// More than the kernel takes for a client that does not read: the rest waits in the outbox, before the final reply.
+/// More than the kernel takes for a client that does not read: what is written in part is continued before anything else.
 #[test]
 fn what_a_slow_client_does_not_take_waits_in_turn() {
-    let large = format!("HTTP/1.1 103 Early Hints\r\nX-Large: {}\r\n\r\n", "x".repeat(15_000)).repeat(16);
-    let body = "b".repeat(4_000_000);
-    let origin = Origin::serving([("/a", Answer::ok(&body).interim(&large, &Gate::opened()))]);
-    let app = App::start(&config_for(&origin, json!({})));
+    let origin = Origin::answering(|seen| {
+        let head = format!("HTTP/1.1 103 Early Hints\r\nX-For: {}\r\nX: {}\r\n\r\n", seen.target, "x".repeat(15_000));
+        Answer::ok(&seen.target).interim(head.repeat(16), &Gate::opened())
+    });
+    // One after the other, so that each is the next to be written when its interim responses come.
+    let app = App::start(&config_for(&origin, json!({ "backend": { "maxConcurrentRequests": 1 } })));
     let mut client = app.client();
-    ask(&mut client, "/a");
-    await_stored(&app, "/a");
+    (0..40).for_each(|number| ask(&mut client, &format!("/{number}")));
+    // Of more than 8 replies owed to one client, the first are with the kernel.
+    assert!(eventually(|| origin.requests() >= 16));
 
-    let replies = read_all(&mut client);
-
-    assert_eq!(replies.len(), 17);
-    assert!(replies[..16].iter().all(|reply| reply.field("X-Large").is_some_and(|value| value.len() == 15_000)));
-    assert!(replies[16].text() == body);
+    for number in 0..40 {
+        let mut replies = read_all(&mut client);
+        let target = format!("/{number}");
+        replies.pop().expect("the final one").expect("MISS", &target);
+        let whole =
+            |reply: &Reply| reply.field("X-For") == Some(&target) && reply.field("X").map(str::len) == Some(15_000);
+        assert!(replies.iter().all(whole), "{target}");
+    }
 }
 
 #[test]
