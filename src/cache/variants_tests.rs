@@ -117,6 +117,14 @@ fn later(seconds: u64) -> Now {
 }
 
 #[test]
+fn what_selects_a_response_counts_as_memory() {
+    let variant = variant("/", Some("aa"), 0, 60);
+    let selecting = variant.selecting.as_ref().map_or(0, |selecting| selecting.charge());
+    assert!(selecting > 0);
+    assert_eq!(charge(), stored("/", 0).charge() + selecting);
+}
+
+#[test]
 fn of_those_used_at_one_time_the_oldest_goes() {
     let store = store_of(&LANGUAGES[..17]);
     assert!(!languages(&store).contains(&"aa"));

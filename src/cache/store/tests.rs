@@ -49,8 +49,12 @@ pub(in crate::cache) fn asked(language: Option<&str>) -> HeaderMap {
 
 /// The answer to [`asked`], selected by the language.
 pub(in crate::cache) fn variant(key: &str, language: Option<&str>, body_bytes: usize, ttl: u64) -> Arc<Stored> {
+    variant_with(key, language, Bytes::from(vec![b'x'; body_bytes]), ttl)
+}
+
+fn variant_with(key: &str, language: Option<&str>, body: Bytes, ttl: u64) -> Arc<Stored> {
     let selecting = Selecting::of(vec![ACCEPT_LANGUAGE], &asked(language), false);
-    stored_as(key, b"HTTP/1.1 200 OK\r\n", Bytes::from(vec![b'x'; body_bytes]), ttl, Some(selecting))
+    stored_as(key, b"HTTP/1.1 200 OK\r\n", body, ttl, Some(selecting))
 }
 
 /// As the answer to a request without fields.
@@ -274,10 +278,8 @@ impl Drop for Witness {
 fn nothing_is_dropped_under_the_lock() {
     let store = Arc::new(Store::new(1 << 20, 4));
     let seen = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
-    let keep = |key: &str| {
-        let body = Bytes::from_owner(Witness { store: Arc::clone(&store), seen: Arc::clone(&seen) });
-        put(&store, stored_with(key, body, 1));
-    };
+    let body = || Bytes::from_owner(Witness { store: Arc::clone(&store), seen: Arc::clone(&seen) });
+    let keep = |key: &str| _ = put(&store, stored_with(key, body(), 1));
     let dropped = || (seen[0].load(Ordering::SeqCst), seen[1].load(Ordering::SeqCst));
     ["a", "b", "c", "d", "e", "f", "f"].iter().for_each(|key| keep(key));
     assert_eq!(dropped(), (3, 0), "two evicted, one replaced");
@@ -291,6 +293,13 @@ fn nothing_is_dropped_under_the_lock() {
     assert_eq!(dropped(), (8, 0));
     keep(&"too long a key".repeat(1 << 17));
     assert_eq!(dropped(), (9, 0));
+    for ttl in (10..27).chain([26]) {
+        let language = format!("x-{ttl}");
+        store.insert(variant_with("v", Some(&language), body(), ttl), &asked(Some(&language)));
+    }
+    assert_eq!(dropped(), (11, 0), "one crowded out, one replaced");
+    assert_eq!(store.sweep(Duration::from_secs(21)), 10);
+    assert_eq!(dropped(), (21, 0));
 }
 
 #[derive(Clone, Debug)]
