@@ -58,7 +58,7 @@
 
 #[path = "rfc9111/runner/mod.rs"]
 mod runner;
-#[allow(dead_code, reason = "the other integration tests use the rest")]
+#[allow(dead_code, unused_imports, reason = "the other integration tests use the rest")]
 #[path = "it/support/mod.rs"]
 mod support;
 

@@ -33,8 +33,7 @@ pub fn home_for(origin: &Origin, more: Value) -> Value {
     home(&origin.url(), more)
 }
 
-/// Lays `over` over `under`: objects are merged, all else is replaced.
-pub fn overlay(under: &mut Value, over: Value) {
+fn overlay(under: &mut Value, over: Value) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) => {
             for (key, value) in over {

@@ -11,7 +11,7 @@ mod reply;
 
 pub use app::App;
 pub use client::Client;
-pub use configuration::{config, config_for, home, home_for, overlay};
+pub use configuration::{config, config_for, home, home_for};
 pub use gate::{Gate, PATIENCE, crowd_turn, eventually};
 pub use origin::{Answer, Origin};
 pub use process::{Figures, Proc, Start};

@@ -5,6 +5,7 @@ mod play;
 mod scenario;
 mod script;
 mod stage;
+mod tests;
 mod times;
 mod verdict;
 
@@ -16,10 +17,7 @@ use stage::Stage;
 /// Plays every scenario of the file inside this process, each before a Larder of its own.
 pub fn in_process(file: &str) {
     let scenarios = load(file);
-    let failures = scenarios.iter().filter_map(|scenario| {
-        play::play(file, scenario, |performance| performance(&mut Stage::in_process(&scenario.config)))
-    });
-    report(file, scenarios.len(), failures.collect());
+    report(file, scenarios.len(), scenarios.iter().filter_map(|scenario| alone(file, scenario)).collect());
 }
 
 /// Plays every scenario of the file that needs no waiting before the real program, one process per configuration.
@@ -33,6 +31,10 @@ pub fn real_binary(file: &str) {
         failures.extend(one_process(file, &configuration, &together));
     }
     report(file, count, failures);
+}
+
+fn alone(file: &str, scenario: &Scenario) -> Option<String> {
+    play::play(file, scenario, |performance| performance(&mut Stage::in_process(&scenario.config)))
 }
 
 fn one_process(file: &str, configuration: &Value, scenarios: &[Scenario]) -> Vec<String> {

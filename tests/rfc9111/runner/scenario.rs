@@ -264,7 +264,8 @@ pub fn load(file: &str) -> Vec<Scenario> {
     list.into_iter().map(|value| scenario(file, value)).collect()
 }
 
-fn scenario(file: &str, value: Value) -> Scenario {
+/// One scenario, `file` named in what is wrong with it.
+pub fn scenario(file: &str, value: Value) -> Scenario {
     let name = value["name"].as_str().unwrap_or("without a name").to_owned();
     let scenario: Scenario =
         serde_json::from_value(value).unwrap_or_else(|error| panic!("{file}.json, {name}: {error}"));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::scenario::Step;
 use super::script::{Script, field_lines};
 use super::times::Moment;
-use crate::support::{self, App, Client, Origin, PATIENCE, Proc, Reply, eventually, home_for};
+use crate::support::{App, Client, Origin, PATIENCE, Proc, Reply, eventually, home_for};
 
 /// Larder before an origin of its own.
 pub struct Stage {
@@ -57,7 +57,7 @@ impl Stage {
         let origin = Origin::answering(move |seen| theirs.answer(&seen.method, &seen.target, &seen.head, &seen.body));
         let rfc = json!({ "preset": "api", "cache": { "defaultTTL": 0, "defaultStaleTime": 0 } });
         let mut configuration = home_for(&origin, rfc);
-        support::overlay(&mut configuration, overlay.clone());
+        lay_over(&mut configuration, overlay);
         Stage { larder: start(configuration), origin, script, skipped: Duration::ZERO }
     }
 
@@ -141,4 +141,16 @@ fn request_bytes(step: &Step, moment: &Moment) -> Vec<u8> {
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(step.body.as_bytes());
     bytes
+}
+
+/// Objects are merged, all else is replaced.
+fn lay_over(under: &mut Value, over: &Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (key, value) in over {
+                lay_over(under.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over.clone(),
+    }
 }
