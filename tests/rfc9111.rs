@@ -30,29 +30,39 @@
 //! }
 //! ```
 //!
-//! - **Scenario.** `name` is distinct in all files. `kind` is must, should or choice. `bullet` is an id of `bullets.json`, or several.
-//!   `config` (`{}`) is laid over pure RFC 9111: `{"preset":"api","cache":{"defaultTTL":0,"defaultStaleTime":0}}`. `"sockets": false`: not before
-//!   the real program; neither is one with a `t` above 0 or with `gone`.
-//! - **Step.** `t` is in seconds since the scenario began (as before, at first 0). `method` (GET). `path` (`""`) follows the scenario's own
-//!   prefix `/file/name`; scenarios never meet. `fields` is a list of pairs, Host and Content-Length come by themselves. `body`. `version` (`"1.1"`).
-//!   `"gone": true`: the origin's port refuses connections from here on. `settle`: n waits after the reply until the origin has been asked n times
-//!   for this target since the scenario began, and nothing is under way: for what happens in the background.
-//! - **`origin`** is one answer or a list: the origin must be asked exactly so often in this step, not at all without it. An answer has `status` (200),
-//!   `fields`, `body`, `interim` (a list of `status` and `fields`), and what may be odd about it: `cut` (ends after half of the body), `refuse` (closes without
-//!   a byte, however often it is asked), `silent` (never answers; set `backend.firstByteTimeout`, which is real time), `length` (announced, not true),
-//!   `close` (the body ends with the connection), `chunked`. `Date: {now}` is added unless `no_date`, or there is a Date.
-//! - **`origin_saw`** has `method`, `path`, `fields`, `absent`, `body`. One is about the last request of the step; a list, about each.
-//! - **`expect`** has `status`, `body`, `x` (X-Cache-Status), `cache_status` (texts in Cache-Status), `absent` (field names), `age` (n or [least, most]), `interim` (all of
-//!   them; of the fields those named), `cut` (the connection ends before the reply is whole), and `fields`: a text is exactly one line, a list is all
-//!   lines. `from` is read off Cache-Status: `origin`; `store` (fresh); `validated` (after a 304); `stale` (past its lifetime, `ttl` 0 or
-//!   below, or the fetch failed); `larder` (our own error).
-//! - **Placeholders** in field values, everywhere: `{now}`, `{now-3600}` (the time of the step), `{start+10}` (of the scenario's beginning), as IMF-fixdate;
-//!   `{rfc850:now}`, `{asctime:now}`; `{path}` the step's target, `{prefix}` the scenario's prefix (`{prefix}/b` is the target of path `/b`), `{origin}` the origin's URL. Any other brace
-//!   is an error. A char of a value is one byte (Latin-1).
+//! - **Scenario.** `name` is distinct in all files. `kind` is must, should or choice. `bullet` is an id of
+//!   `bullets.json`, or several. `config` (`{}`) is laid over pure RFC 9111:
+//!   `{"preset":"api","cache":{"defaultTTL":0,"defaultStaleTime":0}}`. `"sockets": false`: not before the real program;
+//!   neither is one with a `t` above 0 or with `gone`.
+//! - **Step.** `t` is in seconds since the scenario began (as before, at first 0). `method` (GET). `path` (`""`)
+//!   follows the scenario's own prefix `/file/name`; scenarios never meet. `fields` is a list of pairs, Host and
+//!   Content-Length come by themselves. `body`. `version` (`"1.1"`). `"gone": true`: the origin's port refuses
+//!   connections from here on. `settle`: n waits after the reply until the origin has been asked n times for this
+//!   target since the scenario began, and nothing is under way: for what happens in the background.
+//! - **`origin`** is one answer or a list: the origin must be asked exactly so often in this step, not at all without
+//!   it. An answer has `status` (200), `fields`, `body`, `interim` (a list of `status` and `fields`), and what may be
+//!   odd about it: `cut` (ends after half of the body), `refuse` (closes without a byte, however often it is asked),
+//!   `silent` (never answers; set `backend.firstByteTimeout`, which is real time), `length` (announced, not true),
+//!   `close` (the body ends with the connection), `chunked`. `Date: {now}` is added unless `no_date`, or there is a
+//!   Date.
+//! - **`origin_saw`** has `method`, `path`, `fields`, `absent`, `body`. One is about the last request of the step; a
+//!   list, about each.
+//! - **`expect`** has `status`, `body`, `x` (X-Cache-Status), `cache_status` (texts in Cache-Status), `absent` (field
+//!   names), `age` (n or [least, most]), `interim` (all of them; of the fields those named), `cut` (the connection ends
+//!   before the reply is whole), and `fields`: a text is exactly one line, a list is all lines. `from` is read off
+//!   Cache-Status: `origin`; `store` (fresh); `validated` (after a 304); `stale` (past its lifetime, `ttl` 0 or below,
+//!   or the fetch failed); `larder` (our own error).
+//! - **Placeholders** in field values, everywhere: `{now}`, `{now-3600}` (the time of the step), `{start+10}` (of the
+//!   scenario's beginning), as IMF-fixdate; `{rfc850:now}`, `{asctime:now}`; `{path}` the step's target, `{prefix}` the
+//!   scenario's prefix (`{prefix}/b` is the target of path `/b`), `{origin}` the origin's URL. Any other brace is an
+//!   error. A char of a value is one byte (Latin-1).
 //!
-//! Times are to the second: Larder's clock stands at the start of one, so `{now}` and ages are exact, and a step is at `t` plus the few milliseconds that
-//! it takes. A scenario a busy machine held up beyond that second is played again. Still, stay two seconds away from an edge that
-//! is not the point.
+//! Times are to the second: Larder's clock stands at the start of one, so `{now}` and ages are exact, and a step is at
+//! `t` plus the few milliseconds that it takes. A scenario a busy machine held up beyond that second is played again.
+//! Still, stay two seconds away from an edge that is not the point.
+//!
+//! Backoff is on, as it always is: after a 5xx, a dropped connection or a silence the origin is not asked for that
+//! target for 5 s; after a refused connection it is not asked for anything for 5 s.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step is a failed test")]
 

@@ -132,6 +132,14 @@ fn each_framing_of_the_origin_is_told_apart() {
 }
 
 #[test]
+fn the_example_is_one() {
+    let lines = include_str!("../../rfc9111.rs").lines().filter_map(|line| line.strip_prefix("//!"));
+    let example: String =
+        lines.skip_while(|line| *line != " ```json").skip(1).take_while(|line| *line != " ```").collect();
+    assert_eq!(scenario("the example", serde_json::from_str(&example).unwrap()).steps.len(), 3);
+}
+
+#[test]
 #[should_panic(expected = "unknown field `stauts`")]
 fn a_misspelt_word_is_an_error() {
     played(&json!([{ "origin": { "stauts": 200 } }]));
