@@ -50,7 +50,7 @@ fn no_length_is_invented_where_there_is_no_body() {
     let mut client = app.client();
     for status in [204, 304] {
         for _ in 0..2 {
-            let reply = client.get_with(&format!("/{status}"), &[("If-None-Match", "\"e\"")]);
+            let reply = client.get_with(&format!("/{status}"), &[("If-None-Match", "\"other\"")]);
             assert_eq!((reply.status, reply.field("ETag")), (status, Some("\"e\"")));
             assert_eq!((reply.field("Content-Length"), reply.field("Transfer-Encoding")), (None, None), "{status}");
         }
