@@ -20,6 +20,11 @@ pub fn has_validator(stored: &HeaderMap) -> bool {
     etag::of(stored).is_some() || last_modified(stored).is_some()
 }
 
+/// Whether an entity tag names a stored response and no other one of its resource (RFC 9110 §8.8.1).
+pub fn has_strong_tag(stored: &HeaderMap) -> bool {
+    etag::of(stored).is_some_and(|tag| !etag::is_weak(tag))
+}
+
 /// Makes a request ask about `stored` instead of what the client has (RFC 9111 §4.3.1): the texts go out as the origin wrote
 /// them. Last-Modified can tell one response only, so with several the entity tags alone are sent.
 ///

@@ -21,6 +21,8 @@ use crate::policy::{dates, ranges, validation};
 /// What is stored for an errand while its origin is asked: what a 304 may confirm, or what a part completes.
 #[derive(Default)]
 struct Known {
+    /// Which request fields tell the variants apart.
+    newest: Option<Arc<Stored>>,
     stored: Vec<Arc<Stored>>,
     fields: Vec<HeaderMap>,
 }
@@ -92,6 +94,8 @@ impl Proxy {
         let known = self.known_for(errand);
         let mut request = self.origin_request(errand, &known);
         if !known.stored.is_empty() {
+            let plain = request.fields.clone();
+            known.ask_in(&mut request.fields);
             let asked = self.clock.now();
             let fetched = self.dated(origin.fetch(&request)?);
             match known.apply(fetched) {
@@ -99,7 +103,7 @@ impl Proxy {
                 Applied::Whole { response, validated } => {
                     return Ok(Asked::Whole(Came { response, sent: request.fields, asked, validated }));
                 }
-                Applied::Useless => request = self.origin_request(errand, &Known::default()),
+                Applied::Useless => request.fields = plain,
             }
         }
         let asked = self.clock.now();
@@ -129,25 +133,28 @@ impl Proxy {
         landed.flight = None;
     }
 
-    /// What is stored for an errand that everybody shares: the response it would replace, else all whose tags may turn out to
-    /// be this one's too (RFC 9111 §4.1).
+    /// What is stored for an errand that everybody shares: the response it would replace, else all that a strong tag may show
+    /// to be this one's too (RFC 9111 §4.1). A weak one may stand for several codings of one thing.
     fn known_for(&self, errand: &Errand) -> Known {
         let Some(variants) = errand.shared_key().and_then(|key| self.store.peek(key.as_str())) else {
             return Known::default();
         };
-        let stored = match variants.select(&errand.request.fields) {
-            Some(selected) => vec![Arc::clone(selected)],
-            None => variants.iter().filter(|stored| stored.status == StatusCode::OK).cloned().collect(),
+        let known: (Vec<_>, Vec<_>) = match variants.select(&errand.request.fields) {
+            Some(selected) => (vec![Arc::clone(selected)], vec![selected.fields()]),
+            None => {
+                let whole = variants.iter().filter(|stored| stored.status == StatusCode::OK);
+                let told = whole.map(|stored| (Arc::clone(stored), stored.fields()));
+                told.filter(|(_, fields)| validation::has_strong_tag(fields)).unzip()
+            }
         };
-        let fields = stored.iter().map(|stored| stored.fields()).collect();
-        Known { stored, fields }
+        Known { newest: Some(Arc::clone(variants.newest())), stored: known.0, fields: known.1 }
     }
 
     fn origin_request(&self, errand: &Errand, known: &Known) -> OriginRequest {
         let request = &errand.request;
         let trusted = self.config.proxy.trusts(request.peer);
         let has_body = request.body.lease.is_some();
-        let selecting = known.stored.first().and_then(|stored| stored.selecting.as_deref());
+        let selecting = known.newest.as_ref().and_then(|stored| stored.selecting.as_deref());
         let sharing = match errand.shared {
             true => forward::Sharing::Shared { selecting },
             false => forward::Sharing::Alone,
@@ -159,7 +166,6 @@ impl Proxy {
             // What the clock fetches has no client whose codings it could ask for; all take it as it is.
             fields.remove(header::ACCEPT_ENCODING);
         }
-        known.ask_in(&mut fields);
         OriginRequest {
             method: request.method.clone(),
             target: request.target.clone(),
@@ -198,7 +204,6 @@ impl Known {
                     request.insert(header::IF_RANGE, validator);
                 }
             }
-            None if self.stored.is_empty() => {}
             None => validation::ask(request, &self.fields),
         }
     }
