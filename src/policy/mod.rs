@@ -7,6 +7,8 @@
 //! |---|---|---|
 //! | may this request share a flight and the store? | a request arrives | [`sharing`] |
 //! | may this stored response answer it? | something is stored | [`reuse`] |
+//! | which of the stored responses is selected by it? | something is stored, a flight lands | [`vary`] |
+//! | which part of it is wanted, and is it here? | a stored response is selected | [`ranges`] |
 //! | is this body an answer at all? | a response arrives | [`check`], [`home`] |
 //! | may this response be stored, and for how long? | a response arrives | [`storing`], [`freshness`] |
 //!
@@ -23,6 +25,7 @@ pub mod dates;
 pub mod directives;
 pub mod freshness;
 pub mod home;
+pub mod ranges;
 pub mod reuse;
 pub mod rule;
 pub mod sharing;
