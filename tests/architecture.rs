@@ -77,7 +77,8 @@ const ARROWS: [(&str, &[&str]); 28] = [
 const KNOT: (&str, &str) = ("reply", "cache");
 
 /// What `policy` may name from outside itself.
-const POLICY_MAY_NAME: [&str; 5] = ["crate::clock::Now", "http::", "serde::", "std::fmt", "std::time::Duration"];
+const POLICY_MAY_NAME: [&str; 6] =
+    ["crate::clock::Now", "http::", "serde::", "std::fmt", "std::ops::Range", "std::time::Duration"];
 
 /// Words that no pure code has: clocks, locks, threads, files, sockets, the environment, the log.
 const IMPURE: [&str; 22] = [

@@ -185,11 +185,11 @@ struct Held {
 }
 
 impl Held {
-    /// `None`: no valid Content-Range, no body, or a body that goes beyond the whole.
+    /// `None`: no valid Content-Range, or a body that goes beyond the whole.
     fn of(stored: &HeaderMap, body: u64) -> Option<Held> {
         let ContentRange { first, complete, .. } = content_range(stored)?;
         let held = Held { first, end: first.checked_add(body)?, complete };
-        (body > 0 && held.fits(complete)).then_some(held)
+        held.fits(complete).then_some(held)
     }
 
     /// Whether it can be a part of a whole of this length. `None`: one of unknown length.
