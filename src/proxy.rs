@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
+use crate::cache::crowds::Crowds;
 use crate::cache::flights::{Errand, Flights, Gauges, Shared, Work};
 use crate::cache::key::Key;
 use crate::cache::marks::Marks;
@@ -92,6 +93,8 @@ pub struct Proxy {
     home: Mutex<Home>,
     /// Keys a client's word made us fetch of late. Protects: how often that happens.
     forced: Mutex<Marks>,
+    /// Keys with too many variants. Protects: how often that happens.
+    crowds: Mutex<Crowds>,
     /// This process in `Via` and in request ids.
     mark: u32,
     via: String,
@@ -122,6 +125,7 @@ impl Proxy {
             home: Mutex::new(Home::new(polls.ttl_of("/aggregates").unwrap_or(cache.defaults.ttl))),
             polls,
             forced: Mutex::default(),
+            crowds: Mutex::default(),
             mark,
             via: format!("larder-{mark:08x}"),
             next_id: AtomicU64::new(1),
@@ -251,7 +255,7 @@ impl Proxy {
             for next in flights.step(work, now) {
                 match next {
                     Work::Look(flight, errand, class) => inside.push(self.look(flight, &errand, class, now)),
-                    Work::Insert(answer) => self.insert(answer, now),
+                    Work::Insert(answer) => self.insert(&mut flights, answer, now),
                     other => outside.push(other),
                 }
             }
@@ -271,8 +275,12 @@ impl Proxy {
     }
 
     /// Stores an answer, unless it would replace a good one that may still be served by one that is not.
-    fn insert(&self, answer: Shared, now: Now) {
+    fn insert(&self, flights: &mut Flights, answer: Shared, now: Now) {
         let Shared { stored, sent, .. } = answer;
+        let mut crowds = self.crowds.lock();
+        if crowds.forbids(&stored.key, now) {
+            return flights.mark(&stored.key, now);
+        }
         let known = self.store.peek(stored.key.as_str()).and_then(|variants| variants.into_selected(&sent));
         if let Some(known) = known {
             let is_better = known.status.is_success() && !stored.status.is_success();
@@ -282,9 +290,14 @@ impl Proxy {
             self.statistics.replaced(&known.key, known.hits());
         }
         let key = stored.key.clone();
-        if self.store.insert(stored, &sent) == Inserted::TooLarge {
+        match self.store.insert(stored, &sent) {
             // The one before is of the past.
-            self.store.remove(key.as_str());
+            Inserted::TooLarge => drop(self.store.remove(key.as_str())),
+            Inserted::Crowded if crowds.note(&key, now) => {
+                self.store.remove(key.as_str());
+                flights.mark(&key, now);
+            }
+            _ => {}
         }
     }
 

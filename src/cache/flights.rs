@@ -117,6 +117,11 @@ impl Flights {
         todo
     }
 
+    /// Requests for this key are not collapsed for a while.
+    pub fn mark(&mut self, key: &Key, now: Now) {
+        self.marks.set(key, MARKED_FOR, now);
+    }
+
     /// The numbers of this moment.
     pub fn gauges(&self) -> Gauges {
         let (active, queued) = self.permits.gauges();

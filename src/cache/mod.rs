@@ -1,5 +1,6 @@
 //! What has been stored: keys, and the memory store.
 
+pub mod crowds;
 mod fifo;
 pub mod flights;
 mod ghost;

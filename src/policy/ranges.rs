@@ -1,5 +1,6 @@
 //! Ranges: what a request wants of a stored response, and parts put together (RFC 9110 §14, RFC 9111 §3.3 and §3.4).
 
+use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -47,6 +48,17 @@ pub struct ContentRange {
     pub last: u64,
     /// The length of the whole in bytes, more than the last position. `None`: not known.
     pub complete: Option<u64>,
+}
+
+/// As in a Content-Range field.
+impl fmt::Display for ContentRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bytes {}-{}/", self.first, self.last)?;
+        match self.complete {
+            Some(complete) => write!(f, "{complete}"),
+            None => f.write_str("*"),
+        }
+    }
 }
 
 /// What of a stored response a request gets, as far as ranges go.

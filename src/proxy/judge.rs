@@ -21,6 +21,7 @@ use crate::outcome::Cause;
 use crate::policy::directives::{Word, fields_to_confirm};
 use crate::policy::freshness::Lifetime;
 use crate::policy::home::HomeVerdict;
+use crate::policy::ranges::{ContentRange, Joined, join};
 use crate::policy::rule::{Rule, SetCookie};
 use crate::policy::storing::{Exchange, Refusal, Storing, is_failure, may_store};
 use crate::policy::vary::Selecting;
@@ -60,7 +61,9 @@ impl Proxy {
         self.adapt(errand, &mut response.fields);
         let answer = match (verdict, &errand.key) {
             (Storing::Store { lifetime, selecting }, Some(key)) => {
-                let (stored, left_out) = self.rendered(key, &response, lifetime, selecting, received);
+                let joined = self.joined(key, request, &response);
+                let kept = joined.as_ref().unwrap_or(&response);
+                let (stored, left_out) = self.rendered(key, kept, lifetime, selecting, received);
                 let answer = Shared { stored: Arc::new(stored), sent: Arc::new(sent), validated, whole: None };
                 Ok((answer, left_out))
             }
@@ -116,6 +119,28 @@ impl Proxy {
             asked,
             received,
         })
+    }
+
+    /// A part together with the one that is stored, where both are of the same whole (RFC 9111 §3.4). `None`: it is none, or
+    /// they are not.
+    fn joined(&self, key: &Key, request: &Request, part: &Response) -> Option<Response> {
+        let is_part = |status: StatusCode| status == StatusCode::PARTIAL_CONTENT;
+        let known = self.store.peek(key.as_str()).filter(|_| is_part(part.status))?.into_selected(&request.fields)?;
+        let old = is_part(known.status).then(|| known.fields())?;
+        let Joined { first, complete, body } = join((&old, &known.body), (&part.fields, &part.body))?;
+        if body.len() > self.config.cache.max_object_bytes {
+            return None;
+        }
+        let mut fields = validation::freshen(&old, &part.fields);
+        let length = body.len() as u64;
+        let is_whole = first == 0 && complete == Some(length);
+        let status = if is_whole { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
+        fields.remove(header::CONTENT_RANGE);
+        if !is_whole {
+            let of = ContentRange { first, last: (first + length).saturating_sub(1), complete };
+            fields.insert(header::CONTENT_RANGE, HeaderValue::try_from(of.to_string()).ok()?);
+        }
+        Some(Response { status, fields, body: body.into() })
     }
 
     /// A response as it is stored, and whether fields of it are left out: those that may not be used again unconfirmed

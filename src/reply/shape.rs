@@ -27,8 +27,7 @@ pub(super) fn start(out: &mut Vec<u8>, stored: &Stored, shape: &Shape) {
     let _ = match shape {
         Shape::Part { body, of } => {
             let length = body.end.saturating_sub(body.start);
-            let complete = of.complete.map_or("*".to_owned(), |complete| complete.to_string());
-            write!(out, "Content-Range: bytes {}-{}/{complete}\r\nContent-Length: {length}\r\n", of.first, of.last)
+            write!(out, "Content-Range: {of}\r\nContent-Length: {length}\r\n")
         }
         Shape::Unsatisfiable { complete } => {
             write!(out, "Content-Range: bytes */{complete}\r\nContent-Length: 0\r\n")
