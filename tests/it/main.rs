@@ -14,6 +14,7 @@ mod hostile_volume;
 mod interim;
 mod memory;
 mod origin_failures;
+mod policy;
 mod powerwall;
 mod proxying;
 mod recordings;
