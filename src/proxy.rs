@@ -33,8 +33,10 @@ use crate::origin::backoff::Schedule;
 use crate::origin::forward;
 use crate::origin::permits::{Class, FlightId};
 use crate::outcome::Cause;
+use crate::policy::freshness::LifetimeSource;
 use crate::policy::home::Home;
 use crate::policy::reuse::{Reuse, reuse};
+use crate::policy::storing::is_failure;
 use crate::policy::wishes::Wishes;
 use crate::reply::{Reply, Responder};
 use crate::route::{self, BuiltIn, Routes};
@@ -283,7 +285,11 @@ impl Proxy {
         }
         let known = self.store.peek(stored.key.as_str()).and_then(|variants| variants.into_selected(&sent));
         if let Some(known) = known {
-            let is_better = known.status.is_success() && !stored.status.is_success();
+            // By the RFC any answer but a failure is the new truth (RFC 9111 §4.3.3); where the user says how long answers
+            // live, none but a good one takes the place of a good one.
+            let is_users = matches!(known.lifetime.source(), LifetimeSource::Rule | LifetimeSource::Default);
+            let is_worse = !stored.status.is_success() && (is_users || is_failure(stored.status));
+            let is_better = known.status.is_success() && is_worse;
             if is_better && known.serves_despite(Cause::CheckFailed, now) {
                 return;
             }

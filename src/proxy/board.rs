@@ -15,6 +15,7 @@ use crate::message::Request;
 use crate::outcome::Fwd;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::sharing::{Asks, Because, Sharing};
+use crate::policy::wishes::Wishes;
 use crate::reply::Responder;
 
 impl Proxy {
@@ -50,7 +51,8 @@ impl Proxy {
         };
         let strict = self.config.cache.client_directives == ClientDirectives::Strict;
         let stale = selected.filter(|stored| {
-            !(strict && forced) && shape(stored, &request, asks.conditional, asks.range, now).is_some()
+            !(strict && is_refused(stored, &asks.wishes, now))
+                && shape(stored, &request, asks.conditional, asks.range, now).is_some()
         });
         let safe = is_safe(&request.method);
         let poll = key.as_ref().filter(|_| alone.is_none()).and_then(|_| self.polls.place_of(&request.target));
@@ -115,6 +117,12 @@ fn is_storable(method: &Method, alone: Option<Because>) -> bool {
         Some(Because::Method) => method == Method::POST,
         Some(Because::Head | Because::Body | Because::NoStore) => false,
     }
+}
+
+/// Whether the client, taken at its word, wants nothing of this response even from a cache whose origin fails (RFC 9111 §5.2.1).
+fn is_refused(stored: &Stored, wishes: &Wishes, now: Now) -> bool {
+    let is_unmet = matches!(reuse(&stored.lifetime, wishes, now), Reuse::Forward { .. } | Reuse::Validate { .. });
+    is_unmet && !wishes.is_none()
 }
 
 /// Whether the method asks for nothing to be changed (RFC 9110 §9.2.1).
