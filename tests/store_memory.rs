@@ -42,13 +42,7 @@ static COUNTING: Counting = Counting;
 
 fn stored(key: &str, head: usize, body: usize) -> Arc<Stored> {
     let (start, fields) = (Now { mono: Duration::ZERO, wall: Duration::ZERO }, HeaderMap::new());
-    let response = Received {
-        status: StatusCode::OK,
-        fields: &fields,
-        word: Word::default(),
-        asked: start,
-        at: start,
-    };
+    let response = Received { status: StatusCode::OK, fields: &fields, word: Word::default(), asked: start, at: start };
     let lifetime = lifetime(&response, &Rule::default(), &Defaults::default(), Allowed::Any).expect("the default");
     let (head, body) = (vec![b'h'; head].into(), Bytes::from(vec![b'b'; body]));
     // As the first hit does: a body that is shared gets a counter, which stays.

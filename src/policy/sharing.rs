@@ -187,7 +187,11 @@ mod tests {
         ];
         for (lines, conditional, range) in cases {
             let found = asks("GET", lines, false, &Rule::default());
-            assert_eq!((found.conditional, found.range, found.wishes.is_none()), (conditional, range, true), "{lines:?}");
+            assert_eq!(
+                (found.conditional, found.range, found.wishes.is_none()),
+                (conditional, range, true),
+                "{lines:?}"
+            );
         }
         for line in [("cache-control", "no-cache"), ("pragma", "no-cache"), ("x-cache-refresh", "true")] {
             assert!(asks("GET", &[line], false, &Rule::default()).wishes.refresh, "{line:?}");

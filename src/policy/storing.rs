@@ -17,16 +17,8 @@ use crate::clock::Now;
 
 /// Request fields that say how one client wants its answer, or number its request: a response that differs by them is no
 /// other client's.
-static OF_ONE_REQUEST: [HeaderName; 8] = [
-    CACHE_CONTROL,
-    PRAGMA,
-    RANGE,
-    IF_RANGE,
-    IF_MATCH,
-    IF_NONE_MATCH,
-    IF_MODIFIED_SINCE,
-    IF_UNMODIFIED_SINCE,
-];
+static OF_ONE_REQUEST: [HeaderName; 8] =
+    [CACHE_CONTROL, PRAGMA, RANGE, IF_RANGE, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
 
 /// A request and its complete response, with what the configuration says about them.
 #[derive(Clone, Copy, Debug)]

@@ -36,9 +36,10 @@ impl Proxy {
             (Some(key), None, None) => Some(key.clone()),
             _ => None,
         };
-        let forced = selected.as_ref().is_some_and(|stored| {
-            matches!(reuse(&stored.lifetime, &asks.wishes, now), Reuse::Forward { .. })
-        }) || asks.wishes.refresh;
+        let forced = selected
+            .as_ref()
+            .is_some_and(|stored| matches!(reuse(&stored.lifetime, &asks.wishes, now), Reuse::Forward { .. }))
+            || asks.wishes.refresh;
         let fwd = match alone {
             Some(Because::Method) => Fwd::Method,
             Some(Because::Head) | None if forced => Fwd::Request,
@@ -58,7 +59,8 @@ impl Proxy {
         let (asked, herald) = (Arc::clone(&request), responder.herald());
         let errand = Errand { request: asked, key, shared, joins, even_if_fresh: forced, poll, safe, herald };
         let alone = alone.map(Because::detail);
-        let passenger = Passenger { request, responder, stale, leads: false, cors: rule.cors, fwd, alone, again: false };
+        let passenger =
+            Passenger { request, responder, stale, leads: false, cors: rule.cors, fwd, alone, again: false };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::{Proxy, interim};
 use super::judge::{Came, Judgement};
+use super::{Proxy, interim};
 use crate::cache::flights::{Errand, Landing, Work};
 use crate::cache::store::Stored;
 use crate::clock::Now;
@@ -209,7 +209,8 @@ impl Known {
         match (answer.status, self.beginning()) {
             (StatusCode::NOT_MODIFIED, None) => {
                 let confirmed = validation::confirmed(&answer.fields, &self.fields);
-                let Some((stored, fields)) = confirmed.and_then(|at| self.stored.get(at).zip(self.fields.get(at))) else {
+                let Some((stored, fields)) = confirmed.and_then(|at| self.stored.get(at).zip(self.fields.get(at)))
+                else {
                     return Applied::Useless;
                 };
                 let fields = validation::freshen(fields, &answer.fields);

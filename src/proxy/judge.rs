@@ -96,7 +96,13 @@ impl Proxy {
         Judgement::Held(Held { landing, body, doubt })
     }
 
-    fn verdict(&self, request: &Request, response: &Response, sent: &HeaderMap, (asked, received): (Now, Now)) -> Storing {
+    fn verdict(
+        &self,
+        request: &Request,
+        response: &Response,
+        sent: &HeaderMap,
+        (asked, received): (Now, Now),
+    ) -> Storing {
         let route = self.routes.find(&request.target);
         may_store(&Exchange {
             method: &request.method,
@@ -149,8 +155,11 @@ impl Proxy {
             return;
         }
         let fields = validation::freshen(&fields, &answer.fields);
-        let (response, received) = (Response { status: known.status, fields, body: known.body.clone() }, self.clock.now());
-        if let Storing::Store { lifetime, selecting } = self.verdict(&plain(request), &response, sent, (asked, received)) {
+        let (response, received) =
+            (Response { status: known.status, fields, body: known.body.clone() }, self.clock.now());
+        if let Storing::Store { lifetime, selecting } =
+            self.verdict(&plain(request), &response, sent, (asked, received))
+        {
             let (stored, _) = self.rendered(&key, &response, lifetime, selecting, received);
             let (stored, sent) = (Arc::new(stored), Arc::new(sent.clone()));
             self.submit(Work::Insert(Shared { stored, sent, validated: true, whole: None }));

@@ -70,7 +70,8 @@ impl Proxy {
             again: false,
         };
         // Not joinable: a fetch that began before the held answer came is no witness of it.
-        let errand = Errand { request, key, shared: true, joins: None, even_if_fresh: true, poll, safe: true, herald: None };
+        let errand =
+            Errand { request, key, shared: true, joins: None, even_if_fresh: true, poll, safe: true, herald: None };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
 
@@ -111,7 +112,9 @@ impl Witness {
 impl Responder for Witness {
     fn reply(&mut self, reply: Reply) {
         let fetched = match &reply {
-            Reply::Stored { stored, outcome: Outcome::Fetched { .. } | Outcome::Validated { .. }, .. } => Some((stored.status, &stored.body)),
+            Reply::Stored { stored, outcome: Outcome::Fetched { .. } | Outcome::Validated { .. }, .. } => {
+                Some((stored.status, &stored.body))
+            }
             Reply::Relayed { response, .. } => Some((response.status, &response.body)),
             _ => None,
         };

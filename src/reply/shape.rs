@@ -41,7 +41,8 @@ pub(super) fn start(out: &mut Vec<u8>, stored: &Stored, shape: &Shape) {
 /// Our own fields of a stored head, but the Content-Length that ends it.
 fn without_length(head: &[u8], fields_end: usize) -> &[u8] {
     let own = head.get(fields_end..).unwrap_or_default();
-    let last = own.strip_suffix(b"\r\n").and_then(|own| own.iter().rposition(|byte| *byte == b'\n')).map_or(0, |at| at + 1);
+    let last =
+        own.strip_suffix(b"\r\n").and_then(|own| own.iter().rposition(|byte| *byte == b'\n')).map_or(0, |at| at + 1);
     if own[last..].starts_with(b"Content-Length:") { &own[..last] } else { own }
 }
 

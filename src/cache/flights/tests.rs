@@ -63,7 +63,9 @@ fn i8_what_was_asked_before_an_invalidation_is_not_stored_and_takes_nobody_new()
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Arrived(shared("/b").with_client()));
     let key = shared("/a").key.expect("a key");
-    assert!(tower.step(Work::Invalidated { matches: Box::new(move |other| other == key.as_str()), but: None }).is_empty());
+    assert!(
+        tower.step(Work::Invalidated { matches: Box::new(move |other| other == key.as_str()), but: None }).is_empty()
+    );
     assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());
     assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Answer 1", "Fetch 2"]);
     assert_eq!(tower.step(tower.lands_shared(1, "/b")), ["Insert", "Answer 1"]);
