@@ -19,7 +19,7 @@ use super::units::{self, TimeUnit};
 use super::{Backend, Cache, ClientDirectives, Config, Loaded, Log, OriginUrl, Overrides, Preset, Problems, Proxy};
 use super::{Source, Sources, Surroundings, Variables, document, environment};
 use crate::policy::rule::SetCookie;
-use crate::policy::storing::is_never_stored;
+use crate::policy::storing::may_have_own_ttl;
 use crate::secret::Secret;
 
 /// A configuration file is refused beyond this many bytes.
@@ -176,7 +176,7 @@ fn read_cache(section: &mut Section<'_>, cache: &mut Cache, warnings: &mut Vec<S
     section.duration("graceTime", &mut defaults.grace_time);
     let expected = "a status code that may be stored, with a number of seconds or a text such as \"5s\"";
     section.members("statusTTL", &mut defaults.status_ttl, expected, |code, value| {
-        let code = StatusCode::from_bytes(code.as_bytes()).ok().filter(|code| !is_never_stored(*code))?;
+        let code = StatusCode::from_bytes(code.as_bytes()).ok().filter(|code| may_have_own_ttl(*code))?;
         Some((code, units::duration(value, TimeUnit::Seconds)?))
     });
     section.set("storeSetCookie", &mut defaults.set_cookie, "true or false", |value| {

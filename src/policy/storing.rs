@@ -141,8 +141,13 @@ pub fn is_failure(status: StatusCode) -> bool {
 
 /// Whether no response with this status is ever stored, whatever anybody says: those that answer one client's precondition
 /// or range (304, 412, 416), and what is no final response (below 200, from 600).
-pub fn is_never_stored(status: StatusCode) -> bool {
+fn is_never_stored(status: StatusCode) -> bool {
     !matches!(status.as_u16(), 200..=599) || matches!(status.as_u16(), 304 | 412 | 416)
+}
+
+/// Whether the user may say how long answers with this status live: never failures, which are nobody's good answer, nor parts.
+pub fn may_have_own_ttl(status: StatusCode) -> bool {
+    !is_never_stored(status) && !is_failure(status) && status != StatusCode::PARTIAL_CONTENT
 }
 
 /// Whether this cache knows what the status code asks of caches (§5.2.2.3): all final ones of RFC 9110 §15.

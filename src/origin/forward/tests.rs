@@ -87,6 +87,7 @@ fn a_shared_request_carries_nothing_of_one_client() {
     ]);
     let ours = [
         "accept: text/html".to_owned(),
+        "accept-encoding: gzip".to_owned(),
         format!("user-agent: larder/{}", env!("CARGO_PKG_VERSION")),
         "via: 1.0 first".to_owned(),
         "via: 1.1 larder-1f".to_owned(),
@@ -95,8 +96,18 @@ fn a_shared_request_carries_nothing_of_one_client() {
     assert_eq!(shown(&forwarded(&asked, Sharing::Shared { selecting: None }, "larder-1f", false)), ours);
 
     let mut behind_a_proxy = ours.to_vec();
-    behind_a_proxy.insert(4, "x-forwarded-proto: https".to_owned());
+    behind_a_proxy.insert(5, "x-forwarded-proto: https".to_owned());
     assert_eq!(shown(&forwarded(&asked, Sharing::Shared { selecting: None }, "larder-1f", true)), behind_a_proxy);
+
+    // Known to matter: everybody who shares this flight has the same.
+    let named = vec![header::USER_AGENT, HeaderName::from_static("traceparent")];
+    let selecting = Selecting::of(named, &asked.fields, false);
+    let selected = shown(&forwarded(&asked, Sharing::Shared { selecting: Some(&selecting) }, "larder-1f", false));
+    assert!(
+        selected.contains(&"user-agent: curl".to_owned()) && selected.contains(&"traceparent: t".to_owned()),
+        "{selected:?}"
+    );
+    assert_eq!(selected.len(), ours.len() + 1);
 }
 
 #[test]
