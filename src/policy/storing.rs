@@ -80,7 +80,8 @@ pub enum Refusal {
     CheckFailed(CheckFailure),
     /// The request had a body.
     RequestBody,
-    /// It is a part whose place in the whole is not told (RFC 9110 §14.4), or must be checked as a whole.
+    /// It is a part that was not asked for (RFC 9110 §15.3.7), whose place in the whole is not told (§14.4), or that must be
+    /// checked as a whole.
     Range,
     /// The request said `no-store` (§5.2.1.5).
     RequestNoStore,
@@ -211,7 +212,8 @@ fn response_permits(exchange: &Exchange<'_>, word: &Word) -> Result<(), Refusal>
         return Err(Refusal::Status);
     }
     let is_checked = rule.check.is_some() || rule.home.is_some();
-    if status == StatusCode::PARTIAL_CONTENT && (is_checked || content_range(response).is_none()) {
+    let is_placed = exchange.sent.contains_key(RANGE) && content_range(response).is_some();
+    if status == StatusCode::PARTIAL_CONTENT && (is_checked || !is_placed) {
         return Err(Refusal::Range);
     }
     if said.no_store && !said.must_understand && !rule.force.no_store {
