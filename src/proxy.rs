@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 
 use crate::cache::crowds::Crowds;
 use crate::cache::flights::{Errand, Flights, Gauges, Shared, Work};
@@ -200,7 +200,12 @@ impl Proxy {
     /// Fetches the answer to a GET again in the background, unless somebody already does.
     fn refresh(&self, request: &Request, stored: &Stored) {
         let joins = joins(&stored.key, stored, request);
-        self.fetch_for_nobody(plain(request), stored.key.clone(), joins, false);
+        let mut request = plain(request);
+        // What one client wishes for itself, such as no-store, is no word on what is fetched for everybody.
+        for name in [header::CACHE_CONTROL, header::PRAGMA] {
+            request.fields.remove(name);
+        }
+        self.fetch_for_nobody(request, stored.key.clone(), joins, false);
     }
 
     /// Drops what is stored for a target, and keeps what is being fetched for it from being stored (RFC 9111 §4.4), but by the
