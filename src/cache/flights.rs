@@ -298,7 +298,7 @@ impl Flights {
             }
         }
         let heard = match &landing {
-            Landing::Failed { cause, retry_after, .. } => Heard::Failure(*cause, *retry_after),
+            Landing::Failed { cause, retry_after, tells_trouble: true, .. } => Heard::Failure(*cause, *retry_after),
             _ => Heard::Answer,
         };
         let refused = landing.status().is_some_and(|status| NOTHING_THERE.contains(&status.as_u16()));

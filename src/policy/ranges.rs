@@ -197,10 +197,13 @@ struct Held {
 }
 
 impl Held {
-    /// `None`: no valid Content-Range, or a body that goes beyond the whole.
+    /// `None`: no valid Content-Range, or a body that goes beyond the whole. A part that is said to reach the end does: if its
+    /// length is not what was told, then neither is the whole's.
     fn of(stored: &HeaderMap, body: u64) -> Option<Held> {
-        let ContentRange { first, complete, .. } = content_range(stored)?;
-        let held = Held { first, end: first.checked_add(body)?, complete };
+        let ContentRange { first, last, complete } = content_range(stored)?;
+        let end = first.checked_add(body)?;
+        let reaches_end = complete.is_some() && last.checked_add(1) == complete;
+        let held = Held { first, end, complete: if reaches_end { Some(end) } else { complete } };
         held.fits(complete).then_some(held)
     }
 

@@ -182,8 +182,9 @@ fn permitted(exchange: &Exchange<'_>) -> Result<(Lifetime, Option<Box<Selecting>
     response_permits(exchange, &word)?;
     let lifetime = lifetime_of(exchange, word)?;
     let by_origin = lifetime.source() == LifetimeSource::Origin;
-    // An error outlives its moment only where the origin says so, and a POST answers for a GET likewise (RFC 9110 §9.3.3).
-    if !by_origin && is_failure(exchange.status) {
+    // An error outlives its moment only where origin or RFC (501) say so, and a POST answers for a GET where the origin does
+    // (RFC 9110 §9.3.3).
+    if !by_origin && lifetime.source() != LifetimeSource::Heuristic && is_failure(exchange.status) {
         return Err(Refusal::Status);
     }
     if !by_origin && !is_get {

@@ -72,7 +72,8 @@ impl Proxy {
             Ok(Asked::Opening(opening)) if errand.shared && is_failure(opening.status) => {
                 let retry_after = self.retry_after(&opening.fields);
                 let cause = Cause::Status(opening.status.as_u16());
-                landed.with(Landing::Failed { cause, response: None, retry_after, keeps: None });
+                let tells_trouble = retry_after.is_some() || self.is_ruled(&errand.request);
+                landed.with(Landing::Failed { cause, response: None, retry_after, keeps: None, tells_trouble });
             }
             Ok(Asked::Opening(mut opening)) => {
                 self.adapt(errand, &mut opening.fields);

@@ -73,11 +73,13 @@ impl Proxy {
         if is_failure(status) && !refuses_head(&request.method, status) {
             let retry_after = self.retry_after(&response.fields);
             let cause = Cause::Status(status.as_u16());
-            if let (None, true, Some(seconds)) = (retry_after, errand.safe, cause.retry_after()) {
+            let keeps = answer.ok().map(|(answer, _)| answer);
+            let tells_trouble = retry_after.is_some() || (keeps.is_none() && self.is_ruled(request));
+            if let (None, true, true, Some(seconds)) = (retry_after, errand.safe, tells_trouble, cause.retry_after()) {
                 response.fields.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
-            let (response, keeps) = (Some(Arc::new(response)), answer.ok().map(|(answer, _)| answer));
-            return Judgement::Lands(Landing::Failed { cause, response, retry_after, keeps });
+            let response = Some(Arc::new(response));
+            return Judgement::Lands(Landing::Failed { cause, response, retry_after, keeps, tells_trouble });
         }
         let home = self.judge_by_home(request, rule, &response, received);
         let body = response.body.clone();
@@ -189,6 +191,13 @@ impl Proxy {
             let (stored, sent) = (Arc::new(stored), Arc::new(sent.clone()));
             self.submit(Work::Insert(Shared { stored, sent, validated: true, whole: None }));
         }
+    }
+
+    /// Whether the user has a say in what a good answer is here. Where only the RFC has, an error status is an answer like
+    /// others, and the origin is asked again whenever somebody asks.
+    pub(super) fn is_ruled(&self, request: &Request) -> bool {
+        let rule = self.routes.find(&request.target).rule;
+        !self.config.cache.defaults.pure() || rule.cache_ttl.is_some() || rule.check.is_some()
     }
 
     /// What the answer means in this home, where the route asks.

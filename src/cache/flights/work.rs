@@ -166,13 +166,15 @@ pub enum Landing {
         retry_after: Option<Duration>,
         /// An error the origin wants stored (RFC 9111 §4.2.1).
         keeps: Option<Shared>,
+        /// The origin is to be left alone after it.
+        tells_trouble: bool,
     },
 }
 
 impl Landing {
     /// A failure of which nothing more is known.
     pub fn failed(cause: Cause) -> Landing {
-        Landing::Failed { cause, response: None, retry_after: None, keeps: None }
+        Landing::Failed { cause, response: None, retry_after: None, keeps: None, tells_trouble: true }
     }
 
     /// The status the origin answered with, if it did.
