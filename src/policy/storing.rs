@@ -148,9 +148,10 @@ pub fn is_failure(status: StatusCode) -> bool {
 }
 
 /// Whether no response with this status is ever stored, whatever anybody says: those that answer one client's precondition
-/// or range (304, 412, 416), and what is no final response (below 200, from 600).
+/// or range (304, 412, 416), those no cache may store (428, 429, 431, 511: RFC 6585), and what is no final response (below
+/// 200, from 600).
 pub fn is_never_stored(status: StatusCode) -> bool {
-    !matches!(status.as_u16(), 200..=599) || matches!(status.as_u16(), 304 | 412 | 416)
+    !matches!(status.as_u16(), 200..=599) || matches!(status.as_u16(), 304 | 412 | 416 | 428 | 429 | 431 | 511)
 }
 
 /// Whether this cache knows what the status code asks of caches (§5.2.2.3): all final ones of RFC 9110 §15.
