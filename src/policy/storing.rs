@@ -184,12 +184,13 @@ fn permitted(exchange: &Exchange<'_>) -> Result<(Lifetime, Option<Box<Selecting>
     let word = Word::of(exchange.response, exchange.targeted);
     response_permits(exchange, &word)?;
     let lifetime = lifetime_of(exchange, word)?;
-    let by_origin = lifetime.source() == LifetimeSource::Origin;
-    // An error outlives its moment only where the origin says so, and a POST answers for a GET likewise (RFC 9110 §9.3.3).
-    if !by_origin && is_failure(exchange.status) {
+    // No lifetime of the user's is meant for an error.
+    let is_users = matches!(lifetime.source(), LifetimeSource::Rule | LifetimeSource::Default);
+    if is_users && is_failure(exchange.status) {
         return Err(Refusal::Status);
     }
-    if !by_origin && !is_get {
+    // A POST answers for a GET only where the origin says for how long (RFC 9110 §9.3.3).
+    if lifetime.source() != LifetimeSource::Origin && !is_get {
         return Err(Refusal::Method);
     }
     Ok((lifetime, selecting(exchange)?))
