@@ -23,7 +23,7 @@ use larder::front::head::{self, Limits, Parsed};
 use larder::message::{Body, IdText, Request, RequestId, Response};
 use larder::origin::permits::FlightId;
 use larder::origin::{FetchError, Fetched, Origin, OriginRequest};
-use larder::policy::directives::Directives;
+use larder::policy::directives::Word;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
 use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
@@ -197,8 +197,7 @@ fn write_key(key: &mut String, mut number: u64) {
 
 fn a_lifetime() -> Lifetime {
     let (at, fields) = (Now { mono: Duration::ZERO, wall: Duration::ZERO }, HeaderMap::new());
-    let response =
-        Received { status: StatusCode::OK, fields: &fields, directives: Directives::default(), asked: at, at };
+    let response = Received { status: StatusCode::OK, fields: &fields, word: Word::default(), asked: at, at };
     lifetime(&response, &Rule::default(), &Defaults::default(), Allowed::Any).expect("the default one")
 }
 

@@ -204,7 +204,7 @@ impl Held {
         let end = first.checked_add(body)?;
         let reaches_end = complete.is_some() && last.checked_add(1) == complete;
         let held = Held { first, end, complete: if reaches_end { Some(end) } else { complete } };
-        held.fits(complete).then_some(held)
+        held.fits(held.complete).then_some(held)
     }
 
     /// Whether it can be a part of a whole of this length. `None`: one of unknown length.

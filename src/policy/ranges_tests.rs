@@ -180,8 +180,11 @@ fn a_content_range_is_believed_where_it_begins_and_the_body_where_it_ends() {
     let of = |range: &str, held: &str, body: u64| {
         serving(&request(range), StatusCode::PARTIAL_CONTENT, &fields(&[("content-range", held)]), body, NOW)
     };
-    assert_eq!(of("bytes=4-8", "bytes 4-9/10", 5), part(0..5, 4, 8, 10));
-    assert_eq!(of("bytes=4-9", "bytes 4-9/10", 5), Serving::NotHere, "one byte less than claimed");
+    assert_eq!(of("bytes=4-8", "bytes 4-8/10", 5), part(0..5, 4, 8, 10));
+    assert_eq!(of("bytes=4-9", "bytes 4-8/10", 5), Serving::NotHere, "one byte more than there is");
+    for range in ["bytes=4-9", "bytes=4-", "bytes=-5"] {
+        assert_eq!(of(range, "bytes 4-9/10", 5), part(0..5, 4, 8, 9), "it reaches the end, wherever that is: {range}");
+    }
     assert_eq!(of("bytes=4-9", "bytes 4-8/10", 6), part(0..6, 4, 9, 10));
     assert_eq!(of("bytes=4-5", "bytes 4-8/10", 7), Serving::NotHere, "more than the whole has");
     assert_eq!(of("bytes=4-5", "bytes */10", 7), Serving::NotHere);

@@ -141,9 +141,10 @@ pub fn is_failure(status: StatusCode) -> bool {
 }
 
 /// Whether no response with this status is ever stored, whatever anybody says: those that answer one client's precondition
-/// or range (304, 412, 416), and what is no final response (below 200, from 600).
+/// or range (304, 412, 416), those no cache may store (428, 429, 431, 511: RFC 6585), and what is no final response (below
+/// 200, from 600).
 fn is_never_stored(status: StatusCode) -> bool {
-    !matches!(status.as_u16(), 200..=599) || matches!(status.as_u16(), 304 | 412 | 416)
+    !matches!(status.as_u16(), 200..=599) || matches!(status.as_u16(), 304 | 412 | 416 | 428 | 429 | 431 | 511)
 }
 
 /// Whether the user may say how long answers with this status live: never failures, which are nobody's good answer, nor parts.
@@ -181,13 +182,13 @@ fn permitted(exchange: &Exchange<'_>) -> Result<(Lifetime, Option<Box<Selecting>
     let word = Word::of(exchange.response, exchange.targeted);
     response_permits(exchange, &word)?;
     let lifetime = lifetime_of(exchange, word)?;
-    let by_origin = lifetime.source() == LifetimeSource::Origin;
-    // An error outlives its moment only where origin or RFC (501) say so, and a POST answers for a GET where the origin does
-    // (RFC 9110 §9.3.3).
-    if !by_origin && lifetime.source() != LifetimeSource::Heuristic && is_failure(exchange.status) {
+    // No lifetime of the user's is meant for an error.
+    let is_users = matches!(lifetime.source(), LifetimeSource::Rule | LifetimeSource::Default);
+    if is_users && is_failure(exchange.status) {
         return Err(Refusal::Status);
     }
-    if !by_origin && !is_get {
+    // A POST answers for a GET only where the origin says for how long (RFC 9110 §9.3.3).
+    if lifetime.source() != LifetimeSource::Origin && !is_get {
         return Err(Refusal::Method);
     }
     Ok((lifetime, selecting(exchange)?))

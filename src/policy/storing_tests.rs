@@ -169,20 +169,22 @@ fn an_error_is_stored_on_the_origins_word_only_and_not_where_the_user_says_what_
     let error = |status| Scene { status, ..scene().answering("cache-control", "max-age=5") };
     let ruled = Rule { cache_ttl: Some(Duration::from_secs(30)), ..Rule::default() };
     let checked = Rule { check: Some(Check::default()), ..Rule::default() };
-    for status in [429, 500, 501, 503] {
+    for status in [500, 501, 503] {
         error(status).under(ruled.clone()).is_refused_for(Refusal::Status);
         error(status).under(checked.clone()).is_refused_for(Refusal::Status);
         let code = StatusCode::from_u16(status).expect("a status code");
         let told = Defaults { status_ttl: vec![(code, Duration::from_secs(9))], ..Defaults::default() };
         Scene { status, defaults: told, ..scene() }.is_refused_for(Refusal::Status);
     }
-    Scene { status: 501, ..scene().answering("etag", "x") }.purely().is_refused_for(Refusal::Status);
+    Scene { status: 501, ..scene().answering("etag", "x") }.purely().is_stored_by(LifetimeSource::Heuristic);
+    Scene { status: 503, ..scene().answering("etag", "x") }.purely().is_refused_for(Refusal::NoLifetime);
     Scene { status: 404, ..error(404) }.under(ruled).is_stored_by(LifetimeSource::Origin);
 }
 
 #[test]
 fn a_part_is_stored_when_its_place_is_told_and_nothing_has_to_see_the_whole() {
-    let part = || Scene { status: 206, ..scene().answering("cache-control", "max-age=5") };
+    let asked = || scene().asking("range", "bytes=0-1");
+    let part = || Scene { status: 206, ..asked().answering("cache-control", "max-age=5") };
     let placed = || part().answering("content-range", "bytes 0-1/10");
     placed().is_stored_by(LifetimeSource::Origin);
     part().is_refused_for(Refusal::Range);

@@ -72,7 +72,7 @@ impl Proxy {
         let refresh_due = match reuse(&stored.lifetime, &asks.wishes, now) {
             Reuse::Fresh { refresh_due, .. } => refresh_due,
             Reuse::Stale { because, .. } => because == reuse::Because::WhileRevalidate,
-            Reuse::Forward { .. } if is_reload_of_immutable(&stored, &asks.wishes, now) => false,
+            Reuse::Forward { .. } if self.is_reload_of_immutable(&stored, &asks.wishes, now) => false,
             Reuse::Forward { .. } | Reuse::Validate { .. } => return None,
         };
         let shape = shape(&stored, request, asks.conditional, asks.range, now)?;
@@ -82,6 +82,14 @@ impl Proxy {
         stored.count_hit();
         stored.note_use(now.mono);
         Some(Reply::Stored { stored, outcome: Outcome::Hit, now, shape })
+    }
+
+    /// A reload asks for what cannot have changed (RFC 8246 §2).
+    fn is_reload_of_immutable(&self, stored: &Stored, wishes: &Wishes, now: Now) -> bool {
+        let calm = Wishes { refresh: false, ..*wishes };
+        wishes.refresh
+            && matches!(reuse(&stored.lifetime, &calm, now), Reuse::Fresh { .. })
+            && Word::of(&stored.fields(), &self.config.cache.targeted_fields).directives.immutable
     }
 
     /// Decides what becomes of a request that no endpoint of ours answers.
@@ -147,12 +155,4 @@ pub(super) fn shape(stored: &Stored, request: &Request, conditional: bool, range
         Serving::Unsatisfiable { complete } => Some(Shape::Unsatisfiable { complete }),
         Serving::NotHere => None,
     }
-}
-
-/// A reload asks for what cannot have changed (RFC 8246 §2).
-fn is_reload_of_immutable(stored: &Stored, wishes: &Wishes, now: Now) -> bool {
-    let calm = Wishes { refresh: false, ..*wishes };
-    wishes.refresh
-        && matches!(reuse(&stored.lifetime, &calm, now), Reuse::Fresh { .. })
-        && Word::of(&stored.fields(), &[]).directives.immutable
 }
