@@ -150,7 +150,7 @@ fn same_value(name: &HeaderName, held: Option<&[u8]>, asked: Option<&[u8]>) -> b
     }
     if is_set(name, held) && is_set(name, asked) {
         let within = |some, all| weighted(some).all(|one| weighted(all).any(|other| one == other));
-        return within(held, asked);
+        return within(held, asked) && within(asked, held);
     }
     members(held).eq(members(asked))
 }
