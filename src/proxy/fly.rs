@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::{Proxy, interim};
 use super::judge::{Came, Judgement};
+use super::{Proxy, interim};
 use crate::cache::flights::{Errand, Landing, Work};
 use crate::cache::store::Stored;
 use crate::clock::Now;
@@ -23,6 +23,8 @@ use crate::policy::{dates, ranges, validation};
 struct Known {
     stored: Vec<Arc<Stored>>,
     fields: Vec<HeaderMap>,
+    /// Whose selecting fields go to the origin, whether or not it can be confirmed.
+    selecting: Option<Arc<Stored>>,
 }
 
 /// What an answer is, seen beside what is stored.
@@ -99,7 +101,10 @@ impl Proxy {
                 Applied::Whole { response, validated } => {
                     return Ok(Asked::Whole(Came { response, sent: request.fields, asked, validated }));
                 }
-                Applied::Useless => request = self.origin_request(errand, &Known::default()),
+                Applied::Useless => {
+                    let known = Known { selecting: known.selecting, ..Known::default() };
+                    request = self.origin_request(errand, &known);
+                }
             }
         }
         let asked = self.clock.now();
@@ -140,14 +145,15 @@ impl Proxy {
             None => variants.iter().filter(|stored| stored.status == StatusCode::OK).cloned().collect(),
         };
         let fields = stored.iter().map(|stored| stored.fields()).collect();
-        Known { stored, fields }
+        let selecting = stored.first().or(Some(variants.newest())).cloned();
+        Known { stored, fields, selecting }
     }
 
     fn origin_request(&self, errand: &Errand, known: &Known) -> OriginRequest {
         let request = &errand.request;
         let trusted = self.config.proxy.trusts(request.peer);
         let has_body = request.body.lease.is_some();
-        let selecting = known.stored.first().and_then(|stored| stored.selecting.as_deref());
+        let selecting = known.selecting.as_ref().and_then(|stored| stored.selecting.as_deref());
         let sharing = match errand.shared {
             true => forward::Sharing::Shared { selecting },
             false => forward::Sharing::Alone,
@@ -209,7 +215,8 @@ impl Known {
         match (answer.status, self.beginning()) {
             (StatusCode::NOT_MODIFIED, None) => {
                 let confirmed = validation::confirmed(&answer.fields, &self.fields);
-                let Some((stored, fields)) = confirmed.and_then(|at| self.stored.get(at).zip(self.fields.get(at))) else {
+                let Some((stored, fields)) = confirmed.and_then(|at| self.stored.get(at).zip(self.fields.get(at)))
+                else {
                     return Applied::Useless;
                 };
                 let fields = validation::freshen(fields, &answer.fields);
