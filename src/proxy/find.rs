@@ -64,8 +64,7 @@ impl Proxy {
     /// Authorization what §3.5 allows.
     fn is_for_named(&self, stored: &Stored, request: &Request) -> bool {
         let shares = || Word::of(&stored.fields(), &self.config.cache.targeted_fields).shares_authorized();
-        stored.lifetime.source() == LifetimeSource::Origin
-            && (!request.fields.contains_key(AUTHORIZATION) || shares())
+        stored.lifetime.source() == LifetimeSource::Origin && (!request.fields.contains_key(AUTHORIZATION) || shares())
     }
 
     /// The reply from this stored response, if it may be sent without asking the origin; begins its refresh when that is due.
@@ -92,11 +91,11 @@ impl Proxy {
         if let Some(reply) = selected.clone().and_then(|stored| self.from_store(stored, request, &asks, now)) {
             return Decision::Send(reply);
         }
-        if let Some(reply) = self.answer_too_soon(request, &asks, now) {
-            return Decision::Send(reply);
-        }
         if asks.wishes.only_if_cached {
             return Decision::Send(Reply::failed(Cause::OnlyIfCached));
+        }
+        if let Some(reply) = self.answer_too_soon(request, &asks, now) {
+            return Decision::Send(reply);
         }
         Decision::Board(asks, selected)
     }
