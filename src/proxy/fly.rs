@@ -25,6 +25,8 @@ struct Known {
     fields: Vec<HeaderMap>,
     /// Whose selecting fields go to the origin, whether or not it can be confirmed.
     selecting: Option<Arc<Stored>>,
+    /// The errand's request selects none of them: only their tags may tell that one is what it asks for.
+    are_others: bool,
 }
 
 /// What an answer is, seen beside what is stored.
@@ -140,13 +142,17 @@ impl Proxy {
         let Some(variants) = errand.shared_key().and_then(|key| self.store.peek(key.as_str())) else {
             return Known::default();
         };
-        let stored = match variants.select(&errand.request.fields) {
-            Some(selected) => vec![Arc::clone(selected)],
-            None => variants.iter().filter(|stored| stored.status == StatusCode::OK).cloned().collect(),
+        let selected = variants.select(&errand.request.fields);
+        let selecting = selected.or(Some(variants.newest())).cloned();
+        let pair = |stored: &Arc<Stored>| (Arc::clone(stored), stored.fields());
+        let is_tagged = |(stored, fields): &(Arc<Stored>, HeaderMap)| {
+            stored.status == StatusCode::OK && fields.contains_key(header::ETAG)
         };
-        let fields = stored.iter().map(|stored| stored.fields()).collect();
-        let selecting = stored.first().or(Some(variants.newest())).cloned();
-        Known { stored, fields, selecting }
+        let (stored, fields) = match selected {
+            Some(selected) => (vec![Arc::clone(selected)], vec![selected.fields()]),
+            None => variants.iter().map(pair).filter(is_tagged).unzip(),
+        };
+        Known { stored, fields, selecting, are_others: selected.is_none() }
     }
 
     fn origin_request(&self, errand: &Errand, known: &Known) -> OriginRequest {
@@ -205,7 +211,12 @@ impl Known {
                 }
             }
             None if self.stored.is_empty() => {}
-            None => validation::ask(request, &self.fields),
+            None => {
+                validation::ask(request, &self.fields);
+                if self.are_others {
+                    request.remove(header::IF_MODIFIED_SINCE);
+                }
+            }
         }
     }
 
