@@ -2,6 +2,7 @@
 
 use std::slice;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 
@@ -39,9 +40,10 @@ pub(super) enum Left {
 }
 
 impl Variants {
-    /// The newest one that this request selects. `None`: the origin has to be asked.
+    /// The most recent one that this request selects (RFC 9111 §4). `None`: the origin has to be asked.
     pub fn select(&self, asked: &HeaderMap) -> Option<&Arc<Stored>> {
-        self.iter().find(|stored| stored.is_selected_by(asked))
+        let selected = self.iter().filter(|stored| stored.is_selected_by(asked));
+        selected.reduce(|best, older| if is_more_recent(older, best) { older } else { best })
     }
 
     /// The same, without counting a reference where there is a single one.
@@ -130,6 +132,12 @@ impl Variants {
 
 fn charge(variants: &[Arc<Stored>]) -> usize {
     variants.iter().map(|stored| stored.charge()).sum()
+}
+
+/// Whether the origin made the one after the other, as far as their Date tells: it is in whole seconds.
+fn is_more_recent(one: &Stored, other: &Stored) -> bool {
+    let (one, other) = (&one.lifetime, &other.lifetime);
+    one.received() + other.initial_age() > other.received() + one.initial_age() + Duration::from_millis(500)
 }
 
 /// Among several used in the same tenth of a second, the oldest.

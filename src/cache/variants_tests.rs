@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use http::header::SET_COOKIE;
+use http::header::{AGE, CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
 use proptest::prelude::*;
 
@@ -10,6 +10,9 @@ use crate::cache::store::tests::{asked, lifetime_of, stored, stored_as, variant}
 use crate::cache::store::{Pinned, Store};
 use crate::clock::Now;
 use crate::message::Response;
+use crate::policy::directives::Word;
+use crate::policy::freshness::{Allowed, Received, lifetime};
+use crate::policy::rule::{Defaults, Rule};
 use crate::reply::stored_head;
 
 const LANGUAGES: [&str; 18] =
@@ -60,6 +63,35 @@ fn the_newest_that_a_request_selects_is_found() {
     assert_eq!([Some("aa"), Some("cc"), None].map(selected), [Some(7); 3]);
     assert_eq!(put(&store, "aa", 3), Inserted::Replaced);
     assert_eq!([Some("aa"), Some("cc")].map(selected), [Some(3), None]);
+}
+
+#[test]
+fn of_several_that_a_request_selects_the_one_the_origin_made_last_is_found() {
+    let cases = [
+        ((30, 0), (40, 0), 2),
+        ((30, 0), (40, 9), 2),
+        ((30, 0), (40, 10), 2),
+        ((30, 0), (40, 11), 1),
+        ((30, 5), (40, 11), 2),
+    ];
+    for (older, newer, expected) in cases {
+        let store = Store::new(1 << 20, 100);
+        store.insert(came(variant("/", Some("aa"), 1, 0), older), &asked(Some("aa")));
+        store.insert(came(stored("/", 2), newer), &asked(Some("bb")));
+        let found = store.find("/").expect("two").into_selected(&asked(Some("aa"))).expect("both");
+        assert_eq!(found.body.len(), expected, "{older:?} {newer:?}");
+    }
+}
+
+/// The same, but it came at this second, so many seconds old.
+fn came(stored: Arc<Stored>, (at, age): (u64, u64)) -> Arc<Stored> {
+    let at = Now { mono: Duration::from_secs(at), wall: Duration::ZERO };
+    let mut fields = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("max-age=100"))]);
+    fields.insert(AGE, HeaderValue::from(age));
+    let word = Word::of(&fields, &[]);
+    let received = Received { status: StatusCode::OK, fields: &fields, word, asked: at, at };
+    let lifetime = lifetime(&received, &Rule::default(), &Defaults::default(), Allowed::Any).expect("explicit");
+    Arc::new(Stored { lifetime, ..Arc::into_inner(stored).expect("nobody else has it") })
 }
 
 #[test]

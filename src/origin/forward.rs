@@ -56,7 +56,7 @@ static NEVER_AN_OPTION: [HeaderName; 7] = [
 static OF_THIS_MESSAGE: [HeaderName; 3] = [header::HOST, header::CONTENT_LENGTH, header::EXPECT];
 
 /// Differ from client to client without being part of the key: a shared answer must suit everybody.
-static OF_ONE_CLIENT: [HeaderName; 12] = [
+static OF_ONE_CLIENT: [HeaderName; 10] = [
     X_REQUEST_ID,
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
@@ -67,8 +67,6 @@ static OF_ONE_CLIENT: [HeaderName; 12] = [
     header::IF_UNMODIFIED_SINCE,
     header::IF_RANGE,
     header::RANGE,
-    header::CACHE_CONTROL,
-    header::PRAGMA,
 ];
 
 /// Takes the hop-by-hop fields away, and every field that Connection names but for those it may not name.

@@ -99,11 +99,11 @@ impl Proxy {
         if let Some(reply) = selected.clone().and_then(|stored| self.from_store(stored, request, &asks, now)) {
             return Decision::Send(reply);
         }
-        if let Some(reply) = self.answer_too_soon(request, &asks, now) {
-            return Decision::Send(reply);
-        }
         if asks.wishes.only_if_cached {
             return Decision::Send(Reply::failed(Cause::OnlyIfCached));
+        }
+        if let Some(reply) = self.answer_too_soon(request, &asks, now) {
+            return Decision::Send(reply);
         }
         Decision::Board(asks, selected)
     }

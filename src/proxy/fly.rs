@@ -21,10 +21,12 @@ use crate::policy::{dates, ranges, validation};
 /// What is stored for an errand while its origin is asked: what a 304 may confirm, or what a part completes.
 #[derive(Default)]
 struct Known {
-    /// Which request fields tell the variants apart.
-    newest: Option<Arc<Stored>>,
     stored: Vec<Arc<Stored>>,
     fields: Vec<HeaderMap>,
+    /// Whose selecting fields go to the origin, whether or not it can be confirmed.
+    selecting: Option<Arc<Stored>>,
+    /// The errand's request selects none of them: only their tags may tell that one is what it asks for.
+    are_others: bool,
 }
 
 /// What an answer is, seen beside what is stored.
@@ -140,22 +142,24 @@ impl Proxy {
         let Some(variants) = errand.shared_key().and_then(|key| self.store.peek(key.as_str())) else {
             return Known::default();
         };
-        let known: (Vec<_>, Vec<_>) = match variants.select(&errand.request.fields) {
-            Some(selected) => (vec![Arc::clone(selected)], vec![selected.fields()]),
-            None => {
-                let whole = variants.iter().filter(|stored| stored.status == StatusCode::OK);
-                let told = whole.map(|stored| (Arc::clone(stored), stored.fields()));
-                told.filter(|(_, fields)| validation::has_strong_tag(fields)).unzip()
-            }
+        let selected = variants.select(&errand.request.fields);
+        let selecting = selected.or(Some(variants.newest())).cloned();
+        let pair = |stored: &Arc<Stored>| (Arc::clone(stored), stored.fields());
+        let is_told_apart = |(stored, fields): &(Arc<Stored>, HeaderMap)| {
+            stored.status == StatusCode::OK && validation::has_strong_tag(fields)
         };
-        Known { newest: Some(Arc::clone(variants.newest())), stored: known.0, fields: known.1 }
+        let (stored, fields) = match selected {
+            Some(selected) => (vec![Arc::clone(selected)], vec![selected.fields()]),
+            None => variants.iter().map(pair).filter(is_told_apart).unzip(),
+        };
+        Known { stored, fields, selecting, are_others: selected.is_none() }
     }
 
     fn origin_request(&self, errand: &Errand, known: &Known) -> OriginRequest {
         let request = &errand.request;
         let trusted = self.config.proxy.trusts(request.peer);
         let has_body = request.body.lease.is_some();
-        let selecting = known.newest.as_ref().and_then(|stored| stored.selecting.as_deref());
+        let selecting = known.selecting.as_ref().and_then(|stored| stored.selecting.as_deref());
         let sharing = match errand.shared {
             true => forward::Sharing::Shared { selecting },
             false => forward::Sharing::Alone,
@@ -205,7 +209,12 @@ impl Known {
                     request.insert(header::IF_RANGE, validator);
                 }
             }
-            None => validation::ask(request, &self.fields),
+            None => {
+                validation::ask(request, &self.fields);
+                if self.are_others {
+                    request.remove(header::IF_MODIFIED_SINCE);
+                }
+            }
         }
     }
 

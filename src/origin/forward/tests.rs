@@ -88,6 +88,9 @@ fn a_shared_request_carries_nothing_of_one_client() {
     let ours = [
         "accept: text/html".to_owned(),
         "accept-encoding: gzip".to_owned(),
+        // What is said to caches is said to all of them on the way (RFC 9111 §5.2).
+        "cache-control: no-cache".to_owned(),
+        "pragma: no-cache".to_owned(),
         format!("user-agent: larder/{}", env!("CARGO_PKG_VERSION")),
         "via: 1.0 first".to_owned(),
         "via: 1.1 larder-1f".to_owned(),
@@ -96,7 +99,7 @@ fn a_shared_request_carries_nothing_of_one_client() {
     assert_eq!(shown(&forwarded(&asked, Sharing::Shared { selecting: None }, "larder-1f", false)), ours);
 
     let mut behind_a_proxy = ours.to_vec();
-    behind_a_proxy.insert(5, "x-forwarded-proto: https".to_owned());
+    behind_a_proxy.insert(7, "x-forwarded-proto: https".to_owned());
     assert_eq!(shown(&forwarded(&asked, Sharing::Shared { selecting: None }, "larder-1f", true)), behind_a_proxy);
 
     // Known to matter: everybody who shares this flight has the same.
