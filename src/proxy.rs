@@ -168,7 +168,7 @@ impl Proxy {
         }
         self.polls.note_demand(&request.target, now);
         let asks = self.asks(request);
-        self.from_store(self.selected(request, &asks)?, request, &asks, now)
+        self.reply_at_once(self.selected(request, &asks)?, request, &asks, now)
     }
 
     /// What is counted.

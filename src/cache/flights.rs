@@ -293,8 +293,10 @@ impl Flights {
                     }
                 }
                 // What a client with a name is told says nothing about the answer to all others.
-                Landing::Unshared(_) if flight.errand.shared => self.marks.set(key, MARKED_FOR, now),
-                Landing::Unshared(_) | Landing::Found(_) | Landing::Failed { .. } => {}
+                Landing::Unshared(_) | Landing::Confirmed(_) if flight.errand.shared => {
+                    self.marks.set(key, MARKED_FOR, now);
+                }
+                Landing::Unshared(_) | Landing::Confirmed(_) | Landing::Found(_) | Landing::Failed { .. } => {}
             }
         }
         let heard = match &landing {

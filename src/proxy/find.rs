@@ -68,7 +68,7 @@ impl Proxy {
     }
 
     /// The reply from this stored response, if it may be sent without asking the origin; begins its refresh when that is due.
-    pub(super) fn from_store(&self, stored: Arc<Stored>, request: &Request, asks: &Asks, now: Now) -> Option<Reply> {
+    pub(super) fn reply_at_once(&self, stored: Arc<Stored>, request: &Request, asks: &Asks, now: Now) -> Option<Reply> {
         let refresh_due = match reuse(&stored.lifetime, &asks.wishes, now) {
             Reuse::Fresh { refresh_due, .. } => refresh_due,
             Reuse::Stale { because, .. } => because == reuse::Because::WhileRevalidate,
@@ -96,7 +96,7 @@ impl Proxy {
     pub(super) fn decide(&self, request: &Request, now: Now) -> Decision {
         let asks = self.asks(request);
         let selected = self.selected(request, &asks);
-        if let Some(reply) = selected.clone().and_then(|stored| self.from_store(stored, request, &asks, now)) {
+        if let Some(reply) = selected.clone().and_then(|stored| self.reply_at_once(stored, request, &asks, now)) {
             return Decision::Send(reply);
         }
         if asks.wishes.only_if_cached {
@@ -127,7 +127,7 @@ impl Proxy {
             return None;
         }
         drop(forced);
-        self.from_store(stored, request, &content, now)
+        self.reply_at_once(stored, request, &content, now)
     }
 }
 

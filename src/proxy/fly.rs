@@ -14,6 +14,7 @@ use crate::message::Response;
 use crate::origin::permits::FlightId;
 use crate::origin::{Fetched, Opening, Origin, OriginRequest, forward};
 use crate::outcome::{Cause, FetchError};
+use crate::policy::freshness::Lifetime;
 use crate::policy::ranges::Joined;
 use crate::policy::storing::is_failure;
 use crate::policy::{dates, ranges, validation};
@@ -36,8 +37,8 @@ enum Applied {
     /// It made a whole response of what is stored.
     Whole {
         response: Response,
-        /// By confirming it (RFC 9111 §4.3.4), not by completing it.
-        validated: bool,
+        /// The lifetime of what it confirmed (RFC 9111 §4.3.4). `None`: it completed it.
+        confirms: Option<Lifetime>,
     },
     /// It speaks of something that is not stored.
     Useless,
@@ -74,7 +75,7 @@ impl Proxy {
             Ok(Asked::Opening(opening)) if errand.shared && is_failure(opening.status) => {
                 let retry_after = self.retry_after(&opening.fields);
                 let cause = Cause::Status(opening.status.as_u16());
-                let tells_trouble = retry_after.is_some() || self.is_ruled(&errand.request);
+                let tells_trouble = retry_after.is_some() || self.means_trouble(&errand.request, cause, asked);
                 landed.with(Landing::Failed { cause, response: None, retry_after, keeps: None, tells_trouble });
             }
             Ok(Asked::Opening(mut opening)) => {
@@ -103,8 +104,8 @@ impl Proxy {
             let fetched = self.dated(origin.fetch(&request)?);
             match known.apply(fetched) {
                 Applied::Itself(fetched) => return Ok(Asked::of(fetched, request.fields, asked)),
-                Applied::Whole { response, validated } => {
-                    return Ok(Asked::Whole(Came { response, sent: request.fields, asked, validated }));
+                Applied::Whole { response, confirms } => {
+                    return Ok(Asked::Whole(Came { response, sent: request.fields, asked, confirms }));
                 }
                 Applied::Useless => request.fields = plain,
             }
@@ -185,7 +186,7 @@ impl Proxy {
 impl Asked {
     fn of(fetched: Fetched, sent: HeaderMap, asked: Now) -> Asked {
         match fetched {
-            Fetched::Whole(response) => Asked::Whole(Came { response, sent, asked, validated: false }),
+            Fetched::Whole(response) => Asked::Whole(Came { response, sent, asked, confirms: None }),
             Fetched::Opening(opening) => Asked::Opening(opening),
         }
     }
@@ -230,7 +231,7 @@ impl Known {
                 };
                 let fields = validation::freshen(fields, &answer.fields);
                 let response = Response { status: stored.status, fields, body: stored.body.clone() };
-                Applied::Whole { response, validated: true }
+                Applied::Whole { response, confirms: Some(stored.lifetime) }
             }
             (StatusCode::PARTIAL_CONTENT, Some((stored, fields))) => {
                 let joined = ranges::join((fields, &stored.body), (&answer.fields, &answer.body));
@@ -239,7 +240,7 @@ impl Known {
                 let mut fields = validation::freshen(fields, &answer.fields);
                 fields.remove(header::CONTENT_RANGE);
                 let response = Response { status: StatusCode::OK, fields, body: Bytes::from(whole.body) };
-                Applied::Whole { response, validated: false }
+                Applied::Whole { response, confirms: None }
             }
             (StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::NOT_MODIFIED, Some(_)) => Applied::Useless,
             _ => Applied::Itself(fetched),

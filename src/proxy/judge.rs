@@ -35,8 +35,8 @@ pub(super) struct Came {
     pub sent: HeaderMap,
     /// When the origin was asked.
     pub asked: Now,
-    /// The origin only confirmed what was stored.
-    pub validated: bool,
+    /// The origin only confirmed what was stored with this lifetime. `None`: it sent it.
+    pub confirms: Option<Lifetime>,
 }
 
 /// What becomes of a whole response.
@@ -50,7 +50,7 @@ pub(super) enum Judgement {
 impl Proxy {
     /// Turns a whole response into what the flight lands with.
     pub(super) fn judge(&self, flight: FlightId, errand: &Errand, came: Came) -> Judgement {
-        let Came { mut response, sent, asked, validated } = came;
+        let Came { mut response, sent, asked, confirms } = came;
         self.after_unsafe(flight, errand, response.status, &response.fields);
         let (request, status, received) = (&errand.request, response.status, self.clock.now());
         if request.method == Method::HEAD {
@@ -64,7 +64,8 @@ impl Proxy {
                 let joined = self.joined(key, request, &response);
                 let kept = joined.as_ref().unwrap_or(&response);
                 let (stored, left_out) = self.rendered(key, kept, lifetime, selecting, received);
-                let answer = Shared { stored: Arc::new(stored), sent: Arc::new(sent), validated, whole: None };
+                let (stored, sent, validated) = (Arc::new(stored), Arc::new(sent), confirms.is_some());
+                let answer = Shared { stored, sent, validated, whole: None };
                 Ok((answer, left_out))
             }
             (Storing::Refuse(refusal), _) => Err(refusal),
@@ -74,7 +75,7 @@ impl Proxy {
             let retry_after = self.retry_after(&response.fields);
             let cause = Cause::Status(status.as_u16());
             let keeps = answer.ok().map(|(answer, _)| answer);
-            let tells_trouble = retry_after.is_some() || (keeps.is_none() && self.is_ruled(request));
+            let tells_trouble = retry_after.is_some() || self.means_trouble(request, cause, received);
             if let (None, true, true, Some(seconds)) = (retry_after, errand.safe, tells_trouble, cause.retry_after()) {
                 response.fields.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
@@ -91,7 +92,12 @@ impl Proxy {
                 Landing::Shared(Shared { whole: Some(Arc::new(response)), ..answer })
             }
             Ok((answer, _)) => Landing::Shared(answer),
-            Err(_) => Landing::Unshared(Arc::new(response)),
+            Err(_) => match (confirms, &errand.key) {
+                (Some(lifetime), Some(key)) => {
+                    Landing::Confirmed(Arc::new(self.rendered(key, &response, lifetime, None, received).0))
+                }
+                _ => Landing::Unshared(Arc::new(response)),
+            },
         };
         let doubt = match (home, rule.home) {
             (HomeVerdict::NeedsWitness, _) => Doubt::Level,
@@ -193,11 +199,13 @@ impl Proxy {
         }
     }
 
-    /// Whether the user has a say in what a good answer is here. Where only the RFC has, an error status is an answer like
-    /// others, and the origin is asked again whenever somebody asks.
-    pub(super) fn is_ruled(&self, request: &Request) -> bool {
+    /// Whether the origin is to be left alone after this error status. Not where the user has no say in what a good answer is, and
+    /// nothing stored can stand in: by the RFC alone it is an answer like others, and whoever asks is told what the origin says.
+    pub(super) fn means_trouble(&self, request: &Request, cause: Cause, now: Now) -> bool {
         let rule = self.routes.find(&request.target).rule;
-        !self.config.cache.defaults.pure() || rule.cache_ttl.is_some() || rule.check.is_some()
+        let is_ruled = !self.config.cache.defaults.pure() || rule.cache_ttl.is_some() || rule.check.is_some();
+        let known = || self.store.peek(Key::new(None, ROLE, &request.target).as_str())?.into_selected(&request.fields);
+        is_ruled || known().is_some_and(|stored| stored.serves_despite(cause, now))
     }
 
     /// What the answer means in this home, where the route asks.

@@ -89,7 +89,14 @@ impl Proxy {
                     let outcome = passenger.fetched(false);
                     passenger.responder.reply(Reply::Relayed { response: Arc::clone(response), outcome });
                 }
-                Landing::Unshared(_) => self.board_again(passenger),
+                Landing::Confirmed(stored) if passenger.leads => {
+                    let outcome = Outcome::Validated { forced: passenger.fwd == Fwd::Request };
+                    match passenger.reply_of(stored, outcome, now) {
+                        Some(reply) => passenger.responder.reply(reply),
+                        None => self.board_again(passenger),
+                    }
+                }
+                Landing::Unshared(_) | Landing::Confirmed(_) => self.board_again(passenger),
                 Landing::Failed { cause, keeps: Some(answer), .. } if !passenger.has_stale_for(*cause, now) => {
                     self.share(passenger, answer, now);
                 }

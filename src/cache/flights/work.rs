@@ -156,6 +156,8 @@ pub enum Landing {
     Shared(Shared),
     /// An answer for the leader only.
     Unshared(Arc<Response>),
+    /// What is stored is confirmed, for the leader only: the confirmation itself may not be stored.
+    Confirmed(Arc<Stored>),
     /// No good answer.
     Failed {
         /// Why.
@@ -180,7 +182,7 @@ impl Landing {
     /// The status the origin answered with, if it did.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
-            Landing::Found(stored) => Some(stored.status),
+            Landing::Found(stored) | Landing::Confirmed(stored) => Some(stored.status),
             Landing::Shared(answer) => Some(answer.stored.status),
             Landing::Unshared(response) => Some(response.status),
             Landing::Failed { response, .. } => response.as_ref().map(|response| response.status),
