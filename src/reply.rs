@@ -207,7 +207,10 @@ fn own_of_stored(out: &mut Vec<u8>, lifetime: &Lifetime, received: Now, via: &st
 pub fn head(out: &mut Vec<u8>, reply: &Reply, head_only: bool, id: &IdText<'_>, via: &str, clock: &Clock) {
     match reply {
         Reply::Stored { stored, outcome, now, shape } => {
-            shape::start(out, stored, shape);
+            match shape {
+                Shape::Whole => out.extend_from_slice(&stored.head),
+                _ => shape::start(out, stored, shape),
+            }
             let ttl = stored.lifetime.expires_in(*now);
             push(out, &["Age: ", decimal(stored.lifetime.age(*now).as_secs()).as_str()]);
             push(out, &["\r\nX-Cache-Expires-In: ", decimal(ttl.max(0).unsigned_abs()).as_str(), "\r\n"]);
@@ -258,6 +261,7 @@ pub fn opening_head(out: &mut Vec<u8>, opening: &Opening, outcome: &Outcome, id:
 /// The body of a reply.
 pub fn body(reply: &Reply, id: &IdText<'_>) -> Bytes {
     match reply {
+        Reply::Stored { stored, shape: Shape::Whole, .. } => stored.body.clone(),
         Reply::Stored { stored, shape, .. } => shape::body(stored, shape),
         Reply::Relayed { response, .. } => response.body.clone(),
         Reply::Failed(Failure { cause, .. }) => Bytes::from(failure_body(cause, id)),
@@ -288,9 +292,8 @@ fn cache_fields(out: &mut Vec<u8>, outcome: &Outcome, ttl: Option<i64>, status: 
         &["X-Cache: ", outcome.x_cache(), "\r\nX-Cache-Status: ", outcome.x_cache_status(), "\r\nCache-Status: "],
     );
     let _ = outcome.cache_status(&mut Text(out), ttl, status);
-    push(out, &["\r\nX-Request-Id: "]);
-    push(out, &id.parts());
-    push(out, &["\r\n"]);
+    let [first, second, third] = id.parts();
+    push(out, &["\r\nX-Request-Id: ", first, second, third, "\r\n"]);
 }
 
 /// What every reply of our own begins with.

@@ -11,9 +11,6 @@ use crate::policy::conditions::belongs_in_304;
 
 /// Writes the head up to what changes from reply to reply.
 pub(super) fn start(out: &mut Vec<u8>, stored: &Stored, shape: &Shape) {
-    if *shape == Shape::Whole {
-        return out.extend_from_slice(&stored.head);
-    }
     status_line(out, shape.status(stored.status));
     let origin = stored.fields();
     match shape {
