@@ -198,14 +198,21 @@ impl Proxy {
     }
 
     /// Fetches the answer to a GET again in the background, unless somebody already does.
-    fn refresh(&self, request: &Request, stored: &Stored) {
+    ///
+    /// `identity`: the request names its client. What is fetched with its word is stored on the origin's own only, and is nobody
+    /// else's trouble if it fails.
+    fn refresh(&self, request: &Request, stored: &Stored, identity: bool) {
         let joins = joins(&stored.key, stored, request);
         let mut request = plain(request);
         // What one client wishes for itself, such as no-store, is no word on what is fetched for everybody.
         for name in [header::CACHE_CONTROL, header::PRAGMA] {
             request.fields.remove(name);
         }
-        self.fetch_for_nobody(request, stored.key.clone(), joins, false);
+        if identity {
+            let joins = Key::from(format!("{joins}\nnamed").as_str());
+            return self.fetch_for_nobody(request, stored.key.clone(), joins, polls::For::Named);
+        }
+        self.fetch_for_nobody(request, stored.key.clone(), joins, polls::For::Everybody);
     }
 
     /// Drops what is stored for a target, and keeps what is being fetched for it from being stored (RFC 9111 §4.4), but by the
@@ -283,7 +290,7 @@ impl Proxy {
 
     /// Stores an answer, unless it would replace a good one that may still be served by one that is not.
     fn insert(&self, flights: &mut Flights, answer: Shared, now: Now) {
-        let Shared { stored, sent, .. } = answer;
+        let Shared { stored, sent, checked, .. } = answer;
         let mut crowds = self.crowds.lock();
         if crowds.forbids(&stored.key, now) {
             return flights.mark(&stored.key, now);
@@ -292,7 +299,7 @@ impl Proxy {
         if let Some(known) = known {
             // By the RFC any answer but a failure is the new truth (RFC 9111 §4.3.3); where the user says how long answers
             // live, none but a good one takes the place of a good one.
-            let is_users = matches!(known.lifetime.source(), LifetimeSource::Rule | LifetimeSource::Default);
+            let is_users = checked || matches!(known.lifetime.source(), LifetimeSource::Rule | LifetimeSource::Default);
             let is_worse = !stored.status.is_success() && (is_users || is_failure(stored.status));
             let is_better = known.status.is_success() && is_worse;
             if is_better && known.serves_despite(Cause::CheckFailed, now) {

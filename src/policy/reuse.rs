@@ -47,9 +47,11 @@ pub enum Because {
 /// Judges a stored response by its lifetime and by what the client wishes.
 pub fn reuse(lifetime: &Lifetime, wishes: &Wishes, now: Now) -> Reuse {
     let (age, until) = (lifetime.age(now), lifetime.fresh_until());
-    let too_old = wishes.refresh || wishes.max_age.is_some_and(|most| age > most);
+    // Clients reckon in whole seconds, as Age tells them.
+    let told = Duration::from_secs(age.as_secs());
+    let too_old = wishes.refresh || wishes.max_age.is_some_and(|most| told > most);
     if age < until {
-        let lasts = wishes.min_fresh.is_none_or(|least| until - age >= least);
+        let lasts = wishes.min_fresh.is_none_or(|least| until.saturating_sub(told) >= least);
         if too_old || !lasts {
             return Reuse::Forward { age };
         }
@@ -58,7 +60,7 @@ pub fn reuse(lifetime: &Lifetime, wishes: &Wishes, now: Now) -> Reuse {
     if too_old || wishes.min_fresh.is_some() || !lifetime.may_be_stale() {
         return Reuse::Validate { age };
     }
-    if wishes.max_stale.is_some_and(|most| age - until <= most) {
+    if wishes.max_stale.is_some_and(|most| told.saturating_sub(until) <= most) {
         return Reuse::Stale { age, because: Because::MaxStale };
     }
     // A client that names the greatest age it takes, takes nothing stale unless it says so (§5.2.1.1).

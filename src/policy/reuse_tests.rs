@@ -103,10 +103,12 @@ fn a_client_may_want_it_newer_or_for_longer() {
         (refresh, forward(29.0)),
         (refresh, validate(30.0)),
         (younger, fresh(10.0, true)),
-        (younger, forward(10.5)),
+        (younger, fresh(10.9, true)),
+        (younger, forward(11.0)),
         (younger, validate(30.0)),
         (lasting, fresh(10.0, true)),
-        (lasting, forward(10.5)),
+        (lasting, fresh(10.9, true)),
+        (lasting, forward(11.0)),
         (lasting, validate(30.0)),
     ];
     for (wishes, expected) in cases {
@@ -124,7 +126,8 @@ fn a_client_may_take_it_stale_where_the_origin_does_not_forbid_it() {
         (lifetime(), some, fresh(29.0, true)),
         (lifetime(), some, stale(30.0, Because::MaxStale)),
         (lifetime(), some, stale(50.0, Because::MaxStale)),
-        (lifetime(), some, validate(50.5)),
+        (lifetime(), some, stale(50.9, Because::MaxStale)),
+        (lifetime(), some, validate(51.0)),
         (lifetime(), any, stale(100_000.0, Because::MaxStale)),
         (strict, any, validate(30.0)),
         // Fresh until 5 s, not until 30 s as by a rule.

@@ -77,7 +77,7 @@ impl Proxy {
         };
         let shape = shape(&stored, request, asks.conditional, asks.range, now)?;
         if refresh_due {
-            self.refresh(request, &stored);
+            self.refresh(request, &stored, asks.identity);
         }
         stored.count_hit();
         stored.note_use(now.mono);

@@ -65,7 +65,8 @@ impl Proxy {
                 let kept = joined.as_ref().unwrap_or(&response);
                 let (stored, left_out) = self.rendered(key, kept, lifetime, selecting, received);
                 let (stored, sent, validated) = (Arc::new(stored), Arc::new(sent), confirms.is_some());
-                let answer = Shared { stored, sent, validated, whole: None };
+                let checked = rule.check.is_some() || rule.home.is_some();
+                let answer = Shared { stored, sent, validated, checked, whole: None };
                 Ok((answer, left_out))
             }
             (Storing::Refuse(refusal), _) => Err(refusal),
@@ -195,7 +196,7 @@ impl Proxy {
         {
             let (stored, _) = self.rendered(&key, &response, lifetime, selecting, received);
             let (stored, sent) = (Arc::new(stored), Arc::new(sent.clone()));
-            self.submit(Work::Insert(Shared { stored, sent, validated: true, whole: None }));
+            self.submit(Work::Insert(Shared { stored, sent, validated: true, checked: false, whole: None }));
         }
     }
 

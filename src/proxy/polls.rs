@@ -17,6 +17,17 @@ use crate::route::Route;
 /// Variants of one target that a turn of its poll refreshes, the plain one not counted.
 const MAX_VARIANTS_POLLED: usize = 4;
 
+/// On whose behalf something is fetched that nobody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    /// Its time has come, whatever is stored.
+    Clock,
+    /// What is stored ages.
+    Everybody,
+    /// What is stored ages, and a client with a name has asked: its fields go along, and stay its own.
+    Named,
+}
+
 /// How a target is polled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Poll {
@@ -100,7 +111,7 @@ impl Proxy {
         let Some(polled) = self.polls.all.get(place) else { return };
         let key = &polled.key;
         let request = self.own_request(polled.target.clone());
-        self.fetch_for_nobody(request, key.clone(), key.clone(), true);
+        self.fetch_for_nobody(request, key.clone(), key.clone(), For::Clock);
         self.poll_variants(polled);
     }
 
@@ -114,15 +125,16 @@ impl Proxy {
             let mut request = self.own_request(polled.target.clone());
             selecting.repeat(&mut request.fields);
             let joins = joins(&polled.key, stored, &request);
-            self.fetch_for_nobody(request, polled.key.clone(), joins, true);
+            self.fetch_for_nobody(request, polled.key.clone(), joins, For::Clock);
         }
     }
 
     /// Fetches in the background what nobody waits for; joined by whoever asks meanwhile.
-    pub(super) fn fetch_for_nobody(&self, request: Request, key: Key, joins: Key, even_if_fresh: bool) {
+    pub(super) fn fetch_for_nobody(&self, request: Request, key: Key, joins: Key, on_behalf: For) {
         let poll = self.polls.place_of(&request.target).filter(|_| key == joins);
         let (request, key, joins) = (Arc::new(request), Some(key), Some(joins));
-        let errand = Errand { request, key, shared: true, joins, even_if_fresh, poll, safe: true, herald: None };
+        let (shared, even_if_fresh) = (on_behalf != For::Named, on_behalf == For::Clock);
+        let errand = Errand { request, key, shared, joins, even_if_fresh, poll, safe: true, herald: None };
         self.submit(Work::Arrived(Arrival { passenger: None, errand }));
     }
 

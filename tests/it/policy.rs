@@ -316,3 +316,28 @@ fn c15_the_route_wins_over_the_origin_but_not_over_private_and_no_store_unless_f
         client.get(target).expect(second, "x");
     }
 }
+
+#[test]
+fn a_clients_name_stays_its_own_in_the_refresh_it_began() {
+    let origin = Origin::answering(|seen| {
+        let named = seen.values("Cookie").join("");
+        let fresh = "max-age=10, stale-while-revalidate=30";
+        match named.as_str() {
+            "s=bad" => Answer::status(500),
+            _ => Answer::ok(format!("for {named}")).field("Cache-Control", fresh),
+        }
+    });
+    let app = App::start(&config_for(&origin, pure()));
+    let mut client = app.client();
+    client.get("/a").expect("MISS", "for ");
+    app.skip_seconds(11);
+
+    client.get_with("/a", &[("Cookie", "s=bad")]).expect("HIT", "for ");
+    origin.await_requests("/a", 2);
+    assert!(eventually(|| app.active() == 0));
+
+    // Its failure is its own: the next client's refresh is not held back by it.
+    client.get("/a").expect("HIT", "for ");
+    assert!(eventually(|| origin.count("/a") == 3));
+    assert!(origin.last("/a").values("Cookie").is_empty());
+}

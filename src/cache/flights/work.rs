@@ -144,6 +144,8 @@ pub struct Shared {
     pub sent: Arc<HeaderMap>,
     /// The origin only confirmed what was stored (RFC 9111 §4.3.4).
     pub validated: bool,
+    /// The user says what a good answer is here: a good one gives way to no other while it may be used.
+    pub checked: bool,
     /// The answer as it came, for the leader, where what is stored differs from it.
     pub whole: Option<Arc<Response>>,
 }

@@ -94,7 +94,7 @@ pub(super) fn stored_for(key: Key, received: Now, ttl: Duration) -> Arc<Stored> 
 
 /// How a flight lands that fetched this.
 pub(super) fn fetched(stored: Arc<Stored>) -> Landing {
-    Landing::Shared(Shared { stored, sent: Arc::default(), validated: false, whole: None })
+    Landing::Shared(Shared { stored, sent: Arc::default(), validated: false, checked: false, whole: None })
 }
 
 /// A plain GET.
