@@ -152,7 +152,8 @@ fn is_understood(status: StatusCode) -> bool {
 
 fn permitted(exchange: &Exchange<'_>) -> Result<(Lifetime, Option<Box<Selecting>>), Refusal> {
     let is_get = exchange.method == Method::GET;
-    if !is_get && !(exchange.method == Method::POST && exchange.status == StatusCode::OK && exchange.names_itself) {
+    let is_own_post = exchange.method == Method::POST && exchange.status == StatusCode::OK && exchange.names_itself;
+    if !is_get && !is_own_post {
         return Err(Refusal::Method);
     }
     if exchange.status.is_success() && exchange.status != StatusCode::PARTIAL_CONTENT {
