@@ -49,7 +49,7 @@ pub struct Exchange<'a> {
     pub defaults: &'a Defaults,
     /// The fields that speak to caches like this one before Cache-Control does (RFC 9213).
     pub targeted: &'a [HeaderName],
-    /// Whether a request field never reaches the origin: what is stored cannot differ by it.
+    /// Whether a request field never reaches the origin on a shared request.
     pub is_unseen: fn(&HeaderName) -> bool,
     /// When the request was sent.
     pub asked: Now,
@@ -256,13 +256,16 @@ fn selecting(exchange: &Exchange<'_>) -> Result<Option<Box<Selecting>>, Refusal>
     Ok((!names.is_empty()).then(|| Box::new(Selecting::of(names, exchange.sent, coded))))
 }
 
-/// Whether requests can differ by this field at the origin: those that never carry it there cannot.
+/// Whether requests can differ by this field at the origin: those that never carry it there cannot. One that goes alone may
+/// carry what shared ones do not.
 fn counts(name: &HeaderName, exchange: &Exchange<'_>) -> bool {
     let rule = exchange.rule;
     let is_taken_off = (name == COOKIE && rule.strip_cookies)
         || (name == ORIGIN && rule.strip_origin)
-        || (name == ACCEPT_ENCODING && rule.poll_interval.is_some());
-    !is_taken_off && name != HOST && !rule.ignore_vary.contains(name) && !(exchange.is_unseen)(name)
+        || (name == ACCEPT_ENCODING && rule.poll_interval.is_some())
+        || (exchange.is_unseen)(name);
+    let came_through = exchange.sent.contains_key(name);
+    (came_through || !is_taken_off) && name != HOST && !rule.ignore_vary.contains(name)
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ const NOW: Now = Now { mono: Duration::from_secs(100), wall: Duration::from_secs
 struct Scene {
     method: Method,
     request: HeaderMap,
+    /// Request fields that do not reach the origin.
+    taken_off: &'static [&'static str],
     has_body: bool,
     identity: bool,
     names_itself: bool,
@@ -31,6 +33,7 @@ fn scene() -> Scene {
     Scene {
         method: Method::GET,
         request: HeaderMap::new(),
+        taken_off: &[],
         has_body: false,
         identity: false,
         names_itself: false,
@@ -64,10 +67,14 @@ impl Scene {
     }
 
     fn judged(&self) -> Storing {
+        let mut sent = self.request.clone();
+        for name in self.taken_off {
+            sent.remove(*name);
+        }
         may_store(&Exchange {
             method: &self.method,
             request: &self.request,
-            sent: &self.request,
+            sent: &sent,
             has_body: self.has_body,
             identity: self.identity,
             names_itself: self.names_itself,
@@ -294,9 +301,17 @@ fn a_coded_response_that_does_not_vary_is_for_those_who_ask_for_that_coding() {
     coded().answering("vary", "Accept-Encoding").is_selected_by(&["accept-encoding"]);
     let (_, selecting) = coded().stored();
     assert!(!selecting.is_some_and(|found| found.matches(&HeaderMap::new())), "who asks for no coding");
-    // Clients never reach the origin with it where polls ask.
-    let polled = Rule { poll_interval: Some(Duration::from_secs(5)), ..Rule::default() };
-    coded().under(polled).is_selected_by(&[]);
+    let polled = || coded().under(Rule { poll_interval: Some(Duration::from_secs(5)), ..Rule::default() });
+    Scene { taken_off: &["accept-encoding"], ..polled() }.is_selected_by(&[]);
+    polled().is_selected_by(&["accept-encoding"]);
+}
+
+#[test]
+fn what_one_request_alone_has_carried_to_the_origin_counts() {
+    let alone = || scene().asking("x-unseen", "1").asking("cookie", "a=b").answering("vary", "X-Unseen, Cookie");
+    let stripping = || alone().under(Rule { strip_cookies: true, ..Rule::default() });
+    stripping().is_selected_by(&["cookie", "x-unseen"]);
+    Scene { taken_off: &["cookie", "x-unseen"], ..stripping() }.is_selected_by(&[]);
 }
 
 #[test]
