@@ -20,10 +20,10 @@ use crate::front::head;
 use crate::front::listener::{self, Front};
 use crate::message::Request;
 use crate::origin::Origin;
-use crate::origin::http::HttpSettings;
+use crate::origin::http::{HttpSettings, STREAM_PATIENCE};
 use crate::origin::permits::FlightId;
 use crate::origin::resolve::Addresses;
-use crate::origin::sim::{SimSettings, Simulation};
+use crate::origin::sim::{self, SimSettings, Simulation};
 use crate::origin::source::Source;
 use crate::proxy::{self, Crew, PollEnd, Proxy};
 use crate::reply::Responder;
@@ -322,10 +322,14 @@ fn source(config: &Config, clock: &Clock) -> Result<Source, StartError> {
                 what: format!("cannot simulate {}", backend.origin),
                 cause: io::Error::new(io::ErrorKind::InvalidInput, problem),
             };
-            let settings = SimSettings {
-                first_byte_timeout: backend.first_byte_timeout,
-                ..SimSettings::parse(query).map_err(wrong)?
+            let limits = sim::Limits {
+                first_byte: backend.first_byte_timeout,
+                pause: PAUSE,
+                idle: backend.idle_timeout,
+                stream_idle: backend.idle_timeout.saturating_mul(STREAM_PATIENCE),
+                total: backend.total_timeout,
             };
+            let settings = SimSettings { limits, ..SimSettings::parse(query).map_err(wrong)? };
             return Ok(Source::Sim(clock.clone(), Arc::new(Mutex::new(Simulation::new(settings, clock.now())))));
         }
     };

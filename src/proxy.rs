@@ -44,7 +44,7 @@ use crate::statistics::Statistics;
 use crate::sync::Mutex;
 
 pub use insight::Kept;
-pub use polls::{Poll, polls};
+pub use polls::{Idle, Poll, polls};
 pub use waiter::Waiter;
 
 use board::joins;

@@ -18,6 +18,7 @@ use crate::outcome::{Cause, Outcome};
 use crate::policy::dates;
 use crate::policy::freshness::Lifetime;
 use crate::policy::ranges::ContentRange;
+use crate::policy::rule::OnExhausted;
 
 /// A whole reply, decided but not yet written.
 pub enum Reply {
@@ -55,7 +56,7 @@ pub enum Reply {
 impl Reply {
     /// Our own error, with the cause's own time to try again.
     pub fn failed(cause: Cause) -> Reply {
-        Reply::Failed(Failure { cause, backoff: None, cors: false })
+        Reply::Failed(Failure { cause, backoff: None, cors: false, instead: OnExhausted::Error })
     }
 
     /// One of our own endpoints, with this JSON.
@@ -128,15 +129,32 @@ pub struct Failure {
     pub backoff: Option<u64>,
     /// Every page may read it.
     pub cors: bool,
+    /// What stands in for it.
+    pub instead: OnExhausted,
 }
 
 impl Failure {
-    /// Its status: by its cause; in backoff the origin's own where that was the cause.
+    /// Its status: 200 where something stands in for it, else by its cause; in backoff the origin's own where that was the cause.
     pub fn status(&self) -> StatusCode {
         match (self.cause, self.backoff) {
+            _ if self.instead != OnExhausted::Error => StatusCode::OK,
             (Cause::Status(code), Some(_)) => StatusCode::from_u16(code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
             _ => self.cause.status(),
         }
+    }
+
+    /// Seconds after which to try again. `None`: trying again changes nothing, or its client is to notice nothing.
+    fn retry_after(&self) -> Option<u64> {
+        self.backoff.or(self.cause.retry_after()).filter(|_| self.instead == OnExhausted::Error)
+    }
+
+    fn body(&self, id: &IdText<'_>) -> Bytes {
+        if let Some(text) = self.instead.stand_in() {
+            return Bytes::from_static(text.as_bytes());
+        }
+        let (error, message) = (self.cause.detail(), self.cause.message());
+        let word = error.replace('-', "_");
+        format!("{{\"error\":\"{word}\",\"message\":\"{message}\",\"request_id\":\"{id}\"}}").into()
     }
 }
 
@@ -227,17 +245,17 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, head_only: bool, id: &IdText<'_>, 
             }
             cache_fields(out, outcome, None, Some(response.status.as_u16()), id);
         }
-        Reply::Failed(failure @ Failure { cause, backoff, cors }) => {
+        Reply::Failed(failure) => {
             status_line(out, failure.status());
             own_fields(out, clock);
-            if *cors {
+            if failure.cors {
                 out.extend_from_slice(b"Access-Control-Allow-Origin: *\r\n");
             }
-            if let Some(seconds) = backoff.or(cause.retry_after()) {
+            if let Some(seconds) = failure.retry_after() {
                 let _ = write!(out, "Retry-After: {seconds}\r\n");
             }
-            let _ = write!(out, "Content-Length: {}\r\n", failure_body(cause, id).len());
-            cache_fields(out, &Outcome::Failed { cause: *cause }, None, None, id);
+            let _ = write!(out, "Content-Length: {}\r\n", failure.body(id).len());
+            cache_fields(out, &reply.outcome(), None, None, id);
         }
         Reply::BuiltIn { status, field, body } => {
             status_line(out, *status);
@@ -264,15 +282,9 @@ pub fn body(reply: &Reply, id: &IdText<'_>) -> Bytes {
         Reply::Stored { stored, shape: Shape::Whole, .. } => stored.body.clone(),
         Reply::Stored { stored, shape, .. } => shape::body(stored, shape),
         Reply::Relayed { response, .. } => response.body.clone(),
-        Reply::Failed(Failure { cause, .. }) => Bytes::from(failure_body(cause, id)),
+        Reply::Failed(failure) => failure.body(id),
         Reply::BuiltIn { body, .. } => Bytes::copy_from_slice(body.as_bytes()),
     }
-}
-
-fn failure_body(cause: &Cause, id: &IdText<'_>) -> String {
-    let (error, message) = (cause.detail(), cause.message());
-    let word = error.replace('-', "_");
-    format!("{{\"error\":\"{word}\",\"message\":\"{message}\",\"request_id\":\"{id}\"}}")
 }
 
 /// Whether a status never has a body (RFC 9110 §6.4.1).

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderName;
 use serde_json::{Map, Value, json};
 
-use super::routes::SET_COOKIE;
+use super::routes::{ON_EXHAUSTED, SET_COOKIE};
 use super::{ClientDirectives, Config};
 use crate::policy::check::JsonKind;
 use crate::policy::rule::{Rule, SetCookie};
@@ -38,7 +38,7 @@ pub struct RouteKey {
 }
 
 /// Every key outside `urlConfigs`, in the order of the example.
-pub const KEYS: [Key; 41] = [
+pub const KEYS: [Key; 42] = [
     key("preset", "pypowerwall, api", "whose numbers hold where nothing else is said", |c| json!(c.preset.name())),
     key("backend.url", "URL", "the origin: `http://host:port`, or `sim://powerwall`, a simulated house", |c| {
         json!(c.backend.origin.to_string())
@@ -111,6 +111,12 @@ pub const KEYS: [Key; 41] = [
         c.cache.defaults.slow_grace.map_or(Value::Null, seconds)
     }),
     key("cache.graceTime", S, "the same when the origin has failed", |c| seconds(c.cache.defaults.grace_time)),
+    key(
+        "cache.jitter",
+        "percent",
+        "by up to so much, 0 to 5, each lifetime of a route or a default is shortened by chance, so that what was stored together does not expire together; not what is polled",
+        |c| json!(c.cache.defaults.jitter),
+    ),
     key("cache.maxBytes", BYTES, "memory for stored answers", |c| size(c.cache.max_bytes)),
     key("cache.maxEntries", "count", "number of stored answers", |c| json!(c.cache.max_entries)),
     key("cache.maxObjectBytes", BYTES, "larger bodies are passed on and not stored", |c| {
@@ -178,7 +184,7 @@ pub const KEYS: [Key; 41] = [
 ];
 
 /// Every key of a member of `urlConfigs`.
-pub const ROUTE_KEYS: [RouteKey; 14] = [
+pub const ROUTE_KEYS: [RouteKey; 17] = [
     route(
         "path",
         "path",
@@ -192,6 +198,20 @@ pub const ROUTE_KEYS: [RouteKey; 14] = [
         "how often the path is asked for by itself; 0: never. One here ends the preset's own polls",
         "as the preset has it",
         |r| r.poll_interval.map(seconds),
+    ),
+    route(
+        "pollIdleInterval",
+        S,
+        "how often instead while no client asks for the path; its first request brings the full pace back; 0: never slower",
+        "never slower; the preset's own polls keep within `cacheTTL`",
+        |r| r.poll_idle_interval.map(seconds),
+    ),
+    route(
+        "pollIdleAfter",
+        S,
+        "how long after a client's request the pace stays full",
+        "12 times `pollInterval`; 60 s for the preset's own polls",
+        |r| r.poll_idle_after.map(seconds),
     ),
     route(
         "cacheTTL",
@@ -216,6 +236,13 @@ pub const ROUTE_KEYS: [RouteKey; 14] = [
     route("graceTime", S, "how far past its TTL an answer may stand in for a failed one", "`cache.graceTime`", |r| {
         r.grace_time.map(seconds)
     }),
+    route(
+        "onExhausted",
+        "error503, empty, null",
+        "what GET and HEAD get when there is neither an answer nor an old one that may serve: an error (502, 503 or 504 by its cause, or the origin's own); 200 and `{}`; 200 and `null`. Never stored",
+        "error503",
+        |r| ON_EXHAUSTED.iter().skip(1).find(|(_, meaning)| *meaning == r.on_exhausted).map(|(word, _)| json!(word)),
+    ),
     route(
         "check.json",
         "any, object, array",

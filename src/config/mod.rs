@@ -228,14 +228,14 @@ impl Config {
 
     /// The defaults of a preset.
     pub fn of(preset: Preset) -> Config {
-        let (max_concurrent_requests, slow_request_timeout, grace_time) = preset.numbers();
+        let (max_concurrent_requests, slow_request_timeout, grace_time, jitter) = preset.numbers();
         Config {
             preset,
             backend: Backend { max_concurrent_requests, ..Backend::default() },
             proxy: Proxy::default(),
             cache: Cache {
                 slow_request_timeout,
-                defaults: Defaults { grace_time, ..Defaults::default() },
+                defaults: Defaults { grace_time, jitter, ..Defaults::default() },
                 ..Cache::default()
             },
             routes: preset.routes(),
@@ -254,13 +254,13 @@ impl Default for Config {
 }
 
 impl Preset {
-    /// `maxConcurrentRequests`, `slowRequestTimeout` and `graceTime`.
-    fn numbers(self) -> (usize, Duration, Duration) {
-        let (requests, slow, grace) = match self {
-            Preset::Pypowerwall => (2, 2, 30),
-            Preset::Api => (16, 5, 60),
+    /// `maxConcurrentRequests`, `slowRequestTimeout`, `graceTime` and `jitter`.
+    fn numbers(self) -> (usize, Duration, Duration, u8) {
+        let (requests, slow, grace, jitter) = match self {
+            Preset::Pypowerwall => (2, 2, 30, 0),
+            Preset::Api => (16, 5, 60, 5),
         };
-        (requests, Duration::from_secs(slow), Duration::from_secs(grace))
+        (requests, Duration::from_secs(slow), Duration::from_secs(grace), jitter)
     }
 
     /// Its name in the configuration.

@@ -183,6 +183,8 @@ fn read_cache(section: &mut Section<'_>, cache: &mut Cache, warnings: &mut Vec<S
         value.as_bool().map(|store| if store { SetCookie::Store } else { SetCookie::Refuse })
     });
     section.duration("slowRequestTimeout", &mut cache.slow_request_timeout);
+    let percent = |value: &Value| value.as_u64().and_then(|percent| u8::try_from(percent).ok()).filter(|p| *p <= 5);
+    section.set("jitter", &mut defaults.jitter, "a whole number of percent from 0 to 5", percent);
     section.bytes("maxBytes", &mut cache.max_bytes, 0);
     section.count("maxEntries", &mut cache.max_entries, 1, usize::MAX);
     section.bytes("maxObjectBytes", &mut cache.max_object_bytes, 1);

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::section::Section;
 use crate::policy::check::{Check, JsonKind};
-use crate::policy::rule::{Defaults, Force, Rule, SetCookie};
+use crate::policy::rule::{Defaults, Force, OnExhausted, Rule, SetCookie};
 use crate::route::{Pattern, Route};
 
 /// A word of `force`.
@@ -31,6 +31,10 @@ const FORCED: [(&str, Forced); 4] = [
 pub const SET_COOKIE: [(&str, SetCookie); 3] =
     [("refuse", SetCookie::Refuse), ("strip", SetCookie::Strip), ("store", SetCookie::Store)];
 
+/// The words of `onExhausted`, the default first.
+pub const ON_EXHAUSTED: [(&str, OnExhausted); 3] =
+    [("error503", OnExhausted::Error), ("empty", OnExhausted::Empty), ("null", OnExhausted::Null)];
+
 /// Reads `urlConfigs` over the preset's routes: what a member does not say stays as the preset has it. One `pollInterval`
 /// anywhere, and the preset polls nothing of its own. A member without a usable path is a problem and is left out.
 pub fn read_routes(top: &mut Section<'_>, defaults: &Defaults, routes: &mut Vec<Route>, warnings: &mut Vec<String>) {
@@ -41,7 +45,7 @@ pub fn read_routes(top: &mut Section<'_>, defaults: &Defaults, routes: &mut Vec<
         let place = routes.iter().position(|route| Some(&route.pattern) == pattern.as_ref());
         let mut rule = place.map_or_else(Rule::default, |at| routes[at].rule.clone());
         read_rule(section, &mut rule, defaults, warnings);
-        read_poll(section, pattern.as_ref(), &mut rule);
+        read_poll(section, pattern.as_ref(), &mut rule, warnings);
         polls_itself &= !section.has("pollInterval");
         let Some(pattern) = pattern else { return };
         if !seen.insert(pattern.clone()) {
@@ -73,6 +77,7 @@ fn read_rule(section: &mut Section<'_>, rule: &mut Rule, defaults: &Defaults, wa
     section.some_duration("refreshMinInterval", &mut rule.refresh_min_interval);
     section.some_duration("slowGrace", &mut rule.slow_grace);
     section.some_duration("graceTime", &mut rule.grace_time);
+    section.word("onExhausted", &mut rule.on_exhausted, &ON_EXHAUSTED);
     section.section("check", |check| rule.check = Some(read_check(check)));
     read_force(section, &mut rule.force, warnings);
     section.word("setCookie", &mut rule.set_cookie, &SET_COOKIE.map(|(word, meaning)| (word, Some(meaning))));
@@ -89,8 +94,8 @@ pub fn is_never_refreshed(stale_time: Duration, ttl: Duration) -> bool {
     stale_time >= ttl && !stale_time.is_zero()
 }
 
-/// `pollInterval`: 0 is off.
-fn read_poll(section: &mut Section<'_>, pattern: Option<&Pattern>, rule: &mut Rule) {
+/// `pollInterval`, 0 is off; and how far it slows down.
+fn read_poll(section: &mut Section<'_>, pattern: Option<&Pattern>, rule: &mut Rule, warnings: &mut Vec<String>) {
     let mut interval = None;
     section.some_duration("pollInterval", &mut interval);
     if let Some(interval) = interval {
@@ -99,6 +104,13 @@ fn read_poll(section: &mut Section<'_>, pattern: Option<&Pattern>, rule: &mut Ru
         }
         rule.poll_interval = Some(interval).filter(|interval| !interval.is_zero());
         rule.own_poll = false;
+    }
+    section.some_duration("pollIdleInterval", &mut rule.poll_idle_interval);
+    section.some_duration("pollIdleAfter", &mut rule.poll_idle_after);
+    let slows_down = |slow: Duration| rule.poll_interval.is_some_and(|interval| slow > interval);
+    if rule.poll_idle_interval.is_some_and(|slow| !slow.is_zero() && !slows_down(slow)) {
+        let path = section.path_of("pollIdleInterval");
+        warnings.push(format!("{path} is not above pollInterval: nothing slows down"));
     }
 }
 
@@ -138,6 +150,20 @@ fn is_pointer(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::config::Config;
+
+    #[test]
+    fn an_idle_pace_that_slows_nothing_down_is_a_warning() {
+        let cases = [
+            (r#", "pollInterval": 5, "pollIdleInterval": 6"#, false),
+            (r#", "pollInterval": 5, "pollIdleInterval": 0"#, false),
+            (r#", "pollInterval": 5, "pollIdleInterval": 5"#, true),
+            (r#", "pollIdleInterval": 60"#, true),
+        ];
+        for (more, warned) in cases {
+            let route = format!(r#"{{ "urlConfigs": [{{ "path": "/a"{more} }}] }}"#);
+            assert_eq!(is_warned(&route), warned, "{more}");
+        }
+    }
 
     fn is_warned(text: &str) -> bool {
         !Config::from_json(text).expect("valid").warnings.is_empty()

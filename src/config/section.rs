@@ -12,7 +12,7 @@ use super::problems::{Problems, shown};
 use super::units::{self, TimeUnit};
 
 /// Keys that stand in the documents and wait for the part that reads them, wherever they occur.
-const NOT_BUILT_YET: [&str; 20] = [
+const NOT_BUILT_YET: [&str; 18] = [
     "allow",
     "auth",
     "burstMs",
@@ -21,12 +21,10 @@ const NOT_BUILT_YET: [&str; 20] = [
     "hotTTLFactor",
     "ignoreVary",
     "invalidation",
-    "jitter",
     "keyName",
     "methods",
     "metrics",
     "minSpacingMs",
-    "onExhausted",
     "preserveHost",
     "retries",
     "roles",

@@ -28,7 +28,7 @@ const INPUT_BUFFER: usize = 16 * 1024;
 /// A field as large as a client's whole head (16 KiB), longer by what we append to it, fits in.
 const OUTPUT_BUFFER: usize = 17 * 1024;
 /// A body passed on as it comes may be silent this many times longer than one awaited whole.
-const STREAM_PATIENCE: u32 = 6;
+pub const STREAM_PATIENCE: u32 = 6;
 
 /// How to reach an origin, and how long to wait for it.
 #[derive(Clone, Debug)]

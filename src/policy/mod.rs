@@ -12,7 +12,7 @@
 //! | does its client have it already, or want a part? | it may answer | [`conditions`], [`ranges`] | §4.3.2, §3.3 |
 //! | what is the origin asked to confirm? what did it? | it may not answer | [`validation`], [`ranges`] | §4.3, §3.4 |
 //! | is this body an answer at all? | a response arrives | [`check`], [`home`] | ours |
-//! | may this response be stored, and for how long? | a response arrives | [`storing`], [`freshness`] | §3, §4.2 |
+//! | may this response be stored, and for how long? | a response arrives | [`storing`], [`freshness`], `jitter` | §3, §4.2 |
 //! | what else is no longer good? | an unsafe request succeeded | [`invalidation`] | §4.4 |
 //!
 //! [`rule`] holds what the configuration says about a route, applied over the RFC; [`directives`], [`structured`],
@@ -37,4 +37,5 @@ pub mod vary;
 pub mod wishes;
 
 mod etag;
+mod jitter;
 mod span;

@@ -24,8 +24,16 @@ pub struct Rule {
     pub home: Option<HomeCheck>,
     /// How often the target without a query is asked for without anybody's asking. `None`: never.
     pub poll_interval: Option<Duration>,
-    /// Whether `poll_interval` is the preset's own, and so slower while nobody asks; the user's is always kept.
+    /// Whether `poll_interval` is the preset's own: slower while nobody asks even where `poll_idle_interval` does not say so, and
+    /// given up where the origin refuses it.
     pub own_poll: bool,
+    /// How often it is asked for instead while nobody asks. Zero: never slower. `None`: the preset's own once per lifetime, the
+    /// user's never slower.
+    pub poll_idle_interval: Option<Duration>,
+    /// How long after a client's request the pace stays full. `None`: 12 poll intervals; the preset's own 60 s.
+    pub poll_idle_after: Option<Duration>,
+    /// What a client gets when there is neither an answer nor a stale one that may serve.
+    pub on_exhausted: OnExhausted,
     /// Which words of the origin do not count here.
     pub force: Force,
     /// What becomes of Set-Cookie. `None`: the default.
@@ -57,6 +65,29 @@ pub struct Force {
     pub must_revalidate: bool,
 }
 
+/// What a client gets when there is neither an answer nor a stale one that may serve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnExhausted {
+    /// An error that tells the cause.
+    #[default]
+    Error,
+    /// 200 with an empty JSON object, for programs that cannot bear errors.
+    Empty,
+    /// 200 with JSON's `null`, for the same.
+    Null,
+}
+
+impl OnExhausted {
+    /// The JSON that takes the place of an answer. `None`: an error does.
+    pub fn stand_in(self) -> Option<&'static str> {
+        match self {
+            OnExhausted::Error => None,
+            OnExhausted::Empty => Some("{}"),
+            OnExhausted::Null => Some("null"),
+        }
+    }
+}
+
 /// What becomes of a response with Set-Cookie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SetCookie {
@@ -84,6 +115,9 @@ pub struct Defaults {
     pub status_ttl: Vec<(StatusCode, Duration)>,
     /// What becomes of Set-Cookie. Default: a response with it is refused.
     pub set_cookie: SetCookie,
+    /// By how many percent at the most a lifetime of a rule or a default is shortened, each stored response by its own share,
+    /// so that what was stored together does not expire together. Default 0.
+    pub jitter: u8,
 }
 
 impl Defaults {
@@ -102,6 +136,7 @@ impl Default for Defaults {
             grace_time: Duration::from_secs(30),
             status_ttl: vec![(StatusCode::NOT_FOUND, Duration::from_secs(10))],
             set_cookie: SetCookie::Refuse,
+            jitter: 0,
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::config::ClientDirectives;
 use crate::message::Request;
 use crate::outcome::Fwd;
 use crate::policy::reuse::{Reuse, reuse};
+use crate::policy::rule::OnExhausted;
 use crate::policy::sharing::{Asks, Because, Sharing};
 use crate::policy::wishes::Wishes;
 use crate::reply::Responder;
@@ -60,9 +61,12 @@ impl Proxy {
         let shared = alone.is_none();
         let (asked, herald) = (Arc::clone(&request), responder.herald());
         let errand = Errand { request: asked, key, shared, joins, even_if_fresh: forced, poll, safe, herald };
-        let alone = alone.map(Because::detail);
+        // Whose request goes alone is told the truth: what stands in is for readers that everybody's answer would have done for.
+        let stands_in = matches!(alone, None | Some(Because::Head));
+        let exhausted = if stands_in { rule.on_exhausted } else { OnExhausted::Error };
+        let (alone, cors) = (alone.map(Because::detail), rule.cors);
         let passenger =
-            Passenger { request, responder, stale, leads: false, cors: rule.cors, fwd, alone, again: false };
+            Passenger { request, responder, stale, leads: false, cors, exhausted, fwd, alone, again: false };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
 

@@ -1,5 +1,6 @@
 //! What becomes of a whole response: whether it is an answer, and whether it is stored.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -171,10 +172,22 @@ impl Proxy {
         let word = Word::of(&response.fields, &self.config.cache.targeted_fields);
         let unconfirmed = fields_to_confirm(&response.fields, &word);
         let left_out = unconfirmed.iter().any(|name| response.fields.contains_key(name));
+        let lifetime = self.jittered(key, lifetime, received);
         let (head, fields_end) = reply::stored_head(response, &unconfirmed, &lifetime, received, &self.via);
         let (hits, used) = (AtomicU32::new(0), AtomicU32::new(0));
         let (key, status, body) = (key.clone(), response.status, response.body.clone());
         (Stored { key, status, head, fields_end, body, lifetime, selecting, hits, used }, left_out)
+    }
+
+    /// The lifetime of this stored answer: shortened by a share of its own, but where the clock fetches it anew anyway.
+    fn jittered(&self, key: &Key, lifetime: Lifetime, received: Now) -> Lifetime {
+        let percent = self.config.cache.defaults.jitter;
+        if percent == 0 || self.polls.interval_of(key.target()).is_some() {
+            return lifetime;
+        }
+        let mut dice = DefaultHasher::new();
+        (self.mark, key.as_str(), received.mono).hash(&mut dice);
+        lifetime.jittered(percent, dice.finish())
     }
 
     /// The answer to a HEAD tells whether the stored answer to GET is still that one: it is freshened, or goes (RFC 9111 §4.3.5).

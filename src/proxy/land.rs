@@ -14,6 +14,7 @@ use crate::message::Response;
 use crate::origin::Opening;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
+use crate::policy::rule::OnExhausted;
 use crate::policy::sharing::is_conditional;
 use crate::reply::{Failure, Reply};
 
@@ -135,7 +136,8 @@ impl Proxy {
 }
 
 impl Passenger {
-    /// Sends what is stored if the cause allows it, else what the origin said to its leader, else our error.
+    /// Sends what is stored if the cause allows it; else what its route wants in place of errors, else what the origin said to
+    /// its leader, else our error.
     /// `wait`: how long the origin is not asked again, where that is known.
     pub(super) fn settle(&mut self, cause: Cause, response: Option<&Arc<Response>>, wait: Option<Duration>, now: Now) {
         let stale = self.stale.take().filter(|stored| stored.serves_despite(cause, now));
@@ -146,11 +148,12 @@ impl Passenger {
         });
         let reply = match (stale, response) {
             (Some(reply), _) => reply,
-            (None, Some(response)) if self.leads => {
+            (None, Some(response)) if self.leads && self.exhausted == OnExhausted::Error => {
                 Reply::Relayed { response: Arc::clone(response), outcome: self.fetched(false) }
             }
             (None, _) => {
-                Reply::Failed(Failure { cause, backoff: wait.map(|wait| wait.as_secs() + 1), cors: self.cors })
+                let (backoff, cors) = (wait.map(|wait| wait.as_secs() + 1), self.cors);
+                Reply::Failed(Failure { cause, backoff, cors, instead: self.exhausted })
             }
         };
         self.responder.reply(reply);

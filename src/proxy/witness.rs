@@ -14,6 +14,7 @@ use crate::origin::Opening;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::home::{HomeCheck, HomeVerdict, witness_agrees};
+use crate::policy::rule::OnExhausted;
 use crate::reply::{Nowhere, Reply, Responder, Sink};
 
 /// What a held answer waits for.
@@ -65,6 +66,7 @@ impl Proxy {
             stale: None,
             leads: false,
             cors: false,
+            exhausted: OnExhausted::Error,
             fwd: Fwd::UriMiss,
             alone: None,
             again: false,

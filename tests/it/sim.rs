@@ -174,7 +174,16 @@ fn c24_a_house_that_never_had_a_good_answer_gives_no_false_one() {
 
 #[test]
 fn c24_a_failing_house_is_an_error_that_says_when_to_come_back() {
-    for (query, status) in [("?fail=1", 500), ("?drop=1", 502), ("?hang=1", 504), ("?latency=1s", 504)] {
+    let faults = [
+        ("?fail=1", 500),
+        ("?fail=1&status=503&retry=40s", 503),
+        ("?fail=1&status=429", 429),
+        ("?drop=1", 502),
+        ("?refuse=1", 502),
+        ("?hang=1", 504),
+        ("?latency=1s", 504),
+    ];
+    for (query, status) in faults {
         let more = json!({ "proxy": { "bind": "127.0.0.1" }, "backend": { "firstByteTimeout": 50 } });
         let proc = simulating_with(query, more);
         let mut client = proc.client();
@@ -182,6 +191,62 @@ fn c24_a_failing_house_is_an_error_that_says_when_to_come_back() {
             expect_honest_error(&client.get(path), status);
         }
     }
+}
+
+#[test]
+fn sim_rubbish_is_no_answer_where_the_route_knows_what_one_is() {
+    let proc = simulating("?rubbish=1");
+    let mut client = proc.client();
+    for path in ["/aggregates", "/soe", "/vitals", "/aggregates"] {
+        expect_honest_error(&client.get(path), 503);
+    }
+}
+
+#[test]
+fn sim_an_outage_by_time_is_lived_through_and_over() {
+    let app = App::start(&home("sim://powerwall?down=60s..100s", json!({ "cache": { "graceTime": 30 } })));
+    let mut client = app.client();
+    assert_eq!(client.get("/pw/power").status, 200);
+
+    app.skip_seconds(70);
+    let kept = client.get("/pw/power");
+    assert_eq!((kept.status, kept.cache_status()), (200, "HIT"), "{kept:?}");
+    assert!(kept.field("Cache-Status").is_some_and(|told| told.contains("detail=refused")), "{kept:?}");
+    expect_honest_error(&client.get("/help"), 502);
+
+    app.skip_seconds(40);
+    let is_back = || app.client().get("/help").status == 200;
+    assert!(eventually(is_back), "the outage is over");
+}
+
+#[test]
+fn sim_an_answer_that_lies_about_its_length_is_cut_and_not_stored() {
+    let more = json!({ "proxy": { "bind": "127.0.0.1" }, "backend": { "idleTimeout": 500 } });
+    let proc = simulating_with("?lie=/help", more);
+    for _ in 0..2 {
+        let mut client = proc.client();
+        client.send("GET /help HTTP/1.1\r\nHost: larder.test\r\n\r\n");
+        // Another path is none the worse for it meanwhile.
+        assert_eq!(proc.client().get("/version").status, 200);
+        assert!(client.read_or_end().is_none(), "a whole answer");
+    }
+}
+
+#[test]
+fn sim_a_slow_drip_is_passed_on_as_it_comes_and_a_quick_one_is_an_answer() {
+    let proc = simulating("?drip=/control/reserve&rate=2");
+    let mut client = proc.client();
+    let begun = Instant::now();
+    let reply = client.get("/control/reserve");
+    // 15 bytes at 2 a second.
+    assert_eq!(reply.text(), r#"{"reserve": 20}"#);
+    assert!(begun.elapsed() >= Duration::from_secs(7), "{:?}", begun.elapsed());
+    assert_eq!(proc.client().get("/control/reserve").cache_status(), "MISS", "what was passed on is not stored");
+
+    let proc = simulating("?drip=/control/reserve&rate=100");
+    let mut client = proc.client();
+    assert_eq!(client.get("/control/reserve").text(), r#"{"reserve": 20}"#);
+    assert_eq!(client.get("/control/reserve").cache_status(), "HIT");
 }
 
 #[test]
@@ -291,7 +356,12 @@ fn refusal(origin: &str) -> (Option<i32>, String) {
 #[test]
 fn sim_a_wrong_parameter_ends_the_start_and_the_right_ones_are_told() {
     let wrong = [
-        ("sim://powerwall?colour=red", "allowed are latency=200ms, fail=0..1, null=0..1, drop=0..1, hang=0..1 or"),
+        (
+            "sim://powerwall?colour=red",
+            "allowed are latency=200ms, seed=a whole number, down=30s..90s; fail, null, rubbish,",
+        ),
+        ("sim://powerwall?status=404", "status=404: expected 429, 500 or 503"),
+        ("sim://powerwall?down=90s..30s", "down=90s..30s: expected two times up to 1h, such as 30s..90s"),
         ("sim://powerwall?fail=2", "fail=2: expected a number from 0 to 1"),
         ("sim://powerwall?hang=strings", "expected a number from 0 to 1, or a path such as /strings"),
         ("sim://powerwall?seed=1&seed=2", "seed is given twice"),

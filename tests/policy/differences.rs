@@ -241,11 +241,6 @@ impl Case {
         self.is_explicit_in_control() || !self.expires.is_empty()
     }
 
-    /// Whether the origin gives a lifetime, or forbids any.
-    fn is_explicit(&self) -> bool {
-        self.is_explicit_in_time() || self.says("no-cache")
-    }
-
     /// Seconds past its lifetime, as they see it. `None`: it is fresh.
     fn past(&self) -> Option<u64> {
         let (theirs, now) = (self.theirs(), theirs_at(self.elapsed));

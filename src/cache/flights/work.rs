@@ -13,6 +13,7 @@ use crate::origin::Herald;
 use crate::origin::permits::{Class, FlightId};
 use crate::outcome::{Cause, FetchError, Fwd};
 use crate::policy::freshness::Trouble;
+use crate::policy::rule::OnExhausted;
 use crate::reply::Responder;
 
 /// Something that happened, or something to be done.
@@ -127,6 +128,8 @@ pub struct Passenger {
     pub leads: bool,
     /// Every page may read what they are told.
     pub cors: bool,
+    /// What they get when there is neither an answer nor a stale one that may serve.
+    pub exhausted: OnExhausted,
     /// Why the origin is asked for them.
     pub fwd: Fwd,
     /// Why the request goes alone. `None`: it may share.

@@ -10,7 +10,7 @@ pub fn config(url: &str, more: Value) -> Value {
     let mut whole = json!({
         "preset": "api",
         "backend": { "maxConcurrentRequests": 2 },
-        "cache": { "slowRequestTimeout": 2000, "graceTime": 30 },
+        "cache": { "slowRequestTimeout": 2000, "graceTime": 30, "jitter": 0 },
     });
     overlay(&mut whole, home(url, more));
     whole

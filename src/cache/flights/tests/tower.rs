@@ -1,6 +1,7 @@
 //! What the tests of flights stand on: a tower that steps them, and passengers who count what they are told.
 
 use super::*;
+use crate::policy::rule::OnExhausted;
 
 /// Flights, and the time.
 pub(super) struct Tower {
@@ -143,6 +144,7 @@ pub(super) fn passenger(stale: Option<Arc<Stored>>, tally: Arc<Tally>) -> Passen
         stale,
         leads: false,
         cors: false,
+        exhausted: OnExhausted::Error,
         fwd: Fwd::UriMiss,
         alone: None,
         again: false,

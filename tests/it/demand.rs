@@ -1,0 +1,45 @@
+//! Polls of the user's that slow down while nobody asks: `pollIdleInterval`, `pollIdleAfter`.
+
+use serde_json::json;
+
+use crate::support::{Answer, App, Origin, config_for};
+
+#[test]
+fn a_poll_nobody_asks_for_slows_down_and_the_first_request_brings_its_pace_back() {
+    let origin = Origin::answering(|_| Answer::ok("{}"));
+    let route = json!({ "path": "/now", "cacheTTL": 600, "staleTime": 600, "pollInterval": 10, "pollIdleInterval": 300,
+        "pollIdleAfter": 45 });
+    let app = App::start(&config_for(&origin, json!({ "urlConfigs": [route] })));
+    origin.await_requests("/now", 1);
+
+    // Twenty-five turns, the 30th of which is the first that is needed.
+    (0..25).for_each(|_| app.skip_seconds(10));
+    assert_eq!(origin.count("/now"), 1, "nobody asks");
+
+    app.client().get("/now").expect("HIT", "{}");
+    for turn in 2..=5 {
+        app.skip_seconds(10);
+        origin.await_requests("/now", turn);
+    }
+    // 45 s after the request one turn more may have begun.
+    app.skip_seconds(10);
+    app.skip_seconds(10);
+    let after = origin.count("/now");
+    (0..20).for_each(|_| app.skip_seconds(10));
+    assert!(after <= 6 && origin.count("/now") == after, "{after}, then {}", origin.count("/now"));
+
+    (0..12).for_each(|_| app.skip_seconds(10));
+    origin.await_requests("/now", after + 1);
+}
+
+#[test]
+fn a_poll_without_an_idle_pace_never_slows_down() {
+    let origin = Origin::answering(|_| Answer::ok("{}"));
+    let route = json!({ "path": "/now", "cacheTTL": 600, "pollInterval": 10 });
+    let app = App::start(&config_for(&origin, json!({ "urlConfigs": [route] })));
+    origin.await_requests("/now", 1);
+    for turn in 2..=30 {
+        app.skip_seconds(10);
+        origin.await_requests("/now", turn);
+    }
+}
