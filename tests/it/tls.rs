@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,11 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, App, Gate, Origin, Proc, Reply, config, eventually};
 use server::{Identity, Manner, Server, as_openssl_makes_it, expired};
+
+type Versions = &'static [&'static rustls::SupportedProtocolVersion];
+
+/// Each version alone.
+static ONE_EACH: [[&rustls::SupportedProtocolVersion; 1]; 2] = [[&rustls::version::TLS12], [&rustls::version::TLS13]];
 
 const HERE: &[&str] = &["127.0.0.1"];
 const ELSEWHERE: &[&str] = &["192.0.2.1", "elsewhere.example"];
@@ -23,9 +29,13 @@ fn origin() -> Origin {
 
 /// What a client gets whose Larder knows the origin by `tls`.
 fn reply(identity: Identity, tls: impl FnOnce(&Identity) -> Value) -> Reply {
+    reply_over(rustls::ALL_VERSIONS, identity, tls)
+}
+
+fn reply_over(versions: Versions, identity: Identity, tls: impl FnOnce(&Identity) -> Value) -> Reply {
     let tls = tls(&identity);
     let origin = origin();
-    let server = Server::before(&origin.url(), identity, Manner::default());
+    let server = Server::before(&origin.url(), identity, Manner { versions, ..Manner::default() });
     let reply = App::start(&config(&server.url(), json!({ "backend": { "tls": tls } }))).client().get("/a");
     assert_eq!(origin.requests(), usize::from(reply.status == 200), "nothing is said to whom nobody trusts");
     reply
@@ -122,7 +132,9 @@ fn a_pin_accepts_one_certificate_whatever_it_says_and_no_other() {
     )
     .expect("MISS", "/a");
     expect_refusal(&reply(Identity::own(HERE, |_| {}), |_| json!({ "pinSha256": "0".repeat(64) })));
-    expect_refusal(&reply(Identity::own(HERE, |_| {}).without_its_key(), pinned));
+    for versions in &ONE_EACH {
+        expect_refusal(&reply_over(versions, Identity::own(HERE, |_| {}).without_its_key(), pinned));
+    }
 }
 
 #[test]
@@ -148,8 +160,6 @@ fn trusted(origin: &Origin, manner: Manner) -> (Server, App) {
 
 #[test]
 fn p6_one_connection_serves_many_requests_in_both_versions() {
-    static ONE_EACH: [[&rustls::SupportedProtocolVersion; 1]; 2] =
-        [[&rustls::version::TLS12], [&rustls::version::TLS13]];
     for versions in &ONE_EACH {
         let origin = origin();
         let (server, app) = trusted(&origin, Manner { versions, ..Manner::default() });
@@ -218,8 +228,11 @@ fn a_body_that_ends_with_the_connection_is_whole_only_if_the_origin_took_leave()
 fn an_origin_that_speaks_no_tls_is_a_failure_of_its_own() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
+            counted.fetch_add(1, Ordering::AcqRel);
             let _ = stream.read(&mut [0; 1024]);
             let _ = stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n");
         }
@@ -231,6 +244,7 @@ fn an_origin_that_speaks_no_tls_is_a_failure_of_its_own() {
     assert!(eventually(|| proc.log().contains("is it plain http:// that this port speaks?")), "{}", proc.log());
     // All of the origin is left alone, not this one target.
     assert_eq!(proc.client().get("/b").field("Cache-Status").map(|text| text.contains("detail=tls")), Some(true));
+    assert_eq!(connections.load(Ordering::Acquire), 1);
 }
 
 /// What a client gets from an origin that does `speak` on each connection, and after how long.
