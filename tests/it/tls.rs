@@ -62,8 +62,14 @@ fn ca_file(pem: &str) -> Value {
 
 #[test]
 fn a_certificate_nobody_vouches_for_is_refused_and_three_remedies_are_named_once() {
+    is_refused_because("nobody this program knows has signed it", Identity::own(HERE, |_| {}));
+    is_refused_because("it has signed itself", Identity::own(HERE, as_openssl_makes_it));
+    is_refused_because("it has expired", Identity::own(HERE, expired));
+}
+
+fn is_refused_because(reason: &str, identity: Identity) {
     let origin = origin();
-    let server = Server::before(&origin.url(), Identity::own(HERE, |_| {}), Manner::default());
+    let server = Server::before(&origin.url(), identity, Manner::default());
     let proc = Proc::start(config(&server.url(), json!({ "backend": { "backoff": ["10ms"] } })));
     let mut client = proc.client();
     let reply = client.get("/a");
@@ -75,7 +81,7 @@ fn a_certificate_nobody_vouches_for_is_refused_and_three_remedies_are_named_once
     }
     // Refused again and again.
     assert!(eventually(|| client.get("/a").status == 502 && server.connections() >= 4));
-    let refused = |log: &str| log.lines().filter(|line| line.contains("is refused: nobody this program knows")).count();
+    let refused = |log: &str| log.lines().filter(|line| line.contains(&format!("is refused: {reason}"))).count();
     assert!(eventually(|| refused(&proc.log()) > 0));
     let log = proc.log();
     assert_eq!(refused(&log), 1, "{log}");

@@ -186,6 +186,7 @@ impl Trouble {
 fn reason(wrong: &CertificateError) -> String {
     match wrong {
         CertificateError::UnknownIssuer => "nobody this program knows has signed it".to_owned(),
+        wrong if verifier::is_authority(wrong) => "it has signed itself".to_owned(),
         CertificateError::ApplicationVerificationFailure => {
             "it is none of those in backend.tls.pinSha256; the server may have a new one".to_owned()
         }

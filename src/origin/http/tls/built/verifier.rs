@@ -61,7 +61,7 @@ impl ServerCertVerifier for Verifier {
         match &self.judge {
             Judge::Chain { chain, own } => {
                 match chain.verify_server_cert(certificate, intermediates, name, stapled, now) {
-                    Err(error) if is_authority(&error) && own.contains(certificate) => {
+                    Err(Error::InvalidCertificate(error)) if is_authority(&error) && own.contains(certificate) => {
                         verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
                         Ok(ServerCertVerified::assertion())
                     }
@@ -106,8 +106,8 @@ impl ServerCertVerifier for Verifier {
 
 /// Whether the one thing wrong is that the server shows the certificate of an authority, as `openssl req -x509` makes them.
 /// Its dates have been found good before that is noticed.
-fn is_authority(error: &Error) -> bool {
-    let Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) = error else { return false };
+pub fn is_authority(error: &CertificateError) -> bool {
+    let CertificateError::Other(OtherError(cause)) = error else { return false };
     matches!(cause.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
