@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use http::uri::Scheme;
 use parking_lot::Mutex;
 
 use crate::admin;
@@ -20,6 +19,7 @@ use crate::front::head;
 use crate::front::listener::{self, Front};
 use crate::message::Request;
 use crate::origin::Origin;
+use crate::origin::http::tls::Client;
 use crate::origin::http::{HttpSettings, STREAM_PATIENCE};
 use crate::origin::permits::FlightId;
 use crate::origin::resolve::Addresses;
@@ -315,8 +315,15 @@ fn limits(config: &Config) -> Limits {
 
 fn source(config: &Config, clock: &Clock) -> Result<Source, StartError> {
     let backend = &config.backend;
-    let authority = match &backend.origin {
-        OriginUrl::Http(authority) => authority.clone(),
+    let (authority, tls) = match &backend.origin {
+        OriginUrl::Http(authority) => (authority.clone(), None),
+        OriginUrl::Https(authority) => {
+            let client = Client::new(&backend.tls.trust, authority).map_err(|problem| StartError {
+                what: format!("cannot ask {}", backend.origin),
+                cause: io::Error::new(io::ErrorKind::InvalidInput, problem),
+            })?;
+            (authority.clone(), Some(client))
+        }
         OriginUrl::Sim(query) => {
             let wrong = |problem| StartError {
                 what: format!("cannot simulate {}", backend.origin),
@@ -333,9 +340,9 @@ fn source(config: &Config, clock: &Clock) -> Result<Source, StartError> {
             return Ok(Source::Sim(clock.clone(), Arc::new(Mutex::new(Simulation::new(settings, clock.now())))));
         }
     };
-    let addresses = Addresses::new(authority.host(), authority.port_u16().unwrap_or(80));
+    let addresses = Addresses::new(authority.host(), backend.origin.port());
     let settings = HttpSettings {
-        scheme: Scheme::HTTP,
+        tls,
         authority,
         connect_timeout: backend.connect_timeout,
         first_byte_timeout: backend.first_byte_timeout,

@@ -107,6 +107,10 @@ pub enum FetchError {
     Truncated,
     /// What came back is not HTTP, or the head is too large.
     Protocol,
+    /// The origin's certificate is not trusted.
+    Certificate,
+    /// There is no TLS connection for another reason.
+    Tls,
 }
 
 impl Outcome {
@@ -188,9 +192,9 @@ impl Fwd {
 impl Cause {
     /// The status of our own error.
     pub fn status(&self) -> StatusCode {
-        use FetchError::{Connect, Protocol, Resolve, Truncated};
+        use FetchError::{Certificate, Connect, Protocol, Resolve, Tls, Truncated};
         match self {
-            Cause::Fetch(Resolve | Connect | Truncated | Protocol) => StatusCode::BAD_GATEWAY,
+            Cause::Fetch(Resolve | Connect | Truncated | Protocol | Certificate | Tls) => StatusCode::BAD_GATEWAY,
             Cause::Fetch(_) => StatusCode::GATEWAY_TIMEOUT,
             Cause::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
             Cause::Loop => StatusCode::LOOP_DETECTED,
@@ -211,6 +215,8 @@ impl Cause {
                 FetchError::TotalTimeout => "total-timeout",
                 FetchError::Truncated => "truncated",
                 FetchError::Protocol => "protocol",
+                FetchError::Certificate => "certificate",
+                FetchError::Tls => "tls",
             },
             Cause::Status(_) => "status",
             Cause::CheckFailed => "check-failed",
@@ -235,6 +241,11 @@ impl Cause {
                 FetchError::IdleTimeout | FetchError::TotalTimeout => "the origin's answer was not complete in time",
                 FetchError::Truncated => "the origin broke off its answer",
                 FetchError::Protocol => "the origin's answer is not valid HTTP",
+                FetchError::Certificate => {
+                    "the origin's certificate is refused, the reason is logged; if it is the right server, one of \
+                     backend.tls.caFile, backend.tls.pinSha256 and backend.tls.insecure helps"
+                }
+                FetchError::Tls => "no TLS connection to the origin; the reason is logged",
             },
             Cause::Status(_) => "the origin answers with an error",
             Cause::CheckFailed => "the origin's answer failed this route's check",
@@ -293,6 +304,8 @@ mod tests {
         let cases = [
             (Cause::Fetch(FetchError::Connect), 502),
             (Cause::Fetch(FetchError::Truncated), 502),
+            (Cause::Fetch(FetchError::Certificate), 502),
+            (Cause::Fetch(FetchError::Tls), 502),
             (Cause::Fetch(FetchError::FirstByteTimeout), 504),
             (Cause::CheckFailed, 503),
             (Cause::NoPermit, 503),

@@ -38,11 +38,32 @@ pub struct RouteKey {
 }
 
 /// Every key outside `urlConfigs`, in the order of the example.
-pub const KEYS: [Key; 42] = [
+pub const KEYS: [Key; 45] = [
     key("preset", "pypowerwall, api", "whose numbers hold where nothing else is said", |c| json!(c.preset.name())),
-    key("backend.url", "URL", "the origin: `http://host:port`, or `sim://powerwall`, a simulated house", |c| {
-        json!(c.backend.origin.to_string())
-    }),
+    key(
+        "backend.url",
+        "URL",
+        "the origin: `http://host:port`, `https://host:port`, or `sim://powerwall`, a simulated house",
+        |c| json!(c.backend.origin.to_string()),
+    ),
+    key(
+        "backend.tls.caFile",
+        "path",
+        "PEM certificates that count beside the public roots: of the authority that signed the origin's, or the origin's own",
+        |c| json!(c.backend.tls.ca_file),
+    ),
+    key(
+        "backend.tls.pinSha256",
+        "fingerprint, or list of them",
+        "the SHA-256 of the origin's certificate, 64 hexadecimal digits: exactly this one is accepted, whoever signed it, whatever its names and dates",
+        |c| c.backend.tls.trust.pins.iter().map(|pin| Value::from(pin.to_string())).collect(),
+    ),
+    key(
+        "backend.tls.insecure",
+        "true or false",
+        "true accepts any certificate: whoever is between can read and change everything; a warning at each start",
+        |c| json!(c.backend.tls.trust.is_insecure),
+    ),
     key("backend.maxConcurrentRequests", "count", "requests at the origin at one time, 1 to 1024", |c| {
         json!(c.backend.max_concurrent_requests)
     }),

@@ -23,6 +23,7 @@ mod routes;
 mod section;
 mod settings;
 mod surroundings;
+mod tls;
 mod units;
 mod variables;
 
@@ -40,6 +41,7 @@ pub use origin::OriginUrl;
 pub use problems::{Problem, Problems};
 pub use settings::{Source, Sources};
 pub use surroundings::Surroundings;
+pub use tls::Tls;
 pub use variables::Variables;
 
 use crate::policy::rule::Defaults;
@@ -81,6 +83,8 @@ pub enum Preset {
 pub struct Backend {
     /// `url`: what is asked. Default `http://localhost:8675`.
     pub origin: OriginUrl,
+    /// `tls`: how an `https://` origin is known. Default: by the public roots.
+    pub tls: Tls,
     /// Requests at the origin at one time. Default by preset.
     pub max_concurrent_requests: usize,
     /// Time to connect. Default 2 s.
@@ -290,6 +294,7 @@ impl Default for Backend {
     fn default() -> Backend {
         Backend {
             origin: OriginUrl::default(),
+            tls: Tls::default(),
             max_concurrent_requests: Preset::Pypowerwall.numbers().0,
             connect_timeout: Duration::from_secs(2),
             first_byte_timeout: Duration::from_secs(10),

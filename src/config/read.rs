@@ -17,7 +17,7 @@ use super::section::Section;
 use super::settings::Setting;
 use super::units::{self, TimeUnit};
 use super::{Backend, Cache, ClientDirectives, Config, Loaded, Log, OriginUrl, Overrides, Preset, Problems, Proxy};
-use super::{Source, Sources, Surroundings, Variables, document, environment};
+use super::{Source, Sources, Surroundings, Variables, document, environment, tls};
 use crate::policy::rule::SetCookie;
 use crate::policy::storing::may_have_own_ttl;
 use crate::secret::Secret;
@@ -104,7 +104,7 @@ fn read_top(top: &mut Section<'_>, mut preset: Preset, config: &mut Config) {
     top.word("preset", &mut preset, &[("pypowerwall", Preset::Pypowerwall), ("api", Preset::Api)]);
     *config = Config::of(preset);
     let Config { backend, proxy, cache, routes, admin, log, warnings, .. } = config;
-    top.section("backend", |section| read_backend(section, backend));
+    top.section("backend", |section| read_backend(section, backend, warnings));
     let mut debug = false;
     top.section("proxy", |section| read_proxy(section, proxy, &mut debug));
     if debug {
@@ -120,13 +120,19 @@ fn read_top(top: &mut Section<'_>, mut preset: Preset, config: &mut Config) {
     }
 }
 
-fn read_backend(section: &mut Section<'_>, backend: &mut Backend) {
+fn read_backend(section: &mut Section<'_>, backend: &mut Backend, warnings: &mut Vec<String>) {
+    let mut is_clear = true;
     if let Some(url) = section.find("url") {
         match OriginUrl::parse(url.as_str().unwrap_or_default()) {
             Ok(origin) => backend.origin = origin,
-            Err(expected) => section.problem("url", &shown(url), &expected),
+            Err(expected) => {
+                is_clear = false;
+                section.problem("url", &shown(url), &expected);
+            }
         }
     }
+    let origin = Some(&backend.origin).filter(|_| is_clear);
+    section.section("tls", |section| tls::read(section, origin, &mut backend.tls, warnings));
     section.count("maxConcurrentRequests", &mut backend.max_concurrent_requests, 1, 1024);
     section.limit("connectTimeout", &mut backend.connect_timeout);
     section.limit("timeout", &mut backend.first_byte_timeout);

@@ -147,7 +147,7 @@ fn every_key_of_a_route_reaches_its_place() {
 fn all_problems_are_reported_in_one_run() {
     let found = problems(
         r#"{ "preset": "home",
-             "backend": { "url": "https://x", "maxConcurrentRequests": 0, "connectTimeout": 0, "backoff": [5, 0],
+             "backend": { "url": "ftp://x", "maxConcurrentRequests": 0, "connectTimeout": 0, "backoff": [5, 0],
                           "ulr": 1 },
              "proxy": { "port": 65536, "trustedProxies": ["10.0.0.0/33"] },
              "cache": { "defaultTTL": "soon", "statusTTL": { "503": 5, "x": 1 }, "tier": "redis://x" },
@@ -216,7 +216,8 @@ fn origins() {
         "http://a:x",
         "http://:80",
         "http://a b",
-        "https://a",
+        "https://a:x",
+        "https://u:p@a",
         "sim://",
         "sim://house",
         "http://[::1",

@@ -251,7 +251,8 @@ impl Trouble {
 
 /// Failures that concern the origin whatever it was asked for.
 fn is_of_origin(cause: Cause) -> bool {
-    matches!(cause, Cause::Fetch(FetchError::Resolve | FetchError::Connect | FetchError::ConnectTimeout))
+    use FetchError::{Certificate, Connect, ConnectTimeout, Resolve, Tls};
+    matches!(cause, Cause::Fetch(Resolve | Connect | ConnectTimeout | Certificate | Tls))
 }
 
 /// Failures in which nothing was heard at all.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::land::refuses_head;
@@ -14,7 +15,6 @@ use crate::cache::flights::{Errand, Landing, Shared, Work};
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
-use crate::config::OriginUrl;
 use crate::message::{Request, Response, Target};
 use crate::origin::forward;
 use crate::origin::permits::FlightId;
@@ -241,7 +241,7 @@ impl Proxy {
         if rule.cors {
             fields.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         }
-        if let (true, OriginUrl::Http(authority)) = (rule.own_location, &self.config.backend.origin) {
+        if let (true, Some(authority)) = (rule.own_location, self.config.backend.origin.authority()) {
             forward::make_location_ours(fields, authority);
         }
     }
@@ -277,10 +277,7 @@ impl Proxy {
 
     /// The names this origin goes by: its own, and what its client calls it.
     fn authorities<'a>(&'a self, request: &'a Request) -> Vec<&'a str> {
-        let own = match &self.config.backend.origin {
-            OriginUrl::Http(authority) => Some(authority.as_str()),
-            OriginUrl::Sim(_) => None,
-        };
+        let own = self.config.backend.origin.authority().map(Authority::as_str);
         let host = request.fields.get(header::HOST).and_then(|host| host.to_str().ok());
         own.into_iter().chain(host).collect()
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Answer, App, Origin, config_for};
+use crate::support::{Answer, App, Origin, config_for, eventually};
 
 #[test]
 fn a_poll_nobody_asks_for_slows_down_and_the_first_request_brings_its_pace_back() {
@@ -11,6 +11,7 @@ fn a_poll_nobody_asks_for_slows_down_and_the_first_request_brings_its_pace_back(
         "pollIdleAfter": 45 });
     let app = App::start(&config_for(&origin, json!({ "urlConfigs": [route] })));
     origin.await_requests("/now", 1);
+    assert!(eventually(|| app.active() == 0), "and its answer is stored");
 
     // Twenty-five turns, the 30th of which is the first that is needed.
     (0..25).for_each(|_| app.skip_seconds(10));

@@ -27,3 +27,5 @@ mod reply_fields;
 mod shutdown;
 mod sim;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;

@@ -23,7 +23,7 @@ const MOMENT: Duration = Duration::from_millis(40);
 /// Settings under which nothing times out and nothing pauses during a test.
 fn settings(port: u16) -> HttpSettings {
     HttpSettings {
-        scheme: Scheme::HTTP,
+        tls: None,
         authority: format!("127.0.0.1:{port}").parse().unwrap(),
         connect_timeout: SECONDS,
         first_byte_timeout: SECONDS,

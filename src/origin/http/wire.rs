@@ -247,7 +247,9 @@ impl Resolver for Known {
 }
 
 fn is_reset(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted)
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
+    // The last: TLS that ended without the word that it would (RFC 9112 §9.8).
+    matches!(error.kind(), ConnectionReset | ConnectionAborted | UnexpectedEof)
 }
 
 fn micros(duration: Duration) -> u64 {
