@@ -122,7 +122,8 @@ impl Proxy {
     pub(super) fn fetch_for_nobody(&self, request: Request, key: Key, joins: Key, even_if_fresh: bool) {
         let poll = self.polls.place_of(&request.target).filter(|_| key == joins);
         let (request, key, joins) = (Arc::new(request), Some(key), Some(joins));
-        let errand = Errand { request, key, shared: true, joins, even_if_fresh, poll, safe: true, herald: None };
+        let errand =
+            Errand { request, key, shared: true, joins, even_if_fresh, poll, safe: true, plain: false, herald: None };
         self.submit(Work::Arrived(Arrival { passenger: None, errand }));
     }
 
