@@ -8,6 +8,7 @@ mod admin;
 mod caching;
 mod coalescing;
 mod crowds;
+mod gentle;
 mod harness;
 mod hostile_framing;
 mod hostile_volume;
