@@ -76,6 +76,8 @@ pub enum Cause {
     Slow,
     /// All connections to the origin were busy for `slowRequestTimeout`.
     NoPermit,
+    /// As many requests were sent to the origin as its quota allows.
+    Quota,
     /// As many requests wait as may.
     ParkedFull,
     /// The server is being stopped.
@@ -222,6 +224,7 @@ impl Cause {
             Cause::CheckFailed => "check-failed",
             Cause::Slow => "slow",
             Cause::NoPermit => "no-permit",
+            Cause::Quota => "quota",
             Cause::ParkedFull => "parked-full",
             Cause::Stopping => "stopping",
             Cause::OnlyIfCached => "only-if-cached",
@@ -251,6 +254,7 @@ impl Cause {
             Cause::CheckFailed => "the origin's answer failed this route's check",
             Cause::Slow => "the origin is slow to answer",
             Cause::NoPermit => "all connections to the origin are busy",
+            Cause::Quota => "the origin was asked as often as its quota allows",
             Cause::ParkedFull => "too many requests are waiting for the origin",
             Cause::Stopping => "the proxy is being stopped",
             Cause::OnlyIfCached => "nothing stored can answer, and the request forbids asking the origin",
@@ -309,6 +313,7 @@ mod tests {
             (Cause::Fetch(FetchError::FirstByteTimeout), 504),
             (Cause::CheckFailed, 503),
             (Cause::NoPermit, 503),
+            (Cause::Quota, 503),
             (Cause::Loop, 508),
         ];
         for (cause, status) in cases {

@@ -31,6 +31,7 @@ use crate::message::{Body, Request, RequestId, Target};
 use crate::metrics::Counters;
 use crate::origin::backoff::Schedule;
 use crate::origin::forward;
+use crate::origin::limits::Restraint;
 use crate::origin::permits::{Class, FlightId};
 use crate::outcome::Cause;
 use crate::policy::freshness::LifetimeSource;
@@ -110,7 +111,8 @@ impl Proxy {
         let backend = &config.backend;
         let schedule = Schedule { steps: backend.backoff.clone(), max_retry_after: backend.max_retry_after };
         let (permits, slow) = (backend.max_concurrent_requests, cache.slow_request_timeout);
-        let flights = Flights::new(permits, parked, slow, schedule, u64::from(mark));
+        let restraint = Restraint { spacing: backend.min_spacing, quota: backend.quota, retries: backend.retries };
+        let flights = Flights::new(permits, parked, slow, restraint, (schedule, u64::from(mark)));
         let store = Store::new(cache.max_bytes, cache.max_entries);
         let polls = Polls::new(&config);
         for key in polls.keys() {
@@ -217,11 +219,11 @@ impl Proxy {
 
     /// Drops what is stored for a target, and keeps what is being fetched for it from being stored (RFC 9111 §4.4), but by the
     /// flight that made it worthless.
-    fn invalidate(&self, target: &Target, but: FlightId) {
+    pub fn invalidate(&self, target: &Target, but: Option<FlightId>) {
         let mut text = String::new();
         Key::write(&mut text, None, ROLE, target);
         let key = text.clone();
-        self.submit(Work::Invalidated { matches: Box::new(move |other| other == key), but: Some(but) });
+        self.submit(Work::Invalidated { matches: Box::new(move |other| other == key), but });
         self.store.remove(&text);
     }
 
@@ -335,11 +337,19 @@ impl Proxy {
             Work::PollFails(key, cause) => {
                 log::warn!("polling {} fails: {}; what is stored is kept", key.target(), cause.message());
             }
-            Work::OriginDown(cause) => {
-                log::warn!("the origin is in trouble: {} ({})", cause.message(), cause.detail());
+            Work::OriginDown { cause, still: false } => {
+                log::warn!("the origin is in trouble: {} ({}); its breaker is open", cause.message(), cause.detail());
             }
+            Work::OriginDown { cause, still: true } => {
+                log::info!(
+                    "the origin is still in trouble: {} ({}); its breaker is open",
+                    cause.message(),
+                    cause.detail()
+                );
+            }
+            Work::OriginProbed => log::info!("the origin is probed; its breaker is half-open"),
             Work::OriginUp => {
-                log::info!("the origin answers again");
+                log::info!("the origin answers again; its breaker is closed");
                 self.crew.origin_up();
             }
             // Opened is stepped by `open` alone, which takes the answer itself; nothing else comes out of a step.

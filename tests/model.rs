@@ -79,7 +79,7 @@ fn i8_nothing_older_than_an_invalidation_outlives_it() {
         let house = House::new(Manner::Storable);
         let readers = house.start(2, |house| house.ask(Method::GET));
         house.origin.version.fetch_add(1, SeqCst);
-        house.proxy.invalidate(&target());
+        house.proxy.invalidate(&target(), None);
         assert_ne!(house.stored_version(), Some(0), "stored before the invalidation");
         assert_eq!(house.ask(Method::GET), Told::Version(1), "asked after the invalidation");
         ended(readers);

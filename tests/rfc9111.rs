@@ -32,7 +32,7 @@
 //!
 //! - **Scenario.** `name` is distinct in all files. `kind` is must, should or choice. `bullet` is an id of
 //!   `bullets.json`, or several. `config` (`{}`) is laid over pure RFC 9111:
-//!   `{"preset":"api","cache":{"defaultTTL":0,"defaultStaleTime":0}}`. `"sockets": false`: not before the real program;
+//!   `{"preset":"api","backend":{"retries":0},"cache":{"defaultTTL":0,"defaultStaleTime":0}}`. `"sockets": false`: not before the real program;
 //!   neither is one with a `t` above 0 or with `gone`.
 //! - **Step.** `t` is in seconds since the scenario began (as before, at first 0). `method` (GET). `path` (`""`)
 //!   follows the scenario's own prefix `/file/name`; scenarios never meet. `fields` is a list of pairs, Host and

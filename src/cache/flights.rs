@@ -3,7 +3,7 @@
 //! ```text
 //! Arrived ──▶ Look ──▶ Found ─────────────────────────▶ Answer
 //!               │                    ┌─▶ Opened ──▶ Ended
-//!               └──▶ Missing ──▶ Fetch ─▶ Landed ──▶ (Insert) Answer
+//!               └──▶ Missing ──▶ Fetch ─▶ Landed ──▶ (Insert) Answer, or Fetch once more
 //!                      (permit)      └─▶ Deadline ──▶ Overdue
 //! ```
 //!
@@ -18,6 +18,7 @@ use std::time::Duration;
 mod flight;
 mod report;
 mod trouble;
+mod turns;
 mod work;
 
 pub use report::{Troubles, UnderWay};
@@ -29,6 +30,8 @@ use super::marks::Marks;
 use super::store::Stored;
 use crate::clock::Now;
 use crate::origin::backoff::{Backoff, Heard, Permission, Schedule};
+use crate::origin::breaker::Breaker;
+use crate::origin::limits::{Limits, Restraint};
 use crate::origin::permits::{Class, FlightId, Permits};
 use crate::outcome::Cause;
 
@@ -47,7 +50,10 @@ pub struct Flights {
     by_key: HashMap<Key, FlightId>,
     marks: Marks,
     permits: Permits,
+    limits: Limits,
     backoff: Backoff<Key>,
+    /// When the timer was last told to say that the next request may start.
+    alarm: Option<Duration>,
     parked: usize,
     max_parked: usize,
     slow: Duration,
@@ -73,15 +79,23 @@ pub struct Gauges {
 }
 
 impl Flights {
-    /// `permits` requests to the origin at once, `max_parked` requests waiting in all; `slow` is `slowRequestTimeout`; `seed`
-    /// starts the jitter of the backoff.
-    pub fn new(permits: usize, max_parked: usize, slow: Duration, schedule: Schedule, seed: u64) -> Flights {
+    /// `permits` requests to the origin at once, `max_parked` requests waiting in all; `slow` is `slowRequestTimeout`; `backoff`
+    /// is how often to ask what fails, and the seed of its jitter.
+    pub fn new(
+        permits: usize,
+        max_parked: usize,
+        slow: Duration,
+        restraint: Restraint,
+        backoff: (Schedule, u64),
+    ) -> Flights {
         Flights {
             flights: HashMap::new(),
             by_key: HashMap::new(),
             marks: Marks::default(),
             permits: Permits::new(permits),
-            backoff: Backoff::new(schedule, seed),
+            limits: Limits::new(restraint),
+            backoff: Backoff::new(backoff.0, backoff.1),
+            alarm: None,
             parked: 0,
             max_parked,
             slow,
@@ -102,6 +116,7 @@ impl Flights {
             Work::Opened(flight) => self.opened(flight, now, &mut todo),
             Work::Ended(flight) => drop(self.end(flight)),
             Work::Held(flight) => self.held(flight),
+            Work::Plainly(flight) => self.ask_plainly(flight),
             Work::Landed(flight, landing) => self.landed(flight, landing, now, &mut todo),
             Work::Deadline(flight) => self.overdue(flight, now, &mut todo),
             Work::Invalidated { matches, but } => self.invalidated(&*matches, but),
@@ -146,8 +161,16 @@ impl Flights {
         if passenger.is_none() && (many || joinable.is_none() && errand.poll.is_none_or(flies)) {
             return turn_away(None, &errand, Cause::ParkedFull, None, todo);
         }
+        let class = if passenger.is_some() { Class::Client } else { Class::Background };
+        if let Some(until) = self.limits.exhausted(class, now) {
+            return turn_away(passenger, &errand, Cause::Quota, Some(until), todo);
+        }
+        let breaker = self.backoff.breaker(now);
         if let Permission::Wait(cause, until) = self.backoff.permission(errand.shared_key(), now) {
             return turn_away(passenger, &errand, cause, Some(until), todo);
+        }
+        if breaker == Breaker::HalfOpen {
+            todo.push(Work::OriginProbed);
         }
         let hung = self.late >= self.permits.limit();
         let joinable = joinable.cloned();
@@ -198,8 +221,10 @@ impl Flights {
         self.parked += usize::from(passenger.is_some());
         let passengers = Vec::from_iter(passenger);
         let stage = Stage::Looking;
-        self.flights
-            .insert(id, Flight { errand, passengers, began: now.mono, class, stage, late: false, marked: false });
+        self.flights.insert(
+            id,
+            Flight { errand, passengers, began: now.mono, class, stage, repeated: 0, late: false, marked: false },
+        );
         todo.push(Work::Wake(now.mono + self.slow, id));
         match look {
             // A flight for this key may have landed between the request's look and now (I4).
@@ -211,30 +236,6 @@ impl Flights {
     fn found(&mut self, id: FlightId, stored: Arc<Stored>, todo: &mut Vec<Work>) {
         if let Some(flight) = self.abandon(id, None, todo) {
             todo.push(Work::Answer(flight.passengers, Arc::new(Landing::Found(stored))));
-        }
-    }
-
-    fn missing(&mut self, id: FlightId) {
-        if let Some(flight) = self.flights.get_mut(&id) {
-            flight.stage = Stage::Waiting;
-            self.permits.ask(id, flight.class);
-        }
-    }
-
-    /// Hands out free permits. An unsafe request whose client went while it waited for one is not sent (I11).
-    fn grant(&mut self, now: Now, todo: &mut Vec<Work>) {
-        while let Some((id, class)) = self.permits.grant() {
-            if self.flights.get(&id).is_some_and(|flight| flight.wanted(now)) {
-                let Some(flight) = self.flights.get_mut(&id) else { continue };
-                flight.stage = Stage::Flying;
-                flight.class = class;
-                todo.push(Work::Fetch(id, flight.errand.clone()));
-                continue;
-            }
-            self.permits.release(class);
-            if let Some(flight) = self.abandon(id, None, todo) {
-                todo.push(Work::Overdue(flight.passengers, Cause::NoPermit, None));
-            }
         }
     }
 
@@ -283,6 +284,9 @@ impl Flights {
     }
 
     fn landed(&mut self, id: FlightId, landing: Landing, now: Now, todo: &mut Vec<Work>) {
+        if self.retries(id, &landing, now) {
+            return;
+        }
         let Some(flight) = self.end(id) else { return };
         if let Some(key) = &flight.errand.key {
             match &landing {
@@ -361,13 +365,6 @@ impl Flights {
         let all: Vec<Passenger> = self.flights.values_mut().flat_map(|flight| flight.passengers.drain(..)).collect();
         self.parked = 0;
         todo.push(Work::Overdue(all, Cause::Stopping, None));
-    }
-
-    /// The poll of this key has waited a whole interval: it goes first now.
-    fn hurry(&mut self, key: &Key) {
-        if let Some(id) = self.by_key.get(key) {
-            self.permits.hurry(*id);
-        }
     }
 
     /// Takes a flight out that never asked the origin, and should not before `again`.

@@ -38,7 +38,7 @@ pub struct RouteKey {
 }
 
 /// Every key outside `urlConfigs`, in the order of the example.
-pub const KEYS: [Key; 45] = [
+pub const KEYS: [Key; 49] = [
     key("preset", "pypowerwall, api", "whose numbers hold where nothing else is said", |c| json!(c.preset.name())),
     key(
         "backend.url",
@@ -90,6 +90,24 @@ pub const KEYS: [Key; 45] = [
     key("backend.maxRetryAfter", S, "the longest `Retry-After` of the origin that is kept to", |c| {
         seconds(c.backend.max_retry_after)
     }),
+    key("backend.minSpacingMs", MS, "the least time between the starts of two requests to the origin; 0: none", |c| {
+        milliseconds(c.backend.min_spacing)
+    }),
+    key(
+        "backend.quota.perMinute",
+        "count",
+        "requests to the origin in any minute, polls and refreshes too, which leave the last tenth to clients; null: no limit",
+        |c| json!(c.backend.quota.per_minute),
+    ),
+    key("backend.quota.perDay", "count", "the same for any 24 hours, counted anew after a restart", |c| {
+        json!(c.backend.quota.per_day)
+    }),
+    key(
+        "backend.retries",
+        "count",
+        "how often, up to 3, a GET or HEAD is asked once more when it is refused, cut, or answered 502, 503 or 504 without `Retry-After`; one in ten requests at most",
+        |c| json!(c.backend.retries),
+    ),
     key("proxy.port", "port", "the port to listen on; 0 takes a free one", |c| json!(c.proxy.port)),
     key("proxy.bind", "address", "the address to listen on; `::` is all of them, IPv4 too", |c| json!(c.proxy.bind)),
     key("proxy.workers", "count", "front workers, up to 64; 0 means one, which is enough", |c| json!(c.proxy.workers)),

@@ -44,6 +44,7 @@ pub use surroundings::Surroundings;
 pub use tls::Tls;
 pub use variables::Variables;
 
+use crate::origin::limits::Quota;
 use crate::policy::rule::Defaults;
 use crate::preset::pypowerwall_routes;
 use crate::route::Route;
@@ -72,9 +73,9 @@ pub struct Config {
 /// A set of defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// For a pypowerwall server: 2 requests at once, 2 s until an answer counts as slow, 30 s of grace, routes of its own.
+    /// For a pypowerwall server: 2 requests at once, 2 s until an answer counts as slow, 30 s of grace, no retries, routes of its own.
     Pypowerwall,
-    /// For any other API: 16 requests at once, 5 s until an answer counts as slow, 60 s of grace, no routes.
+    /// For any other API: 16 requests at once, 5 s until an answer counts as slow, 60 s of grace, 1 retry, no routes.
     Api,
 }
 
@@ -100,6 +101,12 @@ pub struct Backend {
     pub backoff: Vec<Duration>,
     /// The longest Retry-After of the origin that is kept to; longer ones count as this. Default 300 s.
     pub max_retry_after: Duration,
+    /// `minSpacingMs`: the least time between the starts of two requests; zero: none. Default 0.
+    pub min_spacing: Duration,
+    /// `quota`: how many requests may start in a minute and in a day. Default: as many as may be.
+    pub quota: Quota,
+    /// How often a GET or HEAD is asked once more after a failure that may pass. Default by preset.
+    pub retries: u32,
 }
 
 /// `proxy`: the side clients see.
@@ -233,9 +240,10 @@ impl Config {
     /// The defaults of a preset.
     pub fn of(preset: Preset) -> Config {
         let (max_concurrent_requests, slow_request_timeout, grace_time, jitter) = preset.numbers();
+        let retries = preset.retries();
         Config {
             preset,
-            backend: Backend { max_concurrent_requests, ..Backend::default() },
+            backend: Backend { max_concurrent_requests, retries, ..Backend::default() },
             proxy: Proxy::default(),
             cache: Cache {
                 slow_request_timeout,
@@ -265,6 +273,14 @@ impl Preset {
             Preset::Api => (16, 5, 60, 5),
         };
         (requests, Duration::from_secs(slow), Duration::from_secs(grace), jitter)
+    }
+
+    /// `retries`: a gateway is to be spared, an API to be told from its moods.
+    fn retries(self) -> u32 {
+        match self {
+            Preset::Pypowerwall => 0,
+            Preset::Api => 1,
+        }
     }
 
     /// Its name in the configuration.
@@ -302,6 +318,9 @@ impl Default for Backend {
             total_timeout: Duration::from_secs(60),
             backoff: [5, 10, 30, 60, 120].map(Duration::from_secs).into(),
             max_retry_after: Duration::from_secs(300),
+            min_spacing: Duration::ZERO,
+            quota: Quota::default(),
+            retries: Preset::Pypowerwall.retries(),
         }
     }
 }

@@ -28,6 +28,9 @@ const LARGEST_FILE: u64 = 1024 * 1024;
 /// A schedule of backoff has at most so many steps.
 const MOST_STEPS: usize = 32;
 
+/// A request is asked once more so often at most.
+const MOST_RETRIES: u32 = 3;
+
 /// The text of a configuration file.
 pub fn file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
@@ -146,6 +149,13 @@ fn read_backend(section: &mut Section<'_>, backend: &mut Backend, warnings: &mut
         steps.iter().map(step).collect()
     });
     section.duration("maxRetryAfter", &mut backend.max_retry_after);
+    section.duration("minSpacingMs", &mut backend.min_spacing);
+    section.section("quota", |quota| {
+        quota.some_count("perMinute", &mut backend.quota.per_minute);
+        quota.some_count("perDay", &mut backend.quota.per_day);
+    });
+    let retries = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n <= MOST_RETRIES);
+    section.set("retries", &mut backend.retries, "a whole number from 0 to 3", retries);
 }
 
 fn read_proxy(section: &mut Section<'_>, proxy: &mut Proxy, debug: &mut bool) {

@@ -1,8 +1,10 @@
 //! Where answers come from: something that answers a request, asked by one origin worker at a time.
 
 pub mod backoff;
+pub mod breaker;
 pub mod forward;
 pub mod http;
+pub mod limits;
 pub mod permits;
 pub mod resolve;
 pub mod sim;

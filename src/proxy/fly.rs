@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::judge::{Came, Judgement};
 use super::{Proxy, interim};
@@ -48,6 +48,8 @@ enum Applied {
 enum Asked {
     Whole(Came),
     Opening(Opening),
+    /// Something about what is not stored.
+    Useless,
 }
 
 /// Says that a flight is over however its worker ends, a panic included (I5): nobody waits for a dead leader.
@@ -86,6 +88,10 @@ impl Proxy {
                 self.pass_on(flight, opening);
                 landed.flight = None;
             }
+            Ok(Asked::Useless) => {
+                landed.leave(true);
+                self.submit(Work::Plainly(flight));
+            }
             Err(error) => {
                 self.counters.failed_fetches.bump();
                 landed.with(Landing::failed(Cause::Fetch(error)));
@@ -93,26 +99,24 @@ impl Proxy {
         }
     }
 
-    /// Asks the origin; a second time and without conditions where it speaks of what is not stored.
+    /// Asks the origin, with conditions where something is stored and nothing speaks against them.
     fn ask(&self, errand: &Errand, origin: &mut dyn Origin) -> Result<Asked, FetchError> {
         let known = self.known_for(errand);
         let mut request = self.origin_request(errand, &known);
-        if !known.stored.is_empty() {
-            let plain = request.fields.clone();
+        let is_plain = errand.plain || known.stored.is_empty();
+        if !is_plain {
             known.ask_in(&mut request.fields);
-            let asked = self.clock.now();
-            let fetched = self.dated(origin.fetch(&request)?);
-            match known.apply(fetched) {
-                Applied::Itself(fetched) => return Ok(Asked::of(fetched, request.fields, asked)),
-                Applied::Whole { response, confirms } => {
-                    return Ok(Asked::Whole(Came { response, sent: request.fields, asked, confirms }));
-                }
-                Applied::Useless => request.fields = plain,
-            }
         }
         let asked = self.clock.now();
         let fetched = self.dated(origin.fetch(&request)?);
-        Ok(Asked::of(fetched, request.fields, asked))
+        let applied = if is_plain { Applied::Itself(fetched) } else { known.apply(fetched) };
+        Ok(match applied {
+            Applied::Itself(fetched) => Asked::of(fetched, request.fields, asked),
+            Applied::Whole { response, confirms } => {
+                Asked::Whole(Came { response, sent: request.fields, asked, confirms })
+            }
+            Applied::Useless => Asked::Useless,
+        })
     }
 
     /// A response without Date gets that of its reception (RFC 9110 §6.6.1).
@@ -178,7 +182,7 @@ impl Proxy {
             fields,
             body: has_body.then(|| request.body.bytes.clone()),
             herald: errand.herald.clone().map(|herald| interim::as_the_route_wants(herald, rule)),
-            repeatable: !has_body && matches!(request.method, Method::GET | Method::HEAD),
+            repeatable: errand.is_repeatable(),
         }
     }
 }

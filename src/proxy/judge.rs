@@ -262,10 +262,10 @@ impl Proxy {
             return;
         }
         let target = &errand.request.target;
-        self.invalidate(target, flight);
+        self.invalidate(target, Some(flight));
         let also = invalidation::also_invalid(target.as_str(), fields, &self.authorities(&errand.request));
         for target in also.into_iter().filter_map(|target| Target::parse(target.into())) {
-            self.invalidate(&target, flight);
+            self.invalidate(&target, Some(flight));
         }
     }
 

@@ -72,8 +72,17 @@ impl Proxy {
             again: false,
         };
         // Not joinable: a fetch that began before the held answer came is no witness of it.
-        let errand =
-            Errand { request, key, shared: true, joins: None, even_if_fresh: true, poll, safe: true, herald: None };
+        let errand = Errand {
+            request,
+            key,
+            shared: true,
+            joins: None,
+            even_if_fresh: true,
+            poll,
+            safe: true,
+            plain: false,
+            herald: None,
+        };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
 

@@ -3,6 +3,7 @@
 mod account;
 mod simulation;
 mod tower;
+mod turns;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
@@ -187,7 +188,7 @@ fn an_origin_in_trouble_is_asked_by_one_probe_and_the_waiting_are_sent_back() {
     assert_eq!(tower.step(refused(0)), ["Down", "Overdue 1 refused", "Answer 1"]);
     assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Overdue 1 refused"]);
     tower.at(STEP);
-    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Fetch 2"]);
+    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Probed", "Fetch 2"]);
     assert_eq!(tower.step(Work::Arrived(shared("/d").with_client())), ["Overdue 1 refused"]);
     assert_eq!(tower.step(tower.lands_shared(2, "/c")), ["Insert", "Up", "Answer 1"]);
     assert_eq!(tower.flights.gauges(), Gauges::default());
@@ -201,7 +202,7 @@ fn a_probe_that_never_asked_leaves_its_turn_to_the_next() {
     tower.at(STEP);
     tower.flights.step(Work::Arrived(shared("/b").with_client()), tower.now);
     tower.flights.step(Work::Found(FlightId(1), stored("/b", tower.now)), tower.now);
-    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Fetch 2"]);
+    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Probed", "Fetch 2"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::flight::Stage;
 use super::{Errand, Flights, Work};
 use crate::clock::Now;
 use crate::origin::backoff::{Change, Heard};
+use crate::origin::breaker::Breaker;
 use crate::origin::permits::FlightId;
 use crate::outcome::Cause;
 
@@ -16,7 +17,12 @@ impl Flights {
             self.backoff.origin_trouble().is_some(),
             errand.shared_key().is_some_and(|key| self.backoff.is_in_trouble(key)),
         );
-        let change = self.backoff.report(errand.shared_key(), heard, errand.poll.is_some(), now);
+        let was_probed = self.backoff.breaker(now) == Breaker::HalfOpen;
+        let mut change = self.backoff.report(errand.shared_key(), heard, errand.poll.is_some(), now);
+        let counting = errand.shared_key().filter(|_| !errand.is_witness());
+        if let Some(until) = counting.and_then(|key| self.backoff.count(key, heard, now)) {
+            change = Change::OriginDown(until);
+        }
         let again = match change {
             Change::KeyDown(until) | Change::OriginDown(until) => Some(until),
             Change::None | Change::OriginUp => None,
@@ -28,8 +34,8 @@ impl Flights {
                 todo.extend(errand.key.clone().map(|key| Work::PollFails(key, cause)));
             }
             (Change::OriginDown(until), Heard::Failure(cause, _)) => {
-                if !known.0 {
-                    todo.push(Work::OriginDown(cause));
+                if !known.0 || was_probed {
+                    todo.push(Work::OriginDown { cause, still: known.0 });
                 }
                 self.send_back_the_waiting(cause, Some(until), todo);
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
@@ -31,9 +31,11 @@ pub enum Work {
     Ended(FlightId),
     /// The answer is here, but waits for a witness; the origin is not working on it any more.
     Held(FlightId),
+    /// The origin's answer to a request with conditions speaks of nothing that is stored: it is to be asked without.
+    Plainly(FlightId),
     /// The flight is over.
     Landed(FlightId, Landing),
-    /// `slowRequestTimeout` has passed since the flight began.
+    /// `slowRequestTimeout` has passed since the flight began; or the next request may start, for [`FlightId::TURN`].
     Deadline(FlightId),
     /// Stored answers with these keys are no longer good.
     Invalidated {
@@ -74,9 +76,16 @@ pub enum Work {
     },
     /// A poll that went well before has failed.
     PollFails(Key, Cause),
-    /// The origin is in trouble.
-    OriginDown(Cause),
-    /// The origin answers again.
+    /// The origin is in trouble: its breaker is open.
+    OriginDown {
+        /// Why.
+        cause: Cause,
+        /// It was before: its probe has failed.
+        still: bool,
+    },
+    /// The origin in trouble is asked by its probe: its breaker is half-open.
+    OriginProbed,
+    /// The origin answers again: its breaker is closed.
     OriginUp,
 }
 
@@ -105,6 +114,8 @@ pub struct Errand {
     pub poll: Option<usize>,
     /// True for GET, HEAD and the other safe methods (RFC 9110 §9.2.1).
     pub safe: bool,
+    /// It is asked without conditions of ours.
+    pub plain: bool,
     /// Who is told of interim responses: the client whose request this is. `None`: nobody.
     pub herald: Option<Arc<dyn Herald>>,
 }
@@ -113,6 +124,16 @@ impl Errand {
     /// The key, where the answer is everybody's: what one named client is told is not held against it.
     pub fn shared_key(&self) -> Option<&Key> {
         self.key.as_ref().filter(|_| self.shared)
+    }
+
+    /// A GET or HEAD without a body: asking it twice is as asking it once (RFC 9110 §9.2.2).
+    pub fn is_repeatable(&self) -> bool {
+        self.request.body.lease.is_none() && matches!(self.request.method, Method::GET | Method::HEAD)
+    }
+
+    /// Whether it is asked only to vouch for another answer: nobody joins it, and what is stored does not count.
+    pub(super) fn is_witness(&self) -> bool {
+        self.shared && self.joins.is_none() && self.even_if_fresh
     }
 }
 
@@ -208,7 +229,7 @@ fn trouble(cause: Cause) -> Trouble {
     match cause {
         Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout) => Trouble::TimedOut,
         Cause::Fetch(_) => Trouble::Unreachable,
-        Cause::Slow | Cause::NoPermit | Cause::ParkedFull => Trouble::Slow,
+        Cause::Slow | Cause::Quota | Cause::NoPermit | Cause::ParkedFull => Trouble::Slow,
         _ => Trouble::Failed,
     }
 }

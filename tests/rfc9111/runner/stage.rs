@@ -55,7 +55,8 @@ impl Stage {
         let script = Arc::new(Script::default());
         let theirs = Arc::clone(&script);
         let origin = Origin::answering(move |seen| theirs.answer(&seen.method, &seen.target, &seen.head, &seen.body));
-        let rfc = json!({ "preset": "api", "cache": { "defaultTTL": 0, "defaultStaleTime": 0, "jitter": 0 } });
+        let cache = json!({ "defaultTTL": 0, "defaultStaleTime": 0, "jitter": 0 });
+        let rfc = json!({ "preset": "api", "backend": { "retries": 0 }, "cache": cache });
         let mut configuration = home_for(&origin, rfc);
         lay_over(&mut configuration, overlay);
         Stage { larder: start(configuration), origin, script, skipped: Duration::ZERO }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::account::Account;
 use super::tower::*;
 use super::*;
+use crate::origin::limits::Quota;
 
 const SEEDS: u64 = 200;
 const ARRIVALS: u64 = 1_000;
@@ -13,6 +14,7 @@ const KEYS: [&str; 4] = ["/a", "/b", "/c", "/d"];
 /// The one that is polled.
 const POLLED: &str = "/d";
 const SILENT: Cause = Cause::Fetch(FetchError::FirstByteTimeout);
+const CUT: Cause = Cause::Fetch(FetchError::Truncated);
 const REFUSED: Cause = Cause::Fetch(FetchError::Connect);
 
 #[test]
@@ -29,6 +31,11 @@ fn i7_whatever_happens_in_whatever_order_everybody_is_told_once() {
 struct Simulation {
     flights: Flights,
     permits: usize,
+    restraint: Restraint,
+    /// When requests to the origin began.
+    asked: Vec<Duration>,
+    /// How many were to be repeated.
+    repeated: usize,
     random: Random,
     now: Duration,
     /// What will happen, by time and order of coming.
@@ -62,9 +69,13 @@ impl Simulation {
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         let permits = 1 + random.below(4) as usize;
         let max_parked = 5 + random.below(40) as usize;
+        let restraint = any_restraint(&mut random);
         Simulation {
-            flights: flights(permits, max_parked),
+            flights: restrained(permits, max_parked, restraint),
             permits,
+            restraint,
+            asked: Vec::new(),
+            repeated: 0,
             random,
             now: Duration::ZERO,
             queue: BTreeMap::new(),
@@ -167,7 +178,7 @@ impl Simulation {
         let now = moment(self.now);
         let first = self.flights.step(Work::Arrived(arrival), now);
         let begun = first.iter().find_map(|work| match work {
-            Work::Wake(_, flight) => Some(*flight),
+            Work::Wake(_, flight) if *flight != FlightId::TURN => Some(*flight),
             _ => None,
         });
         // Anybody else who is told by an arrival is told that there was no permit.
@@ -222,6 +233,7 @@ impl Simulation {
                 let waited = self.account.flights[&flight].began < self.now;
                 assert!(errand.safe || !waited || !self.flights.flights[&flight].passengers[0].responder.gone(), "I11");
                 assert!(self.account.fetching.insert(flight), "fetched twice");
+                self.keeps_restraint();
                 let at = self.now + Duration::from_millis(self.random.below(4000));
                 self.later(at, Event::Lands(flight));
             }
@@ -249,10 +261,10 @@ impl Simulation {
                     self.later(self.now, Event::Again(passenger));
                 }
             }
-            Work::OriginDown(_) => self.account.troubled = true,
+            Work::OriginDown { .. } => self.account.troubled = true,
             Work::OriginUp => self.account.troubled = false,
             Work::Polled { .. } => self.polls_ended = self.turn,
-            Work::PollFails(..) | Work::Forget(..) => {}
+            Work::PollFails(..) | Work::OriginProbed | Work::Forget(..) => {}
             _ => panic!("not to be done by the caller"),
         }
     }
@@ -268,7 +280,7 @@ impl Simulation {
                 self.landed(id, landing);
             }
             _ if dice > 16 => {
-                let causes = [Cause::Panicked, Cause::Status(500), SILENT, SILENT, REFUSED];
+                let causes = [Cause::Panicked, Cause::Status(500), SILENT, SILENT, CUT, REFUSED];
                 let cause = causes[self.random.below(causes.len() as u64) as usize];
                 self.landed(id, Landing::failed(cause));
             }
@@ -288,12 +300,42 @@ impl Simulation {
     }
 
     fn landed(&mut self, id: FlightId, landing: Landing) {
+        if let Landing::Failed { .. } = landing {
+            return self.failed(id, landing);
+        }
         let known = self.account.landed(id, &landing, self.now);
         let storable = matches!(landing, Landing::Shared(..));
         let todo = self.flights.step(Work::Landed(id, landing), moment(self.now));
         let stores = todo.iter().any(|work| matches!(work, Work::Insert(_)));
         assert_eq!(stores, storable && !known.marked, "I8: flight {}", id.0);
         self.carry_out_all(todo);
+    }
+
+    /// A failure lands, or is not the last word.
+    fn failed(&mut self, id: FlightId, landing: Landing) {
+        let (before, troubled) = (self.flights.flights[&id].repeated, self.account.troubled);
+        let todo = self.flights.step(Work::Landed(id, landing), moment(self.now));
+        let repeats = self.flights.flights.get(&id).is_some_and(|flight| flight.repeated > before);
+        if repeats {
+            self.account.fetching.remove(&id);
+            self.repeated += 1;
+            assert!(!troubled && before < self.restraint.retries, "who is in trouble is not asked twice");
+        } else {
+            self.account.ended(id);
+        }
+        self.carry_out_all(todo);
+    }
+
+    /// Distance, quota and budget, whenever the origin is asked.
+    fn keeps_restraint(&mut self) {
+        let Restraint { spacing, quota, .. } = self.restraint;
+        let last = self.asked.last().copied();
+        assert!(last.is_none_or(|last| self.now - last >= spacing), "asked after less than {spacing:?}");
+        self.asked.push(self.now);
+        let minute = self.asked.iter().filter(|at| self.now - **at < Duration::from_secs(60)).count();
+        assert!(quota.per_minute.is_none_or(|most| minute <= most as usize), "{minute} in a minute");
+        let firsts = self.asked.len() - self.repeated;
+        assert!(self.repeated * 10 <= firsts + 20, "{} retries of {firsts}", self.repeated);
     }
 
     /// What holds after every step.
@@ -328,22 +370,19 @@ impl Simulation {
     }
 }
 
-fn tell(mut passenger: Passenger) {
-    passenger.responder.reply(Reply::failed(Cause::Slow));
+/// None in half of the runs.
+fn any_restraint(random: &mut Random) -> Restraint {
+    if random.one_in(2) {
+        return Restraint::default();
+    }
+    let per_minute = random.one_in(2).then(|| 5 + random.below(200) as u32);
+    Restraint {
+        spacing: Duration::from_millis(random.below(500)),
+        quota: Quota { per_minute, per_day: None },
+        retries: random.below(4) as u32,
+    }
 }
 
-/// xorshift64*: the same numbers for the same seed, everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
-    }
-
-    fn one_in(&mut self, chances: u64) -> bool {
-        self.below(chances) == 0
-    }
+fn tell(mut passenger: Passenger) {
+    passenger.responder.reply(Reply::failed(Cause::Slow));
 }

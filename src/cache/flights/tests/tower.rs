@@ -35,8 +35,12 @@ impl Tower {
 }
 
 pub(super) fn flights(permits: usize, max_parked: usize) -> Flights {
+    restrained(permits, max_parked, Restraint::default())
+}
+
+pub(super) fn restrained(permits: usize, max_parked: usize, restraint: Restraint) -> Flights {
     let schedule = Schedule { steps: vec![STEP], max_retry_after: STEP };
-    Flights::new(permits, max_parked, SLOW, schedule, 1)
+    Flights::new(permits, max_parked, SLOW, restraint, (schedule, 1))
 }
 
 pub(super) fn look(work: &Work) -> Option<FlightId> {
@@ -57,7 +61,9 @@ pub(super) fn seen(todo: &[Work]) -> Vec<String> {
         Work::Open(leader, others) => format!("Open {} + {}", leader.iter().len(), others.len()),
         Work::Overdue(passengers, cause, _) => format!("Overdue {} {}", passengers.len(), cause.detail()),
         Work::Polled { .. } => "Polled".to_owned(),
-        Work::OriginDown(_) => "Down".to_owned(),
+        Work::OriginDown { still: false, .. } => "Down".to_owned(),
+        Work::OriginDown { .. } => "Still down".to_owned(),
+        Work::OriginProbed => "Probed".to_owned(),
         Work::OriginUp => "Up".to_owned(),
         _ => "something that happens".to_owned(),
     };
@@ -122,6 +128,7 @@ pub(super) fn alone(path: &'static str, safe: bool) -> Errand {
         even_if_fresh: false,
         poll: None,
         safe,
+        plain: false,
         herald: None,
     }
 }
@@ -179,5 +186,21 @@ impl Responder for Slip {
 
     fn gone(&self) -> bool {
         self.0.gone.load(SeqCst)
+    }
+}
+
+/// xorshift64*: the same numbers for the same seed, everywhere.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
+    }
+
+    pub(super) fn one_in(&mut self, chances: u64) -> bool {
+        self.below(chances) == 0
     }
 }
