@@ -11,7 +11,7 @@ fn a_poll_nobody_asks_for_slows_down_and_the_first_request_brings_its_pace_back(
         "pollIdleAfter": 45 });
     let app = App::start(&config_for(&origin, json!({ "urlConfigs": [route] })));
     origin.await_requests("/now", 1);
-    assert!(eventually(|| app.active() == 0), "and its answer is stored");
+    rests(&app);
 
     // Twenty-five turns, the 30th of which is the first that is needed.
     (0..25).for_each(|_| app.skip_seconds(10));
@@ -21,10 +21,13 @@ fn a_poll_nobody_asks_for_slows_down_and_the_first_request_brings_its_pace_back(
     for turn in 2..=5 {
         app.skip_seconds(10);
         origin.await_requests("/now", turn);
+        rests(&app);
     }
     // 45 s after the request one turn more may have begun.
     app.skip_seconds(10);
+    rests(&app);
     app.skip_seconds(10);
+    rests(&app);
     let after = origin.count("/now");
     (0..20).for_each(|_| app.skip_seconds(10));
     assert!(after <= 6 && origin.count("/now") == after, "{after}, then {}", origin.count("/now"));
@@ -42,5 +45,14 @@ fn a_poll_without_an_idle_pace_never_slows_down() {
     for turn in 2..=30 {
         app.skip_seconds(10);
         origin.await_requests("/now", turn);
+        rests(&app);
+    }
+}
+
+/// Waits until what was polled has ended, and the scheduler has heard of it: a turn that comes before is skipped.
+fn rests(app: &App) {
+    for _ in 0..2 {
+        assert!(eventually(|| app.active() == 0), "a poll never ends");
+        app.client().get("/health");
     }
 }

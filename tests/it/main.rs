@@ -27,6 +27,7 @@ mod replaced_program;
 mod reply_fields;
 mod shutdown;
 mod sim;
+mod sim_faults;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;

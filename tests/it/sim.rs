@@ -39,11 +39,11 @@ const READINGS: [&str; 9] =
     ["/aggregates", "/soe", "/strings", "/freq", "/pod", "/version", "/csv/v2", "/json", "/api/powerwalls"];
 
 /// The program before the simulated house, by one option of its command line.
-fn simulating(query: &str) -> Proc {
+pub fn simulating(query: &str) -> Proc {
     simulating_with(query, json!({ "proxy": { "bind": "127.0.0.1" } }))
 }
 
-fn simulating_with(query: &str, configuration: Value) -> Proc {
+pub fn simulating_with(query: &str, configuration: Value) -> Proc {
     let origin = format!("sim://powerwall{query}");
     Start::with(configuration).arguments(&["--origin", &origin]).run()
 }
@@ -61,7 +61,7 @@ fn number(document: &Value, pointer: &str) -> f64 {
 
 /// Panics unless this is an error that says when to come back, and was not taken from the store.
 #[track_caller]
-fn expect_honest_error(reply: &Reply, status: u16) {
+pub fn expect_honest_error(reply: &Reply, status: u16) {
     assert_eq!((reply.status, reply.field("X-Cache")), (status, Some("MISS")), "{reply:?}");
     let seconds = reply.field("Retry-After").and_then(|seconds| seconds.parse::<u64>().ok());
     assert!(seconds.is_some_and(|seconds| seconds > 0), "{reply:?}");
@@ -191,62 +191,6 @@ fn c24_a_failing_house_is_an_error_that_says_when_to_come_back() {
             expect_honest_error(&client.get(path), status);
         }
     }
-}
-
-#[test]
-fn sim_rubbish_is_no_answer_where_the_route_knows_what_one_is() {
-    let proc = simulating("?rubbish=1");
-    let mut client = proc.client();
-    for path in ["/aggregates", "/soe", "/vitals", "/aggregates"] {
-        expect_honest_error(&client.get(path), 503);
-    }
-}
-
-#[test]
-fn sim_an_outage_by_time_is_lived_through_and_over() {
-    let app = App::start(&home("sim://powerwall?down=60s..100s", json!({ "cache": { "graceTime": 30 } })));
-    let mut client = app.client();
-    assert_eq!(client.get("/pw/power").status, 200);
-
-    app.skip_seconds(70);
-    let kept = client.get("/pw/power");
-    assert_eq!((kept.status, kept.cache_status()), (200, "HIT"), "{kept:?}");
-    assert!(kept.field("Cache-Status").is_some_and(|told| told.contains("detail=refused")), "{kept:?}");
-    expect_honest_error(&client.get("/help"), 502);
-
-    app.skip_seconds(40);
-    let is_back = || app.client().get("/help").status == 200;
-    assert!(eventually(is_back), "the outage is over");
-}
-
-#[test]
-fn sim_an_answer_that_lies_about_its_length_is_cut_and_not_stored() {
-    let more = json!({ "proxy": { "bind": "127.0.0.1" }, "backend": { "idleTimeout": 500 } });
-    let proc = simulating_with("?lie=/help", more);
-    for _ in 0..2 {
-        let mut client = proc.client();
-        client.send("GET /help HTTP/1.1\r\nHost: larder.test\r\n\r\n");
-        // Another path is none the worse for it meanwhile.
-        assert_eq!(proc.client().get("/version").status, 200);
-        assert!(client.read_or_end().is_none(), "a whole answer");
-    }
-}
-
-#[test]
-fn sim_a_slow_drip_is_passed_on_as_it_comes_and_a_quick_one_is_an_answer() {
-    let proc = simulating("?drip=/control/reserve&rate=2");
-    let mut client = proc.client();
-    let begun = Instant::now();
-    let reply = client.get("/control/reserve");
-    // 15 bytes at 2 a second.
-    assert_eq!(reply.text(), r#"{"reserve": 20}"#);
-    assert!(begun.elapsed() >= Duration::from_secs(7), "{:?}", begun.elapsed());
-    assert_eq!(proc.client().get("/control/reserve").cache_status(), "MISS", "what was passed on is not stored");
-
-    let proc = simulating("?drip=/control/reserve&rate=100");
-    let mut client = proc.client();
-    assert_eq!(client.get("/control/reserve").text(), r#"{"reserve": 20}"#);
-    assert_eq!(client.get("/control/reserve").cache_status(), "HIT");
 }
 
 #[test]
