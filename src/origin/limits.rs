@@ -78,7 +78,10 @@ impl Limits {
 
     /// A request starts: a first one, or a repetition.
     pub fn start(&mut self, is_first: bool, now: Now) {
-        self.next = now.mono + self.spacing;
+        // Moments come out of order: each thread looks at the clock before it waits for the flights.
+        if !self.spacing.is_zero() {
+            self.next = self.next.max(now.mono + self.spacing);
+        }
         self.saved = (self.saved + u32::from(is_first)).min(MOST_SAVED);
         self.windows.iter_mut().for_each(|window| window.start(now));
     }

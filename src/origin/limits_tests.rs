@@ -36,6 +36,8 @@ fn nothing_is_limited_where_nothing_is_said() {
         assert_eq!((limits.turn(at(5)), limits.exhausted(Class::Background, at(5))), (None, None));
     }
     assert!(!limits.take_retry(0));
+    // Who asked first may be heard last: each looks at the clock for itself.
+    assert_eq!(limits.turn(at(4)), None);
 }
 
 #[test]
