@@ -123,7 +123,8 @@ fn p7_an_unsafe_request_is_sent_at_most_once() {
 
 #[test]
 fn must_show_4_an_unsafe_request_whose_answer_is_cut_is_sent_once_and_502() {
-    const CUTS: [(&str, fn() -> Answer); 4] = [
+    type Cut = (&'static str, fn() -> Answer);
+    const CUTS: [Cut; 4] = [
         ("nothing", Answer::nothing),
         ("half-a-head", || Answer::verbatim("HTTP/1.1 200 OK\r\nContent-Len").closing()),
         ("half-a-body", || Answer::ok("0123456789").cut_after(5)),
@@ -222,10 +223,13 @@ fn must_show_3_a_drip_of_a_byte_a_second_holds_nobody_up() {
     let mut drip = begin(&proc, "/drip/1");
     others_go_on(&proc, "one");
     // The last permit is not for what is passed on: it would be everybody's.
-    let second = proc.client().get("/drip/2");
+    let mut second = proc.client();
+    second.send("GET /drip/2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    let refused = second.read_head();
     others_go_on(&proc, "two");
 
-    expect_error(&second, 503);
+    let detail = refused.field("Cache-Status").unwrap_or_default();
+    assert_eq!((refused.status, detail), (503, "larder; fwd=miss; detail=no-permit"), "{refused:?}");
     drip.read_exact(&mut [0; 3]).expect("the drip goes on meanwhile");
     let after = proc.figures();
     assert!(after.peak_kib <= before.peak_kib + OF_A_BODY_KIB, "before {before:?}, after {after:?}");
@@ -268,6 +272,7 @@ fn must_show_3_a_client_that_never_reads_its_gib_holds_little_memory_and_is_cut(
     let before = proc.figures();
 
     for target in ["/gib", "/untold"] {
+        let begun = Instant::now();
         let _unread = begin(&proc, target);
         others_go_on(&proc, &format!("beside{target}"));
         let is_cut = || {
@@ -275,6 +280,8 @@ fn must_show_3_a_client_that_never_reads_its_gib_holds_little_memory_and_is_cut(
             health["queue"]["activeRequestCount"] == 0
         };
         assert!(eventually(is_cut), "{target} is never cut");
+        // Not before `writeTimeout`: meanwhile the origin waits, and nothing piles up.
+        assert!(begun.elapsed() >= Duration::from_millis(1500), "{target}: {:?}", begun.elapsed());
     }
 
     others_go_on(&proc, "afterwards");

@@ -38,6 +38,7 @@ impl App {
     }
 
     /// Has it forget now what is of no use any more, not some time later.
+    #[allow(dead_code, reason = "only the fault matrix asks for it")]
     pub fn sweep(&self) {
         self.0.proxy().sweep();
     }
