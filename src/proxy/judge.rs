@@ -198,7 +198,11 @@ impl Proxy {
         let Some(known) = known.filter(both_ok) else { return };
         let fields = known.fields();
         if !validation::head_confirms(&fields, known.body.len() as u64, &answer.fields) {
-            self.store.remove(key.as_str());
+            let rule = self.routes.find(&request.target).rule;
+            // Without a body nothing passes a check: no head takes a good answer away where the user says what one is.
+            if rule.check.is_none() && rule.home.is_none() {
+                self.store.remove(key.as_str());
+            }
             return;
         }
         let fields = validation::freshen(&fields, &answer.fields);

@@ -1,8 +1,14 @@
 //! One scripted answer.
 
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::Gate;
+
+/// Writes to a connection as it likes, until it is done or the other side is gone.
+pub(super) type Hand = dyn Fn(&mut TcpStream) -> io::Result<()> + Send + Sync;
 
 /// What the origin says, and how.
 #[derive(Clone)]
@@ -20,6 +26,7 @@ pub struct Answer {
     pub(super) before_body: Option<Gate>,
     pub(super) cut_after: Option<usize>,
     pub(super) verbatim: Option<Vec<u8>>,
+    pub(super) by_hand: Option<Arc<Hand>>,
 }
 
 /// How the end of the body is told.
@@ -56,6 +63,7 @@ impl Answer {
             before_body: None,
             cut_after: None,
             verbatim: None,
+            by_hand: None,
         }
     }
 
@@ -136,6 +144,12 @@ impl Answer {
     /// Cuts the connection after that many bytes of body.
     pub fn cut_after(mut self, bytes: usize) -> Answer {
         self.cut_after = Some(bytes);
+        self.closing()
+    }
+
+    /// After all that, `hand` writes; not to a HEAD. The connection closes when it is done.
+    pub fn by_hand(mut self, hand: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + 'static) -> Answer {
+        self.by_hand = Some(Arc::new(hand));
         self.closing()
     }
 
