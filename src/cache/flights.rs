@@ -115,7 +115,7 @@ impl Flights {
             Work::Missing(flight) => self.missing(flight),
             Work::Opened(flight) => self.opened(flight, now, &mut todo),
             Work::Ended(flight) => drop(self.end(flight)),
-            Work::Held(flight) => self.held(flight),
+            Work::Held(flight) => self.held(flight, now, &mut todo),
             Work::Plainly(flight) => self.ask_plainly(flight),
             Work::Landed(flight, landing) => self.landed(flight, landing, now, &mut todo),
             Work::Deadline(flight) => self.overdue(flight, now, &mut todo),
@@ -275,14 +275,6 @@ impl Flights {
         Some(flight)
     }
 
-    fn held(&mut self, id: FlightId) {
-        if let Some(flight) = self.flights.get_mut(&id) {
-            flight.stage = Stage::Holding;
-            self.late -= usize::from(std::mem::take(&mut flight.late));
-            self.permits.release(flight.class);
-        }
-    }
-
     fn landed(&mut self, id: FlightId, landing: Landing, now: Now, todo: &mut Vec<Work>) {
         if self.retries(id, &landing, now) {
             return;
@@ -304,6 +296,8 @@ impl Flights {
             }
         }
         let heard = match &landing {
+            Landing::Failed { cause, .. } if flight.stage == Stage::Holding => Heard::Judged(Err(*cause)),
+            _ if flight.stage == Stage::Holding => Heard::Judged(Ok(())),
             Landing::Failed { cause, retry_after, tells_trouble: true, .. } => Heard::Failure(*cause, *retry_after),
             _ => Heard::Answer,
         };
@@ -361,7 +355,7 @@ impl Flights {
 
     fn stop(&mut self, todo: &mut Vec<Work>) {
         self.stopped = true;
-        self.send_back_the_waiting(Cause::Stopping, None, todo);
+        self.send_back_the_waiting(None, Cause::Stopping, None, todo);
         let all: Vec<Passenger> = self.flights.values_mut().flat_map(|flight| flight.passengers.drain(..)).collect();
         self.parked = 0;
         todo.push(Work::Overdue(all, Cause::Stopping, None));

@@ -86,6 +86,8 @@ pub enum Heard {
     Answer,
     /// None, or one that is a failure; with its Retry-After.
     Failure(Cause, Option<Duration>),
+    /// What an answer of some time ago is worth: that says nothing of the origin now.
+    Judged(Result<(), Cause>),
 }
 
 /// What a report changed.
@@ -142,12 +144,16 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         }
         match heard {
             Heard::Answer => {
-                if let Some(key) = key {
-                    self.forget(key);
-                    self.know(key);
-                }
+                key.into_iter().for_each(|key| self.know(key));
                 self.answered()
             }
+            Heard::Judged(worth) => match (key, worth) {
+                (Some(key), Err(cause)) => Change::KeyDown(self.key_fails(key, cause, None, polled, now)),
+                (key, _) => {
+                    key.into_iter().for_each(|key| self.know(key));
+                    Change::None
+                }
+            },
             Heard::Failure(cause, retry_after) if is_of_origin(cause) => {
                 self.tripped = false;
                 self.origin_fails(cause, retry_after, now)
@@ -281,6 +287,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     }
 
     fn know(&mut self, key: &K) {
+        self.forget(key);
         if self.known.len() >= MAX_KEYS && !self.known.contains(key) {
             self.known.clear();
         }

@@ -117,6 +117,40 @@ fn a_slow_flight_sends_stale_answers_to_those_who_have_one_and_to_all_who_come_l
 }
 
 #[test]
+fn whoever_waits_beside_a_failing_request_for_its_key_is_not_its_probe() {
+    let mut tower = Tower::new(1);
+    let key = shared("/a").key.expect("a key");
+    tower.flights.mark(&key, tower.now);
+    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 0"]);
+    assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());
+    assert!(tower.step(Work::Arrived(shared("/b").with_client())).is_empty());
+    let fails = Work::Landed(FlightId(0), Landing::failed(Cause::CheckFailed));
+    assert_eq!(tower.step(fails), ["Overdue 1 check-failed", "Answer 1", "Fetch 2"]);
+}
+
+#[test]
+fn a_held_answer_that_nobody_vouches_for_says_nothing_of_the_origin() {
+    let mut tower = Tower::new(2);
+    tower.step(Work::Arrived(shared("/zero").with_client()));
+    assert!(tower.step(Work::Held(FlightId(0))).is_empty());
+    tower.step(Work::Arrived(shared("/witness").with_client()));
+    tower.step(Work::Landed(FlightId(1), Landing::failed(Cause::Fetch(FetchError::Connect))));
+    tower.step(Work::Landed(FlightId(0), Landing::failed(Cause::CheckFailed)));
+    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Overdue 1 refused"]);
+}
+
+#[test]
+fn a_held_answer_ends_the_trouble_of_its_origin_at_once() {
+    let mut tower = Tower::new(2);
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    tower.step(Work::Landed(FlightId(0), Landing::failed(Cause::Fetch(FetchError::Connect))));
+    tower.at(STEP);
+    assert_eq!(tower.step(Work::Arrived(shared("/zero").with_client())), ["Fetch 1"]);
+    tower.step(Work::Held(FlightId(1)));
+    assert_eq!(tower.step(Work::Arrived(shared("/witness").with_client())), ["Fetch 2"]);
+}
+
+#[test]
 fn a_key_whose_answer_was_not_shared_is_not_collapsed_for_60_s() {
     let cases = [(59_999, vec!["Fetch 1", "Fetch 2"]), (60_000, vec!["Fetch 1"])];
     for (after, expected) in cases {
