@@ -145,7 +145,7 @@ fn a_held_answer_ends_the_trouble_of_its_origin_at_once() {
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Landed(FlightId(0), Landing::failed(Cause::Fetch(FetchError::Connect))));
     tower.at(STEP);
-    assert_eq!(tower.step(Work::Arrived(shared("/zero").with_client())), ["Fetch 1"]);
+    assert_eq!(tower.step(Work::Arrived(shared("/zero").with_client())), ["Probed", "Fetch 1"]);
     tower.step(Work::Held(FlightId(1)));
     assert_eq!(tower.step(Work::Arrived(shared("/witness").with_client())), ["Fetch 2"]);
 }
