@@ -168,7 +168,11 @@ fn read_allow(section: &mut Section<'_>, origin: Option<&OriginUrl>, allow: &mut
     let Some(origin) = origin.filter(|_| is_understood) else { return };
     if origin.authority().is_some_and(|authority| !allow.may_admit(authority.host())) {
         let found = format!("no place for {origin}");
-        section.problem("allow", &found, "the name or address in backend.url, or a block around it; an empty list allows any");
+        section.problem(
+            "allow",
+            &found,
+            "the name or address in backend.url, or a block around it; an empty list allows any",
+        );
     }
 }
 
