@@ -268,17 +268,7 @@ fn resolve_in_background(source: &Source, threads: &mut Vec<JoinHandle<()>>) -> 
     let (first, looked) = bounded(1);
     threads.push(spawn("resolve", move || {
         loop {
-            if addresses.resolve_now().is_err() {
-                let remedy = if addresses.is_local_name() {
-                    "; a static build knows no .local names: use its address, or /etc/hosts"
-                } else {
-                    ""
-                };
-                log::warn!(
-                    "the origin's name has no address now{remedy}; looking again in {} s",
-                    RESOLVE_EVERY.as_secs()
-                );
-            }
+            look_up(&addresses);
             let _ = first.try_send(());
             if stopped.recv_timeout(RESOLVE_EVERY) != Err(crossbeam_channel::RecvTimeoutError::Timeout) {
                 return;
@@ -287,6 +277,24 @@ fn resolve_in_background(source: &Source, threads: &mut Vec<JoinHandle<()>>) -> 
     })?);
     let _ = looked.recv_timeout(RESOLVE_AT_START);
     Ok(stop)
+}
+
+fn look_up(addresses: &Addresses) {
+    match addresses.resolve_now() {
+        Ok(outside) if outside.is_empty() => {}
+        Ok(outside) => {
+            let outside: Vec<String> = outside.iter().map(ToString::to_string).collect();
+            log::warn!("the origin's name leads to {}, outside of backend.allow: not asked there", outside.join(", "));
+        }
+        Err(_) => {
+            let remedy = if addresses.is_local_name() {
+                "; a static build knows no .local names: use its address, or /etc/hosts"
+            } else {
+                ""
+            };
+            log::warn!("the origin's name has no address now{remedy}; looking again in {} s", RESOLVE_EVERY.as_secs());
+        }
+    }
 }
 
 fn wait_until_idle(front: &Front, at_most: Duration) -> bool {
@@ -340,7 +348,7 @@ fn source(config: &Config, clock: &Clock) -> Result<Source, StartError> {
             return Ok(Source::Sim(clock.clone(), Arc::new(Mutex::new(Simulation::new(settings, clock.now())))));
         }
     };
-    let addresses = Addresses::new(authority.host(), backend.origin.port());
+    let addresses = Addresses::new(authority.host(), backend.origin.port(), backend.allow.clone());
     let settings = HttpSettings {
         tls,
         authority,

@@ -80,6 +80,8 @@ pub enum Cause {
     Quota,
     /// As many requests wait as may.
     ParkedFull,
+    /// The client had the origin asked as often as its route lets one client.
+    RateLimited,
     /// The server is being stopped.
     Stopping,
     /// The request forbids asking the origin, and nothing stored can answer it.
@@ -199,6 +201,7 @@ impl Cause {
             Cause::Fetch(Resolve | Connect | Truncated | Protocol | Certificate | Tls) => StatusCode::BAD_GATEWAY,
             Cause::Fetch(_) => StatusCode::GATEWAY_TIMEOUT,
             Cause::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
+            Cause::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Cause::Loop => StatusCode::LOOP_DETECTED,
             Cause::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::SERVICE_UNAVAILABLE,
@@ -226,6 +229,7 @@ impl Cause {
             Cause::NoPermit => "no-permit",
             Cause::Quota => "quota",
             Cause::ParkedFull => "parked-full",
+            Cause::RateLimited => "rate-limited",
             Cause::Stopping => "stopping",
             Cause::OnlyIfCached => "only-if-cached",
             Cause::Loop => "loop",
@@ -256,6 +260,7 @@ impl Cause {
             Cause::NoPermit => "all connections to the origin are busy",
             Cause::Quota => "the origin was asked as often as its quota allows",
             Cause::ParkedFull => "too many requests are waiting for the origin",
+            Cause::RateLimited => "this address has sent as many requests here as it may in a minute",
             Cause::Stopping => "the proxy is being stopped",
             Cause::OnlyIfCached => "nothing stored can answer, and the request forbids asking the origin",
             Cause::Loop => "this request has been through this proxy before; its origin leads back to it",
@@ -314,6 +319,7 @@ mod tests {
             (Cause::CheckFailed, 503),
             (Cause::NoPermit, 503),
             (Cause::Quota, 503),
+            (Cause::RateLimited, 429),
             (Cause::Loop, 508),
         ];
         for (cause, status) in cases {

@@ -11,6 +11,7 @@ mod interim;
 mod judge;
 mod land;
 mod polls;
+mod rate;
 mod waiter;
 mod witness;
 
@@ -36,6 +37,7 @@ use crate::origin::permits::{Class, FlightId};
 use crate::outcome::Cause;
 use crate::policy::freshness::LifetimeSource;
 use crate::policy::home::Home;
+use crate::policy::rate::Buckets;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::storing::is_failure;
 use crate::policy::wishes::Wishes;
@@ -98,6 +100,8 @@ pub struct Proxy {
     forced: Mutex<Marks>,
     /// Keys with too many variants. Protects: how often that happens.
     crowds: Mutex<Crowds>,
+    /// Who had the origin asked how often, on routes with a `rateLimit`. Protects: what is left to whom.
+    buckets: Mutex<Buckets>,
     /// This process in `Via` and in request ids.
     mark: u32,
     via: String,
@@ -130,6 +134,7 @@ impl Proxy {
             polls,
             forced: Mutex::default(),
             crowds: Mutex::default(),
+            buckets: Mutex::default(),
             mark,
             via: format!("larder-{mark:08x}"),
             next_id: AtomicU64::new(1),
@@ -195,7 +200,10 @@ impl Proxy {
         self.polls.note_demand(&request.target, now);
         match self.decide(&request, now) {
             Decision::Send(reply) => responder.reply(reply),
-            Decision::Board(asks, selected) => self.board(request, Box::new(responder), &asks, selected, now),
+            Decision::Board(asks, selected) => match self.asks_too_often(&request, now) {
+                Some(reply) => responder.reply(reply),
+                None => self.board(request, Box::new(responder), &asks, selected, now),
+            },
         }
     }
 

@@ -95,10 +95,10 @@ fn every_key_that_is_read_is_in_the_reference() {
         .map(|name| fs::read_to_string(root().join("src/config").join(name)).unwrap());
     let known: Vec<String> =
         reference::paths().iter().map(|path| path.rsplit('.').next().unwrap().to_owned()).collect();
-    let sections = ["backend", "tls", "quota", "proxy", "cache", "admin", "log", "urlConfigs", "check"];
+    let sections = ["backend", "tls", "quota", "rateLimit", "proxy", "cache", "admin", "log", "urlConfigs", "check"];
     let mut read = 0;
     let calls = |text: &'static str| source.iter().flat_map(move |source| source.split(text).skip(1));
-    for call in ["top.", "section.", "check.", "quota."].into_iter().flat_map(calls) {
+    for call in ["top.", "section.", "check.", "quota.", "rate."].into_iter().flat_map(calls) {
         // A call that begins with a text names a key by it.
         let Some((_, rest)) = call.split_once('(') else { continue };
         let key = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());

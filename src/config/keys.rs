@@ -25,13 +25,19 @@ pub struct Key {
 }
 
 /// Every key outside `urlConfigs`, in the order of the example.
-pub const KEYS: [Key; 49] = [
+pub const KEYS: [Key; 50] = [
     key("preset", "pypowerwall, api", "whose numbers hold where nothing else is said", |c| json!(c.preset.name())),
     key(
         "backend.url",
         "URL",
         "the origin: `http://host:port`, `https://host:port`, or `sim://powerwall`, a simulated house",
         |c| json!(c.backend.origin.to_string()),
+    ),
+    key(
+        "backend.allow",
+        "list of names, addresses and CIDR blocks",
+        "where the origin may be; it is never asked at another address, whatever its name leads to, unless the name itself stands here; `[]`: anywhere",
+        |c| c.backend.allow.0.iter().map(|allowed| Value::from(allowed.to_string())).collect(),
     ),
     key(
         "backend.tls.caFile",

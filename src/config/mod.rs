@@ -8,12 +8,12 @@
 //! [`Source`] is known. `keys` lists every key, for `--print-config` and `docs/CONFIGURATION.md`.
 
 mod admin;
+mod clients;
 mod comments;
 mod document;
 mod dotenv;
 mod environment;
 mod keys;
-mod network;
 mod origin;
 mod print;
 mod problems;
@@ -27,7 +27,6 @@ mod tls;
 mod units;
 mod variables;
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,7 +35,6 @@ use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use log::LevelFilter;
 
 pub use admin::{Admin, Zone};
-pub use network::Network;
 pub use origin::OriginUrl;
 pub use problems::{Problem, Problems};
 pub use settings::{Source, Sources};
@@ -44,7 +42,9 @@ pub use surroundings::Surroundings;
 pub use tls::Tls;
 pub use variables::Variables;
 
+use crate::origin::allow::Allow;
 use crate::origin::limits::Quota;
+pub use crate::origin::network::Network;
 use crate::policy::rule::Defaults;
 use crate::preset::pypowerwall_routes;
 use crate::route::Route;
@@ -84,6 +84,8 @@ pub enum Preset {
 pub struct Backend {
     /// `url`: what is asked. Default `http://localhost:8675`.
     pub origin: OriginUrl,
+    /// `allow`: where it may be. Default: anywhere.
+    pub allow: Allow,
     /// `tls`: how an `https://` origin is known. Default: by the public roots.
     pub tls: Tls,
     /// Requests at the origin at one time. Default by preset.
@@ -299,17 +301,11 @@ impl Preset {
     }
 }
 
-impl Proxy {
-    /// Whether the peer at this address is one of `trustedProxies`.
-    pub fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|network| network.contains(peer))
-    }
-}
-
 impl Default for Backend {
     fn default() -> Backend {
         Backend {
             origin: OriginUrl::default(),
+            allow: Allow::default(),
             tls: Tls::default(),
             max_concurrent_requests: Preset::Pypowerwall.numbers().0,
             connect_timeout: Duration::from_secs(2),

@@ -10,14 +10,14 @@ use log::LevelFilter;
 use serde_json::{Map, Value};
 
 use super::admin;
-use super::network::Network;
 use super::problems::shown;
 use super::routes::{is_never_refreshed, read_routes};
 use super::section::Section;
 use super::settings::Setting;
 use super::units::{self, TimeUnit};
-use super::{Backend, Cache, ClientDirectives, Config, Loaded, Log, OriginUrl, Overrides, Preset, Problems, Proxy};
-use super::{Source, Sources, Surroundings, Variables, document, environment, tls};
+use super::{Backend, Cache, ClientDirectives, Config, Loaded, Log, Network, OriginUrl, Overrides, Preset, Problems};
+use super::{Proxy, Source, Sources, Surroundings, Variables, document, environment, tls};
+use crate::origin::allow::{Allow, Allowed};
 use crate::policy::rule::SetCookie;
 use crate::policy::storing::may_have_own_ttl;
 use crate::secret::Secret;
@@ -135,6 +135,7 @@ fn read_backend(section: &mut Section<'_>, backend: &mut Backend, warnings: &mut
         }
     }
     let origin = Some(&backend.origin).filter(|_| is_clear);
+    read_allow(section, origin, &mut backend.allow);
     section.section("tls", |section| tls::read(section, origin, &mut backend.tls, warnings));
     section.count("maxConcurrentRequests", &mut backend.max_concurrent_requests, 1, 1024);
     section.limit("connectTimeout", &mut backend.connect_timeout);
@@ -156,6 +157,23 @@ fn read_backend(section: &mut Section<'_>, backend: &mut Backend, warnings: &mut
     });
     let retries = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n <= MOST_RETRIES);
     section.set("retries", &mut backend.retries, "a whole number from 0 to 3", retries);
+}
+
+/// Reads where the origin may be, this one. `None`: its URL is a problem of its own.
+fn read_allow(section: &mut Section<'_>, origin: Option<&OriginUrl>, allow: &mut Allow) {
+    let expected = "an IP address, a block such as \"192.168.0.0/16\", or a name such as \"powerwall.lan\"";
+    section.list("allow", &mut allow.0, expected, Allowed::parse);
+    let is_understood =
+        section.find("allow").is_none_or(|list| list.as_array().is_some_and(|list| list.len() == allow.0.len()));
+    let Some(origin) = origin.filter(|_| is_understood) else { return };
+    if origin.authority().is_some_and(|authority| !allow.may_admit(authority.host())) {
+        let found = format!("no place for {origin}");
+        section.problem(
+            "allow",
+            &found,
+            "the name or address in backend.url, or a block around it; an empty list allows any",
+        );
+    }
 }
 
 fn read_proxy(section: &mut Section<'_>, proxy: &mut Proxy, debug: &mut bool) {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::section::Section;
 use crate::policy::check::{Check, JsonKind};
+use crate::policy::rate::RateLimit;
 use crate::policy::rule::{Defaults, Force, OnExhausted, Rule, SetCookie};
 use crate::route::{Pattern, Route};
 
@@ -82,6 +83,7 @@ fn read_rule(section: &mut Section<'_>, rule: &mut Rule, defaults: &Defaults, wa
     read_force(section, &mut rule.force, warnings);
     section.word("setCookie", &mut rule.set_cookie, &SET_COOKIE.map(|(word, meaning)| (word, Some(meaning))));
     section.word("cookies", &mut rule.strip_cookies, &[("keep", false), ("strip", true)]);
+    section.section("rateLimit", |rate| read_rate_limit(rate, &mut rule.rate_limit));
     let ttl: Duration = rule.cache_ttl.unwrap_or(defaults.ttl);
     if rule.stale_time.is_some_and(|stale_time| is_never_refreshed(stale_time, ttl)) {
         let path = section.path_of("staleTime");
@@ -112,6 +114,20 @@ fn read_poll(section: &mut Section<'_>, pattern: Option<&Pattern>, rule: &mut Ru
         let path = section.path_of("pollIdleInterval");
         warnings.push(format!("{path} is not above pollInterval: nothing slows down"));
     }
+}
+
+/// `rateLimit` as a whole, over whatever the preset has; 0 a minute is off.
+fn read_rate_limit(rate: &mut Section<'_>, limit: &mut Option<RateLimit>) {
+    let (mut per_minute, mut unsafe_only) = (None, false);
+    let count = |value: &Value| value.as_u64().and_then(|count| u32::try_from(count).ok()).map(Some);
+    let expected = "a whole number from 0";
+    rate.set("perMinute", &mut per_minute, expected, count);
+    if !rate.has("perMinute") {
+        rate.problem("perMinute", "nothing", expected);
+    }
+    rate.flag("unsafeOnly", &mut unsafe_only);
+    let per_minute = per_minute.filter(|per_minute| *per_minute > 0);
+    *limit = per_minute.map(|per_minute| RateLimit { per_minute, unsafe_only, route: 0 });
 }
 
 fn read_force(section: &mut Section<'_>, force: &mut Force, warnings: &mut Vec<String>) {

@@ -1,10 +1,12 @@
 //! Where answers come from: something that answers a request, asked by one origin worker at a time.
 
+pub mod allow;
 pub mod backoff;
 pub mod breaker;
 pub mod forward;
 pub mod http;
 pub mod limits;
+pub mod network;
 pub mod permits;
 pub mod resolve;
 pub mod sim;

@@ -13,6 +13,7 @@
 //! | what is the origin asked to confirm? what did it? | it may not answer | [`validation`], [`ranges`] | §4.3, §3.4 |
 //! | is this body an answer at all? | a response arrives | [`check`], [`home`] | ours |
 //! | may this response be stored, and for how long? | a response arrives | [`storing`], [`freshness`], `jitter` | §3, §4.2 |
+//! | does its client ask too often? | the origin would be asked | [`rate`] | ours |
 //! | what else is no longer good? | an unsafe request succeeded | [`invalidation`] | §4.4 |
 //!
 //! [`rule`] holds what the configuration says about a route, applied over the RFC; [`directives`], [`structured`],
@@ -27,6 +28,7 @@ pub mod freshness;
 pub mod home;
 pub mod invalidation;
 pub mod ranges;
+pub mod rate;
 pub mod reuse;
 pub mod rule;
 pub mod sharing;

@@ -6,6 +6,7 @@ use http::{HeaderName, StatusCode};
 
 use super::check::Check;
 use super::home::HomeCheck;
+use super::rate::RateLimit;
 
 /// The word of the user on one route. The default says nothing: pure RFC 9111, then the [`Defaults`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct Rule {
     pub refresh_min_interval: Option<Duration>,
     /// Whether Cookie is taken off requests, so that it names nobody.
     pub strip_cookies: bool,
+    /// How often one client may have the origin asked. `None`: as often as it likes.
+    pub rate_limit: Option<RateLimit>,
     /// Whether Origin is taken off requests. Preset only.
     pub strip_origin: bool,
     /// Request fields by which Vary does not count. Preset only.

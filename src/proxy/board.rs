@@ -132,6 +132,6 @@ fn is_refused(stored: &Stored, wishes: &Wishes, now: Now) -> bool {
 }
 
 /// Whether the method asks for nothing to be changed (RFC 9110 §9.2.1).
-fn is_safe(method: &Method) -> bool {
+pub(super) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
 }

@@ -16,6 +16,7 @@ mod hostile_framing;
 mod hostile_volume;
 mod interim;
 mod jitter;
+mod limits;
 mod memory;
 mod origin_failures;
 mod policy;

@@ -22,7 +22,7 @@ pub struct RouteKey {
 }
 
 /// Every key of a member of `urlConfigs`.
-pub const ROUTE_KEYS: [RouteKey; 17] = [
+pub const ROUTE_KEYS: [RouteKey; 19] = [
     route(
         "path",
         "path",
@@ -138,6 +138,20 @@ pub const ROUTE_KEYS: [RouteKey; 17] = [
         "strip takes Cookie off the requests, so that they can share",
         "keep; strip on the preset's paths",
         |r| r.strip_cookies.then(|| json!("strip")),
+    ),
+    route(
+        "rateLimit.perMinute",
+        "count",
+        "how many requests of one client address that are not answered from memory, at once and in each minute after; beyond: 429; 0: no limit",
+        "no limit; 10 on the preset's `/control/*`",
+        |r| r.rate_limit.map(|limit| json!(limit.per_minute)),
+    ),
+    route(
+        "rateLimit.unsafeOnly",
+        "true, false",
+        "whether only requests count that may change something: not GET, HEAD, OPTIONS or TRACE",
+        "false; true on the preset's `/control/*`",
+        |r| r.rate_limit.filter(|limit| limit.unsafe_only).map(|_| json!(true)),
     ),
 ];
 

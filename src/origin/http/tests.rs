@@ -7,6 +7,7 @@ use http::header::{HeaderName, HeaderValue};
 use super::*;
 use crate::message::Target;
 use crate::origin::Herald;
+use crate::origin::allow::Allow;
 
 mod answers;
 mod connections;
@@ -42,7 +43,7 @@ fn origin(port: u16) -> HttpOrigin {
 fn origin_with(port: u16, change: impl FnOnce(&mut HttpSettings)) -> HttpOrigin {
     let mut settings = settings(port);
     change(&mut settings);
-    HttpOrigin::new(&settings, Arc::new(Addresses::new("127.0.0.1", port)))
+    HttpOrigin::new(&settings, Arc::new(Addresses::new("127.0.0.1", port, Allow::default())))
 }
 
 fn request(method: &str, target: &str, body: Option<&'static [u8]>) -> OriginRequest {
