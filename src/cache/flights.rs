@@ -33,7 +33,7 @@ use crate::origin::backoff::{Backoff, Heard, Permission, Schedule};
 use crate::origin::breaker::Breaker;
 use crate::origin::limits::{Limits, Restraint};
 use crate::origin::permits::{Class, FlightId, Permits};
-use crate::outcome::Cause;
+use crate::outcome::{Cause, FetchError};
 
 /// Background refreshes at once, waiting ones included; more are left to the next request.
 const MAX_BACKGROUND: usize = 256;
@@ -243,10 +243,13 @@ impl Flights {
         self.unjoin(id);
         let Some(flight) = self.flights.get_mut(&id) else { return };
         let errand = flight.errand.clone();
+        // A poll is to be stored, and nobody takes what is passed on: it has failed.
+        let is_lost = errand.poll.is_some() && flight.passengers.is_empty();
+        let heard = if is_lost { Heard::Failure(Cause::Fetch(FetchError::IdleTimeout), None) } else { Heard::Answer };
         if let Some(key) = errand.shared_key() {
             self.marks.set(key, MARKED_FOR, now);
         }
-        self.heard(&errand, Heard::Answer, false, now, todo);
+        self.heard(&errand, heard, false, now, todo);
         let Some(flight) = self.flights.get_mut(&id) else { return };
         let mut passengers = std::mem::take(&mut flight.passengers);
         self.parked -= passengers.len();

@@ -225,7 +225,14 @@ impl Known {
 
     /// Whether this answer to that request is about what is stored, and what it then is.
     fn apply(&self, fetched: Fetched) -> Applied {
-        let Fetched::Whole(answer) = &fetched else { return Applied::Itself(fetched) };
+        let answer = match &fetched {
+            Fetched::Whole(answer) => answer,
+            // The rest alone, passed on as it comes, is not what its client asks for.
+            Fetched::Opening(rest) if rest.status == StatusCode::PARTIAL_CONTENT && self.beginning().is_some() => {
+                return Applied::Useless;
+            }
+            Fetched::Opening(_) => return Applied::Itself(fetched),
+        };
         match (answer.status, self.beginning()) {
             (StatusCode::NOT_MODIFIED, None) => {
                 let confirmed = validation::confirmed(&answer.fields, &self.fields);

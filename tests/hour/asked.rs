@@ -65,7 +65,6 @@ impl Origin for Asked<'_> {
             rest: response.body,
             drop: length.div_ceil(usize::try_from(seconds).unwrap_or(1)),
             cut_at: if cut { length / 2 } else { 0 },
-            begun: false,
         };
         let (status, fields, length) = (response.status, response.fields, Some(length as u64));
         Ok(Fetched::Opening(Opening { status, fields, length, begun: Bytes::new(), rest: Box::new(rest) }))
@@ -90,34 +89,20 @@ struct Drip {
     drop: usize,
     /// It breaks off with so many bytes to come; 0: it does not.
     cut_at: usize,
-    begun: bool,
 }
 
 impl Rest for Drip {
     fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
-        if !self.begun {
-            self.begun = true;
-            let begins = self.world.state().traffic.stream_begins(self.flight);
-            begins.unwrap_or_else(|problem| self.world.complain(problem));
-        }
         if self.rest.is_empty() {
             return Ok(None);
         }
+        let flows = self.world.state().traffic.flows(self.flight);
+        flows.unwrap_or_else(|problem| self.world.complain(problem));
         self.world.run_until(self.world.now() + EACH);
+        self.world.state().traffic.ebbs(self.flight);
         if self.rest.len() <= self.cut_at {
-            self.world.state().traffic.stream_ends(self.flight);
             return Err(FetchError::Truncated);
         }
-        let part = self.rest.split_to(self.drop.min(self.rest.len()));
-        if self.rest.is_empty() {
-            self.world.state().traffic.stream_ends(self.flight);
-        }
-        Ok(Some(part))
-    }
-}
-
-impl Drop for Drip {
-    fn drop(&mut self) {
-        self.world.state().traffic.stream_ends(self.flight);
+        Ok(Some(self.rest.split_to(self.drop.min(self.rest.len()))))
     }
 }

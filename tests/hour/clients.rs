@@ -126,11 +126,7 @@ struct Stream {
 impl Sink for Stream {
     fn pass_on(&mut self, part: Bytes) -> bool {
         self.body.extend_from_slice(&part);
-        let stays = !self.world.is_gone(self.number);
-        if !stays {
-            self.world.hangs_up();
-        }
-        stays
+        !self.world.is_gone(self.number)
     }
 
     fn end(&mut self) {

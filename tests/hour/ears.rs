@@ -72,11 +72,6 @@ impl World {
         self.state().clients.get(number).is_none_or(|client| client.gone)
     }
 
-    /// A client takes no more of the body that is being passed on.
-    pub fn hangs_up(&self) {
-        self.state().traffic.hangs_up();
-    }
-
     /// Nobody can tell this client anything any more.
     pub fn dropped(&self, number: usize) {
         let mut state = self.state();

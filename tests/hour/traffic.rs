@@ -15,8 +15,6 @@ const APART: u64 = 60_000;
 pub struct Traffic {
     limit: usize,
     at_work: HashSet<FlightId>,
-    /// Bodies that are passed on, the innermost last.
-    streams: Vec<FlightId>,
     /// Shared fetches, by what others name to join.
     shared: HashMap<String, FlightId>,
     /// When each flight began; from then on it was to be joined, or never.
@@ -33,7 +31,6 @@ impl Traffic {
         Traffic {
             limit,
             at_work: HashSet::new(),
-            streams: Vec::new(),
             shared: HashMap::new(),
             began: HashMap::new(),
             apart: HashMap::new(),
@@ -71,8 +68,14 @@ impl Traffic {
         self.at_work.remove(&flight);
         self.shared.retain(|_, other| *other != flight);
         let target = errand.request.target.as_str();
-        if !errand.safe || matches!(fate, Fate::Drip { .. }) {
-            self.apart.entry(target.to_owned()).or_default().push((now, now + APART));
+        let apart = match fate {
+            // It may have made worthless what is being fetched.
+            _ if !errand.safe => Some((0, now)),
+            Fate::Drip { .. } => Some((now, now + APART)),
+            _ => None,
+        };
+        if let Some(apart) = apart {
+            self.apart.entry(target.to_owned()).or_default().push(apart);
             // Nobody joins those any more that began before.
             self.shared.retain(|joins, _| !joins.contains(target));
         }
@@ -85,20 +88,14 @@ impl Traffic {
         if many { Err(format!("too many requests at once: {:?}", self.at_work)) } else { Ok(()) }
     }
 
-    pub fn stream_begins(&mut self, flight: FlightId) -> Result<(), String> {
-        self.streams.push(flight);
+    /// A body that is passed on comes on.
+    pub fn flows(&mut self, flight: FlightId) -> Result<(), String> {
         self.begins(flight)
     }
 
-    pub fn stream_ends(&mut self, flight: FlightId) {
-        self.streams.retain(|stream| *stream != flight);
+    /// It pauses for no time, or is over: until it comes on nobody knows which.
+    pub fn ebbs(&mut self, flight: FlightId) {
         self.at_work.remove(&flight);
-    }
-
-    pub fn hangs_up(&mut self) {
-        if let Some(flight) = self.streams.last().copied() {
-            self.at_work.remove(&flight);
-        }
     }
 
     /// When the last request ends, or its body, that found the origin in no good health.

@@ -43,7 +43,8 @@ pub enum Event {
     ChangesPace,
     Deadline(Duration, FlightId),
     Lands(FlightId, Errand, Fate),
-    IsFreshAgain(&'static str),
+    /// The second look is the last.
+    IsFreshAgain(&'static str, bool),
 }
 
 /// What the scheduler is told.
@@ -135,7 +136,7 @@ pub fn hour(seed: u64, aloud: bool) -> Report {
     world.later(1_000, Event::Asks);
     world.later(BEGINS, Event::ChangesPace);
     for road in ROADS.iter().filter(|road| road.polled) {
-        world.later(RECOVERS + NOTICED, Event::IsFreshAgain(road.path));
+        world.later(RECOVERS + NOTICED, Event::IsFreshAgain(road.path, false));
     }
     world.run_until(ENDS);
     world.state().closing = true;
@@ -254,7 +255,7 @@ impl World {
                 }
                 proxy.fly(flight, &errand, &mut Asked::new(Arc::clone(self), flight, &errand, fate));
             }
-            Event::IsFreshAgain(path) => self.judge_recovery(&proxy, path),
+            Event::IsFreshAgain(path, last) => self.judge_recovery(&proxy, path, last),
         }
     }
 
@@ -317,22 +318,22 @@ impl World {
     }
 
     /// Whether a polled path is fresh again, as soon as it has to be.
-    fn judge_recovery(self: &Arc<World>, proxy: &Arc<Proxy>, path: &'static str) {
+    fn judge_recovery(self: &Arc<World>, proxy: &Arc<Proxy>, path: &'static str, last: bool) {
         let now = self.now();
         let due = {
             let state = self.state();
             state.traffic.last_bad_end().max(RECOVERS).max(state.schedule.told_to_wait_until(path)) + NOTICED
         };
         if now < due {
-            return self.later(due, Event::IsFreshAgain(path));
+            return self.later(due, Event::IsFreshAgain(path, false));
         }
         let fresh = proxy.hit(&Question::plain(path, now).request(proxy.next_id()), self.clock.now());
         if fresh.is_some_and(|reply| reply.status().is_success() && reply.outcome() == Outcome::Hit) {
             return;
         }
         // What nobody asks for is polled as its lifetime ends: it may be on its way.
-        if now < due + ONE_REQUEST {
-            self.later(due + ONE_REQUEST, Event::IsFreshAgain(path));
+        if !last {
+            self.later(now + ONE_REQUEST, Event::IsFreshAgain(path, true));
         } else {
             self.complain(format!("{path} is not fresh again"));
         }

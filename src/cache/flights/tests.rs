@@ -16,7 +16,7 @@ use super::*;
 use crate::cache::store::tests::lifetime_of;
 use crate::message::{Body, Request, RequestId, Response, Target};
 use crate::origin::Opening;
-use crate::outcome::{FetchError, Fwd, Outcome};
+use crate::outcome::{Fwd, Outcome};
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::wishes::Wishes;
 use crate::reply::{Reply, Responder, Sink};

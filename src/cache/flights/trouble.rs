@@ -41,7 +41,12 @@ impl Flights {
         };
         todo.extend(errand.poll.map(|poll| Work::Polled { poll, refused, again }));
         match (change, heard) {
-            (Change::OriginUp, _) => todo.push(Work::OriginUp),
+            (Change::OriginUp, heard) => {
+                todo.push(Work::OriginUp);
+                if let (Heard::Failure(cause, _), Some(key)) = (heard, errand.shared_key()) {
+                    self.send_back_the_waiting(Some(key), cause, None, todo);
+                }
+            }
             (Change::KeyDown(until), Heard::Failure(cause, _) | Heard::Judged(Err(cause))) => {
                 if !known.1 && errand.poll.is_some() {
                     todo.extend(errand.key.clone().map(|key| Work::PollFails(key, cause)));
