@@ -41,17 +41,19 @@ impl Origin for Asked<'_> {
         let heard = match &answer {
             Err(FetchError::Resolve | FetchError::Connect | FetchError::ConnectTimeout) => Heard::Nobody,
             Err(FetchError::FirstByteTimeout) => Heard::Silence,
+            Err(FetchError::IdleTimeout | FetchError::TotalTimeout | FetchError::Truncated) => Heard::Failing(None),
             Err(_) => Heard::Failure(None),
             Ok(response) if request.method == Method::HEAD && response.status == StatusCode::NOT_IMPLEMENTED => {
                 Heard::Answer
             }
             Ok(response) if response.status.is_server_error() || response.status.as_u16() == 429 => {
                 let after = if let Fate::Status(_, after) = self.fate { after } else { None };
-                Heard::Failure(after.map(|seconds| seconds * 1_000))
+                let after = after.map(|seconds| seconds * 1_000);
+                if response.status.is_server_error() { Heard::Failing(after) } else { Heard::Failure(after) }
             }
             Ok(_) => judged(worth, road(request.target.as_str()).kind),
         };
-        state.schedule.heard(&Asker::of(self.errand), heard, now);
+        state.schedule.heard(self.flight, &Asker::of(self.errand), heard, now);
         state.traffic.answered(self.flight, self.errand, self.fate, now);
         let response = answer?;
         let Fate::Drip { seconds, cut } = self.fate else { return Ok(Fetched::Whole(response)) };

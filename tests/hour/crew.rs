@@ -28,7 +28,10 @@ impl Crew for Hands {
     }
 
     fn forget(&self, at: Duration, flight: FlightId) {
+        let now = self.0.now();
         self.0.state().deadlines.remove(&(at, flight));
+        // Every flight that is over is told of like this.
+        self.0.state().schedule.over(flight, now);
     }
 
     /// None of our own endpoints is asked for here.
