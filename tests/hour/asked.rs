@@ -53,7 +53,8 @@ impl Origin for Asked<'_> {
             }
             Ok(_) => judged(worth, road(request.target.as_str()).kind),
         };
-        state.schedule.heard(self.flight, &Asker::of(self.errand), heard, now);
+        let again = state.thrift.may_repeat() && self.errand.is_repeatable() && self.may_pass();
+        state.schedule.heard(self.flight, &Asker::of(self.errand), heard, again, now);
         state.traffic.answered(self.flight, self.errand, self.fate, now);
         let response = answer?;
         let Fate::Drip { seconds, cut } = self.fate else { return Ok(Fetched::Whole(response)) };
@@ -71,6 +72,14 @@ impl Origin for Asked<'_> {
         };
         let (status, fields, length) = (response.status, response.fields, Some(length as u64));
         Ok(Fetched::Opening(Opening { status, fields, length, begun: Bytes::new(), rest: Box::new(rest) }))
+    }
+}
+
+impl Asked<'_> {
+    /// Whether the same may be asked once more: refused, cut, or said to be no fault of the request.
+    fn may_pass(&self) -> bool {
+        use FetchError::{Connect, Truncated};
+        matches!(self.fate, Fate::Error(Connect | Truncated) | Fate::Status(502..=504, None))
     }
 }
 

@@ -83,13 +83,15 @@ pub struct Schedule {
     ends: VecDeque<End>,
     /// The origin's trouble is that much fails: only its probe says that this is over.
     tripped: bool,
-    /// What is counted when its flight is over: answers in doubt.
-    uncounted: HashMap<FlightId, Asker>,
+    /// What counts when its flight is over: answers in doubt, and failures that may be asked about once more.
+    open: HashMap<FlightId, (Asker, Heard)>,
 }
 
 impl Schedule {
     /// The origin is asked. `Err`: it should not have been.
-    pub fn asked(&mut self, asker: &Asker, now: u64) -> Result<(), String> {
+    pub fn asked(&mut self, flight: FlightId, asker: &Asker, now: u64) -> Result<(), String> {
+        // Only the last answer counts.
+        self.open.remove(&flight);
         let of_key = if asker.shared { self.keys.get_mut(&asker.target) } else { None };
         for (whose, trouble) in [("the origin", self.origin.as_mut()), ("its key", of_key)] {
             let Some(trouble) = trouble else { continue };
@@ -105,8 +107,31 @@ impl Schedule {
         Ok(())
     }
 
-    /// What came of it.
-    pub fn heard(&mut self, flight: FlightId, asker: &Asker, heard: Heard, now: u64) {
+    /// What came of it. `again`: where there was no trouble, it may be asked once more.
+    pub fn heard(&mut self, flight: FlightId, asker: &Asker, heard: Heard, again: bool, now: u64) {
+        let was_trouble = self.origin.is_some() || asker.shared && self.keys.contains_key(&asker.target);
+        let is_open = heard == Heard::InDoubt || again && !was_trouble;
+        if is_open {
+            self.open.insert(flight, (asker.clone(), heard));
+        }
+        if heard == Heard::InDoubt || !is_open {
+            self.hear(asker, heard, now);
+        }
+        if !is_open {
+            self.count(asker, heard, now);
+        }
+    }
+
+    /// A flight is over, and how it ended.
+    pub fn over(&mut self, flight: FlightId, now: u64) {
+        let Some((asker, heard)) = self.open.remove(&flight) else { return };
+        if heard != Heard::InDoubt {
+            self.hear(&asker, heard, now);
+        }
+        self.count(&asker, heard, now);
+    }
+
+    fn hear(&mut self, asker: &Asker, heard: Heard, now: u64) {
         let key = Some(&asker.target).filter(|_| asker.shared);
         match heard {
             Heard::Nobody => {
@@ -139,19 +164,6 @@ impl Schedule {
                 self.is_there();
             }
         }
-        match heard {
-            Heard::InDoubt => drop(self.uncounted.insert(flight, asker.clone())),
-            Heard::Silence => self.count(asker, Some(None), now),
-            Heard::Failing(retry_after) => self.count(asker, Some(retry_after), now),
-            _ => self.count(asker, None, now),
-        }
-    }
-
-    /// A flight is over; what was in doubt about it, no more.
-    pub fn over(&mut self, flight: FlightId, now: u64) {
-        if let Some(asker) = self.uncounted.remove(&flight) {
-            self.count(&asker, None, now);
-        }
     }
 
     /// When this key may be asked again because the origin said so, of it or of everything; 0 if it said nothing.
@@ -160,8 +172,13 @@ impl Schedule {
         troubles.into_iter().flatten().filter(|trouble| trouble.told).map(|trouble| trouble.until).max().unwrap_or(0)
     }
 
-    /// A request ended; `failure`: badly, with its Retry-After. That may open the breaker.
-    fn count(&mut self, asker: &Asker, failure: Option<Option<u64>>, now: u64) {
+    /// A request ended like this, which may open the breaker.
+    fn count(&mut self, asker: &Asker, heard: Heard, now: u64) {
+        let failure = match heard {
+            Heard::Silence => Some(None),
+            Heard::Failing(retry_after) => Some(retry_after),
+            _ => None,
+        };
         if self.origin.is_some() || !asker.counts {
             return;
         }
