@@ -33,6 +33,8 @@ mod origin;
 mod roads;
 #[path = "hour/schedule.rs"]
 mod schedule;
+#[path = "hour/thrift.rs"]
+mod thrift;
 #[path = "hour/traffic.rs"]
 mod traffic;
 #[path = "hour/world.rs"]

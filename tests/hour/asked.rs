@@ -41,17 +41,20 @@ impl Origin for Asked<'_> {
         let heard = match &answer {
             Err(FetchError::Resolve | FetchError::Connect | FetchError::ConnectTimeout) => Heard::Nobody,
             Err(FetchError::FirstByteTimeout) => Heard::Silence,
+            Err(FetchError::IdleTimeout | FetchError::TotalTimeout | FetchError::Truncated) => Heard::Failing(None),
             Err(_) => Heard::Failure(None),
             Ok(response) if request.method == Method::HEAD && response.status == StatusCode::NOT_IMPLEMENTED => {
                 Heard::Answer
             }
             Ok(response) if response.status.is_server_error() || response.status.as_u16() == 429 => {
                 let after = if let Fate::Status(_, after) = self.fate { after } else { None };
-                Heard::Failure(after.map(|seconds| seconds * 1_000))
+                let after = after.map(|seconds| seconds * 1_000);
+                if response.status.is_server_error() { Heard::Failing(after) } else { Heard::Failure(after) }
             }
             Ok(_) => judged(worth, road(request.target.as_str()).kind),
         };
-        state.schedule.heard(&Asker::of(self.errand), heard, now);
+        let again = state.thrift.may_repeat() && self.errand.is_repeatable() && self.may_pass();
+        state.schedule.heard(self.flight, &Asker::of(self.errand), heard, again, now);
         state.traffic.answered(self.flight, self.errand, self.fate, now);
         let response = answer?;
         let Fate::Drip { seconds, cut } = self.fate else { return Ok(Fetched::Whole(response)) };
@@ -68,6 +71,14 @@ impl Origin for Asked<'_> {
         };
         let (status, fields, length) = (response.status, response.fields, Some(length as u64));
         Ok(Fetched::Opening(Opening { status, fields, length, begun: Bytes::new(), rest: Box::new(rest) }))
+    }
+}
+
+impl Asked<'_> {
+    /// Whether the same may be asked once more: refused, cut, or said to be no fault of the request.
+    fn may_pass(&self) -> bool {
+        use FetchError::{Connect, Truncated};
+        matches!(self.fate, Fate::Error(Connect | Truncated) | Fate::Status(502..=504, None))
     }
 }
 

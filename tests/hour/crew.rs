@@ -19,16 +19,21 @@ impl Crew for Hands {
         self.0.fetches(flight, errand);
     }
 
-    /// Asked for as each flight begins.
+    /// Asked for as each flight begins, and for the next turn.
     fn wake(&self, at: Duration, flight: FlightId) {
         let now = self.0.now();
-        self.0.state().traffic.takes_off(flight, now);
-        self.0.state().deadlines.insert((at, flight));
+        if flight != FlightId::TURN {
+            self.0.state().traffic.takes_off(flight, now);
+            self.0.state().deadlines.insert((at, flight));
+        }
         self.0.later(milliseconds(at), Event::Deadline(at, flight));
     }
 
     fn forget(&self, at: Duration, flight: FlightId) {
+        let now = self.0.now();
         self.0.state().deadlines.remove(&(at, flight));
+        // Every flight that is over is told of like this.
+        self.0.state().schedule.over(flight, now);
     }
 
     /// None of our own endpoints is asked for here.
@@ -58,7 +63,8 @@ impl World {
             }
             let asked = state.traffic.asked(flight, &errand);
             let asker = Asker::of(&errand);
-            let asked = asked.and(state.schedule.asked(&asker, now));
+            let asked = asked.and(state.schedule.asked(flight, &asker, now));
+            let asked = asked.and(state.thrift.asked(flight, errand.plain, now));
             state.complaints.extend(asked.err().map(|problem| format!("{now} ms: {problem}")));
             state.traffic.ends_at(now + wait, fate);
             if state.aloud {

@@ -94,7 +94,7 @@ fn limit(road: &Road, outcome: &Outcome) -> u64 {
         Outcome::Hit => road.at_once,
         Outcome::Stale { because } => {
             let grace = match because {
-                Cause::Slow | Cause::NoPermit | Cause::ParkedFull => road.slow,
+                Cause::Slow | Cause::Quota | Cause::NoPermit | Cause::ParkedFull => road.slow,
                 Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout) => road.timed_out,
                 Cause::Fetch(_) => road.unreachable,
                 _ => road.failed,

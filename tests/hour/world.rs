@@ -21,6 +21,7 @@ use crate::faults::{Fate, Faults};
 use crate::origin::Fake;
 use crate::roads::{CONFIGURATION, ROADS};
 use crate::schedule::Schedule;
+use crate::thrift::Thrift;
 use crate::traffic::Traffic;
 
 /// Milliseconds of virtual time: the first fault, the last, and the end.
@@ -69,6 +70,7 @@ pub struct State {
     pub faults: Faults,
     pub fake: Fake,
     pub schedule: Schedule,
+    pub thrift: Thrift,
     pub traffic: Traffic,
     plan: Plan,
     pub news: Vec<News>,
@@ -106,7 +108,11 @@ pub struct Report {
 
 /// Lives through the hour of this seed; `aloud`: printing what happens.
 pub fn hour(seed: u64, aloud: bool) -> Report {
-    let config = Config::from_json(CONFIGURATION).expect("a configuration");
+    let mut config = Config::from_json(CONFIGURATION).expect("a configuration");
+    let thrift = Thrift::any(seed);
+    thrift.configure(&mut config);
+    // What has no room in the quota stays as it is: how fresh, is not for us to say.
+    let is_fresh_again = !thrift.counts();
     let mut dice = Dice::new(seed);
     let faults = Faults::new(&mut dice, BEGINS, RECOVERS);
     let state = State {
@@ -116,6 +122,7 @@ pub fn hour(seed: u64, aloud: bool) -> Report {
         faults,
         fake: Fake::default(),
         schedule: Schedule::default(),
+        thrift,
         traffic: Traffic::new(config.backend.max_concurrent_requests),
         plan: Plan::new(polls(&config), Duration::ZERO),
         news: Vec::new(),
@@ -135,7 +142,7 @@ pub fn hour(seed: u64, aloud: bool) -> Report {
     assert!(world.proxy.set(Arc::downgrade(&proxy)).is_ok());
     world.later(1_000, Event::Asks);
     world.later(BEGINS, Event::ChangesPace);
-    for road in ROADS.iter().filter(|road| road.polled) {
+    for road in ROADS.iter().filter(|road| road.polled && is_fresh_again) {
         world.later(RECOVERS + NOTICED, Event::IsFreshAgain(road.path, false));
     }
     world.run_until(ENDS);
@@ -245,7 +252,7 @@ impl World {
                 self.later(self.now() + wait, Event::ChangesPace);
             }
             Event::Deadline(at, flight) => {
-                if self.state().deadlines.remove(&(at, flight)) {
+                if flight == FlightId::TURN || self.state().deadlines.remove(&(at, flight)) {
                     proxy.deadline(flight);
                 }
             }
