@@ -20,14 +20,14 @@ use larder::cache::store::{Store, Stored};
 use larder::clock::{Clock, Now};
 use larder::config::Config;
 use larder::front::head::{self, Limits, Parsed};
-use larder::message::{Body, Request, RequestId, Response};
+use larder::message::{Body, IdText, Request, RequestId, Response};
 use larder::origin::permits::FlightId;
 use larder::origin::{FetchError, Fetched, Origin, OriginRequest};
-use larder::policy::directives::Directives;
+use larder::policy::directives::Word;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
 use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
-use larder::reply::{self, IdText, Reply, Responder};
+use larder::reply::{self, Reply, Responder};
 use larder::route::Routes;
 
 const ROUNDS: usize = 15;
@@ -129,8 +129,8 @@ impl<'a> Step<'a> {
 
 fn render(reply: &Reply, proxy: &Proxy, out: &mut Vec<u8>) {
     out.clear();
-    let id = IdText::new(proxy.mark(), RequestId(1_234_567));
-    reply::head(out, reply, &id, proxy.via(), proxy.clock());
+    let id = IdText::new(proxy.mark(), RequestId(1_234_567), None);
+    reply::head(out, reply, false, &id, proxy.via(), proxy.clock());
     out.extend_from_slice(&reply::body(reply, &id));
     black_box(out);
 }
@@ -172,11 +172,14 @@ fn filled(entries: u64) -> Store {
             key: Key::from(key.as_str()),
             status: StatusCode::OK,
             head,
+            fields_end: 17,
             body,
             lifetime: a_lifetime(),
+            selecting: None,
             hits: AtomicU32::new(0),
+            used: AtomicU32::new(0),
         };
-        store.insert(Arc::new(stored));
+        store.insert(Arc::new(stored), &HeaderMap::new());
     }
     assert_eq!(store.gauges().entries as u64, entries);
     store
@@ -194,8 +197,7 @@ fn write_key(key: &mut String, mut number: u64) {
 
 fn a_lifetime() -> Lifetime {
     let (at, fields) = (Now { mono: Duration::ZERO, wall: Duration::ZERO }, HeaderMap::new());
-    let response =
-        Received { status: StatusCode::OK, fields: &fields, directives: Directives::default(), asked: at, at };
+    let response = Received { status: StatusCode::OK, fields: &fields, word: Word::default(), asked: at, at };
     lifetime(&response, &Rule::default(), &Defaults::default(), Allowed::Any).expect("the default one")
 }
 

@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use http::uri::Scheme;
 use parking_lot::Mutex;
 
 use crate::admin;
@@ -20,10 +19,11 @@ use crate::front::head;
 use crate::front::listener::{self, Front};
 use crate::message::Request;
 use crate::origin::Origin;
-use crate::origin::http::HttpSettings;
+use crate::origin::http::tls::Client;
+use crate::origin::http::{HttpSettings, STREAM_PATIENCE};
 use crate::origin::permits::FlightId;
 use crate::origin::resolve::Addresses;
-use crate::origin::sim::{SimSettings, Simulation};
+use crate::origin::sim::{self, SimSettings, Simulation};
 use crate::origin::source::Source;
 use crate::proxy::{self, Crew, PollEnd, Proxy};
 use crate::reply::Responder;
@@ -268,17 +268,7 @@ fn resolve_in_background(source: &Source, threads: &mut Vec<JoinHandle<()>>) -> 
     let (first, looked) = bounded(1);
     threads.push(spawn("resolve", move || {
         loop {
-            if addresses.resolve_now().is_err() {
-                let remedy = if addresses.is_local_name() {
-                    "; a static build knows no .local names: use its address, or /etc/hosts"
-                } else {
-                    ""
-                };
-                log::warn!(
-                    "the origin's name has no address now{remedy}; looking again in {} s",
-                    RESOLVE_EVERY.as_secs()
-                );
-            }
+            look_up(&addresses);
             let _ = first.try_send(());
             if stopped.recv_timeout(RESOLVE_EVERY) != Err(crossbeam_channel::RecvTimeoutError::Timeout) {
                 return;
@@ -287,6 +277,24 @@ fn resolve_in_background(source: &Source, threads: &mut Vec<JoinHandle<()>>) -> 
     })?);
     let _ = looked.recv_timeout(RESOLVE_AT_START);
     Ok(stop)
+}
+
+fn look_up(addresses: &Addresses) {
+    match addresses.resolve_now() {
+        Ok(outside) if outside.is_empty() => {}
+        Ok(outside) => {
+            let outside: Vec<String> = outside.iter().map(ToString::to_string).collect();
+            log::warn!("the origin's name leads to {}, outside of backend.allow: not asked there", outside.join(", "));
+        }
+        Err(_) => {
+            let remedy = if addresses.is_local_name() {
+                "; a static build knows no .local names: use its address, or /etc/hosts"
+            } else {
+                ""
+            };
+            log::warn!("the origin's name has no address now{remedy}; looking again in {} s", RESOLVE_EVERY.as_secs());
+        }
+    }
 }
 
 fn wait_until_idle(front: &Front, at_most: Duration) -> bool {
@@ -315,23 +323,34 @@ fn limits(config: &Config) -> Limits {
 
 fn source(config: &Config, clock: &Clock) -> Result<Source, StartError> {
     let backend = &config.backend;
-    let authority = match &backend.origin {
-        OriginUrl::Http(authority) => authority.clone(),
+    let (authority, tls) = match &backend.origin {
+        OriginUrl::Http(authority) => (authority.clone(), None),
+        OriginUrl::Https(authority) => {
+            let client = Client::new(&backend.tls.trust, authority).map_err(|problem| StartError {
+                what: format!("cannot ask {}", backend.origin),
+                cause: io::Error::new(io::ErrorKind::InvalidInput, problem),
+            })?;
+            (authority.clone(), Some(client))
+        }
         OriginUrl::Sim(query) => {
             let wrong = |problem| StartError {
                 what: format!("cannot simulate {}", backend.origin),
                 cause: io::Error::new(io::ErrorKind::InvalidInput, problem),
             };
-            let settings = SimSettings {
-                first_byte_timeout: backend.first_byte_timeout,
-                ..SimSettings::parse(query).map_err(wrong)?
+            let limits = sim::Limits {
+                first_byte: backend.first_byte_timeout,
+                pause: PAUSE,
+                idle: backend.idle_timeout,
+                stream_idle: backend.idle_timeout.saturating_mul(STREAM_PATIENCE),
+                total: backend.total_timeout,
             };
+            let settings = SimSettings { limits, ..SimSettings::parse(query).map_err(wrong)? };
             return Ok(Source::Sim(clock.clone(), Arc::new(Mutex::new(Simulation::new(settings, clock.now())))));
         }
     };
-    let addresses = Addresses::new(authority.host(), authority.port_u16().unwrap_or(80));
+    let addresses = Addresses::new(authority.host(), backend.origin.port(), backend.allow.clone());
     let settings = HttpSettings {
-        scheme: Scheme::HTTP,
+        tls,
         authority,
         connect_timeout: backend.connect_timeout,
         first_byte_timeout: backend.first_byte_timeout,

@@ -17,23 +17,43 @@ pub struct Now {
 /// The source of [`Now`]. Clones share one time.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    started: Instant,
+    began: Began,
     /// Milliseconds a test has skipped; always 0 in production.
     skipped: Arc<AtomicU64>,
+}
+
+/// Where a clock began, and so whether it runs.
+#[derive(Clone, Copy, Debug)]
+enum Began {
+    /// At this moment, and it has run since.
+    Running(Instant),
+    /// At this wall time, and it stands but for what is skipped.
+    Standing(Duration),
 }
 
 impl Clock {
     /// A clock whose monotonic time starts now, at zero.
     #[expect(clippy::new_without_default, reason = "reading the clock is not a default")]
     pub fn new() -> Clock {
-        Clock { started: Instant::now(), skipped: Arc::new(AtomicU64::new(0)) }
+        Clock { began: Began::Running(Instant::now()), skipped: Arc::default() }
+    }
+
+    /// A clock that stands at this wall time since the Unix epoch, its monotonic time at zero, and moves by [`Clock::skip`]
+    /// alone: a simulation's, which then goes the same way each time.
+    pub fn standing(wall: Duration) -> Clock {
+        Clock { began: Began::Standing(wall), skipped: Arc::default() }
     }
 
     /// What time it is.
     pub fn now(&self) -> Now {
         let skipped = Duration::from_millis(self.skipped.load(Ordering::Acquire));
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Now { mono: self.started.elapsed() + skipped, wall: wall + skipped }
+        match self.began {
+            Began::Standing(wall) => Now { mono: skipped, wall: wall + skipped },
+            Began::Running(since) => {
+                let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+                Now { mono: since.elapsed() + skipped, wall: wall + skipped }
+            }
+        }
     }
 
     /// Moves both clocks forward at once, in whole milliseconds. Tests use it instead of waiting.
@@ -55,5 +75,13 @@ mod tests {
         let after = clock.now();
         assert!(after.mono - before.mono >= Duration::from_secs(3600));
         assert!(after.wall - before.wall >= Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn a_standing_clock_moves_by_skipping_alone() {
+        let (clock, hour) = (Clock::standing(Duration::from_secs(7)), Duration::from_secs(3600));
+        assert_eq!(clock.now(), Now { mono: Duration::ZERO, wall: Duration::from_secs(7) });
+        clock.skip(hour);
+        assert_eq!(clock.now(), Now { mono: hour, wall: hour + Duration::from_secs(7) });
     }
 }

@@ -1,11 +1,13 @@
 //! The messages that pass through: a client's request, and an origin's whole response.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
 use crate::budget::Lease;
+use crate::digits::{Digits, hexadecimal};
 
 /// A client's request, whole: its body is in memory before anything else sees it.
 #[derive(Debug)]
@@ -22,8 +24,22 @@ pub struct Request {
     pub body: Body,
     /// The address the connection came from.
     pub peer: IpAddr,
-    /// Names this request in the log, in `X-Request-Id` and in error replies.
+    /// Names this request in the log, in `X-Request-Id` and in error replies, unless its client does: [`Request::own_id`].
     pub id: RequestId,
+}
+
+/// The longest id of a client's own, in bytes.
+const LONGEST_OWN_ID: usize = 64;
+
+impl Request {
+    /// What its client calls it. `None`: there is not exactly one `X-Request-Id`, or it could not stand wherever ids are
+    /// printed.
+    pub fn own_id(&self) -> Option<&HeaderValue> {
+        let mut lines = self.fields.get_all("x-request-id").iter();
+        let (Some(own), None) = (lines.next(), lines.next()) else { return None };
+        let lawful = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte);
+        ((1..=LONGEST_OWN_ID).contains(&own.len()) && own.as_bytes().iter().all(lawful)).then_some(own)
+    }
 }
 
 /// A request body in memory, with its share of the memory set aside for bodies.
@@ -68,6 +84,38 @@ impl Target {
 /// A number unique in this process, printed together with the process's own mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestId(pub u64);
+
+/// A request's id as printed.
+pub enum IdText<'a> {
+    /// Its client's own.
+    Own(&'a str),
+    /// Ours: the process's mark and the request's number.
+    Ours(Digits, Digits),
+}
+
+impl<'a> IdText<'a> {
+    /// `mark` names the process, 8 hexadecimal digits. `own` is [`Request::own_id`].
+    pub fn new(mark: u32, id: RequestId, own: Option<&'a HeaderValue>) -> IdText<'a> {
+        match own.and_then(|own| own.to_str().ok()) {
+            Some(own) => IdText::Own(own),
+            None => IdText::Ours(hexadecimal(mark.into(), 8), hexadecimal(id.0, 1)),
+        }
+    }
+
+    /// The texts that make it up, for who has no use for the formatting machinery.
+    pub fn parts(&self) -> [&str; 3] {
+        match self {
+            IdText::Own(own) => [own, "", ""],
+            IdText::Ours(mark, number) => [mark.as_str(), "-", number.as_str()],
+        }
+    }
+}
+
+impl fmt::Display for IdText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts().iter().try_for_each(|part| f.write_str(part))
+    }
+}
 
 /// An origin's response, complete and final (never 1xx). Never changed once made.
 #[derive(Debug)]

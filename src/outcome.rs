@@ -16,6 +16,11 @@ pub enum Outcome {
         /// Why the origin's own answer is not sent.
         because: Cause,
     },
+    /// A stored answer the origin has just confirmed (RFC 9111 §4.3.3).
+    Validated {
+        /// Only the client's word made us ask.
+        forced: bool,
+    },
     /// The origin's answer.
     Fetched {
         /// Why it was asked.
@@ -46,8 +51,12 @@ pub enum Outcome {
 pub enum Fwd {
     /// Nothing stored for it.
     UriMiss,
+    /// What is stored is for other requests (RFC 9111 §4.1).
+    VaryMiss,
     /// What is stored is past its lifetime.
     Stale,
+    /// What is stored is fresh, and the client wants a newer one.
+    Request,
     /// The method is not one a cache answers.
     Method,
     /// The cache was told, or chose, to stand aside.
@@ -67,10 +76,16 @@ pub enum Cause {
     Slow,
     /// All connections to the origin were busy for `slowRequestTimeout`.
     NoPermit,
+    /// As many requests were sent to the origin as its quota allows.
+    Quota,
     /// As many requests wait as may.
     ParkedFull,
+    /// The client had the origin asked as often as its route lets one client.
+    RateLimited,
     /// The server is being stopped.
     Stopping,
+    /// The request forbids asking the origin, and nothing stored can answer it.
+    OnlyIfCached,
     /// The request passed through this very process before.
     Loop,
     /// A fault of ours.
@@ -96,13 +111,18 @@ pub enum FetchError {
     Truncated,
     /// What came back is not HTTP, or the head is too large.
     Protocol,
+    /// The origin's certificate is not trusted.
+    Certificate,
+    /// There is no TLS connection for another reason.
+    Tls,
 }
 
 impl Outcome {
     /// `X-Cache-Status`: a closed set of words.
     pub fn x_cache_status(&self) -> &'static str {
         match self {
-            Outcome::Hit | Outcome::Stale { .. } => "HIT",
+            Outcome::Fetched { fwd: Fwd::Request, .. } | Outcome::Validated { forced: true } => "REFRESH",
+            Outcome::Hit | Outcome::Stale { .. } | Outcome::Validated { .. } => "HIT",
             Outcome::Fetched { .. } | Outcome::Failed { .. } => "MISS",
             Outcome::Alone { .. } | Outcome::BuiltIn => "BYPASS",
         }
@@ -111,7 +131,7 @@ impl Outcome {
     /// `X-Cache`: `HIT` exactly when the body came from the store.
     pub fn x_cache(&self) -> &'static str {
         match self {
-            Outcome::Hit | Outcome::Stale { .. } => "HIT",
+            Outcome::Hit | Outcome::Stale { .. } | Outcome::Validated { .. } => "HIT",
             _ => "MISS",
         }
     }
@@ -122,7 +142,8 @@ impl Outcome {
         out.write_str("larder")?;
         match self {
             Outcome::Hit => out.write_str("; hit")?,
-            Outcome::Stale { .. } => out.write_str("; fwd=stale")?,
+            Outcome::Stale { .. } | Outcome::Validated { forced: false } => out.write_str("; fwd=stale")?,
+            Outcome::Validated { forced: true } => out.write_str("; fwd=request")?,
             Outcome::Fetched { fwd, .. } | Outcome::Alone { fwd, .. } => write!(out, "; fwd={}", fwd.word())?,
             Outcome::Failed { .. } => out.write_str("; fwd=miss")?,
             Outcome::BuiltIn => {}
@@ -132,6 +153,7 @@ impl Outcome {
                 Some(*code)
             }
             Outcome::Fetched { .. } | Outcome::Alone { .. } => status,
+            Outcome::Validated { .. } => Some(StatusCode::NOT_MODIFIED.as_u16()),
             _ => None,
         };
         if let Some(status) = status {
@@ -162,7 +184,9 @@ impl Fwd {
     pub fn word(&self) -> &'static str {
         match self {
             Fwd::UriMiss => "uri-miss",
+            Fwd::VaryMiss => "vary-miss",
             Fwd::Stale => "stale",
+            Fwd::Request => "request",
             Fwd::Method => "method",
             Fwd::Bypass => "bypass",
         }
@@ -170,19 +194,14 @@ impl Fwd {
 }
 
 impl Cause {
-    /// Whether the origin may still be at work on an answer: then `slowGrace` applies, otherwise `graceTime`.
-    pub fn is_slowness(&self) -> bool {
-        use FetchError::{ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout};
-        let timeout = matches!(self, Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout));
-        timeout || matches!(self, Cause::Slow | Cause::NoPermit | Cause::ParkedFull)
-    }
-
     /// The status of our own error.
     pub fn status(&self) -> StatusCode {
-        use FetchError::{Connect, Protocol, Resolve, Truncated};
+        use FetchError::{Certificate, Connect, Protocol, Resolve, Tls, Truncated};
         match self {
-            Cause::Fetch(Resolve | Connect | Truncated | Protocol) => StatusCode::BAD_GATEWAY,
+            Cause::Fetch(Resolve | Connect | Truncated | Protocol | Certificate | Tls) => StatusCode::BAD_GATEWAY,
             Cause::Fetch(_) => StatusCode::GATEWAY_TIMEOUT,
+            Cause::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
+            Cause::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Cause::Loop => StatusCode::LOOP_DETECTED,
             Cause::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::SERVICE_UNAVAILABLE,
@@ -201,13 +220,18 @@ impl Cause {
                 FetchError::TotalTimeout => "total-timeout",
                 FetchError::Truncated => "truncated",
                 FetchError::Protocol => "protocol",
+                FetchError::Certificate => "certificate",
+                FetchError::Tls => "tls",
             },
             Cause::Status(_) => "status",
             Cause::CheckFailed => "check-failed",
             Cause::Slow => "slow",
             Cause::NoPermit => "no-permit",
+            Cause::Quota => "quota",
             Cause::ParkedFull => "parked-full",
+            Cause::RateLimited => "rate-limited",
             Cause::Stopping => "stopping",
+            Cause::OnlyIfCached => "only-if-cached",
             Cause::Loop => "loop",
             Cause::Panicked => "panicked",
         }
@@ -224,13 +248,21 @@ impl Cause {
                 FetchError::IdleTimeout | FetchError::TotalTimeout => "the origin's answer was not complete in time",
                 FetchError::Truncated => "the origin broke off its answer",
                 FetchError::Protocol => "the origin's answer is not valid HTTP",
+                FetchError::Certificate => {
+                    "the origin's certificate is refused, the reason is logged; if it is the right server, one of \
+                     backend.tls.caFile, backend.tls.pinSha256 and backend.tls.insecure helps"
+                }
+                FetchError::Tls => "no TLS connection to the origin; the reason is logged",
             },
             Cause::Status(_) => "the origin answers with an error",
             Cause::CheckFailed => "the origin's answer failed this route's check",
             Cause::Slow => "the origin is slow to answer",
             Cause::NoPermit => "all connections to the origin are busy",
+            Cause::Quota => "the origin was asked as often as its quota allows",
             Cause::ParkedFull => "too many requests are waiting for the origin",
+            Cause::RateLimited => "this address has sent as many requests here as it may in a minute",
             Cause::Stopping => "the proxy is being stopped",
+            Cause::OnlyIfCached => "nothing stored can answer, and the request forbids asking the origin",
             Cause::Loop => "this request has been through this proxy before; its origin leads back to it",
             Cause::Panicked => "a fault in the proxy; it is logged",
         }
@@ -239,7 +271,7 @@ impl Cause {
     /// Seconds after which to try again. `None`: trying again changes nothing.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Cause::Loop | Cause::Panicked => None,
+            Cause::Loop | Cause::OnlyIfCached | Cause::Panicked => None,
             Cause::NoPermit | Cause::ParkedFull | Cause::Stopping | Cause::Slow => Some(2),
             _ => Some(5),
         }
@@ -281,9 +313,13 @@ mod tests {
         let cases = [
             (Cause::Fetch(FetchError::Connect), 502),
             (Cause::Fetch(FetchError::Truncated), 502),
+            (Cause::Fetch(FetchError::Certificate), 502),
+            (Cause::Fetch(FetchError::Tls), 502),
             (Cause::Fetch(FetchError::FirstByteTimeout), 504),
             (Cause::CheckFailed, 503),
             (Cause::NoPermit, 503),
+            (Cause::Quota, 503),
+            (Cause::RateLimited, 429),
             (Cause::Loop, 508),
         ];
         for (cause, status) in cases {

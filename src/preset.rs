@@ -9,6 +9,7 @@ use http::header::ORIGIN;
 
 use crate::policy::check::{Check, JsonKind};
 use crate::policy::home::{HomeCheck, NO_ANSWER};
+use crate::policy::rate::RateLimit;
 use crate::policy::rule::{Rule, SetCookie};
 use crate::route::{Pattern, Route};
 
@@ -62,6 +63,9 @@ const MAYBE_ZERO: [Line; 9] = [
 /// Everything else that answers with readings. Not judged: nothing is known of it.
 const OTHERS: [Line; 3] = [("/api/*", 0, 5, 30), ("/pw/*", 0, 10, 60), ("/stats", 0, 5, 30)];
 
+/// Commands that one address may give in a minute.
+const CONTROLS_PER_MINUTE: u32 = 10;
+
 /// The routes of the preset `pypowerwall`, the most important poll first.
 pub fn pypowerwall_routes() -> Vec<Route> {
     let meters = Check { json: Some(JsonKind::Object), require: vec!["/site/instant_power".to_owned()], ..texts() };
@@ -78,7 +82,14 @@ pub fn pypowerwall_routes() -> Vec<Route> {
             Pattern::parse(line.0).map(|pattern| Route { pattern, rule })
         })
     });
-    routes.collect()
+    routes.chain(control()).collect()
+}
+
+/// Commands, which are never stored: as many as a person gives, not as many as a program gone wild.
+fn control() -> Option<Route> {
+    let rate_limit = Some(RateLimit { per_minute: CONTROLS_PER_MINUTE, unsafe_only: true, route: 0 });
+    let rule = Rule { rate_limit, ..Rule::default() };
+    Pattern::parse("/control/*").map(|pattern| Route { pattern, rule })
 }
 
 /// What holds on all its paths, at the pace of a line. pypowerwall-server gives cookies to everybody and varies by Origin;
@@ -90,7 +101,7 @@ fn timed(&(_, poll, stale, ttl): &Line) -> Rule {
         stale_time: Some(Duration::from_secs(stale)),
         poll_interval,
         own_poll: poll_interval.is_some(),
-        set_cookie: SetCookie::Strip,
+        set_cookie: Some(SetCookie::Strip),
         strip_cookies: true,
         strip_origin: true,
         ignore_vary: vec![ORIGIN],
@@ -119,7 +130,7 @@ mod tests {
     #[test]
     fn each_path_once_and_none_lost() {
         let routes = pypowerwall_routes();
-        assert_eq!(routes.len(), METERS.len() + MAYBE_EMPTY.len() + MAYBE_ZERO.len() + OTHERS.len());
+        assert_eq!(routes.len(), METERS.len() + MAYBE_EMPTY.len() + MAYBE_ZERO.len() + OTHERS.len() + 1);
         assert_eq!(routes.iter().map(|route| &route.pattern).collect::<HashSet<_>>().len(), routes.len());
     }
 
@@ -147,12 +158,21 @@ mod tests {
     }
 
     #[test]
+    fn r13_commands_are_counted_and_nothing_else_is_said_of_them() {
+        let limit = RateLimit { per_minute: 10, unsafe_only: true, route: 0 };
+        assert_eq!(rule("/control/*"), Rule { rate_limit: Some(limit), ..Rule::default() });
+        let limited = pypowerwall_routes().into_iter().filter(|route| route.rule.rate_limit.is_some());
+        assert_eq!(limited.count(), 1);
+    }
+
+    #[test]
     fn every_path_shares_what_the_server_gives_to_everybody() {
-        for Route { pattern, rule } in pypowerwall_routes() {
+        let readings = pypowerwall_routes().into_iter().filter(|route| route.rule.rate_limit.is_none());
+        for Route { pattern, rule } in readings {
             assert!(rule.strip_cookies && rule.strip_origin && rule.cors && rule.own_location, "{pattern:?}");
             assert_eq!(
                 (rule.set_cookie, rule.ignore_vary.as_slice()),
-                (SetCookie::Strip, &[ORIGIN][..]),
+                (Some(SetCookie::Strip), &[ORIGIN][..]),
                 "{pattern:?}"
             );
         }

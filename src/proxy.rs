@@ -2,22 +2,29 @@
 //!
 //! Nothing in here waits. Threads, sockets and timers are the [`Crew`]'s.
 
+mod board;
+mod find;
+mod fly;
 mod health;
 mod insight;
+mod interim;
+mod judge;
 mod land;
 mod polls;
+mod rate;
 mod waiter;
 mod witness;
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 
-use crate::cache::flights::{Arrival, Errand, Flights, Gauges, Passenger, Work};
+use crate::cache::crowds::Crowds;
+use crate::cache::flights::{Errand, Flights, Gauges, Shared, Work};
 use crate::cache::key::Key;
+use crate::cache::marks::Marks;
 use crate::cache::store::{Inserted, Store, Stored};
 use crate::clock::{Clock, Now};
 use crate::config::Config;
@@ -25,21 +32,26 @@ use crate::message::{Body, Request, RequestId, Target};
 use crate::metrics::Counters;
 use crate::origin::backoff::Schedule;
 use crate::origin::forward;
+use crate::origin::limits::Restraint;
 use crate::origin::permits::{Class, FlightId};
-use crate::outcome::{Cause, Fwd, Outcome};
+use crate::outcome::Cause;
 use crate::policy::freshness::LifetimeSource;
 use crate::policy::home::Home;
+use crate::policy::rate::Buckets;
 use crate::policy::reuse::{Reuse, reuse};
-use crate::policy::sharing::{Because, Sharing, sharing};
+use crate::policy::storing::is_failure;
+use crate::policy::wishes::Wishes;
 use crate::reply::{Reply, Responder};
 use crate::route::{self, BuiltIn, Routes};
 use crate::statistics::Statistics;
 use crate::sync::Mutex;
 
 pub use insight::Kept;
-pub use polls::{Poll, polls};
+pub use polls::{Idle, Poll, polls};
 pub use waiter::Waiter;
 
+use board::joins;
+use find::Decision;
 use polls::Polls;
 
 /// Until roles exist, everybody is anonymous.
@@ -70,11 +82,6 @@ pub struct PollEnd {
     pub again: Option<Duration>,
 }
 
-thread_local! {
-    /// Where the text of a key is put together, kept from one request to the next.
-    static KEY_TEXT: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
 /// A caching proxy before one origin.
 pub struct Proxy {
     config: Config,
@@ -89,6 +96,12 @@ pub struct Proxy {
     polls: Polls,
     /// What is known of the home behind a pypowerwall. Protects: what the last answers said.
     home: Mutex<Home>,
+    /// Keys a client's word made us fetch of late. Protects: how often that happens.
+    forced: Mutex<Marks>,
+    /// Keys with too many variants. Protects: how often that happens.
+    crowds: Mutex<Crowds>,
+    /// Who had the origin asked how often, on routes with a `rateLimit`. Protects: what is left to whom.
+    buckets: Mutex<Buckets>,
     /// This process in `Via` and in request ids.
     mark: u32,
     via: String,
@@ -102,7 +115,8 @@ impl Proxy {
         let backend = &config.backend;
         let schedule = Schedule { steps: backend.backoff.clone(), max_retry_after: backend.max_retry_after };
         let (permits, slow) = (backend.max_concurrent_requests, cache.slow_request_timeout);
-        let flights = Flights::new(permits, parked, slow, schedule, u64::from(mark));
+        let restraint = Restraint { spacing: backend.min_spacing, quota: backend.quota, retries: backend.retries };
+        let flights = Flights::new(permits, parked, slow, restraint, (schedule, u64::from(mark)));
         let store = Store::new(cache.max_bytes, cache.max_entries);
         let polls = Polls::new(&config);
         for key in polls.keys() {
@@ -118,6 +132,9 @@ impl Proxy {
             statistics: Statistics::default(),
             home: Mutex::new(Home::new(polls.ttl_of("/aggregates").unwrap_or(cache.defaults.ttl))),
             polls,
+            forced: Mutex::default(),
+            crowds: Mutex::default(),
+            buckets: Mutex::default(),
             mark,
             via: format!("larder-{mark:08x}"),
             next_id: AtomicU64::new(1),
@@ -150,20 +167,15 @@ impl Proxy {
         &self.clock
     }
 
-    /// The stored answer to this request, if the store has a fresh one; begins its background refresh when that is due.
-    /// Looks once, waits for nothing, and allocates nothing.
+    /// The stored answer to this request, if the store has one that may be sent at once; begins its background refresh when
+    /// that is due. Waits for nothing, and allocates nothing where the answer is sent whole.
     pub fn hit(&self, request: &Request, now: Now) -> Option<Reply> {
         if route::is_ours(&request.target, self.config.admin.root_names) {
             return None;
         }
         self.polls.note_demand(&request.target, now);
-        let stored = self.stored_for(self.sharing(request), &request.target)?;
-        let Reuse::Fresh { refresh_due, .. } = reuse(&stored.lifetime, now) else { return None };
-        if refresh_due {
-            self.refresh(request, stored.key.clone());
-        }
-        stored.count_hit();
-        Some(Reply::Stored { stored, outcome: Outcome::Hit, now })
+        let asks = self.asks(request);
+        self.reply_at_once(self.selected(request, &asks)?, request, &asks, now)
     }
 
     /// What is counted.
@@ -184,34 +196,49 @@ impl Proxy {
         if forward::seen_own_via(&request.fields, &self.via) {
             return responder.reply(Reply::failed(Cause::Loop));
         }
-        match self.hit(&request, self.clock.now()) {
-            Some(hit) => responder.reply(hit),
-            None => {
-                let share = self.sharing(&request);
-                let stale = self.stored_for(share, &request.target);
-                self.board(request, Box::new(responder), share, stale);
-            }
+        let now = self.clock.now();
+        self.polls.note_demand(&request.target, now);
+        match self.decide(&request, now) {
+            Decision::Send(reply) => responder.reply(reply),
+            Decision::Board(asks, selected) => match self.asks_too_often(&request, now) {
+                Some(reply) => responder.reply(reply),
+                None => self.board(request, Box::new(responder), &asks, selected, now),
+            },
         }
     }
 
-    /// Fetches the answer to a plain GET again in the background, unless somebody already does.
-    pub fn refresh(&self, request: &Request, key: Key) {
-        self.fetch_for_nobody(plain(request), key, false);
+    /// Fetches the answer to a GET again in the background, unless somebody already does.
+    ///
+    /// `identity`: the request names its client. What is fetched with its word is stored on the origin's own only, and is nobody
+    /// else's trouble if it fails.
+    fn refresh(&self, request: &Request, stored: &Stored, identity: bool) {
+        let joins = joins(&stored.key, stored, request);
+        let mut request = plain(request);
+        // What one client wishes for itself, such as no-store, is no word on what is fetched for everybody.
+        for name in [header::CACHE_CONTROL, header::PRAGMA] {
+            request.fields.remove(name);
+        }
+        if identity {
+            let joins = Key::from(format!("{joins}\nnamed").as_str());
+            return self.fetch_for_nobody(request, stored.key.clone(), joins, polls::For::Named);
+        }
+        self.fetch_for_nobody(request, stored.key.clone(), joins, polls::For::Everybody);
     }
 
-    /// Drops what is stored for a target, and keeps what is being fetched for it from being stored (RFC 9111 §4.4).
-    pub fn invalidate(&self, target: &Target) {
+    /// Drops what is stored for a target, and keeps what is being fetched for it from being stored (RFC 9111 §4.4), but by the
+    /// flight that made it worthless.
+    pub fn invalidate(&self, target: &Target, but: Option<FlightId>) {
         let mut text = String::new();
         Key::write(&mut text, None, ROLE, target);
         let key = text.clone();
-        self.submit(Work::Invalidated(Box::new(move |other| other == key)));
+        self.submit(Work::Invalidated { matches: Box::new(move |other| other == key), but });
         self.store.remove(&text);
     }
 
     /// Drops everything that is stored, and keeps what is being fetched from being stored; answers how many there were.
     /// Pinned keys stay pinned.
     pub fn clear(&self) -> usize {
-        self.submit(Work::Invalidated(Box::new(|_| true)));
+        self.submit(Work::Invalidated { matches: Box::new(|_| true), but: None });
         self.store.clear()
     }
 
@@ -235,53 +262,6 @@ impl Proxy {
         self.submit(Work::Deadline(flight));
     }
 
-    fn sharing(&self, request: &Request) -> Sharing {
-        let rule = self.routes.find(&request.target).rule;
-        let has_body = request.body.lease.is_some();
-        sharing(&request.method, &request.fields, has_body, &self.config.cache.identity_fields, rule)
-    }
-
-    /// What is stored for a request of this kind.
-    fn stored_for(&self, share: Sharing, target: &Target) -> Option<Arc<Stored>> {
-        let own_word_only = match share {
-            Sharing::Shared | Sharing::Head | Sharing::Alone(Because::Conditional) => false,
-            Sharing::Alone(Because::Identity) => true,
-            Sharing::Alone(_) => return None,
-        };
-        let mut key = KEY_TEXT.take();
-        Key::write(&mut key, None, ROLE, target);
-        let stored = self.store.find(&key);
-        KEY_TEXT.replace(key);
-        let stored = stored?;
-        // A client with a name gets from the shared cache only what the origin itself declared fit for all.
-        (!own_word_only || stored.lifetime.source() == LifetimeSource::Origin).then_some(stored)
-    }
-
-    /// A request the store cannot answer: it joins the flight of its key, or begins one, or goes alone.
-    fn board(&self, request: Request, responder: Box<dyn Responder>, share: Sharing, stale: Option<Arc<Stored>>) {
-        let alone = match share {
-            Sharing::Shared => None,
-            Sharing::Head => Some("head"),
-            Sharing::Alone(because) => Some(because.detail()),
-        };
-        let fwd = match share {
-            Sharing::Shared | Sharing::Head => stale.as_ref().map_or(Fwd::UriMiss, |_| Fwd::Stale),
-            Sharing::Alone(Because::Method) => Fwd::Method,
-            Sharing::Alone(_) => Fwd::Bypass,
-        };
-        let storable = matches!(share, Sharing::Shared | Sharing::Alone(Because::Identity));
-        let key = storable.then(|| Key::new(None, ROLE, &request.target));
-        let safe = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
-        let request = Arc::new(request);
-        let poll = key.as_ref().and_then(|_| self.polls.place_of(&request.target));
-        let shared = alone.is_none();
-        let errand =
-            Errand { request: Arc::clone(&request), key, shared, joinable: shared, even_if_fresh: false, poll, safe };
-        let cors = self.routes.find(&request.target).rule.cors;
-        let passenger = Passenger { request, responder, stale, leads: false, cors, fwd, alone };
-        self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
-    }
-
     /// Steps the flights and carries out what follows.
     fn submit(&self, work: Work) {
         let now = self.clock.now();
@@ -298,8 +278,8 @@ impl Proxy {
         while let Some(work) = inside.pop() {
             for next in flights.step(work, now) {
                 match next {
-                    Work::Look(flight, key, class) => inside.push(self.look(flight, &key, class, now)),
-                    Work::Insert(stored) => self.insert(stored, now),
+                    Work::Look(flight, errand, class) => inside.push(self.look(flight, &errand, class, now)),
+                    Work::Insert(answer) => self.insert(&mut flights, answer, now),
                     other => outside.push(other),
                 }
             }
@@ -307,27 +287,45 @@ impl Proxy {
         outside
     }
 
-    fn look(&self, flight: FlightId, key: &Key, class: Class, now: Now) -> Work {
-        let stored = self.store.peek(key.as_str()).filter(|stored| match reuse(&stored.lifetime, now) {
+    fn look(&self, flight: FlightId, errand: &Errand, class: Class, now: Now) -> Work {
+        let found = errand.key.as_ref().and_then(|key| self.store.peek(key.as_str()));
+        let found = found.and_then(|variants| variants.into_selected(&errand.request.fields));
+        let fresh = found.filter(|stored| match reuse(&stored.lifetime, &Wishes::default(), now) {
             Reuse::Fresh { refresh_due, .. } => class == Class::Client || !refresh_due,
-            Reuse::Expired { .. } => false,
+            _ => false,
         });
-        stored.map_or(Work::Missing(flight), |stored| Work::Found(flight, stored))
+        let whole = fresh.filter(|stored| stored.status != StatusCode::PARTIAL_CONTENT);
+        whole.map_or(Work::Missing(flight), |stored| Work::Found(flight, stored))
     }
 
     /// Stores an answer, unless it would replace a good one that may still be served by one that is not.
-    fn insert(&self, stored: Arc<Stored>, now: Now) {
-        if let Some(known) = self.store.peek(stored.key.as_str()) {
-            let is_better = known.status.is_success() && !stored.status.is_success();
+    fn insert(&self, flights: &mut Flights, answer: Shared, now: Now) {
+        let Shared { stored, sent, checked, .. } = answer;
+        let mut crowds = self.crowds.lock();
+        if crowds.forbids(&stored.key, now) {
+            return flights.mark(&stored.key, now);
+        }
+        let known = self.store.peek(stored.key.as_str()).and_then(|variants| variants.into_selected(&sent));
+        if let Some(known) = known {
+            // By the RFC any answer but a failure is the new truth (RFC 9111 §4.3.3); where the user says how long answers
+            // live, none but a good one takes the place of a good one.
+            let is_users = checked || matches!(known.lifetime.source(), LifetimeSource::Rule | LifetimeSource::Default);
+            let is_worse = !stored.status.is_success() && (is_users || is_failure(stored.status));
+            let is_better = known.status.is_success() && is_worse;
             if is_better && known.serves_despite(Cause::CheckFailed, now) {
                 return;
             }
             self.statistics.replaced(&known.key, known.hits());
         }
         let key = stored.key.clone();
-        if self.store.insert(stored) == Inserted::TooLarge {
+        match self.store.insert(stored, &sent) {
             // The one before is of the past.
-            self.store.remove(key.as_str());
+            Inserted::TooLarge => drop(self.store.remove(key.as_str())),
+            Inserted::Crowded if crowds.note(&key, now) => {
+                self.store.remove(key.as_str());
+                flights.mark(&key, now);
+            }
+            _ => {}
         }
     }
 
@@ -347,11 +345,19 @@ impl Proxy {
             Work::PollFails(key, cause) => {
                 log::warn!("polling {} fails: {}; what is stored is kept", key.target(), cause.message());
             }
-            Work::OriginDown(cause) => {
-                log::warn!("the origin is in trouble: {} ({})", cause.message(), cause.detail());
+            Work::OriginDown { cause, still: false } => {
+                log::warn!("the origin is in trouble: {} ({}); its breaker is open", cause.message(), cause.detail());
             }
+            Work::OriginDown { cause, still: true } => {
+                log::info!(
+                    "the origin is still in trouble: {} ({}); its breaker is open",
+                    cause.message(),
+                    cause.detail()
+                );
+            }
+            Work::OriginProbed => log::info!("the origin is probed; its breaker is half-open"),
             Work::OriginUp => {
-                log::info!("the origin answers again");
+                log::info!("the origin answers again; its breaker is closed");
                 self.crew.origin_up();
             }
             // Opened is stepped by `open` alone, which takes the answer itself; nothing else comes out of a step.

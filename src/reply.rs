@@ -1,6 +1,9 @@
 //! What a client is told, and the bytes it is told in.
 
+mod shape;
+
 use std::io::Write as _;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,12 +11,14 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use crate::cache::store::Stored;
 use crate::clock::{Clock, Now};
-use crate::digits::{Digits, decimal, hexadecimal};
-use crate::message::{RequestId, Response};
-use crate::origin::Opening;
+use crate::digits::decimal;
+use crate::message::{IdText, Response};
+use crate::origin::{Herald, Opening};
 use crate::outcome::{Cause, Outcome};
 use crate::policy::dates;
 use crate::policy::freshness::Lifetime;
+use crate::policy::ranges::ContentRange;
+use crate::policy::rule::OnExhausted;
 
 /// A whole reply, decided but not yet written.
 pub enum Reply {
@@ -25,6 +30,8 @@ pub enum Reply {
         outcome: Outcome,
         /// When it was decided; its age is reckoned from here.
         now: Now,
+        /// How much of it is sent.
+        shape: Shape,
     },
     /// The origin's answer, not (or not yet) stored.
     Relayed {
@@ -49,7 +56,7 @@ pub enum Reply {
 impl Reply {
     /// Our own error, with the cause's own time to try again.
     pub fn failed(cause: Cause) -> Reply {
-        Reply::Failed(Failure { cause, backoff: None, cors: false })
+        Reply::Failed(Failure { cause, backoff: None, cors: false, instead: OnExhausted::Error })
     }
 
     /// One of our own endpoints, with this JSON.
@@ -60,7 +67,7 @@ impl Reply {
     /// Its status code.
     pub fn status(&self) -> StatusCode {
         match self {
-            Reply::Stored { stored, .. } => stored.status,
+            Reply::Stored { stored, shape, .. } => shape.status(stored.status),
             Reply::Relayed { response, .. } => response.status,
             Reply::Failed(failure) => failure.status(),
             Reply::BuiltIn { status, .. } => *status,
@@ -77,6 +84,42 @@ impl Reply {
     }
 }
 
+/// How much of a stored answer is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// All of it.
+    Whole,
+    /// Its client has it already: 304 (RFC 9110 §15.4.5).
+    NotModified,
+    /// The client's precondition does not hold: 412 (RFC 9110 §15.5.13).
+    PreconditionFailed,
+    /// A range of it: 206 (RFC 9110 §15.3.7).
+    Part {
+        /// Which bytes of the stored body.
+        body: Range<u64>,
+        /// Which they are of the whole.
+        of: ContentRange,
+    },
+    /// The range asked for lies outside of it: 416 (RFC 9110 §15.5.17).
+    Unsatisfiable {
+        /// How long it is.
+        complete: u64,
+    },
+}
+
+impl Shape {
+    /// The status code of a reply of this shape from an answer with that one.
+    fn status(&self, stored: StatusCode) -> StatusCode {
+        match self {
+            Shape::Whole => stored,
+            Shape::NotModified => StatusCode::NOT_MODIFIED,
+            Shape::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Shape::Part { .. } => StatusCode::PARTIAL_CONTENT,
+            Shape::Unsatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+        }
+    }
+}
+
 /// An error of our own.
 #[derive(Clone, Copy, Debug)]
 pub struct Failure {
@@ -86,15 +129,32 @@ pub struct Failure {
     pub backoff: Option<u64>,
     /// Every page may read it.
     pub cors: bool,
+    /// What stands in for it.
+    pub instead: OnExhausted,
 }
 
 impl Failure {
-    /// Its status: by its cause; in backoff the origin's own where that was the cause.
+    /// Its status: 200 where something stands in for it, else by its cause; in backoff the origin's own where that was the cause.
     pub fn status(&self) -> StatusCode {
         match (self.cause, self.backoff) {
+            _ if self.instead != OnExhausted::Error => StatusCode::OK,
             (Cause::Status(code), Some(_)) => StatusCode::from_u16(code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
             _ => self.cause.status(),
         }
+    }
+
+    /// Seconds after which to try again. `None`: trying again changes nothing, or its client is to notice nothing.
+    fn retry_after(&self) -> Option<u64> {
+        self.backoff.or(self.cause.retry_after()).filter(|_| self.instead == OnExhausted::Error)
+    }
+
+    fn body(&self, id: &IdText<'_>) -> Bytes {
+        if let Some(text) = self.instead.stand_in() {
+            return Bytes::from_static(text.as_bytes());
+        }
+        let (error, message) = (self.cause.detail(), self.cause.message());
+        let word = error.replace('-', "_");
+        format!("{{\"error\":\"{word}\",\"message\":\"{message}\",\"request_id\":\"{id}\"}}").into()
     }
 }
 
@@ -108,6 +168,11 @@ pub trait Responder: Send {
 
     /// True when nobody is there any more to be told.
     fn gone(&self) -> bool;
+
+    /// Who passes interim responses on meanwhile. `None`: nobody here understands them.
+    fn herald(&self) -> Option<Arc<dyn Herald>> {
+        None
+    }
 }
 
 /// Takes a body as it comes. Dropped before [`Sink::end`]: the body was cut, and the client is shown so.
@@ -129,24 +194,41 @@ impl Sink for Nowhere {
     fn end(&mut self) {}
 }
 
-/// The start of a stored answer's head: all that never changes, rendered once, when it was `received`.
-pub fn stored_head(response: &Response, lifetime: &Lifetime, received: Now, via: &str) -> Box<[u8]> {
+/// The start of a stored answer's head: all that never changes, rendered once, when it was `received`; and where in it the
+/// origin's own fields end. Fields named in `without` are left out.
+pub fn stored_head(
+    response: &Response,
+    without: &[HeaderName],
+    lifetime: &Lifetime,
+    received: Now,
+    via: &str,
+) -> (Box<[u8]>, u32) {
     let mut out = Vec::with_capacity(512);
     status_line(&mut out, response.status);
-    fields(&mut out, &response.fields, |name| name != header::AGE);
-    let _ = write!(out, "Via: 1.1 {via}\r\nX-Cache-Timestamp: {}\r\n", dates::iso8601(received.wall));
-    let _ = write!(out, "X-Cache-Expires-At: {}\r\n", dates::iso8601(received.wall + lifetime.fresh_for()));
+    fields(&mut out, &response.fields, |name| name != header::AGE && !without.contains(name));
+    // A head is at most 16 KiB.
+    let fields_end = u32::try_from(out.len()).unwrap_or(u32::MAX);
+    own_of_stored(&mut out, lifetime, received, via);
     if !bodiless(response.status) {
         let _ = write!(out, "Content-Length: {}\r\n", response.body.len());
     }
-    out.into_boxed_slice()
+    (out.into_boxed_slice(), fields_end)
 }
 
-/// Writes the head of a reply up to, not including, the fields of the connection and the empty line.
-pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str, clock: &Clock) {
+/// Our fields of a stored answer that never change.
+fn own_of_stored(out: &mut Vec<u8>, lifetime: &Lifetime, received: Now, via: &str) {
+    let _ = write!(out, "Via: 1.1 {via}\r\nX-Cache-Timestamp: {}\r\n", dates::iso8601(received.wall));
+    let _ = write!(out, "X-Cache-Expires-At: {}\r\n", dates::iso8601(received.wall + lifetime.fresh_for()));
+}
+
+/// Writes the head of a reply up to, not including, the fields of the connection and the empty line. `head_only`: to a HEAD.
+pub fn head(out: &mut Vec<u8>, reply: &Reply, head_only: bool, id: &IdText<'_>, via: &str, clock: &Clock) {
     match reply {
-        Reply::Stored { stored, outcome, now } => {
-            out.extend_from_slice(&stored.head);
+        Reply::Stored { stored, outcome, now, shape } => {
+            match shape {
+                Shape::Whole => out.extend_from_slice(&stored.head),
+                _ => shape::start(out, stored, shape),
+            }
             let ttl = stored.lifetime.expires_in(*now);
             push(out, &["Age: ", decimal(stored.lifetime.age(*now).as_secs()).as_str()]);
             push(out, &["\r\nX-Cache-Expires-In: ", decimal(ttl.max(0).unsigned_abs()).as_str(), "\r\n"]);
@@ -156,22 +238,24 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str, clock: &Cl
             status_line(out, response.status);
             fields(out, &response.fields, |_| true);
             let _ = write!(out, "Via: 1.1 {via}\r\n");
-            if !bodiless(response.status) && !response.fields.contains_key(header::CONTENT_LENGTH) {
+            // RFC 9110 §8.6: without its body, the length of what GET would bring is the origin's to tell.
+            let untold = !response.fields.contains_key(header::CONTENT_LENGTH);
+            if untold && !bodiless(response.status) && !(head_only && response.body.is_empty()) {
                 let _ = write!(out, "Content-Length: {}\r\n", response.body.len());
             }
             cache_fields(out, outcome, None, Some(response.status.as_u16()), id);
         }
-        Reply::Failed(failure @ Failure { cause, backoff, cors }) => {
+        Reply::Failed(failure) => {
             status_line(out, failure.status());
             own_fields(out, clock);
-            if *cors {
+            if failure.cors {
                 out.extend_from_slice(b"Access-Control-Allow-Origin: *\r\n");
             }
-            if let Some(seconds) = backoff.or(cause.retry_after()) {
+            if let Some(seconds) = failure.retry_after() {
                 let _ = write!(out, "Retry-After: {seconds}\r\n");
             }
-            let _ = write!(out, "Content-Length: {}\r\n", failure_body(cause, id).len());
-            cache_fields(out, &Outcome::Failed { cause: *cause }, None, None, id);
+            let _ = write!(out, "Content-Length: {}\r\n", failure.body(id).len());
+            cache_fields(out, &reply.outcome(), None, None, id);
         }
         Reply::BuiltIn { status, field, body } => {
             status_line(out, *status);
@@ -185,7 +269,7 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, id: &IdText, via: &str, clock: &Cl
 }
 
 /// The head of an answer that is passed on as it comes, without framing.
-pub fn opening_head(out: &mut Vec<u8>, opening: &Opening, outcome: &Outcome, id: &IdText, via: &str) {
+pub fn opening_head(out: &mut Vec<u8>, opening: &Opening, outcome: &Outcome, id: &IdText<'_>, via: &str) {
     status_line(out, opening.status);
     fields(out, &opening.fields, |_| true);
     let _ = write!(out, "Via: 1.1 {via}\r\n");
@@ -193,32 +277,14 @@ pub fn opening_head(out: &mut Vec<u8>, opening: &Opening, outcome: &Outcome, id:
 }
 
 /// The body of a reply.
-pub fn body(reply: &Reply, id: &IdText) -> Bytes {
+pub fn body(reply: &Reply, id: &IdText<'_>) -> Bytes {
     match reply {
-        Reply::Stored { stored, .. } => stored.body.clone(),
+        Reply::Stored { stored, shape: Shape::Whole, .. } => stored.body.clone(),
+        Reply::Stored { stored, shape, .. } => shape::body(stored, shape),
         Reply::Relayed { response, .. } => response.body.clone(),
-        Reply::Failed(Failure { cause, .. }) => Bytes::from(failure_body(cause, id)),
+        Reply::Failed(failure) => failure.body(id),
         Reply::BuiltIn { body, .. } => Bytes::copy_from_slice(body.as_bytes()),
     }
-}
-
-/// A request's id as printed: the process's mark and the request's number.
-pub struct IdText {
-    mark: Digits,
-    number: Digits,
-}
-
-impl IdText {
-    /// `mark` names the process, 8 hexadecimal digits.
-    pub fn new(mark: u32, id: RequestId) -> IdText {
-        IdText { mark: hexadecimal(mark.into(), 8), number: hexadecimal(id.0, 1) }
-    }
-}
-
-fn failure_body(cause: &Cause, id: &IdText) -> String {
-    let (error, message) = (cause.detail(), cause.message());
-    let word = error.replace('-', "_");
-    format!("{{\"error\":\"{word}\",\"message\":\"{message}\",\"request_id\":\"{id}\"}}")
 }
 
 /// Whether a status never has a body (RFC 9110 §6.4.1).
@@ -226,18 +292,20 @@ pub fn bodiless(status: StatusCode) -> bool {
     status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-fn status_line(out: &mut Vec<u8>, status: StatusCode) {
+/// Writes the first line of a head.
+pub fn status_line(out: &mut Vec<u8>, status: StatusCode) {
     let reason = status.canonical_reason().unwrap_or("");
     let _ = write!(out, "HTTP/1.1 {} {reason}\r\n", status.as_u16());
 }
 
-fn cache_fields(out: &mut Vec<u8>, outcome: &Outcome, ttl: Option<i64>, status: Option<u16>, id: &IdText) {
+fn cache_fields(out: &mut Vec<u8>, outcome: &Outcome, ttl: Option<i64>, status: Option<u16>, id: &IdText<'_>) {
     push(
         out,
         &["X-Cache: ", outcome.x_cache(), "\r\nX-Cache-Status: ", outcome.x_cache_status(), "\r\nCache-Status: "],
     );
     let _ = outcome.cache_status(&mut Text(out), ttl, status);
-    push(out, &["\r\nX-Request-Id: ", id.mark.as_str(), "-", id.number.as_str(), "\r\n"]);
+    let [first, second, third] = id.parts();
+    push(out, &["\r\nX-Request-Id: ", first, second, third, "\r\n"]);
 }
 
 /// What every reply of our own begins with.
@@ -249,7 +317,7 @@ fn own_fields(out: &mut Vec<u8>, clock: &Clock) {
 }
 
 /// Writes the origin's fields, but those of the names we say ourselves.
-fn fields(out: &mut Vec<u8>, fields: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) {
+pub fn fields(out: &mut Vec<u8>, fields: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) {
     for (name, value) in fields.iter().filter(|(name, _)| wanted(name) && !is_ours(name)) {
         write_name(out, name);
         out.extend_from_slice(b": ");
@@ -293,99 +361,5 @@ impl std::fmt::Write for Text<'_> {
     }
 }
 
-impl std::fmt::Display for IdText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}", self.mark, self.number)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicU32;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::cache::key::Key;
-    use crate::outcome::Fwd;
-    use crate::policy::directives::Directives;
-    use crate::policy::freshness::{Allowed, Received, lifetime};
-    use crate::policy::rule::{Defaults, Rule};
-
-    const NAME: &str = "larder-0000beef";
-
-    /// Sun, 15 Jun 2025 15:15:00 GMT, seven seconds after the start.
-    const START: Now = Now { mono: Duration::from_secs(7), wall: Duration::from_secs(1_750_000_500) };
-
-    fn later(seconds: f64) -> Now {
-        Now { mono: START.mono + Duration::from_secs_f64(seconds), ..START }
-    }
-
-    /// What the origin says is fresh for 30 s, as it was stored.
-    fn stored(status: StatusCode) -> Arc<Stored> {
-        let fields = HeaderMap::from_iter([(header::CACHE_CONTROL, "max-age=30".parse().expect("a value"))]);
-        let directives = Directives::of(&fields);
-        let received = Received { status, fields: &fields, directives, asked: START, at: START };
-        let lifetime =
-            lifetime(&received, &Rule::default(), &Defaults::default(), Allowed::Any).expect("the origin's word");
-        let response = Response { status, fields, body: Bytes::from_static(b"{}") };
-        let head = stored_head(&response, &lifetime, START, NAME);
-        Arc::new(Stored {
-            key: Key::from("cache:GET:anonymous:/soe"),
-            status,
-            head,
-            body: response.body,
-            lifetime,
-            hits: AtomicU32::new(0),
-        })
-    }
-
-    fn head_of(reply: &Reply, id: u64) -> String {
-        let mut out = Vec::new();
-        head(&mut out, reply, &IdText::new(0xBEEF, RequestId(id)), NAME, &Clock::new());
-        String::from_utf8(out).expect("a head of text")
-    }
-
-    #[test]
-    fn h1_a_stored_answer_tells_its_age_what_is_left_and_how_it_came_about() {
-        let always = "HTTP/1.1 200 OK\r\nCache-Control: max-age=30\r\n\
-            Via: 1.1 larder-0000beef\r\nX-Cache-Timestamp: 2025-06-15T15:15:00.000Z\r\n\
-            X-Cache-Expires-At: 2025-06-15T15:15:30.000Z\r\nContent-Length: 2\r\n";
-        let failed = Outcome::Stale { because: Cause::Status(503) };
-        let fetched = Outcome::Fetched { fwd: Fwd::UriMiss, stored: true, collapsed: false };
-        let cases = [
-            (Outcome::Hit, 0.0, (0, 30), ("HIT", "HIT", "larder; hit; ttl=30")),
-            (Outcome::Hit, 29.5, (29, 1), ("HIT", "HIT", "larder; hit; ttl=1")),
-            (failed, 30.0, (30, 0), ("HIT", "HIT", "larder; fwd=stale; fwd-status=503; ttl=0; detail=status")),
-            (failed, 1264.9, (1264, 0), ("HIT", "HIT", "larder; fwd=stale; fwd-status=503; ttl=-1234; detail=status")),
-            (fetched, 0.0, (0, 30), ("MISS", "MISS", "larder; fwd=uri-miss; fwd-status=200; ttl=30; stored")),
-        ];
-        for (outcome, seconds, (age, left), (x_cache, x_cache_status, cache_status)) in cases {
-            let expected = format!(
-                "{always}Age: {age}\r\nX-Cache-Expires-In: {left}\r\nX-Cache: {x_cache}\r\n\
-                 X-Cache-Status: {x_cache_status}\r\nCache-Status: {cache_status}\r\nX-Request-Id: 0000beef-12d687\r\n"
-            );
-            let reply = Reply::Stored { stored: stored(StatusCode::OK), outcome, now: later(seconds) };
-            assert_eq!(head_of(&reply, 1_234_567), expected, "{outcome:?} after {seconds} s");
-        }
-    }
-
-    #[test]
-    fn our_own_errors_name_the_request_in_field_and_body() {
-        let reply = Reply::failed(Cause::NoPermit);
-        let text = body(&reply, &IdText::new(0xBEEF, RequestId(u64::MAX)));
-        let id = "0000beef-ffffffffffffffff";
-        assert!(text.ends_with(format!(",\"request_id\":\"{id}\"}}").as_bytes()));
-        assert!(head_of(&reply, u64::MAX).ends_with(&format!("X-Request-Id: {id}\r\n")));
-        let built_in = Reply::built_in(StatusCode::OK, "{}".to_owned());
-        assert!(head_of(&built_in, 0).ends_with("Content-Length: 2\r\nX-Request-Id: 0000beef-0\r\n"));
-    }
-
-    #[test]
-    fn names_are_sent_in_their_usual_capitals() {
-        for (name, sent) in [("content-type", "Content-Type"), ("etag", "ETag"), ("x-odd-", "X-Odd-")] {
-            let mut out = Vec::new();
-            write_name(&mut out, &HeaderName::from_static(name));
-            assert_eq!(out, sent.as_bytes());
-        }
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use crate::message::Target;
+use crate::policy::rate::RateLimit;
 use crate::policy::rule::Rule;
 
 /// Which targets a rule is for. Of several that fit, the most specific wins: exact target, exact path, longest prefix.
@@ -83,7 +84,10 @@ impl Routes {
     /// Sorts the routes for looking up.
     pub fn new(routes: Vec<Route>) -> Routes {
         let mut sorted = Routes::default();
-        for Route { pattern, rule } in routes {
+        for (place, Route { pattern, mut rule }) in routes.into_iter().enumerate() {
+            if let Some(limit) = &mut rule.rate_limit {
+                limit.route = place;
+            }
             match pattern {
                 Pattern::ExactTarget(target) => drop(sorted.targets.insert(target, rule)),
                 Pattern::ExactPath(path) => drop(sorted.paths.insert(path, rule)),
@@ -107,8 +111,22 @@ impl Routes {
         if is_odd(path) {
             return Match { rule: &self.none, explicit: false, default_applies: false };
         }
-        let prefix = self.prefixes.iter().find(|(prefix, _)| path.starts_with(prefix.as_str()));
-        Match { rule: prefix.map_or(&self.none, |(_, rule)| rule), explicit: false, default_applies: true }
+        Match { rule: self.by_prefix(path).unwrap_or(&self.none), explicit: false, default_applies: true }
+    }
+
+    /// The rate limit of a target. A path that is spelled in an odd way has that of its plain spelling: what the origin takes
+    /// for the same is limited, not stored as the same.
+    pub fn rate_limit(&self, target: &Target) -> Option<&RateLimit> {
+        let path = target.path();
+        let plain = || Some(plain(path)).filter(|plain| plain != path);
+        self.find(target).rule.rate_limit.as_ref().or_else(|| {
+            let plain = plain()?;
+            self.paths.get(&plain).or_else(|| self.by_prefix(&plain))?.rate_limit.as_ref()
+        })
+    }
+
+    fn by_prefix(&self, path: &str) -> Option<&Rule> {
+        self.prefixes.iter().find(|(prefix, _)| path.starts_with(prefix.as_str())).map(|(_, rule)| rule)
     }
 }
 
@@ -178,6 +196,39 @@ fn is_odd(path: &str) -> bool {
         || bytes.windows(2).any(|two| two == b"//")
         || bytes.windows(3).any(is_encoded)
         || path.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
+/// What the most lenient origin takes a path for: decoded, `\\` for `/`, without parameters, dot segments and empty ones.
+fn plain(path: &str) -> String {
+    let decoded = decoded(path);
+    let mut segments = Vec::new();
+    for segment in decoded.split(['/', '\\']).map(|segment| segment.split(';').next().unwrap_or_default()) {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            _ => segments.push(segment),
+        }
+    }
+    let end = if decoded.ends_with(['/', '\\']) && !segments.is_empty() { "/" } else { "" };
+    format!("/{}{end}", segments.join("/"))
+}
+
+/// Without percent-encoding (RFC 3986 §2.1); what is none stays as it is.
+fn decoded(path: &str) -> String {
+    let digit =
+        |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16)).and_then(|d| u8::try_from(d).ok());
+    let bytes = path.as_bytes();
+    let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while let Some(byte) = bytes.get(at) {
+        let pair = digit(bytes.get(at + 1)).zip(digit(bytes.get(at + 2)));
+        let (byte, length) = match pair.filter(|_| *byte == b'%') {
+            Some((high, low)) => (high * 16 + low, 3),
+            None => (*byte, 1),
+        };
+        out.push(byte);
+        at += length;
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]
@@ -250,6 +301,37 @@ mod tests {
     }
 
     #[test]
+    fn r13_no_spelling_of_a_path_gets_past_its_limit() {
+        let limited = |pattern, limit: Option<u32>| {
+            let rate_limit = limit.map(|per_minute| RateLimit { per_minute, unsafe_only: false, route: 0 });
+            Route { rule: Rule { rate_limit, ..Rule::default() }, ..route(pattern, 1) }
+        };
+        let free = limited("/control/free", None);
+        let routes = Routes::new(vec![limited("/control/*", Some(5)), limited("/one", Some(6)), free, route("/*", 1)]);
+        let found = |text: &str| routes.rate_limit(&target(text)).map(|limit| (limit.per_minute, limit.route));
+        let under = [
+            "/control/x",
+            "//control/x",
+            "/control//x",
+            "/control/x;y",
+            "/a/../control/x",
+            "/%63ontrol/x",
+            "/control%2Fx",
+            "/control/x?y",
+            "/.%5Ccontrol\\%78",
+        ];
+        for text in under {
+            assert_eq!(found(text), Some((5, 0)), "{text}");
+        }
+        for text in ["/one", "/one?x", "//one", "/%6f%6e%65", "/one;x"] {
+            assert_eq!(found(text), Some((6, 1)), "{text}");
+        }
+        for text in ["/control/free", "/control/free?x", "//control/free", "/control", "/other", "/one/", "/%zz", "*"] {
+            assert_eq!(found(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn patterns() {
         assert_eq!(Pattern::parse("/a"), Some(Pattern::ExactPath("/a".to_string())));
         assert_eq!(Pattern::parse("/a?b=*"), Some(Pattern::ExactTarget("/a?b=*".to_string())));
@@ -303,6 +385,7 @@ mod tests {
             let routes = Routes::new(vec![route("/a*", 1), route("/b", 2)]);
             if let Some(target) = Target::parse(Bytes::from(text)) {
                 routes.find(&target);
+                routes.rate_limit(&target);
                 builtin(&target, true);
                 origin_target(&target);
             }

@@ -22,7 +22,7 @@ pub struct Timer {
 
 #[derive(Default)]
 struct Due {
-    /// One per flight that is under way.
+    /// One per flight that is under way, and that of [`FlightId::TURN`].
     deadlines: BTreeSet<(Duration, FlightId)>,
     stopping: bool,
 }

@@ -40,7 +40,7 @@ fn i2_replies_are_given_outside_the_locks() {
 
 #[test]
 fn i3_a_stored_answer_cannot_change_behind_its_arc() {
-    // Cells and locks are not RefUnwindSafe, atomics are: the one inside counts hits, which no reply shows.
+    // Cells and locks are not RefUnwindSafe, atomics are: the two inside tell of its use, which no reply shows.
     fn frozen<T: Send + Sync + RefUnwindSafe>() {}
     frozen::<Stored>();
     frozen::<Response>();

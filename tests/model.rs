@@ -16,10 +16,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
-use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
-use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
-use shuttle::thread::{self, JoinHandle};
-
 use larder::cache::flights::{Errand, Gauges};
 use larder::clock::Clock;
 use larder::config::{Config, Preset};
@@ -29,6 +25,9 @@ use larder::origin::{Fetched, Opening, Origin, OriginRequest, Rest};
 use larder::outcome::{Cause, FetchError, Outcome};
 use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
 use larder::reply::{Reply, Responder, Sink};
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use shuttle::thread::{self, JoinHandle};
 
 const SEED: u64 = 9111;
 /// Schedules tried per scenario and scheduler: some 20 s for all of them on two cores.
@@ -79,7 +78,7 @@ fn i8_nothing_older_than_an_invalidation_outlives_it() {
         let house = House::new(Manner::Storable);
         let readers = house.start(2, |house| house.ask(Method::GET));
         house.origin.version.fetch_add(1, SeqCst);
-        house.proxy.invalidate(&target());
+        house.proxy.invalidate(&target(), None);
         assert_ne!(house.stored_version(), Some(0), "stored before the invalidation");
         assert_eq!(house.ask(Method::GET), Told::Version(1), "asked after the invalidation");
         ended(readers);
@@ -244,7 +243,7 @@ fn told(reply: Reply) -> Told {
         Reply::Stored { stored, .. } => stored.body.clone(),
         Reply::Relayed { response, .. } => response.body.clone(),
         Reply::Failed(failure) => return Told::Failed(failure.cause),
-        Reply::BuiltIn { .. } => panic!("no built-in was asked for"),
+        Reply::BuiltIn { .. } => panic!("not asked for"),
     };
     Told::Version(std::str::from_utf8(&body).expect("text").parse().expect("a number"))
 }

@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode};
 use larder::cache::key::Key;
 use larder::cache::store::{Store, Stored};
 use larder::clock::Now;
-use larder::policy::directives::Directives;
+use larder::policy::directives::Word;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
 
@@ -42,18 +42,22 @@ static COUNTING: Counting = Counting;
 
 fn stored(key: &str, head: usize, body: usize) -> Arc<Stored> {
     let (start, fields) = (Now { mono: Duration::ZERO, wall: Duration::ZERO }, HeaderMap::new());
-    let response = Received {
-        status: StatusCode::OK,
-        fields: &fields,
-        directives: Directives::default(),
-        asked: start,
-        at: start,
-    };
+    let response = Received { status: StatusCode::OK, fields: &fields, word: Word::default(), asked: start, at: start };
     let lifetime = lifetime(&response, &Rule::default(), &Defaults::default(), Allowed::Any).expect("the default");
     let (head, body) = (vec![b'h'; head].into(), Bytes::from(vec![b'b'; body]));
     // As the first hit does: a body that is shared gets a counter, which stays.
     drop(body.clone());
-    Arc::new(Stored { key: Key::from(key), status: StatusCode::OK, head, body, lifetime, hits: AtomicU32::new(0) })
+    Arc::new(Stored {
+        key: Key::from(key),
+        status: StatusCode::OK,
+        head,
+        fields_end: 0,
+        body,
+        lifetime,
+        selecting: None,
+        hits: AtomicU32::new(0),
+        used: AtomicU32::new(0),
+    })
 }
 
 /// Bytes held beside key, head and body, in a store of so many entries.
@@ -64,7 +68,7 @@ fn overhead(entries: usize) -> usize {
     for number in 0..entries {
         let one = stored(&format!("cache:GET:anonymous:/{number:08}"), 100, 200);
         content += one.key.as_str().len() + 300;
-        store.insert(one);
+        store.insert(one, &HeaderMap::new());
     }
     assert_eq!(store.gauges().entries, entries);
     HELD.load(Ordering::Relaxed) - before - content

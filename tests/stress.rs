@@ -80,6 +80,7 @@ fn proxy(clock: &Clock, origin: &Arc<Counting>) -> Arc<Proxy> {
     // No background refreshes and no slowness, so that each fetch has an expiration behind it.
     config.cache.defaults.stale_time = LIFETIME;
     config.cache.slow_request_timeout = LIFETIME * 1000;
+    config.cache.defaults.jitter = 0;
     let (errands, orders) = unbounded();
     let proxy = Arc::new(Proxy::new(config, clock.clone(), 1, CLIENTS, Box::new(Threads(errands))));
     for _ in 0..PERMITS {

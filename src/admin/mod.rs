@@ -10,9 +10,9 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::message::{Request, Target};
+use crate::message::{IdText, Request, Target};
 use crate::proxy::Proxy;
-use crate::reply::{IdText, Reply};
+use crate::reply::Reply;
 use crate::route::{self, BuiltIn};
 
 /// Members of a list, unless fewer are asked for with `?limit=`.
@@ -51,7 +51,7 @@ pub fn answer(proxy: &Proxy, request: &Request) -> Reply {
     match decide(proxy, request) {
         Ok(endpoint) => Reply::built_in(StatusCode::OK, (endpoint.answer)(proxy, request).to_string()),
         Err(Refusal { status, error, message, field }) => {
-            let id = IdText::new(proxy.mark(), request.id).to_string();
+            let id = IdText::new(proxy.mark(), request.id, request.own_id()).to_string();
             let body = json!({ "error": error, "message": message, "request_id": id }).to_string();
             Reply::BuiltIn { status, field, body }
         }

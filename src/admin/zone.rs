@@ -1,9 +1,9 @@
 //! Who may use our own endpoints: the local network, and who has the token. Never a foreign page in somebody's browser.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use http::header::{AUTHORIZATION, FORWARDED, HOST, ORIGIN, VIA};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, StatusCode};
 
 use super::Refusal;
 use crate::config::{Admin, Proxy};
@@ -11,8 +11,6 @@ use crate::message::Request;
 
 /// Endings of names that only a local network gives (RFC 6762, RFC 8375, and the names ICANN keeps for it).
 const LOCAL_NAMES: [&str; 4] = [".local", ".lan", ".home.arpa", ".internal"];
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Says yes to a client of the local network, or with the token, that asks for this server by a name of its own.
 pub(super) fn admits(request: &Request, admin: &Admin, proxy: &Proxy) -> Result<(), Refusal> {
@@ -81,22 +79,7 @@ fn client_of(request: &Request, proxy: &Proxy) -> Option<IpAddr> {
     if !proxy.trusts(request.peer) {
         return None;
     }
-    // The last address that is no proxy of ours: what stands before it was written by whoever it is.
-    let chain = fields.get_all(X_FORWARDED_FOR).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    let mut client = None;
-    for entry in chain.collect::<Vec<_>>().into_iter().rev() {
-        client = Some(address(entry)?);
-        if client.is_some_and(|address| !proxy.trusts(address)) {
-            break;
-        }
-    }
-    client
-}
-
-/// `192.0.2.1`, `2001:db8::1`, or either with a port.
-fn address(entry: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(entry).ok()?.trim();
-    text.parse().ok().or_else(|| text.parse().ok().map(|with_port: SocketAddr| with_port.ip()))
+    proxy.client_named(fields)
 }
 
 /// Whether the request carries the token (RFC 6750 §2.1).

@@ -1,8 +1,7 @@
-//! Three queues of stored responses, linked through one slab: putting in, taking out and moving cost the same at any size.
+//! Three queues of entries, linked through one slab: putting in, taking out and moving cost the same at any size.
+//! An entry is all that is stored under one key.
 
-use std::sync::Arc;
-
-use super::store::Stored;
+use super::variants::Variants;
 
 /// The end of a queue, or of the list of empty slots.
 const NONE: u32 = u32::MAX;
@@ -32,7 +31,7 @@ pub(super) struct Fifos {
 }
 
 struct Slot {
-    stored: Option<Arc<Stored>>,
+    variants: Option<Variants>,
     newer: u32,
     older: u32,
 }
@@ -58,29 +57,29 @@ impl Fifos {
     }
 
     /// Puts an entry in as the newest of `queue`, unused; answers its slot.
-    pub(super) fn push(&mut self, queue: Queue, stored: Arc<Stored>) -> u32 {
+    pub(super) fn push(&mut self, queue: Queue, variants: Variants) -> u32 {
         let slot = self.vacant_slot();
-        self.slots[slot as usize].stored = Some(stored);
+        self.slots[slot as usize].variants = Some(variants);
         self.marks[slot as usize].uses = 0;
         self.link(slot, queue);
         slot
     }
 
     /// Takes an entry out; `None` where the slot is empty.
-    pub(super) fn take(&mut self, slot: u32) -> Option<Arc<Stored>> {
+    pub(super) fn take(&mut self, slot: u32) -> Option<Variants> {
         self.at(slot)?;
         self.unlink(slot);
         let place = &mut self.slots[slot as usize];
         place.newer = std::mem::replace(&mut self.empty, slot);
-        place.stored.take()
+        place.variants.take()
     }
 
-    /// Puts `stored` where another entry stood, at the same position; answers that one.
-    pub(super) fn replace(&mut self, slot: u32, stored: Arc<Stored>) -> Option<Arc<Stored>> {
+    /// Puts `variants` where another entry stood, at the same position; answers that one.
+    pub(super) fn replace(&mut self, slot: u32, variants: Variants) -> Option<Variants> {
         let gone = self.at(slot)?.charge();
         let extent = &mut self.extents[self.marks[slot as usize].queue as usize];
-        extent.bytes = extent.bytes - gone + stored.charge();
-        self.slots[slot as usize].stored.replace(stored)
+        extent.bytes = extent.bytes - gone + variants.charge();
+        self.slots[slot as usize].variants.replace(variants)
     }
 
     /// Makes an entry the newest of `queue`, with this many uses.
@@ -97,8 +96,13 @@ impl Fifos {
     }
 
     /// The entry in a slot; `None` if it is empty or does not exist.
-    pub(super) fn at(&self, slot: u32) -> Option<&Arc<Stored>> {
-        self.slots.get(slot as usize)?.stored.as_ref()
+    pub(super) fn at(&self, slot: u32) -> Option<&Variants> {
+        self.slots.get(slot as usize)?.variants.as_ref()
+    }
+
+    /// All entries, in no order that means anything.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Variants> {
+        self.slots.iter().filter_map(|slot| slot.variants.as_ref())
     }
 
     pub(super) fn queue_of(&self, slot: u32) -> Queue {
@@ -140,13 +144,13 @@ impl Fifos {
             self.slots.reserve_exact(more);
             self.marks.reserve_exact(more);
         }
-        self.slots.push(Slot { stored: None, newer: NONE, older: NONE });
+        self.slots.push(Slot { variants: None, newer: NONE, older: NONE });
         self.marks.push(Mark { queue: Queue::Small, uses: 0 });
         self.slots() - 1
     }
 
     fn link(&mut self, slot: u32, queue: Queue) {
-        let charge = self.at(slot).map_or(0, |stored| stored.charge());
+        let charge = self.at(slot).map_or(0, Variants::charge);
         let extent = &mut self.extents[queue as usize];
         let older = std::mem::replace(&mut extent.newest, slot);
         extent.entries += 1;
@@ -162,7 +166,7 @@ impl Fifos {
     }
 
     fn unlink(&mut self, slot: u32) {
-        let charge = self.at(slot).map_or(0, |stored| stored.charge());
+        let charge = self.at(slot).map_or(0, Variants::charge);
         let Slot { newer, older, .. } = self.slots[slot as usize];
         let queue = self.queue_of(slot);
         let extent = &mut self.extents[queue as usize];

@@ -3,7 +3,7 @@
 //! ```text
 //! Arrived ──▶ Look ──▶ Found ─────────────────────────▶ Answer
 //!               │                    ┌─▶ Opened ──▶ Ended
-//!               └──▶ Missing ──▶ Fetch ─▶ Landed ──▶ (Insert) Answer
+//!               └──▶ Missing ──▶ Fetch ─▶ Landed ──▶ (Insert) Answer, or Fetch once more
 //!                      (permit)      └─▶ Deadline ──▶ Overdue
 //! ```
 //!
@@ -16,25 +16,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod flight;
-mod marks;
 mod report;
 mod trouble;
+mod turns;
 mod work;
 
 pub use report::{Troubles, UnderWay};
-pub use work::{Arrival, Errand, Landing, Passenger, Work};
+pub use work::{Arrival, Errand, Landing, Passenger, Shared, Work};
 
 use self::flight::{Flight, Stage, turn_away};
-use self::marks::Marks;
 use super::key::Key;
+use super::marks::Marks;
 use super::store::Stored;
 use crate::clock::Now;
 use crate::origin::backoff::{Backoff, Heard, Permission, Schedule};
+use crate::origin::breaker::Breaker;
+use crate::origin::limits::{Limits, Restraint};
 use crate::origin::permits::{Class, FlightId, Permits};
-use crate::outcome::Cause;
+use crate::outcome::{Cause, FetchError};
 
 /// Background refreshes at once, waiting ones included; more are left to the next request.
 const MAX_BACKGROUND: usize = 256;
+
+/// How long a key whose answer could not be shared is not collapsed.
+const MARKED_FOR: Duration = Duration::from_secs(60);
 
 /// Statuses of a poll that mean there is nothing to poll (SEMANTICS "Which preset").
 const NOTHING_THERE: [u16; 5] = [401, 403, 404, 405, 501];
@@ -45,7 +50,10 @@ pub struct Flights {
     by_key: HashMap<Key, FlightId>,
     marks: Marks,
     permits: Permits,
+    limits: Limits,
     backoff: Backoff<Key>,
+    /// When the timer was last told to say that the next request may start.
+    alarm: Option<Duration>,
     parked: usize,
     max_parked: usize,
     slow: Duration,
@@ -71,15 +79,23 @@ pub struct Gauges {
 }
 
 impl Flights {
-    /// `permits` requests to the origin at once, `max_parked` requests waiting in all; `slow` is `slowRequestTimeout`; `seed`
-    /// starts the jitter of the backoff.
-    pub fn new(permits: usize, max_parked: usize, slow: Duration, schedule: Schedule, seed: u64) -> Flights {
+    /// `permits` requests to the origin at once, `max_parked` requests waiting in all; `slow` is `slowRequestTimeout`; `backoff`
+    /// is how often to ask what fails, and the seed of its jitter.
+    pub fn new(
+        permits: usize,
+        max_parked: usize,
+        slow: Duration,
+        restraint: Restraint,
+        backoff: (Schedule, u64),
+    ) -> Flights {
         Flights {
             flights: HashMap::new(),
             by_key: HashMap::new(),
             marks: Marks::default(),
             permits: Permits::new(permits),
-            backoff: Backoff::new(schedule, seed),
+            limits: Limits::new(restraint),
+            backoff: Backoff::new(backoff.0, backoff.1),
+            alarm: None,
             parked: 0,
             max_parked,
             slow,
@@ -99,10 +115,11 @@ impl Flights {
             Work::Missing(flight) => self.missing(flight),
             Work::Opened(flight) => self.opened(flight, now, &mut todo),
             Work::Ended(flight) => drop(self.end(flight)),
-            Work::Held(flight) => self.held(flight),
+            Work::Held(flight) => self.held(flight, now, &mut todo),
+            Work::Plainly(flight) => self.ask_plainly(flight),
             Work::Landed(flight, landing) => self.landed(flight, landing, now, &mut todo),
             Work::Deadline(flight) => self.overdue(flight, now, &mut todo),
-            Work::Invalidated(matches) => self.invalidated(&*matches),
+            Work::Invalidated { matches, but } => self.invalidated(&*matches, but),
             Work::Hurry(key) => self.hurry(&key),
             Work::Stop => self.stop(&mut todo),
             // What is to be done by others passes through.
@@ -113,6 +130,11 @@ impl Flights {
         }
         todo.extend(self.past.drain(..).map(|(at, flight)| Work::Forget(at, flight)));
         todo
+    }
+
+    /// Requests for this key are not collapsed for a while.
+    pub fn mark(&mut self, key: &Key, now: Now) {
+        self.marks.set(key, MARKED_FOR, now);
     }
 
     /// The numbers of this moment.
@@ -127,7 +149,8 @@ impl Flights {
         if let Some(cause) = if self.stopped { Some(Cause::Stopping) } else { full.then_some(Cause::ParkedFull) } {
             return turn_away(passenger, &errand, cause, None, todo);
         }
-        let joinable = errand.key.as_ref().filter(|key| errand.joinable && !self.marks.has(key, now));
+        let is_marked = errand.key.as_ref().is_some_and(|key| self.marks.has(key, now));
+        let joinable = errand.joins.as_ref().filter(|_| !is_marked);
         if let Some(flight) = joinable.and_then(|key| self.by_key.get(key)).copied() {
             return self.join(flight, passenger, now, todo);
         }
@@ -138,8 +161,16 @@ impl Flights {
         if passenger.is_none() && (many || joinable.is_none() && errand.poll.is_none_or(flies)) {
             return turn_away(None, &errand, Cause::ParkedFull, None, todo);
         }
+        let class = if passenger.is_some() { Class::Client } else { Class::Background };
+        if let Some(until) = self.limits.exhausted(class, now) {
+            return turn_away(passenger, &errand, Cause::Quota, Some(until), todo);
+        }
+        let breaker = self.backoff.breaker(now);
         if let Permission::Wait(cause, until) = self.backoff.permission(errand.shared_key(), now) {
             return turn_away(passenger, &errand, cause, Some(until), todo);
+        }
+        if breaker == Breaker::HalfOpen {
+            todo.push(Work::OriginProbed);
         }
         let hung = self.late >= self.permits.limit();
         let joinable = joinable.cloned();
@@ -183,19 +214,21 @@ impl Flights {
             leader.leads = true;
         }
         let class = if passenger.is_some() { Class::Client } else { Class::Background };
-        let look = joinable.clone().filter(|_| !errand.even_if_fresh);
+        let look = (joinable.is_some() && !errand.even_if_fresh).then(|| errand.clone());
         if let Some(key) = joinable {
             self.by_key.insert(key, id);
         }
         self.parked += usize::from(passenger.is_some());
         let passengers = Vec::from_iter(passenger);
         let stage = Stage::Looking;
-        self.flights
-            .insert(id, Flight { errand, passengers, began: now.mono, class, stage, late: false, marked: false });
+        self.flights.insert(
+            id,
+            Flight { errand, passengers, began: now.mono, class, stage, repeated: 0, late: false, marked: false },
+        );
         todo.push(Work::Wake(now.mono + self.slow, id));
         match look {
             // A flight for this key may have landed between the request's look and now (I4).
-            Some(key) => todo.push(Work::Look(id, key, class)),
+            Some(errand) => todo.push(Work::Look(id, errand, class)),
             None => self.missing(id),
         }
     }
@@ -206,38 +239,17 @@ impl Flights {
         }
     }
 
-    fn missing(&mut self, id: FlightId) {
-        if let Some(flight) = self.flights.get_mut(&id) {
-            flight.stage = Stage::Waiting;
-            self.permits.ask(id, flight.class);
-        }
-    }
-
-    /// Hands out free permits. An unsafe request whose client went while it waited for one is not sent (I11).
-    fn grant(&mut self, now: Now, todo: &mut Vec<Work>) {
-        while let Some((id, class)) = self.permits.grant() {
-            if self.flights.get(&id).is_some_and(|flight| flight.wanted(now)) {
-                let Some(flight) = self.flights.get_mut(&id) else { continue };
-                flight.stage = Stage::Flying;
-                flight.class = class;
-                todo.push(Work::Fetch(id, flight.errand.clone()));
-                continue;
-            }
-            self.permits.release(class);
-            if let Some(flight) = self.abandon(id, None, todo) {
-                todo.push(Work::Overdue(flight.passengers, Cause::NoPermit, None));
-            }
-        }
-    }
-
     fn opened(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
         self.unjoin(id);
         let Some(flight) = self.flights.get_mut(&id) else { return };
         let errand = flight.errand.clone();
+        // A poll is to be stored, and nobody takes what is passed on: it has failed.
+        let is_lost = errand.poll.is_some() && flight.passengers.is_empty();
+        let heard = if is_lost { Heard::Failure(Cause::Fetch(FetchError::IdleTimeout), None) } else { Heard::Answer };
         if let Some(key) = errand.shared_key() {
-            self.marks.set(key, now);
+            self.marks.set(key, MARKED_FOR, now);
         }
-        self.heard(&errand, Heard::Answer, false, now, todo);
+        self.heard(&errand, heard, false, now, todo);
         let Some(flight) = self.flights.get_mut(&id) else { return };
         let mut passengers = std::mem::take(&mut flight.passengers);
         self.parked -= passengers.len();
@@ -266,31 +278,30 @@ impl Flights {
         Some(flight)
     }
 
-    fn held(&mut self, id: FlightId) {
-        if let Some(flight) = self.flights.get_mut(&id) {
-            flight.stage = Stage::Holding;
-            self.late -= usize::from(std::mem::take(&mut flight.late));
-            self.permits.release(flight.class);
-        }
-    }
-
     fn landed(&mut self, id: FlightId, landing: Landing, now: Now, todo: &mut Vec<Work>) {
+        if self.retries(id, &landing, now) {
+            return;
+        }
         let Some(flight) = self.end(id) else { return };
         if let Some(key) = &flight.errand.key {
             match &landing {
-                Landing::Shared(stored) => {
+                Landing::Shared(answer) | Landing::Failed { keeps: Some(answer), .. } => {
                     self.marks.clear(key);
                     if !flight.marked {
-                        todo.push(Work::Insert(Arc::clone(stored)));
+                        todo.push(Work::Insert(answer.clone()));
                     }
                 }
                 // What a client with a name is told says nothing about the answer to all others.
-                Landing::Unshared(_) if flight.errand.shared => self.marks.set(key, now),
-                Landing::Unshared(_) | Landing::Found(_) | Landing::Failed { .. } => {}
+                Landing::Unshared(_) | Landing::Confirmed(_) if flight.errand.shared => {
+                    self.marks.set(key, MARKED_FOR, now);
+                }
+                Landing::Unshared(_) | Landing::Confirmed(_) | Landing::Found(_) | Landing::Failed { .. } => {}
             }
         }
         let heard = match &landing {
-            Landing::Failed { cause, retry_after, .. } => Heard::Failure(*cause, *retry_after),
+            Landing::Failed { cause, .. } if flight.stage == Stage::Holding => Heard::Judged(Err(*cause)),
+            _ if flight.stage == Stage::Holding => Heard::Judged(Ok(())),
+            Landing::Failed { cause, retry_after, tells_trouble: true, .. } => Heard::Failure(*cause, *retry_after),
             _ => Heard::Answer,
         };
         let refused = landing.status().is_some_and(|status| NOTHING_THERE.contains(&status.as_u16()));
@@ -330,11 +341,11 @@ impl Flights {
         }
     }
 
-    fn invalidated(&mut self, matches: &dyn Fn(&str) -> bool) {
+    fn invalidated(&mut self, matches: &dyn Fn(&str) -> bool, but: Option<FlightId>) {
         let hit: Vec<FlightId> = self
             .flights
             .iter()
-            .filter(|(_, f)| f.errand.key.as_ref().is_some_and(|k| matches(k.as_str())))
+            .filter(|(id, f)| Some(**id) != but && f.errand.key.as_ref().is_some_and(|k| matches(k.as_str())))
             .map(|(id, _)| *id)
             .collect();
         for id in hit {
@@ -347,17 +358,10 @@ impl Flights {
 
     fn stop(&mut self, todo: &mut Vec<Work>) {
         self.stopped = true;
-        self.send_back_the_waiting(Cause::Stopping, None, todo);
+        self.send_back_the_waiting(None, Cause::Stopping, None, todo);
         let all: Vec<Passenger> = self.flights.values_mut().flat_map(|flight| flight.passengers.drain(..)).collect();
         self.parked = 0;
         todo.push(Work::Overdue(all, Cause::Stopping, None));
-    }
-
-    /// The poll of this key has waited a whole interval: it goes first now.
-    fn hurry(&mut self, key: &Key) {
-        if let Some(id) = self.by_key.get(key) {
-            self.permits.hurry(*id);
-        }
     }
 
     /// Takes a flight out that never asked the origin, and should not before `again`.
@@ -370,7 +374,7 @@ impl Flights {
 
     /// Nobody new joins this flight.
     fn unjoin(&mut self, id: FlightId) {
-        let key = self.flights.get(&id).and_then(|flight| flight.errand.key.as_ref());
+        let key = self.flights.get(&id).and_then(|flight| flight.errand.joins.as_ref());
         if let Some(key) = key.filter(|key| self.by_key.get(*key) == Some(&id)).cloned() {
             self.by_key.remove(&key);
         }

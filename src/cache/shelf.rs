@@ -3,16 +3,20 @@
 //! A new entry enters a small queue, about a tenth of what is held. Used twice before its turn it moves to the main queue,
 //! else it leaves and only its hash is remembered; an entry that comes back while remembered enters the main queue at once.
 //! The main queue gives an entry one more round for each use, three at most. So a scan of keys nobody wants twice passes
-//! through the small queue and leaves the rest alone. No lock and no clock in here.
+//! through the small queue and leaves the rest alone. An entry is all that is stored under one key: variants come and go
+//! together. No lock and no clock in here.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
+use http::HeaderMap;
+
 use super::fifo::{Fifos, MAX_SLOTS, Queue};
 use super::ghost::Ghost;
 use super::key::Key;
 use super::store::{Gauges, Inserted, PER_ENTRY, Pinned, Stored};
+use super::variants::{Left, Variants};
 
 /// Uses are counted up to this.
 const MAX_USES: u8 = 3;
@@ -74,69 +78,82 @@ impl<S: BuildHasher> Shelf<S> {
     }
 
     /// The entry of `key`, whose hash is `hash`. Counts no use.
-    pub(super) fn peek(&self, hash: u64, key: &str) -> Option<&Arc<Stored>> {
+    pub(super) fn peek(&self, hash: u64, key: &str) -> Option<&Variants> {
         self.fifos.at(self.slot(hash, key)?)
     }
 
     /// The entry of `key`, whose hash is `hash`. Counts a use.
-    pub(super) fn find(&mut self, hash: u64, key: &str) -> Option<&Arc<Stored>> {
+    pub(super) fn find(&mut self, hash: u64, key: &str) -> Option<&Variants> {
         let slot = self.slot(hash, key)?;
         self.fifos.count_use(slot, MAX_USES);
         self.fifos.at(slot)
     }
 
-    /// Puts an entry in. What it displaces, or itself if refused, goes to `out`, for the caller to
-    /// drop without the lock.
-    pub(super) fn insert(&mut self, hash: u64, stored: Arc<Stored>, out: &mut Vec<Arc<Stored>>) -> Inserted {
-        let charge = stored.charge();
+    /// Puts a response in, which takes the place of those of its key that `sent` selects. What it displaces, or itself if
+    /// refused, goes to `out`, for the caller to drop without the lock.
+    pub(super) fn insert(
+        &mut self,
+        hash: u64,
+        stored: Arc<Stored>,
+        sent: &HeaderMap,
+        out: &mut Vec<Variants>,
+    ) -> Inserted {
         let before = self.standing(hash, stored.key.as_str());
         let others = self.pinned_beside(before);
-        if charge > self.max_bytes - others.bytes || self.max_entries == 0 {
+        let room = self.max_bytes - others.bytes;
+        if stored.charge() > room || self.max_entries == 0 {
             self.refusals += 1;
-            out.push(stored);
+            out.push(Variants::One(stored));
             return Inserted::TooLarge;
         }
-        let pinned = self.pins.contains(&stored.key) && self.may_pin(others, charge);
+        let known = before.and_then(|before| self.fifos.at(before.slot));
+        let (variants, inserted) = Variants::with(known, stored, sent, room);
+        let charge = variants.charge();
+        let pinned = self.pins.contains(&variants.newest().key) && self.may_pin(others, charge);
         if let Some(before) = before {
             let fits = self.bytes() - before.charge + charge <= self.max_bytes;
             if fits && pinned == (before.queue == Queue::Pinned) {
-                out.extend(self.fifos.replace(before.slot, stored));
-                return Inserted::Replaced;
+                out.extend(self.fifos.replace(before.slot, variants));
+                return inserted;
             }
         }
         let queue = self.queue_for(hash, pinned, before.map(|before| before.queue));
         // Takes out another text with the same hash, too.
         out.extend(self.take(hash));
         self.make_room(charge, out);
-        let slot = self.fifos.push(queue, stored);
+        let slot = self.fifos.push(queue, variants);
         self.index.insert(hash, slot);
-        if before.is_some() { Inserted::Replaced } else { Inserted::New }
+        inserted
     }
 
     /// Takes the entry of `key` out.
-    pub(super) fn remove(&mut self, hash: u64, key: &str) -> Option<Arc<Stored>> {
+    pub(super) fn remove(&mut self, hash: u64, key: &str) -> Option<Variants> {
         self.slot(hash, key)?;
         self.take(hash)
     }
 
-    /// Takes out of the slots `from` to `to` what `unwanted` says; answers false once there are no more slots.
+    /// Takes out of the slots `from` to `to` all but what `left` leaves; answers false once there are no more slots.
     pub(super) fn remove_from_slots(
         &mut self,
         (from, to): (u32, u32),
-        unwanted: &mut impl FnMut(&Stored) -> bool,
-        out: &mut Vec<Arc<Stored>>,
+        left: &mut impl FnMut(&Variants) -> Left,
+        out: &mut Vec<Variants>,
     ) -> bool {
         for slot in from..to.min(self.fifos.slots()) {
-            if self.fifos.at(slot).is_some_and(|stored| unwanted(stored)) {
-                out.extend(self.take_slot(slot));
-            }
+            out.extend(match self.fifos.at(slot).map_or(Left::All, &mut *left) {
+                Left::All => None,
+                Left::Some(variants) => self.fifos.replace(slot, variants),
+                Left::Nothing => self.take_slot(slot),
+            });
         }
         to < self.fifos.slots()
     }
 
     /// Lists what is in the slots `from` to `to`; answers false once there are no more slots.
     pub(super) fn list_slots(&self, (from, to): (u32, u32), out: &mut Vec<Arc<Stored>>) -> bool {
-        out.extend((from..to.min(self.fifos.slots())).filter_map(|slot| self.fifos.at(slot)).cloned());
+        out.extend(
+            (from..to.min(self.fifos.slots())).filter_map(|slot| self.fifos.at(slot)).flat_map(Variants::iter).cloned(),
+        );
         to < self.fifos.slots()
     }
 
@@ -181,7 +198,7 @@ impl<S: BuildHasher> Shelf<S> {
     /// The slot of `key`, if its entry is here.
     fn slot(&self, hash: u64, key: &str) -> Option<u32> {
         let slot = *self.index.get(&hash)?;
-        self.fifos.at(slot).is_some_and(|stored| stored.key.as_str() == key).then_some(slot)
+        self.fifos.at(slot).is_some_and(|variants| variants.newest().key.as_str() == key).then_some(slot)
     }
 
     fn bytes(&self) -> usize {
@@ -219,12 +236,12 @@ impl<S: BuildHasher> Shelf<S> {
         }
     }
 
-    fn make_room(&mut self, charge: usize, out: &mut Vec<Arc<Stored>>) {
+    fn make_room(&mut self, charge: usize, out: &mut Vec<Variants>) {
         let mut may_spare = MAX_SPARED;
         while self.bytes() + charge > self.max_bytes || self.index.len() >= self.max_entries {
             let Some(slot) = self.victim(&mut may_spare) else { break };
-            if let (Queue::Small, Some(stored)) = (self.fifos.queue_of(slot), self.fifos.at(slot)) {
-                self.ghost.note(self.hasher.hash_one(stored.key.as_str()));
+            if let (Queue::Small, Some(variants)) = (self.fifos.queue_of(slot), self.fifos.at(slot)) {
+                self.ghost.note(self.hasher.hash_one(variants.newest().key.as_str()));
             }
             out.extend(self.take_slot(slot));
             self.evictions += 1;
@@ -249,13 +266,13 @@ impl<S: BuildHasher> Shelf<S> {
         }
     }
 
-    fn take(&mut self, hash: u64) -> Option<Arc<Stored>> {
+    fn take(&mut self, hash: u64) -> Option<Variants> {
         let slot = self.index.remove(&hash)?;
         self.fifos.take(slot)
     }
 
-    fn take_slot(&mut self, slot: u32) -> Option<Arc<Stored>> {
-        let hash = self.hasher.hash_one(self.fifos.at(slot)?.key.as_str());
+    fn take_slot(&mut self, slot: u32) -> Option<Variants> {
+        let hash = self.hasher.hash_one(self.fifos.at(slot)?.newest().key.as_str());
         self.take(hash)
     }
 }
@@ -300,10 +317,10 @@ mod tests {
     fn two_texts_with_one_hash_never_answer_for_each_other() {
         let mut shelf = Shelf::new(BuildHasherDefault::<Seven>::default(), 1 << 20, 10);
         let mut out = Vec::new();
-        shelf.insert(7, stored("a", 10), &mut out);
+        shelf.insert(7, stored("a", 10), &HeaderMap::new(), &mut out);
         assert!(shelf.peek(7, "b").is_none());
         assert!(shelf.remove(7, "b").is_none());
-        assert_eq!(shelf.insert(7, stored("b", 10), &mut out), Inserted::New);
+        assert_eq!(shelf.insert(7, stored("b", 10), &HeaderMap::new(), &mut out), Inserted::New);
         assert!(shelf.peek(7, "a").is_none());
         assert!(shelf.peek(7, "b").is_some());
         assert_eq!((shelf.gauges().entries, out.len()), (1, 1));

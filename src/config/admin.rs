@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::network::Network;
+use super::Network;
 use super::section::Section;
 use crate::secret::Secret;
 

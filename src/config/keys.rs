@@ -1,13 +1,15 @@
 //! Every key of the configuration, once: its path, its unit, what it does, and its value in a [`Config`].
 
+mod route;
+
 use std::time::Duration;
 
 use http::HeaderName;
 use serde_json::{Map, Value, json};
 
-use super::Config;
-use crate::policy::check::JsonKind;
-use crate::policy::rule::{Rule, SetCookie};
+pub use self::route::ROUTE_KEYS;
+use super::{ClientDirectives, Config};
+use crate::policy::rule::SetCookie;
 use crate::route::Pattern;
 
 /// A key outside `urlConfigs`.
@@ -22,26 +24,39 @@ pub struct Key {
     pub value: Option<fn(&Config) -> Value>,
 }
 
-/// A key of a member of `urlConfigs`.
-pub struct RouteKey {
-    /// Its place in the member.
-    pub path: &'static str,
-    /// The unit of a bare number, or what else it holds.
-    pub kind: &'static str,
-    /// What it does.
-    pub what: &'static str,
-    /// What holds without it, in words.
-    pub otherwise: &'static str,
-    /// Its value as the file would have it. `None`: nobody said anything.
-    pub value: fn(&Rule) -> Option<Value>,
-}
-
 /// Every key outside `urlConfigs`, in the order of the example.
-pub const KEYS: [Key; 38] = [
+pub const KEYS: [Key; 50] = [
     key("preset", "pypowerwall, api", "whose numbers hold where nothing else is said", |c| json!(c.preset.name())),
-    key("backend.url", "URL", "the origin: `http://host:port`, or `sim://powerwall`, a simulated house", |c| {
-        json!(c.backend.origin.to_string())
-    }),
+    key(
+        "backend.url",
+        "URL",
+        "the origin: `http://host:port`, `https://host:port`, or `sim://powerwall`, a simulated house",
+        |c| json!(c.backend.origin.to_string()),
+    ),
+    key(
+        "backend.allow",
+        "list of names, addresses and CIDR blocks",
+        "where the origin may be; it is never asked at another address, whatever its name leads to, unless the name itself stands here; `[]`: anywhere",
+        |c| c.backend.allow.0.iter().map(|allowed| Value::from(allowed.to_string())).collect(),
+    ),
+    key(
+        "backend.tls.caFile",
+        "path",
+        "PEM certificates that count beside the public roots: of the authority that signed the origin's, or the origin's own",
+        |c| json!(c.backend.tls.ca_file),
+    ),
+    key(
+        "backend.tls.pinSha256",
+        "fingerprint, or list of them",
+        "the SHA-256 of the origin's certificate, 64 hexadecimal digits: exactly this one is accepted, whoever signed it, whatever its names and dates",
+        |c| c.backend.tls.trust.pins.iter().map(|pin| Value::from(pin.to_string())).collect(),
+    ),
+    key(
+        "backend.tls.insecure",
+        "true or false",
+        "true accepts any certificate: whoever is between can read and change everything; a warning at each start",
+        |c| json!(c.backend.tls.trust.is_insecure),
+    ),
     key("backend.maxConcurrentRequests", "count", "requests at the origin at one time, 1 to 1024", |c| {
         json!(c.backend.max_concurrent_requests)
     }),
@@ -68,6 +83,24 @@ pub const KEYS: [Key; 38] = [
     key("backend.maxRetryAfter", S, "the longest `Retry-After` of the origin that is kept to", |c| {
         seconds(c.backend.max_retry_after)
     }),
+    key("backend.minSpacingMs", MS, "the least time between the starts of two requests to the origin; 0: none", |c| {
+        milliseconds(c.backend.min_spacing)
+    }),
+    key(
+        "backend.quota.perMinute",
+        "count",
+        "requests to the origin in any minute, polls and refreshes too, which leave the last tenth to clients; null: no limit",
+        |c| json!(c.backend.quota.per_minute),
+    ),
+    key("backend.quota.perDay", "count", "the same for any 24 hours, counted anew after a restart", |c| {
+        json!(c.backend.quota.per_day)
+    }),
+    key(
+        "backend.retries",
+        "count",
+        "how often, up to 3, a GET or HEAD is asked once more when it is refused, cut, or answered 502, 503 or 504 without `Retry-After`; one in ten requests at most",
+        |c| json!(c.backend.retries),
+    ),
     key("proxy.port", "port", "the port to listen on; 0 takes a free one", |c| json!(c.proxy.port)),
     key("proxy.bind", "address", "the address to listen on; `::` is all of them, IPv4 too", |c| json!(c.proxy.bind)),
     key("proxy.workers", "count", "front workers, up to 64; 0 means one, which is enough", |c| json!(c.proxy.workers)),
@@ -110,6 +143,12 @@ pub const KEYS: [Key; 38] = [
         c.cache.defaults.slow_grace.map_or(Value::Null, seconds)
     }),
     key("cache.graceTime", S, "the same when the origin has failed", |c| seconds(c.cache.defaults.grace_time)),
+    key(
+        "cache.jitter",
+        "percent",
+        "by up to so much, 0 to 5, each lifetime of a route or a default is shortened by chance, so that what was stored together does not expire together; not what is polled",
+        |c| json!(c.cache.defaults.jitter),
+    ),
     key("cache.maxBytes", BYTES, "memory for stored answers", |c| size(c.cache.max_bytes)),
     key("cache.maxEntries", "count", "number of stored answers", |c| json!(c.cache.max_entries)),
     key("cache.maxObjectBytes", BYTES, "larger bodies are passed on and not stored", |c| {
@@ -123,7 +162,28 @@ pub const KEYS: [Key; 38] = [
         "cache.identityFields",
         "list of field names",
         "request fields that name one client: only the origin's own word lets such answers be shared",
-        |c| c.cache.identity_fields.iter().map(|name| Value::from(capitals(name))).collect(),
+        |c| names(&c.cache.identity_fields),
+    ),
+    key(
+        "cache.targetedFields",
+        "list of field names",
+        "response fields of RFC 9213: the first that is there and valid counts in place of `Cache-Control` and `Expires`; `[]`: none does",
+        |c| names(&c.cache.targeted_fields),
+    ),
+    key(
+        "cache.clientDirectives",
+        "limited, strict",
+        "a client's own `Cache-Control`: limited forces a fetch once per `refreshMinInterval` at most, and what is stored may stand in for it; strict takes it word for word",
+        |c| match c.cache.client_directives {
+            ClientDirectives::Limited => json!("limited"),
+            ClientDirectives::Strict => json!("strict"),
+        },
+    ),
+    key(
+        "cache.storeSetCookie",
+        "true or false",
+        "true is `setCookie` store on every path that has no `setCookie` of its own",
+        |c| json!(c.cache.defaults.set_cookie == SetCookie::Store),
     ),
     key(
         "admin.rootNames",
@@ -155,102 +215,6 @@ pub const KEYS: [Key; 38] = [
     alias("plugins", "object", "of the file of pypowerwall-caching-proxy: accepted, and a warning unless it is empty"),
 ];
 
-/// Every key of a member of `urlConfigs`.
-pub const ROUTE_KEYS: [RouteKey; 13] = [
-    route(
-        "path",
-        "path",
-        "`/path?query`, `/path` (with any query) or `/prefix*`; the most specific wins, in any order",
-        "required",
-        |_| None,
-    ),
-    route(
-        "pollInterval",
-        S,
-        "how often the path is asked for by itself; 0: never. One here ends the preset's own polls",
-        "as the preset has it",
-        |r| r.poll_interval.map(seconds),
-    ),
-    route(
-        "cacheTTL",
-        S,
-        "how long an answer is fresh, whatever the origin says; 0: nothing is stored",
-        "the origin's word, else `cache.defaultTTL`",
-        |r| r.cache_ttl.map(seconds),
-    ),
-    route("staleTime", S, "the age from which a hit is refreshed in the background", "`cache.defaultStaleTime`", |r| {
-        r.stale_time.map(seconds)
-    }),
-    route("slowGrace", S, "how far past its TTL an answer may stand in for a slow one", "`cache.slowGrace`", |r| {
-        r.slow_grace.map(seconds)
-    }),
-    route("graceTime", S, "how far past its TTL an answer may stand in for a failed one", "`cache.graceTime`", |r| {
-        r.grace_time.map(seconds)
-    }),
-    route(
-        "check.json",
-        "any, object, array",
-        "the body must be JSON of this kind; what fails its check is no answer, whatever its status",
-        "not checked",
-        |r| {
-            let kind = match r.check.as_ref()?.json? {
-                JsonKind::Any => "any",
-                JsonKind::Object => "object",
-                JsonKind::Array => "array",
-            };
-            Some(json!(kind))
-        },
-    ),
-    route("check.require", "list of JSON pointers", "each must lead to something other than null", "none", |r| {
-        r.check.as_ref().map(|check| &check.require).filter(|list| !list.is_empty()).map(|list| json!(list))
-    }),
-    route(
-        "check.nonEmpty",
-        "true, false",
-        "a blank body is no answer; in JSON neither are `{}`, `[]`, `\"\"` and `null`",
-        "false",
-        |r| r.check.as_ref().filter(|check| check.non_empty).map(|_| json!(true)),
-    ),
-    route("check.notText", "list of texts", "bodies that mean failure, such as `TIMEOUT!`", "none", |r| {
-        r.check.as_ref().map(|check| &check.not_text).filter(|list| !list.is_empty()).map(|list| json!(list))
-    }),
-    route(
-        "force",
-        "list of no-store, private, authorization, must-revalidate",
-        "words of HTTP that do not count here; each is a warning at start",
-        "none",
-        |r| {
-            let force = r.force;
-            let words = [
-                (force.no_store, "no-store"),
-                (force.private, "private"),
-                (force.authorization, "authorization"),
-                (force.must_revalidate, "must-revalidate"),
-            ];
-            let words: Vec<&str> = words.iter().filter(|(holds, _)| *holds).map(|(_, word)| *word).collect();
-            (!words.is_empty()).then(|| json!(words))
-        },
-    ),
-    route(
-        "setCookie",
-        "refuse, strip, store",
-        "answers with Set-Cookie: not stored; stored without the field; stored, and everybody gets the cookie",
-        "refuse; strip on the preset's paths",
-        |r| match r.set_cookie {
-            SetCookie::Refuse => None,
-            SetCookie::Strip => Some(json!("strip")),
-            SetCookie::Store => Some(json!("store")),
-        },
-    ),
-    route(
-        "cookies",
-        "keep, strip",
-        "strip takes Cookie off the requests, so that they can share",
-        "keep; strip on the preset's paths",
-        |r| r.strip_cookies.then(|| json!("strip")),
-    ),
-];
-
 /// The first section in which there is a key of this name. `None`: in none.
 pub fn section_of(key: &str) -> Option<&'static str> {
     let place = |path: &'static str| path.rsplit_once('.').filter(|(_, name)| *name == key).map(|(section, _)| section);
@@ -278,16 +242,6 @@ const fn alias(path: &'static str, kind: &'static str, what: &'static str) -> Ke
     Key { path, kind, what, value: None }
 }
 
-const fn route(
-    path: &'static str,
-    kind: &'static str,
-    what: &'static str,
-    otherwise: &'static str,
-    value: fn(&Rule) -> Option<Value>,
-) -> RouteKey {
-    RouteKey { path, kind, what, otherwise, value }
-}
-
 fn seconds(duration: Duration) -> Value {
     if duration.subsec_nanos() == 0 { json!(duration.as_secs()) } else { json!(duration.as_secs_f64()) }
 }
@@ -304,9 +258,16 @@ fn size(bytes: usize) -> Value {
     unit.map_or_else(|| json!(bytes), |(name, bits)| json!(format!("{}{name}", bytes >> bits)))
 }
 
-/// A field name in its usual capitals (RFC 9110 §5.1: letter case means nothing).
+/// Field names in their usual capitals (RFC 9110 §5.1: letter case means nothing).
+fn names(names: &[HeaderName]) -> Value {
+    names.iter().map(|name| Value::from(capitals(name))).collect()
+}
+
 fn capitals(name: &HeaderName) -> String {
     let word = |word: &str| {
+        if word == "cdn" {
+            return word.to_ascii_uppercase();
+        }
         let (first, rest) = word.split_at(word.len().min(1));
         first.to_ascii_uppercase() + rest
     };

@@ -8,12 +8,12 @@
 //! [`Source`] is known. `keys` lists every key, for `--print-config` and `docs/CONFIGURATION.md`.
 
 mod admin;
+mod clients;
 mod comments;
 mod document;
 mod dotenv;
 mod environment;
 mod keys;
-mod network;
 mod origin;
 mod print;
 mod problems;
@@ -23,10 +23,10 @@ mod routes;
 mod section;
 mod settings;
 mod surroundings;
+mod tls;
 mod units;
 mod variables;
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,13 +35,16 @@ use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use log::LevelFilter;
 
 pub use admin::{Admin, Zone};
-pub use network::Network;
 pub use origin::OriginUrl;
 pub use problems::{Problem, Problems};
 pub use settings::{Source, Sources};
 pub use surroundings::Surroundings;
+pub use tls::Tls;
 pub use variables::Variables;
 
+use crate::origin::allow::Allow;
+use crate::origin::limits::Quota;
+pub use crate::origin::network::Network;
 use crate::policy::rule::Defaults;
 use crate::preset::pypowerwall_routes;
 use crate::route::Route;
@@ -70,9 +73,9 @@ pub struct Config {
 /// A set of defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// For a pypowerwall server: 2 requests at once, 2 s until an answer counts as slow, 30 s of grace, routes of its own.
+    /// For a pypowerwall server: 2 requests at once, 2 s until an answer counts as slow, 30 s of grace, no retries, routes of its own.
     Pypowerwall,
-    /// For any other API: 16 requests at once, 5 s until an answer counts as slow, 60 s of grace, no routes.
+    /// For any other API: 16 requests at once, 5 s until an answer counts as slow, 60 s of grace, 1 retry, no routes.
     Api,
 }
 
@@ -81,6 +84,10 @@ pub enum Preset {
 pub struct Backend {
     /// `url`: what is asked. Default `http://localhost:8675`.
     pub origin: OriginUrl,
+    /// `allow`: where it may be. Default: anywhere.
+    pub allow: Allow,
+    /// `tls`: how an `https://` origin is known. Default: by the public roots.
+    pub tls: Tls,
     /// Requests at the origin at one time. Default by preset.
     pub max_concurrent_requests: usize,
     /// Time to connect. Default 2 s.
@@ -96,6 +103,12 @@ pub struct Backend {
     pub backoff: Vec<Duration>,
     /// The longest Retry-After of the origin that is kept to; longer ones count as this. Default 300 s.
     pub max_retry_after: Duration,
+    /// `minSpacingMs`: the least time between the starts of two requests; zero: none. Default 0.
+    pub min_spacing: Duration,
+    /// `quota`: how many requests may start in a minute and in a day. Default: as many as may be.
+    pub quota: Quota,
+    /// How often a GET or HEAD is asked once more after a failure that may pass. Default by preset.
+    pub retries: u32,
 }
 
 /// `proxy`: the side clients see.
@@ -140,6 +153,24 @@ pub struct Cache {
     pub max_object_bytes: usize,
     /// Request fields that name one client. Default Authorization, Cookie, Proxy-Authorization, X-Api-Key, X-Auth-Token.
     pub identity_fields: Vec<HeaderName>,
+    /// Response fields that speak to caches like this one before Cache-Control does, the first first (RFC 9213 §2.1). Empty:
+    /// none does. Default CDN-Cache-Control.
+    pub targeted_fields: Vec<HeaderName>,
+    /// How a client's Cache-Control is taken.
+    pub client_directives: ClientDirectives,
+}
+
+/// How a client's own directives are taken, which state what it prefers (RFC 9111 §5.2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientDirectives {
+    /// So that they do not hurt the origin: a fetch of a key is forced once per [`Rule::refresh_min_interval`] at most, and a
+    /// stored answer may stand in for one that is slow or fails.
+    ///
+    /// [`Rule::refresh_min_interval`]: crate::policy::rule::Rule::refresh_min_interval
+    #[default]
+    Limited,
+    /// Word for word.
+    Strict,
 }
 
 /// `log`: what is logged.
@@ -210,14 +241,15 @@ impl Config {
 
     /// The defaults of a preset.
     pub fn of(preset: Preset) -> Config {
-        let (max_concurrent_requests, slow_request_timeout, grace_time) = preset.numbers();
+        let (max_concurrent_requests, slow_request_timeout, grace_time, jitter) = preset.numbers();
+        let retries = preset.retries();
         Config {
             preset,
-            backend: Backend { max_concurrent_requests, ..Backend::default() },
+            backend: Backend { max_concurrent_requests, retries, ..Backend::default() },
             proxy: Proxy::default(),
             cache: Cache {
                 slow_request_timeout,
-                defaults: Defaults { grace_time, ..Defaults::default() },
+                defaults: Defaults { grace_time, jitter, ..Defaults::default() },
                 ..Cache::default()
             },
             routes: preset.routes(),
@@ -236,13 +268,21 @@ impl Default for Config {
 }
 
 impl Preset {
-    /// `maxConcurrentRequests`, `slowRequestTimeout` and `graceTime`.
-    fn numbers(self) -> (usize, Duration, Duration) {
-        let (requests, slow, grace) = match self {
-            Preset::Pypowerwall => (2, 2, 30),
-            Preset::Api => (16, 5, 60),
+    /// `maxConcurrentRequests`, `slowRequestTimeout`, `graceTime` and `jitter`.
+    fn numbers(self) -> (usize, Duration, Duration, u8) {
+        let (requests, slow, grace, jitter) = match self {
+            Preset::Pypowerwall => (2, 2, 30, 0),
+            Preset::Api => (16, 5, 60, 5),
         };
-        (requests, Duration::from_secs(slow), Duration::from_secs(grace))
+        (requests, Duration::from_secs(slow), Duration::from_secs(grace), jitter)
+    }
+
+    /// `retries`: a gateway is to be spared, an API to be told from its moods.
+    fn retries(self) -> u32 {
+        match self {
+            Preset::Pypowerwall => 0,
+            Preset::Api => 1,
+        }
     }
 
     /// Its name in the configuration.
@@ -261,17 +301,12 @@ impl Preset {
     }
 }
 
-impl Proxy {
-    /// Whether the peer at this address is one of `trustedProxies`.
-    pub fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|network| network.contains(peer))
-    }
-}
-
 impl Default for Backend {
     fn default() -> Backend {
         Backend {
             origin: OriginUrl::default(),
+            allow: Allow::default(),
+            tls: Tls::default(),
             max_concurrent_requests: Preset::Pypowerwall.numbers().0,
             connect_timeout: Duration::from_secs(2),
             first_byte_timeout: Duration::from_secs(10),
@@ -279,6 +314,9 @@ impl Default for Backend {
             total_timeout: Duration::from_secs(60),
             backoff: [5, 10, 30, 60, 120].map(Duration::from_secs).into(),
             max_retry_after: Duration::from_secs(300),
+            min_spacing: Duration::ZERO,
+            quota: Quota::default(),
+            retries: Preset::Pypowerwall.retries(),
         }
     }
 }
@@ -311,6 +349,8 @@ impl Default for Cache {
             max_entries: 10_000,
             max_object_bytes: 4 * 1024 * 1024,
             identity_fields: [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].into_iter().chain(own).collect(),
+            targeted_fields: vec![HeaderName::from_static("cdn-cache-control")],
+            client_directives: ClientDirectives::default(),
         }
     }
 }

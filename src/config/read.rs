@@ -10,15 +10,16 @@ use log::LevelFilter;
 use serde_json::{Map, Value};
 
 use super::admin;
-use super::network::Network;
 use super::problems::shown;
-use super::routes::read_routes;
+use super::routes::{is_never_refreshed, read_routes};
 use super::section::Section;
 use super::settings::Setting;
 use super::units::{self, TimeUnit};
-use super::{Backend, Cache, Config, Loaded, Log, OriginUrl, Overrides, Preset, Problems, Proxy};
-use super::{Source, Sources, Surroundings, Variables, document, environment};
-use crate::policy::storing::is_never_stored;
+use super::{Backend, Cache, ClientDirectives, Config, Loaded, Log, Network, OriginUrl, Overrides, Preset, Problems};
+use super::{Proxy, Source, Sources, Surroundings, Variables, document, environment, tls};
+use crate::origin::allow::{Allow, Allowed};
+use crate::policy::rule::SetCookie;
+use crate::policy::storing::may_have_own_ttl;
 use crate::secret::Secret;
 
 /// A configuration file is refused beyond this many bytes.
@@ -26,6 +27,9 @@ const LARGEST_FILE: u64 = 1024 * 1024;
 
 /// A schedule of backoff has at most so many steps.
 const MOST_STEPS: usize = 32;
+
+/// A request is asked once more so often at most.
+const MOST_RETRIES: u32 = 3;
 
 /// The text of a configuration file.
 pub fn file(path: &Path) -> io::Result<String> {
@@ -103,7 +107,7 @@ fn read_top(top: &mut Section<'_>, mut preset: Preset, config: &mut Config) {
     top.word("preset", &mut preset, &[("pypowerwall", Preset::Pypowerwall), ("api", Preset::Api)]);
     *config = Config::of(preset);
     let Config { backend, proxy, cache, routes, admin, log, warnings, .. } = config;
-    top.section("backend", |section| read_backend(section, backend));
+    top.section("backend", |section| read_backend(section, backend, warnings));
     let mut debug = false;
     top.section("proxy", |section| read_proxy(section, proxy, &mut debug));
     if debug {
@@ -119,13 +123,20 @@ fn read_top(top: &mut Section<'_>, mut preset: Preset, config: &mut Config) {
     }
 }
 
-fn read_backend(section: &mut Section<'_>, backend: &mut Backend) {
+fn read_backend(section: &mut Section<'_>, backend: &mut Backend, warnings: &mut Vec<String>) {
+    let mut is_clear = true;
     if let Some(url) = section.find("url") {
         match OriginUrl::parse(url.as_str().unwrap_or_default()) {
             Ok(origin) => backend.origin = origin,
-            Err(expected) => section.problem("url", &shown(url), &expected),
+            Err(expected) => {
+                is_clear = false;
+                section.problem("url", &shown(url), &expected);
+            }
         }
     }
+    let origin = Some(&backend.origin).filter(|_| is_clear);
+    read_allow(section, origin, &mut backend.allow);
+    section.section("tls", |section| tls::read(section, origin, &mut backend.tls, warnings));
     section.count("maxConcurrentRequests", &mut backend.max_concurrent_requests, 1, 1024);
     section.limit("connectTimeout", &mut backend.connect_timeout);
     section.limit("timeout", &mut backend.first_byte_timeout);
@@ -139,6 +150,30 @@ fn read_backend(section: &mut Section<'_>, backend: &mut Backend) {
         steps.iter().map(step).collect()
     });
     section.duration("maxRetryAfter", &mut backend.max_retry_after);
+    section.duration("minSpacingMs", &mut backend.min_spacing);
+    section.section("quota", |quota| {
+        quota.some_count("perMinute", &mut backend.quota.per_minute);
+        quota.some_count("perDay", &mut backend.quota.per_day);
+    });
+    let retries = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n <= MOST_RETRIES);
+    section.set("retries", &mut backend.retries, "a whole number from 0 to 3", retries);
+}
+
+/// Reads where the origin may be, this one. `None`: its URL is a problem of its own.
+fn read_allow(section: &mut Section<'_>, origin: Option<&OriginUrl>, allow: &mut Allow) {
+    let expected = "an IP address, a block such as \"192.168.0.0/16\", or a name such as \"powerwall.lan\"";
+    section.list("allow", &mut allow.0, expected, Allowed::parse);
+    let is_understood =
+        section.find("allow").is_none_or(|list| list.as_array().is_some_and(|list| list.len() == allow.0.len()));
+    let Some(origin) = origin.filter(|_| is_understood) else { return };
+    if origin.authority().is_some_and(|authority| !allow.may_admit(authority.host())) {
+        let found = format!("no place for {origin}");
+        section.problem(
+            "allow",
+            &found,
+            "the name or address in backend.url, or a block around it; an empty list allows any",
+        );
+    }
 }
 
 fn read_proxy(section: &mut Section<'_>, proxy: &mut Proxy, debug: &mut bool) {
@@ -175,18 +210,26 @@ fn read_cache(section: &mut Section<'_>, cache: &mut Cache, warnings: &mut Vec<S
     section.duration("graceTime", &mut defaults.grace_time);
     let expected = "a status code that may be stored, with a number of seconds or a text such as \"5s\"";
     section.members("statusTTL", &mut defaults.status_ttl, expected, |code, value| {
-        let code = StatusCode::from_bytes(code.as_bytes()).ok().filter(|code| !is_never_stored(*code))?;
+        let code = StatusCode::from_bytes(code.as_bytes()).ok().filter(|code| may_have_own_ttl(*code))?;
         Some((code, units::duration(value, TimeUnit::Seconds)?))
     });
+    section.set("storeSetCookie", &mut defaults.set_cookie, "true or false", |value| {
+        value.as_bool().map(|store| if store { SetCookie::Store } else { SetCookie::Refuse })
+    });
     section.duration("slowRequestTimeout", &mut cache.slow_request_timeout);
+    let percent = |value: &Value| value.as_u64().and_then(|percent| u8::try_from(percent).ok()).filter(|p| *p <= 5);
+    section.set("jitter", &mut defaults.jitter, "a whole number of percent from 0 to 5", percent);
     section.bytes("maxBytes", &mut cache.max_bytes, 0);
     section.count("maxEntries", &mut cache.max_entries, 1, usize::MAX);
     section.bytes("maxObjectBytes", &mut cache.max_object_bytes, 1);
     let name = |text: &str| HeaderName::from_bytes(text.as_bytes()).ok();
     section.list("identityFields", &mut cache.identity_fields, "a field name", name);
-    if defaults.stale_time > defaults.ttl {
+    section.list("targetedFields", &mut cache.targeted_fields, "a field name", name);
+    let words = [("limited", ClientDirectives::Limited), ("strict", ClientDirectives::Strict)];
+    section.word("clientDirectives", &mut cache.client_directives, &words);
+    if is_never_refreshed(defaults.stale_time, defaults.ttl) {
         let path = section.path_of("defaultStaleTime");
-        warnings.push(format!("{path} is above defaultTTL: nothing is refreshed before it expires"));
+        warnings.push(format!("{path} is not below defaultTTL: nothing is refreshed before it expires"));
     }
     if cache.max_object_bytes > cache.max_bytes {
         let path = section.path_of("maxObjectBytes");

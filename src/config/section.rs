@@ -12,29 +12,20 @@ use super::problems::{Problems, shown};
 use super::units::{self, TimeUnit};
 
 /// Keys that stand in the documents and wait for the part that reads them, wherever they occur.
-const NOT_BUILT_YET: [&str; 24] = [
-    "allow",
+const NOT_BUILT_YET: [&str; 15] = [
     "auth",
     "burstMs",
-    "clientDirectives",
     "cors",
     "format",
     "hotTTLFactor",
     "ignoreVary",
     "invalidation",
-    "jitter",
     "keyName",
     "methods",
     "metrics",
-    "minSpacingMs",
-    "onExhausted",
     "preserveHost",
-    "refreshMinInterval",
-    "retries",
     "roles",
-    "storeSetCookie",
     "stripTrailingSlash",
-    "targetedFields",
     "tier",
     "witness",
 ];
@@ -121,6 +112,12 @@ impl Section<'_> {
         };
         let to = if most < usize::MAX { format!(" to {most}") } else { String::new() };
         self.set(key, place, &format!("a whole number from {least}{to}"), parse);
+    }
+
+    /// A whole number above zero that may be absent.
+    pub fn some_count(&mut self, key: &'static str, place: &mut Option<u32>) {
+        let parse = |value: &Value| u32::try_from(value.as_u64()?).ok().filter(|count| *count > 0).map(Some);
+        self.set(key, place, "a whole number from 1", parse);
     }
 
     /// True or false.
@@ -297,7 +294,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named_with_its_nearest_and_an_unbuilt_one_as_such() {
-        let value = json!({"cacheTtl": 1, "minSpacing": 5, "minSpacingMs": 5, "tier": null});
+        let value = json!({"cacheTtl": 1, "burst": 5, "burstMs": 5, "tier": null});
         let mut problems = Problems::default();
         Section::read(String::new(), &value, &mut problems, |top| {
             top.duration("staleTime", &mut Duration::default());
@@ -305,9 +302,9 @@ mod tests {
         });
         assert_eq!(
             problems.to_string(),
-            "cacheTtl: found an unknown key, expected a known one; the nearest is \"cacheTTL\"\n\
-             minSpacing: found an unknown key, expected a known one; the nearest is \"staleTime\"\n\
-             minSpacingMs: found 5, expected nothing: minSpacingMs is not built yet"
+            "burst: found an unknown key, expected a known one; the nearest is \"cacheTTL\"\n\
+             burstMs: found 5, expected nothing: burstMs is not built yet\n\
+             cacheTtl: found an unknown key, expected a known one; the nearest is \"cacheTTL\""
         );
     }
 }

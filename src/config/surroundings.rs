@@ -5,7 +5,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::Path;
 
-use super::{Config, OriginUrl, Problems};
+use super::{Config, Problems};
 
 /// What is known of the machine. The default: nothing.
 #[derive(Clone, Copy, Debug)]
@@ -27,12 +27,12 @@ impl Surroundings {
 
     /// Judges origin and listening address together; what is wrong with either alone has been said.
     pub(super) fn judge(&self, config: &mut Config, problems: &mut Problems) {
-        let OriginUrl::Http(authority) = &config.backend.origin else { return };
+        let Some(authority) = config.backend.origin.authority() else { return };
         if problems.touch("backend.url") || problems.touch("proxy.port") || problems.touch("proxy.bind") {
             return;
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let port = authority.port_u16().unwrap_or(80);
+        let port = config.backend.origin.port();
         if port == config.proxy.port && self.listens(&config.proxy.bind, host) {
             let found = format!("{}, where Larder itself listens", config.backend.origin);
             let expected = format!("the server behind it, or another proxy.port than {port}");
@@ -40,8 +40,9 @@ impl Surroundings {
         } else if self.in_container && addresses(host).iter().any(|ip| is_this_machine(*ip)) {
             config.warnings.push(format!(
                 "backend.url is {}, which inside a container is the container itself: name the other service as the compose \
-                 file does, such as http://pypowerwall:{port}",
-                config.backend.origin
+                 file does, such as {}://pypowerwall:{port}",
+                config.backend.origin,
+                if config.backend.origin.is_https() { "https" } else { "http" }
             ));
         }
     }

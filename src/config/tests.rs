@@ -97,12 +97,13 @@ fn every_key_of_cache_and_log_reaches_its_place() {
     let config = read(
         r#"{ "cache": { "defaultTTL": 1, "defaultStaleTime": 0.5, "slowRequestTimeout": 0, "slowGrace": 3, "graceTime": 4,
                         "maxBytes": "1GiB", "maxEntries": 6, "maxObjectBytes": 7, "statusTTL": { "410": "1m" },
-                        "identityFields": ["X-Who"] },
+                        "identityFields": ["X-Who"], "targetedFields": [], "clientDirectives": "strict", "storeSetCookie": true },
              "log": { "level": "debug" } }"#,
     );
     let cache = config.cache;
     assert_eq!((cache.max_bytes, cache.max_entries, cache.max_object_bytes), (1 << 30, 6, 7));
-    assert_eq!(cache.identity_fields, ["x-who"]);
+    assert_eq!((cache.identity_fields, cache.targeted_fields), (vec![HeaderName::from_static("x-who")], vec![]));
+    assert_eq!((cache.client_directives, cache.defaults.set_cookie), (ClientDirectives::Strict, SetCookie::Store));
     assert_eq!(cache.slow_request_timeout, ms(0));
     let defaults = cache.defaults;
     assert_eq!((defaults.ttl, defaults.stale_time, defaults.grace_time), (ms(1000), ms(500), ms(4000)));
@@ -118,6 +119,7 @@ fn every_key_of_a_route_reaches_its_place() {
     let config = read(
         r#"{ "preset": "api",
              "urlConfigs": [{ "path": "/a?b", "pollInterval": "90s", "cacheTTL": "1m", "staleTime": 2, "slowGrace": 3, "graceTime": 4,
+                              "refreshMinInterval": 5,
                               "check": { "json": "array", "require": ["/0/a~1b"], "nonEmpty": true, "notText": ["x"] },
                               "force": ["private", "no-store"], "setCookie": "store", "cookies": "strip" }] }"#,
     );
@@ -126,7 +128,8 @@ fn every_key_of_a_route_reaches_its_place() {
     assert_eq!([rule.cache_ttl, rule.stale_time], [Some(ms(60_000)), Some(ms(2000))]);
     assert_eq!([rule.slow_grace, rule.grace_time], [Some(ms(3000)), Some(ms(4000))]);
     assert!(rule.force.private && rule.force.no_store && !rule.force.authorization && !rule.force.must_revalidate);
-    assert!(rule.strip_cookies && rule.set_cookie == SetCookie::Store);
+    assert_eq!((rule.strip_cookies, rule.set_cookie), (true, Some(SetCookie::Store)));
+    assert_eq!(rule.refresh_min_interval, Some(ms(5000)));
     assert_eq!((rule.poll_interval, rule.own_poll), (Some(ms(90_000)), false));
     let check = rule.check.as_ref().expect("a check");
     assert_eq!((check.json, check.non_empty), (Some(JsonKind::Array), true));
@@ -144,7 +147,7 @@ fn every_key_of_a_route_reaches_its_place() {
 fn all_problems_are_reported_in_one_run() {
     let found = problems(
         r#"{ "preset": "home",
-             "backend": { "url": "https://x", "maxConcurrentRequests": 0, "connectTimeout": 0, "backoff": [5, 0],
+             "backend": { "url": "ftp://x", "maxConcurrentRequests": 0, "connectTimeout": 0, "backoff": [5, 0],
                           "ulr": 1 },
              "proxy": { "port": 65536, "trustedProxies": ["10.0.0.0/33"] },
              "cache": { "defaultTTL": "soon", "statusTTL": { "503": 5, "x": 1 }, "tier": "redis://x" },
@@ -213,7 +216,8 @@ fn origins() {
         "http://a:x",
         "http://:80",
         "http://a b",
-        "https://a",
+        "https://a:x",
+        "https://u:p@a",
         "sim://",
         "sim://house",
         "http://[::1",
@@ -321,7 +325,7 @@ fn a_route_of_the_users_changes_the_presets_field_by_field() {
     let soe = rule(&config, "/soe");
     assert_eq!(
         (soe.set_cookie, soe.strip_cookies, soe.home),
-        (SetCookie::Refuse, false, rule(&untouched, "/soe").home)
+        (Some(SetCookie::Refuse), false, rule(&untouched, "/soe").home)
     );
     assert!(soe.check.as_ref().is_some_and(|check| check.non_empty && check.json.is_none()), "a check is one field");
     assert_eq!(rule(&config, "/mine"), &Rule { cache_ttl: Some(ms(9000)), ..Rule::default() });
@@ -351,7 +355,7 @@ fn one_poll_of_the_users_ends_the_presets_own() {
 fn what_is_lawful_but_odd_is_a_warning() {
     let config = read(
         r#"{ "cache": { "defaultTTL": 5, "maxBytes": 1 },
-             "urlConfigs": [{ "path": "/a", "cacheTTL": 1, "staleTime": 2 }, { "path": "/b", "cacheTTL": 1, "staleTime": 1 }] }"#,
+             "urlConfigs": [{ "path": "/a", "cacheTTL": 1, "staleTime": 2 }, { "path": "/b", "cacheTTL": 2, "staleTime": 1 }] }"#,
     );
     let places: Vec<&str> = config.warnings.iter().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(places, ["cache.defaultStaleTime", "cache.maxObjectBytes", "urlConfigs[0].staleTime"]);

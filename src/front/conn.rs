@@ -67,8 +67,10 @@ pub(super) struct Owed {
     pub whole: bool,
     /// The connection ends after it.
     pub closes: bool,
-    /// `None` until the reply begins.
+    /// `None` until a front worker has the request, and while somebody writes.
     pub writer: Option<Writer>,
+    /// The final reply has begun: an interim response comes too late.
+    pub begun: bool,
     /// tiny_http's writer holds back bytes the kernel did not take.
     pub unflushed: bool,
 }

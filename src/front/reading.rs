@@ -109,8 +109,11 @@ impl Conn {
         let Head { method, target, version, fields, .. } = head;
         let id = self.gate.proxy.next_id();
         let at = self.gate.clock.now();
-        let asked = Asked { form, id, method: method.clone(), target: target.clone(), at };
-        Ok((Request { method, target, version, fields, body, peer: self.peer, id }, asked))
+        let request = Request { method, target, version, fields, body, peer: self.peer, id };
+        let Request { method, target, .. } = &request;
+        let own_id = request.own_id().cloned();
+        let asked = Asked { form, id, own_id, method: method.clone(), target: target.clone(), at };
+        Ok((request, asked))
     }
 
     /// Waits while the client is owed as many replies as one connection may be.

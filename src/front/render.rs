@@ -1,6 +1,9 @@
 //! The last fields of a reply's head: those of the connection; and the refusals of the guard.
 
-use http::{Method, StatusCode, Version};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Version};
+
+use crate::reply;
 
 /// What a reply's form depends on, besides the reply.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +29,15 @@ impl Form {
         }
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// An interim response.
+pub(super) fn interim(status: StatusCode, fields: &HeaderMap) -> Bytes {
+    let mut out = Vec::with_capacity(256);
+    reply::status_line(&mut out, status);
+    reply::fields(&mut out, fields, |_| true);
+    out.extend_from_slice(b"\r\n");
+    out.into_boxed_slice().into()
 }
 
 /// A whole reply to something that is not a request we can take; the connection ends after it.

@@ -2,22 +2,22 @@
 
 use std::cell::RefCell;
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use parking_lot::MutexGuard;
 
 use super::conn::{Conn, State, Writer};
 use super::gate::Gate;
 use super::guard::Socket;
-use super::render::Form;
+use super::render::{self, Form};
 use crate::clock::Now;
-use crate::message::{RequestId, Target};
-use crate::origin::Opening;
+use crate::message::{IdText, RequestId, Target};
+use crate::origin::{Herald, Opening};
 use crate::outcome::{Cause, Outcome};
-use crate::reply::{self, IdText, Reply, Responder, Sink};
+use crate::reply::{self, Reply, Responder, Sink};
 
 /// Bytes of a reply that are put together and given to the kernel in one call.
 const ONE_WRITE: usize = 64 * 1024;
@@ -33,7 +33,7 @@ thread_local! {
 pub(super) struct Ticket {
     conn: Arc<Conn>,
     turn: u64,
-    writer: Option<Writer>,
+    answered: bool,
     asked: Asked,
 }
 
@@ -42,6 +42,8 @@ pub(super) struct Ticket {
 pub(super) struct Asked {
     pub form: Form,
     pub id: RequestId,
+    /// What its client calls the request; wins over `id`.
+    pub own_id: Option<HeaderValue>,
     pub method: Method,
     pub target: Target,
     /// When the request was whole.
@@ -50,7 +52,8 @@ pub(super) struct Asked {
 
 impl Ticket {
     pub(super) fn new(conn: Arc<Conn>, turn: u64, writer: Writer, asked: Asked) -> Ticket {
-        Ticket { conn, turn, writer: Some(writer), asked }
+        conn.take_writer(turn, writer);
+        Ticket { conn, turn, answered: false, asked }
     }
 
     /// Closes after this reply too when the server is being stopped.
@@ -67,10 +70,10 @@ pub(super) fn send_at_once(conn: &Arc<Conn>, reply: &Reply, asked: &Asked, socke
 /// Puts a reply together: as much of it as fits one write, and the rest.
 fn with_rendered<T>(reply: &Reply, asked: &Asked, form: Form, gate: &Gate, then: impl FnOnce(&[u8], Bytes) -> T) -> T {
     asked.log(reply, gate);
-    let id = IdText::new(gate.proxy.mark(), asked.id);
+    let id = asked.id_text(gate);
     let mut buffer = BUFFER.take();
     buffer.clear();
-    reply::head(&mut buffer, reply, &id, gate.proxy.via(), &gate.clock);
+    reply::head(&mut buffer, reply, form.head_only, &id, gate.proxy.via(), &gate.clock);
     form.end_head(&mut buffer);
     let mut later = if form.head_only { Bytes::new() } else { reply::body(reply, &id) };
     let now = later.split_to(later.len().min(ONE_WRITE.saturating_sub(buffer.len())));
@@ -81,6 +84,10 @@ fn with_rendered<T>(reply: &Reply, asked: &Asked, form: Form, gate: &Gate, then:
 }
 
 impl Asked {
+    fn id_text(&self, gate: &Gate) -> IdText<'_> {
+        IdText::new(gate.proxy.mark(), self.id, self.own_id.as_ref())
+    }
+
     /// One line per answered request. Without the query: it may hold secrets.
     fn log(&self, reply: &Reply, gate: &Gate) {
         if log::log_enabled!(log::Level::Debug) {
@@ -92,7 +99,7 @@ impl Asked {
                 reply.status().as_u16(),
                 reply.outcome().x_cache_status(),
                 took.as_millis(),
-                IdText::new(gate.proxy.mark(), self.id),
+                self.id_text(gate),
             );
         }
     }
@@ -100,15 +107,16 @@ impl Asked {
 
 impl Responder for Ticket {
     fn reply(&mut self, reply: Reply) {
-        let Some(writer) = self.writer.take() else { return };
+        self.answered = true;
         let form = self.form();
         with_rendered(&reply, &self.asked, form, &self.conn.gate, |now, later| {
-            self.conn.reply(self.turn, writer, now, later, form.closes);
+            self.conn.reply(self.turn, now, later, form.closes);
         });
     }
 
     fn open(&mut self, opening: &Opening, outcome: Outcome) -> Box<dyn Sink> {
-        let id = IdText::new(self.conn.gate.proxy.mark(), self.asked.id);
+        self.answered = true;
+        let id = self.asked.id_text(&self.conn.gate);
         let mut form = self.form();
         let mut head = Vec::with_capacity(512);
         reply::opening_head(&mut head, opening, &outcome, &id, self.conn.gate.proxy.via());
@@ -129,7 +137,7 @@ impl Responder for Ticket {
         form.end_head(&mut head);
         let mut stream = Stream { conn: Arc::clone(&self.conn), turn: self.turn, framing, ended: false };
         stream.closes_after(form.closes);
-        stream.conn.pass_on(self.turn, self.writer.take(), Bytes::from(head), form.head_only);
+        stream.conn.pass_on(self.turn, Bytes::from(head), form.head_only);
         stream.ended = form.head_only;
         Box::new(stream)
     }
@@ -137,11 +145,33 @@ impl Responder for Ticket {
     fn gone(&self) -> bool {
         self.conn.gone()
     }
+
+    fn herald(&self) -> Option<Arc<dyn Herald>> {
+        // RFC 9110 §15.2: an HTTP/1.0 client knows no interim response.
+        if self.asked.form.version == Version::HTTP_10 {
+            return None;
+        }
+        Some(Arc::new(Early { conn: Arc::downgrade(&self.conn), turn: self.turn }))
+    }
+}
+
+/// Passes interim responses on before a reply. Weak: the flight may go on for longer than the connection.
+struct Early {
+    conn: Weak<Conn>,
+    turn: u64,
+}
+
+impl Herald for Early {
+    fn interim(&self, status: StatusCode, fields: &HeaderMap) {
+        if let Some(conn) = self.conn.upgrade() {
+            conn.announce(self.turn, render::interim(status, fields));
+        }
+    }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.writer.is_some() {
+        if !self.answered {
             self.reply(Reply::failed(Cause::Panicked));
         }
     }
@@ -206,7 +236,7 @@ impl Sink for Stream {
                 Bytes::from(chunk)
             }
         };
-        self.conn.pass_on(self.turn, None, part, false) && self.catch_up()
+        self.conn.pass_on(self.turn, part, false) && self.catch_up()
     }
 
     fn end(&mut self) {
@@ -216,7 +246,7 @@ impl Sink for Stream {
             Framing::Length(_) | Framing::Close => Bytes::new(),
             Framing::Chunked => Bytes::from_static(b"0\r\n\r\n"),
         };
-        self.ended = self.conn.pass_on(self.turn, None, last, true) || self.ended;
+        self.ended = self.conn.pass_on(self.turn, last, true) || self.ended;
     }
 }
 

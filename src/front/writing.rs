@@ -23,12 +23,21 @@ pub(super) enum Wrote {
 }
 
 impl Conn {
-    /// Replies whole: `now` at once where possible, then `later`.
-    pub(super) fn reply(self: &Arc<Conn>, turn: u64, mut writer: Writer, now: &[u8], later: Bytes, closes: bool) {
-        if !self.begin_at_once(turn, closes) {
-            self.leave(turn, writer, [Bytes::copy_from_slice(now), later], closes);
-            return self.pump();
+    /// Keeps tiny_http's writer until this turn's reply is out.
+    pub(super) fn take_writer(&self, turn: u64, writer: Writer) {
+        let mut state = self.state.lock();
+        let at = state.position(turn).filter(|_| !state.dead);
+        if let Some(owed) = at.and_then(|at| state.owed.get_mut(at)) {
+            owed.writer = Some(writer);
         }
+    }
+
+    /// Replies whole: `now` at once where possible, then `later`.
+    pub(super) fn reply(self: &Arc<Conn>, turn: u64, now: &[u8], later: Bytes, closes: bool) {
+        let Some(mut writer) = self.begin_at_once(turn, closes) else {
+            self.leave(turn, [Bytes::copy_from_slice(now), later], closes);
+            return self.pump();
+        };
         let mut sent = Attempt::default();
         sent.write(&mut writer, now);
         if sent.complete(now) && later.is_empty() {
@@ -70,15 +79,25 @@ impl Conn {
         left == 0
     }
 
+    /// Adds an interim response before the reply of this turn. Dropped unless that is the next to be written, and has not begun.
+    pub(super) fn announce(self: &Arc<Conn>, turn: u64, head: Bytes) {
+        {
+            let mut state = self.state.lock();
+            let is_next = state.position(turn) == Some(0) && !state.dead;
+            let Some(owed) = state.owed.front_mut().filter(|owed| is_next && !owed.begun) else { return };
+            self.gate.drain.outbox().add(head.len());
+            owed.ready.push_back(head.into());
+        }
+        self.pump();
+    }
+
     /// Adds a part of a reply that is passed on as it comes; `last` when there is no more. False: the client is gone.
-    pub(super) fn pass_on(self: &Arc<Conn>, turn: u64, writer: Option<Writer>, part: Bytes, last: bool) -> bool {
+    pub(super) fn pass_on(self: &Arc<Conn>, turn: u64, part: Bytes, last: bool) -> bool {
         {
             let mut state = self.state.lock();
             let at = state.position(turn).filter(|_| !state.dead);
             let Some(owed) = at.and_then(|at| state.owed.get_mut(at)) else { return false };
-            if writer.is_some() {
-                owed.writer = writer;
-            }
+            owed.begun = true;
             self.gate.drain.outbox().add(part.len());
             owed.ready.push_back(part.into());
             owed.whole = last;
@@ -120,24 +139,26 @@ impl Conn {
         }
     }
 
-    /// True when this turn is the first and nobody writes: then the caller has the right to write.
-    fn begin_at_once(&self, turn: u64, closes: bool) -> bool {
-        let mut state = self.state.lock();
-        let first = state.position(turn) == Some(0) && !state.writing && !state.dead;
-        if first {
-            state.writing = true;
-            if let Some(owed) = state.owed.front_mut() {
-                owed.closes |= closes;
-            }
+    /// Begins the reply of this turn if it is the first, nothing is to be sent before it and nobody writes: with its writer, the
+    /// caller has the right to write.
+    fn begin_at_once(&self, turn: u64, closes: bool) -> Option<Writer> {
+        let state = &mut *self.state.lock();
+        if state.position(turn) != Some(0) || state.writing || state.dead {
+            return None;
         }
-        first
+        let owed = state.owed.front_mut().filter(|owed| owed.ready.is_empty() && !owed.unflushed)?;
+        let writer = owed.writer.take()?;
+        owed.begun = true;
+        owed.closes |= closes;
+        state.writing = true;
+        Some(writer)
     }
 
-    fn leave(&self, turn: u64, writer: Writer, parts: [Bytes; 2], closes: bool) {
+    fn leave(&self, turn: u64, parts: [Bytes; 2], closes: bool) {
         let mut state = self.state.lock();
         let at = state.position(turn).filter(|_| !state.dead);
         let Some(owed) = at.and_then(|at| state.owed.get_mut(at)) else { return };
-        owed.writer = Some(writer);
+        owed.begun = true;
         owed.whole = true;
         owed.closes |= closes;
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
@@ -159,6 +180,7 @@ impl Conn {
         }
         let taken = std::mem::take(first);
         first.closes = taken.closes;
+        first.begun = taken.begun;
         state.writing = true;
         Some(taken)
     }
@@ -180,6 +202,7 @@ impl Conn {
         unfinished.ready.extend(added);
         unfinished.whole |= first.whole;
         unfinished.closes |= first.closes;
+        unfinished.begun |= first.begun;
         *first = unfinished;
         nothing
     }

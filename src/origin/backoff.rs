@@ -2,13 +2,15 @@
 //!
 //! Two scopes, never the route. A **key** is in trouble after a failed Check, a 5xx or 429, a timeout or a cut body: that says
 //! nothing about other keys. The **origin** is in trouble when it refuses, cannot be reached or has no address, or when three
-//! keys that have answered before time out with no answer from any key between. Whoever is in trouble is asked again by
-//! exactly one request, the probe, when its time has come.
+//! keys that have answered before time out with no answer from any key between, or when half of what was asked of late failed.
+//! Whoever is in trouble is asked again by exactly one request, the probe, when its time has come. The origin's trouble is its
+//! circuit breaker: open, or half-open while it is probed.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;
 
+use super::breaker::{Breaker, Ends};
 use crate::clock::Now;
 use crate::outcome::{Cause, FetchError};
 
@@ -40,6 +42,10 @@ pub struct Backoff<K> {
     known: HashSet<K>,
     /// Known keys that timed out since the last answer of any key.
     silent: Vec<K>,
+    /// How the last requests ended.
+    ends: Ends<K>,
+    /// The origin is in trouble because of those: it answers, but badly. Only its probe tells that this is over.
+    tripped: bool,
     /// The state of the jitter.
     dice: u64,
 }
@@ -80,6 +86,8 @@ pub enum Heard {
     Answer,
     /// None, or one that is a failure; with its Retry-After.
     Failure(Cause, Option<Duration>),
+    /// What an answer of some time ago is worth: that says nothing of the origin now.
+    Judged(Result<(), Cause>),
 }
 
 /// What a report changed.
@@ -105,6 +113,8 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
             order: VecDeque::new(),
             known: HashSet::new(),
             silent: Vec::new(),
+            ends: Ends::new(),
+            tripped: false,
             dice: seed | 1,
         }
     }
@@ -134,13 +144,27 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         }
         match heard {
             Heard::Answer => {
-                if let Some(key) = key {
-                    self.forget(key);
-                    self.know(key);
-                }
+                key.into_iter().for_each(|key| self.know(key));
                 self.answered()
             }
-            Heard::Failure(cause, retry_after) if is_of_origin(cause) => self.origin_fails(cause, retry_after, now),
+            Heard::Judged(worth) => match (key, worth) {
+                (Some(key), Err(cause)) => Change::KeyDown(self.key_fails(key, cause, None, polled, now)),
+                (key, _) => {
+                    key.into_iter().for_each(|key| self.know(key));
+                    Change::None
+                }
+            },
+            Heard::Failure(cause, retry_after) if is_of_origin(cause) => {
+                self.tripped = false;
+                self.origin_fails(cause, retry_after, now)
+            }
+            Heard::Failure(cause, retry_after) if self.tripped && is_failing(cause) => {
+                if self.is_probed() {
+                    return self.origin_fails(cause, retry_after, now);
+                }
+                let until = key.map(|key| self.key_fails(key, cause, retry_after, polled, now));
+                until.map_or(Change::None, Change::KeyDown)
+            }
             Heard::Failure(cause, retry_after) => {
                 let up = if is_silence(cause) { self.fell_silent(key) } else { self.answered() };
                 if self.silent.len() >= SILENT_KEYS || (is_silence(cause) && self.origin.is_some()) {
@@ -150,6 +174,34 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
                 let until = self.key_fails(key, cause, retry_after, polled, now);
                 if up == Change::OriginUp { up } else { Change::KeyDown(until) }
             }
+        }
+    }
+
+    /// Counts how a request for this key ended, after its report. Where that is one failure too many it is the origin's, which
+    /// then waits until the time returned.
+    pub fn count(&mut self, key: &K, heard: Heard, now: Now) -> Option<Duration> {
+        if self.origin.is_some() {
+            return None;
+        }
+        let failure = match heard {
+            Heard::Failure(cause, _) if is_failing(cause) => Some(cause),
+            _ => None,
+        };
+        self.ends.note(key, failure.is_some(), self.known.contains(key), now);
+        let cause = failure.filter(|_| self.ends.show_failure())?;
+        self.ends.forget();
+        self.tripped = true;
+        // A Retry-After was said of its key, and holds for that; how much else fails is our own observation.
+        self.origin_fails(cause, None, now);
+        self.origin_trouble().map(|(_, until)| until)
+    }
+
+    /// Whether the origin is asked.
+    pub fn breaker(&self, now: Now) -> Breaker {
+        match self.origin {
+            None => Breaker::Closed,
+            Some(trouble) if trouble.probing || trouble.until <= now.mono => Breaker::HalfOpen,
+            Some(_) => Breaker::Open,
         }
     }
 
@@ -210,7 +262,16 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
 
     fn answered(&mut self) -> Change {
         self.silent.clear();
+        // What was asked before so much failed says nothing new.
+        if self.tripped && !self.is_probed() {
+            return Change::None;
+        }
+        self.tripped = false;
         if self.origin.take().is_some() { Change::OriginUp } else { Change::None }
+    }
+
+    fn is_probed(&self) -> bool {
+        self.origin.is_some_and(|trouble| trouble.probing)
     }
 
     fn fell_silent(&mut self, key: Option<&K>) -> Change {
@@ -227,6 +288,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     }
 
     fn know(&mut self, key: &K) {
+        self.forget(key);
         if self.known.len() >= MAX_KEYS && !self.known.contains(key) {
             self.known.clear();
         }
@@ -251,7 +313,18 @@ impl Trouble {
 
 /// Failures that concern the origin whatever it was asked for.
 fn is_of_origin(cause: Cause) -> bool {
-    matches!(cause, Cause::Fetch(FetchError::Resolve | FetchError::Connect | FetchError::ConnectTimeout))
+    use FetchError::{Certificate, Connect, ConnectTimeout, Resolve, Tls};
+    matches!(cause, Cause::Fetch(Resolve | Connect | ConnectTimeout | Certificate | Tls))
+}
+
+/// Failures that are one key's, unless there are many of them.
+fn is_failing(cause: Cause) -> bool {
+    use FetchError::{FirstByteTimeout, IdleTimeout, TotalTimeout, Truncated};
+    match cause {
+        Cause::Status(status) => status >= 500,
+        Cause::Fetch(error) => matches!(error, FirstByteTimeout | IdleTimeout | TotalTimeout | Truncated),
+        _ => false,
+    }
 }
 
 /// Failures in which nothing was heard at all.
@@ -260,134 +333,5 @@ fn is_silence(cause: Cause) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const REFUSED: Heard = Heard::Failure(Cause::Fetch(FetchError::Connect), None);
-    const SILENT: Heard = Heard::Failure(Cause::Fetch(FetchError::FirstByteTimeout), None);
-    const BAD: Heard = Heard::Failure(Cause::CheckFailed, None);
-
-    fn backoff() -> Backoff<String> {
-        let steps = [5, 10, 30, 60, 120].map(Duration::from_secs).to_vec();
-        Backoff::new(Schedule { steps, max_retry_after: Duration::from_secs(300) }, 7)
-    }
-
-    fn at(seconds: f64) -> Now {
-        Now { mono: Duration::from_secs_f64(1000.0 + seconds), wall: Duration::ZERO }
-    }
-
-    fn key(path: &str) -> String {
-        path.to_owned()
-    }
-
-    fn waits(backoff: &mut Backoff<String>, key: &String, now: Now) -> Option<f64> {
-        match backoff.permission(Some(key), now) {
-            Permission::Go => None,
-            Permission::Wait(_, until) => Some((until - now.mono).as_secs_f64()),
-        }
-    }
-
-    #[test]
-    fn r4_a_refused_origin_is_probed_at_5_10_30_and_then_every_30_seconds_by_one_request() {
-        let (mut backoff, a, b) = (backoff(), key("/a"), key("/b"));
-        let mut now = 0.0;
-        for step in [5.0, 10.0, 30.0, 30.0, 30.0] {
-            backoff.report(Some(&a), REFUSED, true, at(now));
-            let wait = waits(&mut backoff, &b, at(now)).expect("everybody waits");
-            assert!(wait <= step && wait >= step * 0.9 - 0.01, "{wait} of {step}");
-            now += step;
-            assert_eq!(waits(&mut backoff, &b, at(now)), None, "the probe");
-            assert!(waits(&mut backoff, &a, at(now)).is_some(), "one probe at a time");
-        }
-        assert_eq!(backoff.report(Some(&b), Heard::Answer, true, at(now)), Change::OriginUp);
-        assert_eq!(waits(&mut backoff, &a, at(now)), None);
-    }
-
-    #[test]
-    fn c22_a_bad_body_blocks_its_key_alone() {
-        let (mut backoff, bad, good) = (backoff(), key("/bad"), key("/good"));
-        assert!(matches!(backoff.report(Some(&bad), BAD, false, at(0.0)), Change::KeyDown(_)));
-        assert!(waits(&mut backoff, &bad, at(1.0)).is_some());
-        assert_eq!(waits(&mut backoff, &good, at(1.0)), None);
-        assert_eq!(waits(&mut backoff, &bad, at(5.0)), None);
-    }
-
-    #[test]
-    fn steps_beyond_30_seconds_are_for_keys_that_are_not_polled() {
-        for (polled, longest) in [(true, 30.0), (false, 120.0)] {
-            let (mut backoff, a) = (backoff(), key("/a"));
-            for _ in 0..9 {
-                backoff.report(Some(&a), BAD, polled, at(0.0));
-            }
-            let wait = waits(&mut backoff, &a, at(0.0)).expect("waits");
-            assert!(wait <= longest && wait > longest * 0.89, "{wait}");
-        }
-    }
-
-    #[test]
-    fn three_known_keys_fallen_silent_are_a_hung_origin_and_one_answer_between_is_not() {
-        let (mut backoff, keys) = (backoff(), ["/a", "/b", "/c"].map(key));
-        for known in &keys {
-            backoff.report(Some(known), Heard::Answer, true, at(0.0));
-        }
-        backoff.report(Some(&keys[0]), SILENT, true, at(1.0));
-        backoff.report(Some(&keys[1]), SILENT, true, at(1.0));
-        backoff.report(Some(&keys[1]), Heard::Answer, true, at(2.0));
-        backoff.report(Some(&keys[2]), SILENT, true, at(3.0));
-        backoff.report(Some(&keys[0]), SILENT, true, at(3.0));
-        assert!(backoff.origin_trouble().is_none());
-        let change = backoff.report(Some(&keys[1]), SILENT, true, at(3.0));
-        assert!(matches!(change, Change::OriginDown(_)));
-    }
-
-    #[test]
-    fn keys_that_never_answered_do_not_make_the_origin_hung() {
-        let mut backoff = backoff();
-        for n in 0..50 {
-            backoff.report(Some(&key(&format!("/random/{n}"))), SILENT, false, at(0.0));
-        }
-        assert!(backoff.origin_trouble().is_none());
-    }
-
-    #[test]
-    fn retry_after_wins_up_to_its_cap() {
-        let (mut backoff, a) = (backoff(), key("/a"));
-        for (asked, waited) in [(1, 1.0), (60, 60.0), (86_400, 300.0)] {
-            let heard = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(asked)));
-            backoff.report(Some(&a), heard, true, at(0.0));
-            assert_eq!(waits(&mut backoff, &a, at(0.0)), Some(waited));
-        }
-    }
-
-    #[test]
-    fn a_probe_that_was_never_sent_leaves_its_place() {
-        let (mut backoff, a) = (backoff(), key("/a"));
-        backoff.report(Some(&a), REFUSED, true, at(0.0));
-        assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
-        backoff.withdraw(Some(&a));
-        assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
-    }
-
-    #[test]
-    fn a_probe_of_a_key_that_finds_the_whole_origin_down_does_not_block_its_key_for_ever() {
-        for found in [REFUSED, SILENT] {
-            let (mut backoff, a, b) = (backoff(), key("/a"), key("/b"));
-            backoff.report(Some(&a), BAD, true, at(0.0));
-            backoff.report(Some(&b), REFUSED, true, at(0.0));
-            assert_eq!(waits(&mut backoff, &a, at(6.0)), None, "the probe of both");
-            backoff.report(Some(&a), found, true, at(7.0));
-            backoff.report(Some(&b), Heard::Answer, true, at(20.0));
-            assert_eq!(waits(&mut backoff, &a, at(20.0)), None, "{found:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded() {
-        let mut backoff = backoff();
-        for n in 0..5000 {
-            backoff.report(Some(&key(&format!("/{n}"))), BAD, false, at(0.0));
-            backoff.report(Some(&key(&format!("/good/{n}"))), Heard::Answer, false, at(0.0));
-        }
-        assert!(backoff.keys_in_trouble() <= MAX_KEYS && backoff.known.len() <= MAX_KEYS);
-    }
-}
+#[path = "backoff_tests.rs"]
+mod tests;

@@ -8,12 +8,16 @@ use http::uri::{Authority, PathAndQuery};
 
 use crate::message::{Request, Target};
 use crate::policy::rule::Rule;
+use crate::policy::vary::Selecting;
 
 /// Who will be given the answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
+pub enum Sharing<'a> {
     /// Everybody who asks for the same key: the request must not carry what differs between them.
-    Shared,
+    Shared {
+        /// What the stored answers are selected by (RFC 9111 §4.1): it may differ, because everybody has the same of it.
+        selecting: Option<&'a Selecting>,
+    },
     /// The client that sent it, nobody else.
     Alone,
 }
@@ -52,21 +56,17 @@ static NEVER_AN_OPTION: [HeaderName; 7] = [
 static OF_THIS_MESSAGE: [HeaderName; 3] = [header::HOST, header::CONTENT_LENGTH, header::EXPECT];
 
 /// Differ from client to client without being part of the key: a shared answer must suit everybody.
-static OF_ONE_CLIENT: [HeaderName; 13] = [
+static OF_ONE_CLIENT: [HeaderName; 10] = [
     X_REQUEST_ID,
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
     header::USER_AGENT,
-    // Until answers are chosen by Vary, a coding that the next client does not understand must not be stored.
-    header::ACCEPT_ENCODING,
     header::IF_MATCH,
     header::IF_NONE_MATCH,
     header::IF_MODIFIED_SINCE,
     header::IF_UNMODIFIED_SINCE,
     header::IF_RANGE,
     header::RANGE,
-    header::CACHE_CONTROL,
-    header::PRAGMA,
 ];
 
 /// Takes the hop-by-hop fields away, and every field that Connection names but for those it may not name.
@@ -81,7 +81,7 @@ pub fn end_to_end(fields: &mut HeaderMap) {
 
 /// The fields of `request` as the origin is to see them. `via` is this process's pseudonym, a token. `trusted` says that
 /// the peer is a proxy whose word about the client counts.
-pub fn forwarded(request: &Request, sharing: Sharing, via: &str, trusted: bool) -> HeaderMap {
+pub fn forwarded(request: &Request, sharing: Sharing<'_>, via: &str, trusted: bool) -> HeaderMap {
     let mut fields = request.fields.clone();
     end_to_end(&mut fields);
     remove_all(&mut fields, &OF_THIS_MESSAGE);
@@ -89,7 +89,7 @@ pub fn forwarded(request: &Request, sharing: Sharing, via: &str, trusted: bool) 
         remove_where(&mut fields, is_proxy_claim);
     }
     match sharing {
-        Sharing::Shared => share(&mut fields, request, via),
+        Sharing::Shared { selecting } => share(&mut fields, request, selecting, via),
         Sharing::Alone => name_client(&mut fields, request.peer),
     }
     append_via(&mut fields, request.version, via);
@@ -132,11 +132,15 @@ pub fn acceptable(target: &Target) -> bool {
     PathAndQuery::try_from(target.as_str()).is_ok_and(|sent| sent.as_str() == target.as_str())
 }
 
-fn share(fields: &mut HeaderMap, request: &Request, via: &str) {
-    remove_all(fields, &OF_ONE_CLIENT);
-    // Host and path claims are no part of the key either; only the scheme is the same for a whole deployment.
-    remove_where(fields, |name| is_proxy_claim(name) && name != "x-forwarded-proto");
-    fields.insert(header::USER_AGENT, USER_AGENT);
+fn share(fields: &mut HeaderMap, request: &Request, selecting: Option<&Selecting>, via: &str) {
+    let selects = |name: &HeaderName| selecting.is_some_and(|selecting| selecting.names().any(|named| named == name));
+    for name in OF_ONE_CLIENT.iter().filter(|name| !selects(name)) {
+        fields.remove(name);
+    }
+    remove_where(fields, is_claim_about_client);
+    if !selects(&header::USER_AGENT) {
+        fields.insert(header::USER_AGENT, USER_AGENT);
+    }
     if let Ok(id) = HeaderValue::try_from(format!("{via}-{}", request.id.0)) {
         fields.insert(X_REQUEST_ID, id);
     }
@@ -170,6 +174,16 @@ fn is_proxy_claim(name: &str) -> bool {
     let prefixed = ["x-forwarded-", "x-original-", "x-http-method"].iter().any(|prefix| name.starts_with(prefix));
     let exact = ["forwarded", "x-real-ip", "x-host", "x-rewrite-url", "x-method-override", "proxy"];
     prefixed || exact.contains(&name.as_str())
+}
+
+/// Host and path claims are no part of the key either; only the scheme is the same for a whole deployment.
+fn is_claim_about_client(name: &str) -> bool {
+    is_proxy_claim(name) && name != "x-forwarded-proto"
+}
+
+/// Whether a shared request never carries this field, so that its answer cannot differ by it.
+pub fn is_never_sent(name: &HeaderName) -> bool {
+    is_claim_about_client(name.as_str())
 }
 
 /// The members of a comma-separated list field, all its lines taken together (RFC 9110 §5.6.1).

@@ -12,6 +12,7 @@ use ureq::{Agent, Timeout};
 
 use self::framing::{Framing, Presence, Trust};
 use self::reading::{Gathered, Patience, Reading};
+use self::tls::{Client, Tls};
 use self::wire::{Connection, Exchange, Known, Wire};
 use super::forward;
 use super::resolve::Addresses;
@@ -19,7 +20,9 @@ use super::{FetchError, Fetched, Opening, Origin, OriginRequest};
 use crate::message::Response;
 
 mod framing;
+mod interim;
 mod reading;
+pub mod tls;
 mod wire;
 
 /// Size of the buffer a response head must fit in, in bytes.
@@ -27,13 +30,13 @@ const INPUT_BUFFER: usize = 16 * 1024;
 /// A field as large as a client's whole head (16 KiB), longer by what we append to it, fits in.
 const OUTPUT_BUFFER: usize = 17 * 1024;
 /// A body passed on as it comes may be silent this many times longer than one awaited whole.
-const STREAM_PATIENCE: u32 = 6;
+pub const STREAM_PATIENCE: u32 = 6;
 
 /// How to reach an origin, and how long to wait for it.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
-    /// The scheme; only `http` is spoken.
-    pub scheme: Scheme,
+    /// How to speak TLS, for an `https` origin. `None`: the scheme is `http`.
+    pub tls: Option<Client>,
     /// Host and port, sent as Host (RFC 9110 §7.2). Without userinfo, which ureq would send as Authorization.
     pub authority: Authority,
     /// Limit of opening a connection, all addresses together.
@@ -64,7 +67,7 @@ impl HttpOrigin {
     /// An origin at `addresses`, to which no connection is opened yet.
     pub fn new(settings: &HttpSettings, addresses: Arc<Addresses>) -> HttpOrigin {
         let wire = Wire::new();
-        let connector = ().chain(TcpConnector::default()).chain(wire.clone());
+        let connector = ().chain(TcpConnector::default()).chain(Tls(settings.tls.clone())).chain(wire.clone());
         let agent = Agent::with_parts(config(settings), connector, Known(addresses));
         HttpOrigin { agent, wire, settings: settings.clone() }
     }
@@ -74,7 +77,7 @@ impl HttpOrigin {
             return Err(FetchError::Protocol);
         }
         Uri::builder()
-            .scheme(self.settings.scheme.clone())
+            .scheme(if self.settings.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP })
             .authority(self.settings.authority.clone())
             .path_and_query(request.target.as_str())
             .build()
@@ -83,7 +86,7 @@ impl HttpOrigin {
 
     /// Sends the request once and waits for the response head.
     fn ask(&self, request: &OriginRequest, uri: &Uri, connection: Connection) -> Result<Answer, Silenced> {
-        let exchange = self.wire.begin(connection);
+        let exchange = self.wire.begin(connection, request.herald.clone());
         match run(&self.agent, request, uri) {
             Ok(response) => Ok(Answer { exchange, response }),
             Err(error) => Err(Silenced {
@@ -196,6 +199,7 @@ fn is_endless(fields: &HeaderMap) -> bool {
 /// What an error of ureq means to us.
 fn cause(error: &ureq::Error, exchange: &Exchange) -> FetchError {
     match error {
+        ureq::Error::Other(error) => tls::failure(&**error).unwrap_or(FetchError::Protocol),
         ureq::Error::HostNotFound => FetchError::Resolve,
         ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => FetchError::ConnectTimeout,
         ureq::Error::Timeout(_) => FetchError::FirstByteTimeout,

@@ -1,12 +1,19 @@
 //! Where answers come from: something that answers a request, asked by one origin worker at a time.
 
+pub mod allow;
 pub mod backoff;
+pub mod breaker;
 pub mod forward;
 pub mod http;
+pub mod limits;
+pub mod network;
 pub mod permits;
 pub mod resolve;
 pub mod sim;
 pub mod source;
+
+use std::fmt;
+use std::sync::Arc;
 
 use ::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
@@ -33,6 +40,20 @@ pub struct OriginRequest {
     pub body: Option<Bytes>,
     /// True for a GET or HEAD without a body: it may be sent a second time if a reused connection closed before its first byte.
     pub repeatable: bool,
+    /// Who is told of interim responses. `None`: nobody, and they are dropped.
+    pub herald: Option<Arc<dyn Herald>>,
+}
+
+/// Passes interim responses on to whoever waits for the final one (RFC 9110 §15.2).
+pub trait Herald: Send + Sync {
+    /// Tells of one: 102, 103, or any but 100 and 101, with its end-to-end fields. Never waits; too late, it is dropped.
+    fn interim(&self, status: StatusCode, fields: &HeaderMap);
+}
+
+impl fmt::Debug for dyn Herald {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Herald")
+    }
 }
 
 /// What came back.

@@ -6,6 +6,11 @@ use std::collections::VecDeque;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlightId(pub u64);
 
+impl FlightId {
+    /// Names no flight: the alarm for the next turn at an origin whose requests keep a distance.
+    pub const TURN: FlightId = FlightId(u64::MAX);
+}
+
 /// On whose behalf the origin is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -56,6 +61,14 @@ impl Permits {
         match class {
             Class::Client => self.waiting_clients.push_back(flight),
             Class::Background => self.waiting_background.push_back(flight),
+        }
+    }
+
+    /// Queues a flight that has just given its permit back and needs another: before others of its class.
+    pub fn ask_again(&mut self, flight: FlightId, class: Class) {
+        match class {
+            Class::Client => self.waiting_clients.push_front(flight),
+            Class::Background => self.hurried.push_front(flight),
         }
     }
 

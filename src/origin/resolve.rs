@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use parking_lot::Mutex;
 
 use super::FetchError;
+use super::allow::Allow;
 
 /// At most so many addresses of one name are kept; the rest of a longer answer is ignored.
 pub const MAX_ADDRESSES: usize = 16;
@@ -15,8 +16,11 @@ pub const MAX_ADDRESSES: usize = 16;
 pub struct Addresses {
     name: Name,
     port: u16,
-    /// The answer of the last lookup that gave one. Empty until then.
+    allow: Allow,
+    /// What the last lookup that found an allowed address found of them. Empty until then.
     known: Mutex<Vec<SocketAddr>>,
+    /// The addresses outside of `allow` that the last lookup found.
+    refused: Mutex<Vec<IpAddr>>,
 }
 
 /// What kind of name the origin has.
@@ -29,12 +33,14 @@ enum Name {
 }
 
 impl Addresses {
-    /// The addresses of `host`, an IP literal (IPv6 with or without brackets) or a name, each with `port`.
-    pub fn new(host: &str, port: u16) -> Addresses {
+    /// The addresses of `host`, an IP literal (IPv6 with or without brackets) or a name, each with `port`; those that `allow`
+    /// admits, as if there were no others.
+    pub fn new(host: &str, port: u16, allow: Allow) -> Addresses {
         let fixed = fixed_addresses(host);
-        let known = fixed.iter().flatten().map(|ip| SocketAddr::new(*ip, port)).collect();
+        let admitted = fixed.iter().flatten().filter(|ip| allow.admits(host, **ip));
+        let known = admitted.map(|ip| SocketAddr::new(*ip, port)).collect();
         let name = fixed.map_or_else(|| Name::Dns(host.to_owned()), |_| Name::Fixed);
-        Addresses { name, port, known: Mutex::new(known) }
+        Addresses { name, port, allow, known: Mutex::new(known), refused: Mutex::default() }
     }
 
     /// Whether the addresses are known for good: an IP literal, or this machine. Then no lookup is needed.
@@ -48,8 +54,9 @@ impl Addresses {
     }
 
     /// Looks the name up and keeps what it finds. Blocks as long as the system's resolver does, so it belongs on a
-    /// background thread. When the lookup fails, what was known stays known and the failure is returned.
-    pub fn resolve_now(&self) -> Result<(), FetchError> {
+    /// background thread. When the lookup fails, or finds nothing that is allowed, what was known stays known; a failure is
+    /// returned. Otherwise the addresses that are not allowed are, if they are others than the time before.
+    pub fn resolve_now(&self) -> Result<Vec<IpAddr>, FetchError> {
         self.resolve_by(|name, port| (name, port).to_socket_addrs().map(Iterator::collect))
     }
 
@@ -60,22 +67,45 @@ impl Addresses {
         if known.is_empty() { Err(FetchError::Resolve) } else { Ok(known.clone()) }
     }
 
-    fn resolve_by(&self, lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>>) -> Result<(), FetchError> {
-        let Name::Dns(name) = &self.name else { return Ok(()) };
+    fn resolve_by(&self, lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>>) -> Result<Vec<IpAddr>, FetchError> {
+        let Name::Dns(name) = &self.name else { return Ok(Vec::new()) };
         // The lock is not held during the lookup: fetches go on with the old addresses meanwhile.
-        let mut found = lookup(name, self.port).unwrap_or_default();
+        let found = lookup(name, self.port).unwrap_or_default();
         if found.is_empty() {
             return Err(FetchError::Resolve);
         }
-        found.truncate(MAX_ADDRESSES);
-        *self.known.lock() = found;
-        Ok(())
+        let (mut admitted, outside): (Vec<SocketAddr>, Vec<SocketAddr>) =
+            found.into_iter().partition(|address| self.allow.admits(name, address.ip()));
+        admitted.truncate(MAX_ADDRESSES);
+        if !admitted.is_empty() {
+            *self.known.lock() = admitted;
+        }
+        Ok(self.news_of(outside))
+    }
+
+    /// Remembers what is refused, and returns it unless it was so the time before. A resolver may give it in any order.
+    fn news_of(&self, outside: Vec<SocketAddr>) -> Vec<IpAddr> {
+        let mut outside: Vec<IpAddr> = outside.iter().map(|address| address.ip().to_canonical()).collect();
+        outside.sort_unstable();
+        outside.dedup();
+        outside.truncate(MAX_ADDRESSES);
+        let mut refused = self.refused.lock();
+        if *refused == outside {
+            return Vec::new();
+        }
+        refused.clone_from(&outside);
+        outside
     }
 }
 
+/// An IPv6 literal without its brackets; anything else as it is.
+pub(super) fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
 /// The addresses of a host that needs no lookup, or `None`.
-fn fixed_addresses(host: &str) -> Option<Vec<IpAddr>> {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+pub(super) fn fixed_addresses(host: &str) -> Option<Vec<IpAddr>> {
+    let bare = bare(host);
     if let Ok(ip) = bare.parse() {
         return Some(vec![ip]);
     }
@@ -91,9 +121,14 @@ fn is_localhost(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::origin::allow::Allowed;
 
     fn refuse(_: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
         Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn any(host: &str, port: u16) -> Addresses {
+        Addresses::new(host, port, Allow::default())
     }
 
     fn shown(addresses: &Addresses) -> String {
@@ -111,8 +146,8 @@ mod tests {
             ("LocalHost.", "127.0.0.1:80 [::1]:80"),
             ("powerwall.localhost", "127.0.0.1:80 [::1]:80"),
         ] {
-            let addresses = Addresses::new(host, 80);
-            assert_eq!(addresses.resolve_by(|_, _| panic!("looked up {host}")), Ok(()));
+            let addresses = any(host, 80);
+            assert_eq!(addresses.resolve_by(|_, _| panic!("looked up {host}")), Ok(vec![]));
             assert_eq!(shown(&addresses), expected, "{host}");
         }
     }
@@ -120,33 +155,61 @@ mod tests {
     #[test]
     fn a_name_that_only_looks_like_localhost_is_looked_up() {
         for host in ["localhost.example", "notlocalhost", "localhost..", "", "1.2.3", "[fd00::7"] {
-            assert_eq!(Addresses::new(host, 80).current(), Err(FetchError::Resolve), "{host}");
+            assert_eq!(any(host, 80).current(), Err(FetchError::Resolve), "{host}");
         }
     }
 
     #[test]
     fn the_last_good_answer_outlives_a_failed_lookup() {
-        let addresses = Addresses::new("pi.home.arpa", 8675);
+        let addresses = any("pi.home.arpa", 8675);
         assert_eq!(addresses.resolve_by(refuse), Err(FetchError::Resolve));
         assert_eq!(addresses.current(), Err(FetchError::Resolve));
 
         let found = SocketAddr::from(([10, 0, 0, 7], 8675));
-        assert_eq!(addresses.resolve_by(|_, _| Ok(vec![found])), Ok(()));
+        assert_eq!(addresses.resolve_by(|_, _| Ok(vec![found])), Ok(vec![]));
         assert_eq!(addresses.resolve_by(refuse), Err(FetchError::Resolve));
         assert_eq!(addresses.resolve_by(|_, _| Ok(vec![])), Err(FetchError::Resolve));
         assert_eq!(shown(&addresses), "10.0.0.7:8675");
 
         let moved = SocketAddr::from(([10, 0, 0, 8], 8675));
-        assert_eq!(addresses.resolve_by(|_, _| Ok(vec![moved])), Ok(()));
+        assert_eq!(addresses.resolve_by(|_, _| Ok(vec![moved])), Ok(vec![]));
         assert_eq!(shown(&addresses), "10.0.0.8:8675");
     }
 
     #[test]
     fn a_long_answer_is_cut() {
-        let addresses = Addresses::new("many.example", 80);
+        let addresses = any("many.example", 80);
         let many = |_: &str, port| Ok((0..200).map(|last| SocketAddr::from(([10, 0, 0, last], port))).collect());
-        assert_eq!(addresses.resolve_by(many), Ok(()));
+        assert_eq!(addresses.resolve_by(many), Ok(vec![]));
         assert_eq!(addresses.current().map(|known| known.len()), Ok(MAX_ADDRESSES));
+    }
+
+    #[test]
+    fn p8_an_address_that_is_not_allowed_is_as_if_it_had_not_been_found_and_told_once() {
+        let allow = Allow(["10.0.0.0/8"].iter().filter_map(|text| Allowed::parse(text)).collect());
+        let addresses = Addresses::new("pi.home.arpa", 80, allow);
+        let find = |found: &[[u8; 4]]| {
+            let found: Vec<SocketAddr> = found.iter().map(|ip| SocketAddr::from((*ip, 80))).collect();
+            let news = addresses.resolve_by(|_, _| Ok(found.clone())).expect("something was found");
+            let news: Vec<String> = news.iter().map(ToString::to_string).collect();
+            (news.join(" "), shown(&addresses))
+        };
+        let told = |news: &str, known: &str| (news.to_owned(), known.to_owned());
+        let (inside, moved, outside, other) = ([10, 0, 0, 7], [10, 0, 0, 8], [192, 0, 2, 1], [192, 0, 2, 2]);
+        assert_eq!(find(&[outside]), told("192.0.2.1", ""), "unresolved");
+        assert_eq!(find(&[outside]), told("", ""), "told once");
+        assert_eq!(find(&[outside, inside]), told("", "10.0.0.7:80"));
+        assert_eq!(find(&[other, inside, outside]), told("192.0.2.1 192.0.2.2", "10.0.0.7:80"));
+        assert_eq!(find(&[outside, other, moved]), told("", "10.0.0.8:80"), "another order is no news");
+        assert_eq!(find(&[other]), told("192.0.2.2", "10.0.0.8:80"), "a rebound name leads nowhere else");
+        assert_eq!(find(&[inside]), told("", "10.0.0.7:80"));
+        assert_eq!(find(&[other]), told("192.0.2.2", "10.0.0.7:80"), "told again when it comes again");
+    }
+
+    #[test]
+    fn p8_of_this_machines_addresses_only_those_allowed_are_known() {
+        let allow = Allow(Allowed::parse("127.0.0.1").into_iter().collect());
+        assert_eq!(shown(&Addresses::new("localhost", 80, allow)), "127.0.0.1:80");
     }
 
     #[test]
@@ -154,7 +217,7 @@ mod tests {
         for (name, local) in
             [("powerwall.local", true), ("Powerwall.LOCAL.", true), ("local.lan", false), ("10.0.0.1", false)]
         {
-            assert_eq!(Addresses::new(name, 1).is_local_name(), local, "{name}");
+            assert_eq!(any(name, 1).is_local_name(), local, "{name}");
         }
     }
 }

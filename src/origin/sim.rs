@@ -15,11 +15,13 @@ pub mod vitals;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
-pub use self::settings::SimSettings;
+pub use self::settings::{Limits, SimSettings};
 pub use self::simulation::Simulation;
-use super::{FetchError, Fetched, Origin, OriginRequest};
+use self::simulation::{Coming, Then};
+use super::{FetchError, Fetched, Opening, Origin, OriginRequest, Rest};
 use crate::clock::Clock;
 
 /// One worker's way to the simulation that all workers share.
@@ -40,7 +42,36 @@ impl Origin for SimOrigin {
     fn fetch(&mut self, request: &OriginRequest) -> Result<Fetched, FetchError> {
         let reaction = self.simulation.lock().answer(request, self.clock.now());
         std::thread::sleep(reaction.after);
-        reaction.result.map(Fetched::Whole)
+        Ok(match reaction.result? {
+            Coming::Whole(response) => Fetched::Whole(response),
+            Coming::Paused { response, begun, announced, then } => {
+                let rest = Box::new(Trickle { left: response.body.slice(begun.len()..), then });
+                let (status, fields) = (response.status, response.fields);
+                Fetched::Opening(Opening { status, fields, length: Some(announced), begun, rest })
+            }
+        })
+    }
+}
+
+/// The rest of a body that has paused.
+struct Trickle {
+    left: Bytes,
+    then: Then,
+}
+
+impl Rest for Trickle {
+    fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
+        match self.then {
+            Then::Drips(_) if self.left.is_empty() => Ok(None),
+            Then::Drips(gap) => {
+                std::thread::sleep(gap);
+                Ok(Some(self.left.split_to(1)))
+            }
+            Then::Nothing(patience) => {
+                std::thread::sleep(patience);
+                Err(FetchError::IdleTimeout)
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 
 /// What an origin worker connects to.
 pub enum Source {
-    /// `http://`: a server, asked over HTTP/1.1.
+    /// `http://` or `https://`: a server, asked over HTTP/1.1.
     Http(HttpSettings, Arc<Addresses>),
     /// `sim://`: the built-in simulated Powerwall, one for all workers.
     Sim(Clock, Arc<Mutex<Simulation>>),

@@ -1,9 +1,11 @@
-//! Cache-Control (RFC 9111 §5.2), read without allocating.
+//! Cache-Control (RFC 9111 §5.2), and the targeted fields that speak in its place (RFC 9213).
 
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, ValueIter};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::structured::{self, Value};
 
 /// The longest time a cache reckons with, 2^31 seconds (RFC 9111 §1.2.2). Longer ones saturate here.
 pub const LONGEST: Duration = Duration::from_secs(1 << 31);
@@ -15,8 +17,10 @@ pub const LONGEST: Duration = Duration::from_secs(1 << 31);
 pub struct Directives {
     /// `no-store` (§5.2.1.5, §5.2.2.5).
     pub no_store: bool,
-    /// `no-cache`, with or without field names (§5.2.2.4).
+    /// `no-cache` without field names (§5.2.1.4, §5.2.2.4), or with a value that is not a list of field names.
     pub no_cache: bool,
+    /// `no-cache` with field names (§5.2.2.4): [`fields_to_confirm`] says which.
+    pub names_fields: bool,
     /// `private`, with or without field names (§5.2.2.7).
     pub private: bool,
     /// `public` (§5.2.2.9).
@@ -25,7 +29,13 @@ pub struct Directives {
     pub must_revalidate: bool,
     /// `proxy-revalidate` (§5.2.2.8).
     pub proxy_revalidate: bool,
-    /// `max-age` (§5.2.2.1). `None`: absent.
+    /// `must-understand` (§5.2.2.3).
+    pub must_understand: bool,
+    /// `immutable` (RFC 8246 §2).
+    pub immutable: bool,
+    /// `only-if-cached` (§5.2.1.7).
+    pub only_if_cached: bool,
+    /// `max-age` (§5.2.1.1, §5.2.2.1). `None`: absent.
     pub max_age: Option<Duration>,
     /// `s-maxage` (§5.2.2.10). `None`: absent.
     pub s_maxage: Option<Duration>,
@@ -33,26 +43,32 @@ pub struct Directives {
     pub stale_while_revalidate: Option<Duration>,
     /// `stale-if-error` (RFC 5861 §4). `None`: absent.
     pub stale_if_error: Option<Duration>,
+    /// `max-stale` (§5.2.1.2); [`LONGEST`] without a value. `None`: absent.
+    pub max_stale: Option<Duration>,
+    /// `min-fresh` (§5.2.1.3). `None`: absent.
+    pub min_fresh: Option<Duration>,
+}
+
+/// How a value that breaks the grammar is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Invalid {
+    /// As the strictest one: the directive counts, a time is zero.
+    Strictest,
+    /// As if the directive were absent.
+    Absent,
 }
 
 impl Directives {
     /// Reads every Cache-Control line of `fields` as one list (RFC 9110 §5.3). The first occurrence of a directive wins.
+    /// Allocates nothing.
     pub fn of(fields: &HeaderMap) -> Directives {
-        let mut found = Directives::default();
-        let mut quoted = false;
-        for line in fields.get_all(CACHE_CONTROL) {
-            let mut rest = line.as_bytes();
-            if quoted {
-                // The quotation a line leaves open goes on in the next: nothing inside it is a directive.
-                (_, rest, quoted) = first_member(rest, quoted);
-            }
-            while !rest.is_empty() {
-                let member;
-                (member, rest, quoted) = first_member(rest, false);
-                found.add(member.trim_ascii());
-            }
-        }
-        found
+        Directives::read(fields, Invalid::Strictest)
+    }
+
+    /// As [`Directives::of`], but a directive with an invalid value is absent, and so is one that has a value where it takes
+    /// none: what a client garbles must not cost the origin a request.
+    pub(super) fn of_request(fields: &HeaderMap) -> Directives {
+        Directives::read(fields, Invalid::Absent)
     }
 
     /// Whether the origin forbids every stale answer (RFC 9111 §4.2.4).
@@ -60,37 +76,161 @@ impl Directives {
         self.must_revalidate || self.proxy_revalidate || self.no_cache || self.s_maxage.is_some()
     }
 
-    fn add(&mut self, member: &[u8]) {
-        let (name, value) = match member.iter().position(|byte| *byte == b'=') {
-            Some(at) => (&member[..at], &member[at + 1..]),
-            None => (member, &[][..]),
-        };
-        // Blanks around "=" are not in the grammar: the directive counts, its value does not.
-        let value = if name.ends_with(b" ") || name.ends_with(b"\t") { &[][..] } else { value };
-        let name = name.trim_ascii_end();
+    fn read(fields: &HeaderMap, invalid: Invalid) -> Directives {
+        let mut found = Directives::default();
+        for (name, value) in Members::of(fields, CACHE_CONTROL) {
+            found.add(name, value, invalid);
+        }
+        found
+    }
+
+    fn add(&mut self, name: &[u8], value: Option<&[u8]>, invalid: Invalid) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         let flags = [
             ("no-store", &mut self.no_store),
-            ("no-cache", &mut self.no_cache),
             ("private", &mut self.private),
             ("public", &mut self.public),
             ("must-revalidate", &mut self.must_revalidate),
             ("proxy-revalidate", &mut self.proxy_revalidate),
+            ("must-understand", &mut self.must_understand),
+            ("immutable", &mut self.immutable),
+            ("only-if-cached", &mut self.only_if_cached),
         ];
         for (known, place) in flags {
-            *place |= name.eq_ignore_ascii_case(known.as_bytes());
+            *place |= is(known) && (value.is_none() || invalid == Invalid::Strictest);
+        }
+        if is("no-cache") {
+            let named = value.is_some_and(is_list_of_names);
+            self.names_fields |= named;
+            self.no_cache |= value.is_none() || (!named && invalid == Invalid::Strictest);
         }
         let times = [
-            ("max-age", &mut self.max_age),
-            ("s-maxage", &mut self.s_maxage),
-            ("stale-while-revalidate", &mut self.stale_while_revalidate),
-            ("stale-if-error", &mut self.stale_if_error),
+            ("max-age", &mut self.max_age, None),
+            ("s-maxage", &mut self.s_maxage, None),
+            ("stale-while-revalidate", &mut self.stale_while_revalidate, None),
+            ("stale-if-error", &mut self.stale_if_error, None),
+            ("max-stale", &mut self.max_stale, Some(LONGEST)),
+            ("min-fresh", &mut self.min_fresh, None),
         ];
-        for (known, place) in times {
-            if name.eq_ignore_ascii_case(known.as_bytes()) {
-                place.get_or_insert(delta_seconds(unquoted(value)).unwrap_or_default());
+        let if_invalid = (invalid == Invalid::Strictest).then_some(Duration::ZERO);
+        for (known, place, bare) in times {
+            if place.is_none() && is(known) {
+                *place = value.map_or(bare, |value| delta_seconds(unquoted(value))).or(if_invalid);
             }
         }
     }
+
+    /// The directives of a targeted field (RFC 9213 §2.1). `None`: empty, no dictionary, or a directive has a value of the
+    /// wrong type.
+    fn of_targeted(text: &[u8]) -> Option<Directives> {
+        let mut last: [Option<Value>; TARGETED.len()] = [None; TARGETED.len()];
+        let mut is_empty = true;
+        structured::dictionary(text, |key, value| {
+            is_empty = false;
+            if let Some(at) = TARGETED.iter().position(|name| name.as_bytes() == key) {
+                last[at] = Some(value);
+            }
+        })?;
+        let value = |name: &str| TARGETED.iter().position(|known| *known == name).and_then(|at| last[at]);
+        let flag = |name| match value(name) {
+            None => Some(false),
+            Some(Value::Boolean(set)) => Some(set),
+            Some(_) => None,
+        };
+        // Cache-Control lets these two name fields; here they count as if they named none.
+        let naming = |name| if value(name) == Some(Value::String) { Some(true) } else { flag(name) };
+        let time = |name| match value(name) {
+            None => Some(None),
+            Some(Value::Integer(seconds)) => {
+                u64::try_from(seconds).ok().map(|seconds| Some(Duration::from_secs(seconds).min(LONGEST)))
+            }
+            Some(_) => None,
+        };
+        let found = Directives {
+            no_store: flag("no-store")?,
+            no_cache: naming("no-cache")?,
+            private: naming("private")?,
+            public: flag("public")?,
+            must_revalidate: flag("must-revalidate")?,
+            proxy_revalidate: flag("proxy-revalidate")?,
+            must_understand: flag("must-understand")?,
+            immutable: flag("immutable")?,
+            max_age: time("max-age")?,
+            s_maxage: time("s-maxage")?,
+            stale_while_revalidate: time("stale-while-revalidate")?,
+            stale_if_error: time("stale-if-error")?,
+            ..Directives::default()
+        };
+        (!is_empty).then_some(found)
+    }
+}
+
+/// The directives of a response, by their names in a targeted field: there the letter case counts.
+const TARGETED: [&str; 12] = [
+    "no-store",
+    "no-cache",
+    "private",
+    "public",
+    "must-revalidate",
+    "proxy-revalidate",
+    "must-understand",
+    "immutable",
+    "max-age",
+    "s-maxage",
+    "stale-while-revalidate",
+    "stale-if-error",
+];
+
+/// What the origin says to this cache about one response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Word {
+    /// The directives that hold.
+    pub directives: Directives,
+    /// Whether they are from a targeted field: Expires does not count then (RFC 9213 §2.2).
+    pub targeted: bool,
+}
+
+impl Word {
+    /// The first field of `targeted` that is valid and not empty, else Cache-Control (RFC 9213 §2.2).
+    pub fn of(response: &HeaderMap, targeted: &[HeaderName]) -> Word {
+        let speaking = targeted.iter().find_map(|name| {
+            let lines: Vec<&[u8]> = response.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+            Directives::of_targeted(&lines.join(&b","[..]))
+        });
+        Word { directives: speaking.unwrap_or_else(|| Directives::of(response)), targeted: speaking.is_some() }
+    }
+
+    /// Whether a response to a request with Authorization may be given to others (§3.5).
+    pub fn shares_authorized(&self) -> bool {
+        self.directives.public || self.directives.must_revalidate || self.directives.s_maxage.is_some()
+    }
+}
+
+/// The response fields that may not be sent on before the origin has confirmed them: what `no-cache="a, b"` names
+/// (RFC 9111 §5.2.2.4), each once. A targeted field names none.
+pub fn fields_to_confirm(response: &HeaderMap, word: &Word) -> Vec<HeaderName> {
+    let mut found = Vec::new();
+    if !word.directives.names_fields {
+        return found;
+    }
+    for (name, value) in Members::of(response, CACHE_CONTROL) {
+        if let Some(list) = value.filter(|list| name.eq_ignore_ascii_case(b"no-cache") && is_list_of_names(list)) {
+            // A name too long for a HeaderName names no field of this response either.
+            found.extend(names(list).filter_map(|name| HeaderName::from_bytes(name).ok()));
+        }
+    }
+    found.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    found.dedup();
+    found
+}
+
+/// Whether a value of `no-cache` names fields, at least one and nothing else. An escaped character is no part of a name.
+fn is_list_of_names(value: &[u8]) -> bool {
+    names(value).next().is_some() && names(value).all(|name| name.iter().copied().all(structured::is_token_character))
+}
+
+fn names(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    unquoted(value).split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
 }
 
 /// Digits as seconds (RFC 9111 §1.2.2), saturating at [`LONGEST`]. `None`: anything but digits, or nothing.
@@ -102,6 +242,42 @@ pub(super) fn delta_seconds(text: &[u8]) -> Option<Duration> {
         .iter()
         .fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')).min(LONGEST.as_secs()));
     Some(Duration::from_secs(seconds))
+}
+
+/// The members of all lines of a field, read as one list, as names and values. No value: there is no `=`.
+pub(super) struct Members<'a> {
+    lines: ValueIter<'a, HeaderValue>,
+    /// What is left of the current line.
+    rest: &'a [u8],
+    /// Whether the line before left a quotation open: what it goes on with is no member.
+    quoted: bool,
+}
+
+impl<'a> Members<'a> {
+    pub(super) fn of(fields: &'a HeaderMap, name: HeaderName) -> Members<'a> {
+        Members { lines: fields.get_all(name).iter(), rest: &[], quoted: false }
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (&'a [u8], Option<&'a [u8]>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.rest.is_empty() {
+            self.rest = self.lines.next()?.as_bytes();
+            if self.quoted {
+                (_, self.rest, self.quoted) = first_member(self.rest, true);
+            }
+        }
+        let member;
+        (member, self.rest, self.quoted) = first_member(self.rest, false);
+        let member = member.trim_ascii();
+        let Some(at) = member.iter().position(|byte| *byte == b'=') else { return Some((member, None)) };
+        let (name, value) = (&member[..at], &member[at + 1..]);
+        // Blanks around "=" are not in the grammar: the directive counts, its value does not.
+        let value = if name.ends_with(b" ") || name.ends_with(b"\t") { &[][..] } else { value };
+        Some((name.trim_ascii_end(), Some(value)))
+    }
 }
 
 /// Cuts a list at its first comma outside quotation marks: the member, what follows, and whether a quotation is still
@@ -125,102 +301,5 @@ fn unquoted(value: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn read(lines: &[&str]) -> Directives {
-        let mut fields = HeaderMap::new();
-        for line in lines {
-            fields.append(CACHE_CONTROL, HeaderValue::from_str(line).expect("a field value"));
-        }
-        Directives::of(&fields)
-    }
-
-    #[test]
-    fn max_age_is_read_as_the_grammar_says_and_is_zero_when_it_is_not_met() {
-        let cases = [
-            ("max-age=3600", Some(3600)),
-            ("MAX-AGE=3600", Some(3600)),
-            ("max-age=\"3600\"", Some(3600)),
-            ("max-age=0003600", Some(3600)),
-            ("  max-age=3600  ", Some(3600)),
-            ("max-age=99999999999999999999999", Some(1 << 31)),
-            ("max-age=1, max-age=3600", Some(1)),
-            ("max-age=a, max-age=3600", Some(0)),
-            ("max-age='3600'", Some(0)),
-            ("max-age=-3600", Some(0)),
-            ("max-age=3600.0", Some(0)),
-            ("max-age=3600a", Some(0)),
-            ("max-age=a3600", Some(0)),
-            ("max-age =3600", Some(0)),
-            ("max-age= 3600", Some(0)),
-            ("max-age", Some(0)),
-            ("max-age=", Some(0)),
-            ("max-age=\"3600", Some(0)),
-            ("other=\"max-age=3600\"", None),
-            ("other=\"a\\\", max-age=3600\"", None),
-            ("xmax-age=3600, max-agex=1", None),
-            ("", None),
-        ];
-        for (line, expected) in cases {
-            assert_eq!(read(&[line]).max_age, expected.map(Duration::from_secs), "{line}");
-        }
-    }
-
-    #[test]
-    fn lines_are_one_list_and_a_quotation_may_span_them() {
-        assert!(read(&["max-age=1", "no-store"]).no_store);
-        let spanning = read(&["other=\"a", "no-store", "b\", private"]);
-        assert!(!spanning.no_store && spanning.private);
-    }
-
-    #[test]
-    fn flags_count_with_and_without_a_value() {
-        let found = read(&["no-cache=\"a, b\", private=x,,public , must-revalidate,proxy-revalidate, no-storex"]);
-        assert!(found.no_cache && found.private && found.public && found.must_revalidate && found.proxy_revalidate);
-        assert!(!found.no_store);
-    }
-
-    const PARTS: [&str; 7] = [
-        "no-store",
-        "private=\"a, b\"",
-        "public",
-        "max-age=60",
-        "s-maxage=\"7\"",
-        "stale-if-error=5",
-        "unknown=\"x,y\"",
-    ];
-
-    proptest! {
-        #[test]
-        fn order_case_and_spacing_do_not_matter(
-            order in Just(PARTS.to_vec()).prop_shuffle(),
-            kept in 0..=PARTS.len(),
-            blanks in proptest::collection::vec("[ \t]{0,2},?[ \t]{0,2}", PARTS.len()),
-            upper in any::<bool>(),
-        ) {
-            let order = &order[..kept];
-            let mut sorted = order.to_vec();
-            sorted.sort_unstable();
-            let plain = read(&[&sorted.join(",")]);
-            let spaced: Vec<String> = order.iter().zip(&blanks).map(|(part, blank)| format!("{blank}{part} ")).collect();
-            let spaced = spaced.join(",");
-            let spaced = if upper { spaced.to_uppercase() } else { spaced };
-            prop_assert_eq!(read(&[&spaced]), plain);
-        }
-
-        #[test]
-        fn no_bytes_panic(lines in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 0..4)) {
-            let mut fields = HeaderMap::new();
-            for line in lines {
-                if let Ok(value) = HeaderValue::from_bytes(&line) {
-                    fields.append(CACHE_CONTROL, value);
-                }
-            }
-            Directives::of(&fields);
-        }
-    }
-}
+#[path = "directives_tests.rs"]
+mod tests;

@@ -6,6 +6,7 @@ use http::{HeaderName, StatusCode};
 
 use super::check::Check;
 use super::home::HomeCheck;
+use super::rate::RateLimit;
 
 /// The word of the user on one route. The default says nothing: pure RFC 9111, then the [`Defaults`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,14 +25,26 @@ pub struct Rule {
     pub home: Option<HomeCheck>,
     /// How often the target without a query is asked for without anybody's asking. `None`: never.
     pub poll_interval: Option<Duration>,
-    /// Whether `poll_interval` is the preset's own, and so slower while nobody asks; the user's is always kept.
+    /// Whether `poll_interval` is the preset's own: slower while nobody asks even where `poll_idle_interval` does not say so, and
+    /// given up where the origin refuses it.
     pub own_poll: bool,
+    /// How often it is asked for instead while nobody asks. Zero: never slower. `None`: the preset's own once per lifetime, the
+    /// user's never slower.
+    pub poll_idle_interval: Option<Duration>,
+    /// How long after a client's request the pace stays full. `None`: 12 poll intervals; the preset's own 60 s.
+    pub poll_idle_after: Option<Duration>,
+    /// What a client gets when there is neither an answer nor a stale one that may serve.
+    pub on_exhausted: OnExhausted,
     /// Which words of the origin do not count here.
     pub force: Force,
-    /// What becomes of Set-Cookie.
-    pub set_cookie: SetCookie,
+    /// What becomes of Set-Cookie. `None`: the default.
+    pub set_cookie: Option<SetCookie>,
+    /// How long after a forced fetch of a key clients cannot force another. Zero: always. `None`: `stale_time`, else 1 s.
+    pub refresh_min_interval: Option<Duration>,
     /// Whether Cookie is taken off requests, so that it names nobody.
     pub strip_cookies: bool,
+    /// How often one client may have the origin asked. `None`: as often as it likes.
+    pub rate_limit: Option<RateLimit>,
     /// Whether Origin is taken off requests. Preset only.
     pub strip_origin: bool,
     /// Request fields by which Vary does not count. Preset only.
@@ -53,6 +66,29 @@ pub struct Force {
     pub authorization: bool,
     /// `must-revalidate`, `proxy-revalidate` and `s-maxage` do not forbid stale answers.
     pub must_revalidate: bool,
+}
+
+/// What a client gets when there is neither an answer nor a stale one that may serve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnExhausted {
+    /// An error that tells the cause.
+    #[default]
+    Error,
+    /// 200 with an empty JSON object, for programs that cannot bear errors.
+    Empty,
+    /// 200 with JSON's `null`, for the same.
+    Null,
+}
+
+impl OnExhausted {
+    /// The JSON that takes the place of an answer. `None`: an error does.
+    pub fn stand_in(self) -> Option<&'static str> {
+        match self {
+            OnExhausted::Error => None,
+            OnExhausted::Empty => Some("{}"),
+            OnExhausted::Null => Some("null"),
+        }
+    }
 }
 
 /// What becomes of a response with Set-Cookie.
@@ -80,6 +116,11 @@ pub struct Defaults {
     pub grace_time: Duration,
     /// Lifetimes of single status codes, before `ttl`. Default: 404 for 10 s.
     pub status_ttl: Vec<(StatusCode, Duration)>,
+    /// What becomes of Set-Cookie. Default: a response with it is refused.
+    pub set_cookie: SetCookie,
+    /// By how many percent at the most a lifetime of a rule or a default is shortened, each stored response by its own share,
+    /// so that what was stored together does not expire together. Default 0.
+    pub jitter: u8,
 }
 
 impl Defaults {
@@ -97,6 +138,8 @@ impl Default for Defaults {
             slow_grace: None,
             grace_time: Duration::from_secs(30),
             status_ttl: vec![(StatusCode::NOT_FOUND, Duration::from_secs(10))],
+            set_cookie: SetCookie::Refuse,
+            jitter: 0,
         }
     }
 }

@@ -1,17 +1,38 @@
-//! Whether a request may share the store and a flight with others (RFC 9111 §3, §3.5, §5.2.1.5).
+//! How a request stands to the store and to the flights (RFC 9111 §3, §3.5, §5.2.1.5).
 
-use http::header::{AUTHORIZATION, COOKIE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, RANGE};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, COOKIE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, PRAGMA,
+    RANGE,
+};
 use http::{HeaderMap, HeaderName, Method};
 
-use super::directives::Directives;
 use super::rule::Rule;
+use super::wishes::{CACHE_REFRESH, Wishes, X_CACHE_REFRESH};
+
+/// If-Range is none of them: without a Range it says nothing.
+const PRECONDITIONS: [HeaderName; 4] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE];
+
+/// What a cache has to know of a request, found in one pass over its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asks {
+    /// How it stands to the store and the flights.
+    pub sharing: Sharing,
+    /// A field names its client.
+    pub identity: bool,
+    /// What the client wishes of caches.
+    pub wishes: Wishes,
+    /// It has a precondition (RFC 9110 §13.1).
+    pub conditional: bool,
+    /// It asks for a range (RFC 9110 §14.2).
+    pub range: bool,
+}
 
 /// How a request stands to the store and to the flights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
-    /// A plain GET: answered from the store, leads or joins a flight.
+    /// A GET: answered from the store, leads or joins a flight.
     Shared,
-    /// A plain HEAD: may be answered from a stored GET (RFC 9110 §9.3.2), else goes alone.
+    /// A HEAD: may be answered from a stored GET (RFC 9110 §9.3.2), else goes alone.
     Head,
     /// Sent to the origin for this client only.
     Alone(Because),
@@ -28,10 +49,12 @@ pub enum Because {
     Identity,
     /// It says `no-store`.
     NoStore,
-    /// It asks for a range.
+    /// It asks for a range of what is not stored.
     Range,
-    /// It has a precondition. Applies only while nothing is stored: see [`Because::may_use_store`].
+    /// It has a precondition on what is not stored.
     Conditional,
+    /// It is a HEAD for what is not stored.
+    Head,
 }
 
 impl Because {
@@ -44,46 +67,62 @@ impl Because {
             Because::NoStore => "no-store",
             Because::Range => "range",
             Because::Conditional => "conditional",
+            Because::Head => "head",
         }
-    }
-
-    /// Whether a fresh stored response may answer all the same. Only a conditional request may be: it gets that response whole.
-    pub fn may_use_store(self) -> bool {
-        self == Because::Conditional
     }
 }
 
-/// Judges a request. Allocates nothing.
-///
-/// Identity is named before every reason that does not itself keep the response out of the store, so that the caller
-/// cannot lose sight of it.
-pub fn sharing(
-    method: &Method,
-    fields: &HeaderMap,
-    has_body: bool,
-    identity_fields: &[HeaderName],
-    rule: &Rule,
-) -> Sharing {
-    if method != Method::GET && method != Method::HEAD {
-        return Sharing::Alone(Because::Method);
+impl Asks {
+    /// Looks at a request. Allocates nothing.
+    ///
+    /// Identity is named before every reason that does not itself keep the response out of the store, so that the caller
+    /// cannot lose sight of it.
+    pub fn of(
+        method: &Method,
+        fields: &HeaderMap,
+        has_body: bool,
+        identity_fields: &[HeaderName],
+        rule: &Rule,
+    ) -> Asks {
+        let (mut identity, mut conditional, mut range, mut wishes) = (false, false, false, false);
+        for name in fields.keys() {
+            conditional |= PRECONDITIONS.contains(name);
+            range |= name == RANGE;
+            wishes |= [CACHE_CONTROL, PRAGMA, CACHE_REFRESH, X_CACHE_REFRESH].contains(name);
+            identity |= identity_fields.contains(name) && !is_set_aside(name, rule);
+        }
+        let wishes = if wishes { Wishes::of(fields) } else { Wishes::default() };
+        let is_get = method == Method::GET;
+        let sharing = if !is_get && method != Method::HEAD {
+            Sharing::Alone(Because::Method)
+        } else if has_body {
+            Sharing::Alone(Because::Body)
+        } else if identity {
+            Sharing::Alone(Because::Identity)
+        } else if wishes.no_store {
+            Sharing::Alone(Because::NoStore)
+        } else if is_get {
+            Sharing::Shared
+        } else {
+            Sharing::Head
+        };
+        Asks { sharing, identity, wishes, conditional, range }
     }
-    if has_body {
-        return Sharing::Alone(Because::Body);
+
+    /// The same without what would force the origin to be asked.
+    pub fn content(self, method: &Method) -> Asks {
+        let sharing = match self.sharing {
+            Sharing::Alone(Because::NoStore) if method == Method::GET => Sharing::Shared,
+            Sharing::Alone(Because::NoStore) => Sharing::Head,
+            other => other,
+        };
+        Asks { sharing, wishes: self.wishes.content(), ..self }
     }
-    if identity_fields.iter().any(|name| fields.contains_key(name) && !is_set_aside(name, rule)) {
-        return Sharing::Alone(Because::Identity);
-    }
-    if Directives::of(fields).no_store {
-        return Sharing::Alone(Because::NoStore);
-    }
-    if fields.contains_key(RANGE) {
-        return Sharing::Alone(Because::Range);
-    }
-    let preconditions = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE];
-    if preconditions.iter().any(|name| fields.contains_key(name)) {
-        return Sharing::Alone(Because::Conditional);
-    }
-    if method == Method::HEAD { Sharing::Head } else { Sharing::Shared }
+}
+
+/// Whether a request has a precondition (RFC 9110 §13.1).
+pub fn is_conditional(fields: &HeaderMap) -> bool {
+    PRECONDITIONS.iter().any(|name| fields.contains_key(name))
 }
 
 /// Whether the route says that this field names nobody.
@@ -101,18 +140,22 @@ mod tests {
     /// Fields, name and value.
     type Lines = &'static [(&'static str, &'static str)];
 
-    fn judge(method: &str, lines: &[(&'static str, &'static str)], has_body: bool, rule: &Rule) -> Sharing {
+    fn asks(method: &str, lines: &[(&'static str, &'static str)], has_body: bool, rule: &Rule) -> Asks {
         let mut fields = HeaderMap::new();
         for (name, value) in lines {
             fields.append(*name, HeaderValue::from_static(value));
         }
         let identity = [AUTHORIZATION, COOKIE, HeaderName::from_static("x-api-key")];
-        sharing(&Method::from_bytes(method.as_bytes()).expect("a method"), &fields, has_body, &identity, rule)
+        Asks::of(&Method::from_bytes(method.as_bytes()).expect("a method"), &fields, has_body, &identity, rule)
+    }
+
+    fn judge(method: &str, lines: &[(&'static str, &'static str)], has_body: bool, rule: &Rule) -> Sharing {
+        asks(method, lines, has_body, rule).sharing
     }
 
     #[test]
     fn what_a_request_has_decides() {
-        let cases: [(&str, Lines, Sharing); 17] = [
+        let cases: [(&str, Lines, Sharing); 11] = [
             ("GET", &[], Sharing::Shared),
             ("GET", &[("accept", "*/*"), ("cache-control", "max-age=0, nothing-to-see-here")], Sharing::Shared),
             ("HEAD", &[], Sharing::Head),
@@ -123,18 +166,45 @@ mod tests {
             ("HEAD", &[("cookie", "a=b")], Sharing::Alone(Because::Identity)),
             ("GET", &[("x-api-key", "")], Sharing::Alone(Because::Identity)),
             ("GET", &[("cache-control", "No-Store")], Sharing::Alone(Because::NoStore)),
-            ("GET", &[("range", "bytes=0-1")], Sharing::Alone(Because::Range)),
-            ("GET", &[("if-none-match", "*")], Sharing::Alone(Because::Conditional)),
-            ("GET", &[("if-modified-since", "x")], Sharing::Alone(Because::Conditional)),
-            ("GET", &[("if-match", "*")], Sharing::Alone(Because::Conditional)),
-            ("HEAD", &[("if-unmodified-since", "x")], Sharing::Alone(Because::Conditional)),
             ("GET", &[("if-none-match", "*"), ("cookie", "a=b")], Sharing::Alone(Because::Identity)),
-            ("GET", &[("range", "bytes=0-1"), ("if-none-match", "*")], Sharing::Alone(Because::Range)),
         ];
         for (method, lines, expected) in cases {
             assert_eq!(judge(method, lines, false, &Rule::default()), expected, "{method} {lines:?}");
         }
         assert_eq!(judge("GET", &[], true, &Rule::default()), Sharing::Alone(Because::Body));
+    }
+
+    #[test]
+    fn preconditions_ranges_and_wishes_are_seen() {
+        let cases: [(Lines, bool, bool); 7] = [
+            (&[("accept", "*/*"), ("if-range", "x")], false, false),
+            (&[("if-none-match", "*")], true, false),
+            (&[("if-modified-since", "x")], true, false),
+            (&[("if-match", "*")], true, false),
+            (&[("if-unmodified-since", "x")], true, false),
+            (&[("range", "bytes=0-1")], false, true),
+            (&[("range", "bytes=0-1"), ("if-none-match", "*")], true, true),
+        ];
+        for (lines, conditional, range) in cases {
+            let found = asks("GET", lines, false, &Rule::default());
+            assert_eq!(
+                (found.conditional, found.range, found.wishes.is_none()),
+                (conditional, range, true),
+                "{lines:?}"
+            );
+        }
+        for line in [("cache-control", "no-cache"), ("pragma", "no-cache"), ("x-cache-refresh", "true")] {
+            assert!(asks("GET", &[line], false, &Rule::default()).wishes.refresh, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_content_forces_nothing() {
+        let found = asks("GET", &[("cache-control", "no-store, no-cache, max-stale=5")], false, &Rule::default());
+        let content = found.content(&Method::GET);
+        assert_eq!(content.sharing, Sharing::Shared);
+        assert!(!content.wishes.refresh && !content.wishes.no_store && content.wishes.max_stale.is_some());
+        assert_eq!(found.content(&Method::HEAD).sharing, Sharing::Head);
     }
 
     #[test]
@@ -146,13 +216,5 @@ mod tests {
         let forcing = Rule { force: Force { authorization: true, ..Force::default() }, ..Rule::default() };
         assert_eq!(judge("GET", &[("authorization", "x")], false, &forcing), Sharing::Shared);
         assert_eq!(judge("GET", &both, false, &forcing), Sharing::Alone(Because::Identity));
-    }
-
-    #[test]
-    fn only_a_conditional_request_may_use_the_store() {
-        use Because::*;
-        let all = [Method, Body, Identity, NoStore, Range, Conditional];
-        assert_eq!(all.map(Because::may_use_store), [false, false, false, false, false, true]);
-        assert_eq!(all.map(Because::detail), ["method", "body", "identity", "no-store", "range", "conditional"]);
     }
 }

@@ -1,25 +1,40 @@
 //! Whether a response may be stored (RFC 9111 §3).
 
-use http::header::{AUTHORIZATION, RANGE, SET_COOKIE, VARY};
-use http::{HeaderMap, Method, StatusCode};
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, COOKIE, HOST, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, PRAGMA, RANGE, SET_COOKIE,
+};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::check::CheckFailure;
-use super::directives::Directives;
-use super::freshness::{Allowed, Lifetime, Received, lifetime};
+use super::directives::Word;
+use super::freshness::{Allowed, Lifetime, LifetimeSource, Received, lifetime};
+use super::ranges::content_range;
 use super::rule::{Defaults, Rule, SetCookie};
+use super::vary::{Nominated, Selecting, nominated};
+use super::wishes::Wishes;
 use crate::clock::Now;
+
+/// Request fields that say how one client wants its answer, or number its request: a response that differs by them is no
+/// other client's.
+static OF_ONE_REQUEST: [HeaderName; 8] =
+    [CACHE_CONTROL, PRAGMA, RANGE, IF_RANGE, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
 
 /// A request and its complete response, with what the configuration says about them.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange<'a> {
     /// The request's method.
     pub method: &'a Method,
-    /// The request's fields.
+    /// The request's fields, as the client sent them.
     pub request: &'a HeaderMap,
+    /// The request's fields, as the origin saw them: what Vary selects by.
+    pub sent: &'a HeaderMap,
     /// Whether the request had a body.
     pub has_body: bool,
     /// Whether [`super::sharing`] found a field that names the client.
     pub identity: bool,
+    /// Whether the response says that it is what a GET for the same target would bring (RFC 9110 §9.3.3): asked of POST only.
+    pub names_itself: bool,
     /// The response's status code.
     pub status: StatusCode,
     /// The response's fields.
@@ -32,6 +47,10 @@ pub struct Exchange<'a> {
     pub default_applies: bool,
     /// What holds where neither the rule nor the origin speaks.
     pub defaults: &'a Defaults,
+    /// The fields that speak to caches like this one before Cache-Control does (RFC 9213).
+    pub targeted: &'a [HeaderName],
+    /// Whether a request field never reaches the origin on a shared request.
+    pub is_unseen: fn(&HeaderName) -> bool,
     /// When the request was sent.
     pub asked: Now,
     /// When the response was complete.
@@ -41,8 +60,13 @@ pub struct Exchange<'a> {
 /// What becomes of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Storing {
-    /// It is stored, for this long.
-    Store(Lifetime),
+    /// It is stored.
+    Store {
+        /// For so long.
+        lifetime: Lifetime,
+        /// For requests like these. `None`: for all.
+        selecting: Option<Box<Selecting>>,
+    },
     /// It is relayed only; after [`Refusal::CheckFailed`] not even that, it is a failure of the origin.
     Refuse(Refusal),
 }
@@ -50,35 +74,34 @@ pub enum Storing {
 /// Why a response is not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The method is not GET.
+    /// The method is not GET, nor a POST whose response is the target's own.
     Method,
     /// A 2xx whose body is no answer on this route. Outranks every other reason but the method.
     CheckFailed(CheckFailure),
     /// The request had a body.
     RequestBody,
-    /// The request asked for a range.
+    /// It is a part that was not asked for (RFC 9110 §15.3.7), whose place in the whole is not told (§14.4), or that must be
+    /// checked as a whole.
     Range,
     /// The request said `no-store` (§5.2.1.5).
     RequestNoStore,
     /// The target has dot segments, `//`, `\`, `;` or encoded `/ . \`, and no exact rule: origins disagree on what it names.
     OddTarget,
-    /// The status code is never stored.
+    /// The status code is never stored, or only where the origin says for how long.
     Status,
     /// The response said `no-store` (§5.2.2.5).
     NoStore,
     /// The response said `private` (§5.2.2.7).
     Private,
-    /// The response said `no-cache` (§5.2.2.4); without validation it could never be reused.
-    NoCache,
     /// The response has Set-Cookie.
     SetCookie,
-    /// The response has Vary; without selecting by it (§4.1) it could be given to the wrong client.
+    /// The response differs by what no key holds: Vary has `*`, or names a field of this one request (§4.1).
     Vary,
     /// The request had Authorization, and nothing in the response allows sharing it (§3.5).
     Authorization,
     /// The request names its client, and the origin gave no explicit freshness.
     Identity,
-    /// Nobody gives it a lifetime, or the one it has is over.
+    /// Nobody gives it a lifetime, or the one it has is over and nothing can confirm it.
     NoLifetime,
 }
 
@@ -95,7 +118,6 @@ impl Refusal {
             Refusal::Status => "status",
             Refusal::NoStore => "no-store",
             Refusal::Private => "private",
-            Refusal::NoCache => "no-cache",
             Refusal::SetCookie => "set-cookie",
             Refusal::Vary => "vary",
             Refusal::Authorization => "authorization",
@@ -107,22 +129,38 @@ impl Refusal {
 
 /// Judges a response.
 pub fn may_store(exchange: &Exchange<'_>) -> Storing {
-    match permitted_lifetime(exchange) {
-        Ok(lifetime) => Storing::Store(lifetime),
+    match permitted(exchange) {
+        Ok((lifetime, selecting)) => Storing::Store { lifetime, selecting },
         Err(refusal) => Storing::Refuse(refusal),
     }
 }
 
-/// Whether no response with this status is ever stored, whatever anybody says.
-///
-/// A failure must not stand where a good answer could (5xx, 429); the others answer one client's precondition or range
-/// (206, 304, 412, 416) or are no final response (below 200, from 600).
-pub fn is_never_stored(status: StatusCode) -> bool {
-    !matches!(status.as_u16(), 200..=499) || matches!(status.as_u16(), 206 | 304 | 412 | 416 | 429)
+/// Whether this status is no answer but a failure of the origin.
+pub fn is_failure(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
-fn permitted_lifetime(exchange: &Exchange<'_>) -> Result<Lifetime, Refusal> {
-    if exchange.method != Method::GET {
+/// Whether no response with this status is ever stored, whatever anybody says: those that answer one client's precondition
+/// or range (304, 412, 416), those no cache may store (428, 429, 431, 511: RFC 6585), and what is no final response (below
+/// 200, from 600).
+fn is_never_stored(status: StatusCode) -> bool {
+    !matches!(status.as_u16(), 200..=599) || matches!(status.as_u16(), 304 | 412 | 416 | 428 | 429 | 431 | 511)
+}
+
+/// Whether the user may say how long answers with this status live: never failures, which are nobody's good answer, nor parts.
+pub fn may_have_own_ttl(status: StatusCode) -> bool {
+    !is_never_stored(status) && !is_failure(status) && status != StatusCode::PARTIAL_CONTENT
+}
+
+/// Whether this cache knows what the status code asks of caches (§5.2.2.3): all final ones of RFC 9110 §15.
+fn is_understood(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200..=206 | 300..=305 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505)
+}
+
+fn permitted(exchange: &Exchange<'_>) -> Result<(Lifetime, Option<Box<Selecting>>), Refusal> {
+    let is_get = exchange.method == Method::GET;
+    let is_own_post = exchange.method == Method::POST && exchange.status == StatusCode::OK && exchange.names_itself;
+    if !is_get && !is_own_post {
         return Err(Refusal::Method);
     }
     if exchange.status.is_success() && exchange.status != StatusCode::PARTIAL_CONTENT {
@@ -133,74 +171,101 @@ fn permitted_lifetime(exchange: &Exchange<'_>) -> Result<Lifetime, Refusal> {
             .map_or(Ok(()), |check| check.verdict(exchange.body))
             .map_err(Refusal::CheckFailed)?;
     }
-    request_permits(exchange)?;
-    let directives = Directives::of(exchange.response);
-    response_permits(exchange, &directives)?;
-    let allowed = if exchange.identity { Allowed::OriginOnly } else { Allowed::Any };
-    let received = Received {
-        status: exchange.status,
-        fields: exchange.response,
-        directives,
-        asked: exchange.asked,
-        at: exchange.received,
-    };
-    let unnamed = if exchange.identity { Refusal::Identity } else { Refusal::NoLifetime };
-    let lifetime = lifetime(&received, exchange.rule, exchange.defaults, allowed).ok_or(unnamed)?;
-    if lifetime.ttl().is_zero() || lifetime.retained_for().is_zero() {
-        return Err(Refusal::NoLifetime);
-    }
-    Ok(lifetime)
-}
-
-fn request_permits(exchange: &Exchange<'_>) -> Result<(), Refusal> {
-    if exchange.has_body {
+    if exchange.has_body && is_get {
         return Err(Refusal::RequestBody);
     }
-    if exchange.request.contains_key(RANGE) {
-        return Err(Refusal::Range);
-    }
-    if Directives::of(exchange.request).no_store {
+    if Wishes::of(exchange.request).no_store {
         return Err(Refusal::RequestNoStore);
     }
     if !exchange.default_applies {
         return Err(Refusal::OddTarget);
     }
-    Ok(())
-}
-
-fn response_permits(exchange: &Exchange<'_>, directives: &Directives) -> Result<(), Refusal> {
-    let Exchange { rule, response, .. } = exchange;
-    if is_never_stored(exchange.status) {
+    let word = Word::of(exchange.response, exchange.targeted);
+    response_permits(exchange, &word)?;
+    let lifetime = lifetime_of(exchange, word)?;
+    // No lifetime of the user's is meant for an error.
+    let is_users = matches!(lifetime.source(), LifetimeSource::Rule | LifetimeSource::Default);
+    if is_users && is_failure(exchange.status) {
         return Err(Refusal::Status);
     }
-    if directives.no_store && !rule.force.no_store {
+    // A POST answers for a GET only where the origin says for how long (RFC 9110 §9.3.3).
+    if lifetime.source() != LifetimeSource::Origin && !is_get {
+        return Err(Refusal::Method);
+    }
+    Ok((lifetime, selecting(exchange)?))
+}
+
+fn lifetime_of(exchange: &Exchange<'_>, word: Word) -> Result<Lifetime, Refusal> {
+    let Exchange { status, response: fields, asked, received: at, .. } = *exchange;
+    let allowed = if exchange.identity { Allowed::OriginOnly } else { Allowed::Any };
+    let unnamed = if exchange.identity { Refusal::Identity } else { Refusal::NoLifetime };
+    let received = Received { status, fields, word, asked, at };
+    let lifetime = lifetime(&received, exchange.rule, exchange.defaults, allowed).ok_or(unnamed)?;
+    if lifetime.is_of_use() { Ok(lifetime) } else { Err(Refusal::NoLifetime) }
+}
+
+fn response_permits(exchange: &Exchange<'_>, word: &Word) -> Result<(), Refusal> {
+    let Exchange { rule, response, status, .. } = *exchange;
+    let said = &word.directives;
+    if is_never_stored(status) || (said.must_understand && !is_understood(status)) {
+        return Err(Refusal::Status);
+    }
+    // Where the user says how long good answers live, an error is none of them.
+    if is_failure(status) && (rule.cache_ttl.is_some() || rule.check.is_some()) {
+        return Err(Refusal::Status);
+    }
+    let is_checked = rule.check.is_some() || rule.home.is_some();
+    let is_placed = exchange.sent.contains_key(RANGE) && content_range(response).is_some();
+    if status == StatusCode::PARTIAL_CONTENT && (is_checked || !is_placed) {
+        return Err(Refusal::Range);
+    }
+    if said.no_store && !said.must_understand && !rule.force.no_store {
         return Err(Refusal::NoStore);
     }
-    if directives.private && !rule.force.private {
+    if said.private && !rule.force.private {
         return Err(Refusal::Private);
     }
-    if directives.no_cache {
-        return Err(Refusal::NoCache);
-    }
-    if response.contains_key(SET_COOKIE) && rule.set_cookie == SetCookie::Refuse {
+    let set_cookie = rule.set_cookie.unwrap_or(exchange.defaults.set_cookie);
+    if response.contains_key(SET_COOKIE) && set_cookie == SetCookie::Refuse && !said.public {
         return Err(Refusal::SetCookie);
     }
-    let counts = |name: &[u8]| !name.is_empty() && !is_ignored(name, rule);
-    let mut selecting = response.get_all(VARY).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    if selecting.any(|name| counts(name.trim_ascii())) {
-        return Err(Refusal::Vary);
-    }
     // §3.5, and so whatever the configured identity fields are.
-    let shareable = directives.public || directives.must_revalidate || directives.s_maxage.is_some();
-    if exchange.request.contains_key(AUTHORIZATION) && !shareable && !rule.force.authorization {
+    if exchange.request.contains_key(AUTHORIZATION) && !word.shares_authorized() && !rule.force.authorization {
         return Err(Refusal::Authorization);
     }
     Ok(())
 }
 
-/// Whether the route says that its answers do not differ by this field, which its requests do not carry.
-fn is_ignored(name: &[u8], rule: &Rule) -> bool {
-    rule.ignore_vary.iter().any(|ignored| ignored.as_str().as_bytes().eq_ignore_ascii_case(name))
+/// Which requests the response is for (§4.1).
+///
+/// A coded response that does not say so is taken to differ by Accept-Encoding: many origins forget, and the next client may
+/// not know the coding.
+fn selecting(exchange: &Exchange<'_>) -> Result<Option<Box<Selecting>>, Refusal> {
+    let coded = exchange.response.contains_key(CONTENT_ENCODING);
+    let mut names = match nominated(exchange.response, |name| counts(name, exchange)) {
+        Nominated::Nothing => Vec::new(),
+        Nominated::Everything => return Err(Refusal::Vary),
+        Nominated::Fields(names) => names,
+    };
+    if names.iter().any(|name| OF_ONE_REQUEST.contains(name)) {
+        return Err(Refusal::Vary);
+    }
+    if coded && !names.contains(&ACCEPT_ENCODING) && counts(&ACCEPT_ENCODING, exchange) {
+        names.push(ACCEPT_ENCODING);
+    }
+    Ok((!names.is_empty()).then(|| Box::new(Selecting::of(names, exchange.sent, coded))))
+}
+
+/// Whether requests can differ by this field at the origin: those that never carry it there cannot. One that goes alone may
+/// carry what shared ones do not.
+fn counts(name: &HeaderName, exchange: &Exchange<'_>) -> bool {
+    let rule = exchange.rule;
+    let is_taken_off = (name == COOKIE && rule.strip_cookies)
+        || (name == ORIGIN && rule.strip_origin)
+        || (name == ACCEPT_ENCODING && rule.poll_interval.is_some())
+        || (exchange.is_unseen)(name);
+    let came_through = exchange.sent.contains_key(name);
+    (came_through || !is_taken_off) && name != HOST && !rule.ignore_vary.contains(name)
 }
 
 #[cfg(test)]

@@ -45,11 +45,14 @@ impl Proxy {
 
     /// Whether the origin is asked, and if not, why and for how long.
     fn upstream(&self, now: Now) -> Value {
-        let (trouble, keys) = self.flights.lock().trouble();
+        let flights = self.flights.lock();
+        let ((trouble, keys), breaker) = (flights.trouble(), flights.breaker(now).word());
+        drop(flights);
         match trouble {
-            None => json!({ "status": "ok", "keysInBackoff": keys }),
+            None => json!({ "status": "ok", "breaker": breaker, "keysInBackoff": keys }),
             Some((cause, until)) => json!({
                 "status": "backoff",
+                "breaker": breaker,
                 "cause": cause.detail(),
                 "message": cause.message(),
                 "retryInSeconds": until.saturating_sub(now.mono).as_secs_f64().ceil(),

@@ -25,7 +25,12 @@ impl Proxy {
     /// Stored answers, at most `limit`: those with a tally first.
     pub fn kept(&self, limit: usize) -> Vec<Kept> {
         let mut seen: HashSet<Key> = HashSet::new();
-        let watched = self.statistics.keys().into_iter().filter_map(|key| self.store.peek(key.as_str()));
+        let watched = self
+            .statistics
+            .keys()
+            .into_iter()
+            .filter_map(|key| self.store.peek(key.as_str()))
+            .map(|known| known.newest().clone());
         let others = std::iter::once_with(|| self.store.some(limit)).flatten();
         let distinct = watched.chain(others).filter(|stored| seen.insert(stored.key.clone())).take(limit);
         distinct.map(|stored| self.kept_as(stored)).collect()
@@ -55,7 +60,7 @@ impl Proxy {
     pub(super) fn note_fetch(&self, errand: &Errand, asked: Now, good: bool) {
         let (target, key, ended) = (&errand.request.target, errand.shared_key(), self.clock.now());
         let fetch = Fetch { target, key, polled: errand.poll.is_some(), asked, ended, good };
-        self.statistics.fetched(&fetch, |key| self.store.peek(key.as_str()).map_or(0, |stored| stored.hits()));
+        self.statistics.fetched(&fetch, |key| self.store.peek(key.as_str()).map_or(0, |known| known.newest().hits()));
     }
 
     fn kept_as(&self, stored: Arc<Stored>) -> Kept {

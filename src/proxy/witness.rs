@@ -14,6 +14,7 @@ use crate::origin::Opening;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::home::{HomeCheck, HomeVerdict, witness_agrees};
+use crate::policy::rule::OnExhausted;
 use crate::reply::{Nowhere, Reply, Responder, Sink};
 
 /// What a held answer waits for.
@@ -65,11 +66,23 @@ impl Proxy {
             stale: None,
             leads: false,
             cors: false,
+            exhausted: OnExhausted::Error,
             fwd: Fwd::UriMiss,
             alone: None,
+            again: false,
         };
         // Not joinable: a fetch that began before the held answer came is no witness of it.
-        let errand = Errand { request, key, shared: true, joinable: false, even_if_fresh: true, poll, safe: true };
+        let errand = Errand {
+            request,
+            key,
+            shared: true,
+            joins: None,
+            even_if_fresh: true,
+            poll,
+            safe: true,
+            plain: false,
+            herald: None,
+        };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
 
@@ -110,7 +123,9 @@ impl Witness {
 impl Responder for Witness {
     fn reply(&mut self, reply: Reply) {
         let fetched = match &reply {
-            Reply::Stored { stored, outcome: Outcome::Fetched { .. }, .. } => Some((stored.status, &stored.body)),
+            Reply::Stored { stored, outcome: Outcome::Fetched { .. } | Outcome::Validated { .. }, .. } => {
+                Some((stored.status, &stored.body))
+            }
             Reply::Relayed { response, .. } => Some((response.status, &response.body)),
             _ => None,
         };

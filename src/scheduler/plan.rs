@@ -9,8 +9,6 @@ use std::time::Duration;
 
 use crate::proxy::Poll;
 
-/// How long a client's request keeps one of the preset's own polls at full pace.
-const WANTED_FOR: Duration = Duration::from_secs(60);
 /// Answers of 401, 403, 404, 405 or 501 in a row after which one of the preset's own polls rests.
 const REFUSALS: u32 = 3;
 /// Gap between the first turns, so that a start is not a burst.
@@ -171,15 +169,13 @@ impl Plan {
 }
 
 impl State {
-    /// Full pace for what the user wrote or a client asked for of late; else once per lifetime.
+    /// Full pace for what never slows down, or a client asked for of late; else once per idle interval.
     fn is_wanted(&self, turn: Duration, now: Duration) -> bool {
-        if !self.poll.own {
-            return true;
-        }
-        let fresh_demand = self.wanted.is_some_and(|asked| now.saturating_sub(asked) < WANTED_FOR);
-        // At the next turn the answer would be past its lifetime.
-        let expires = self.last.is_none_or(|last| turn.saturating_sub(last) + self.poll.interval > self.poll.ttl);
-        fresh_demand || expires
+        let Some(idle) = self.poll.idle else { return true };
+        let fresh_demand = self.wanted.is_some_and(|asked| now.saturating_sub(asked) < idle.after);
+        // At the next turn it would be too late.
+        let is_last = |last: Duration| turn.saturating_sub(last).saturating_add(self.poll.interval) > idle.interval;
+        fresh_demand || self.last.is_none_or(is_last)
     }
 
     fn rests(&self) -> bool {
@@ -190,13 +186,19 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::Idle;
 
     fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
+    /// One of the preset's own slows down to once in 30 s, a minute after a client asked.
     fn poll(interval: u64, own: bool) -> Poll {
-        Poll { interval: secs(interval), ttl: secs(30), own }
+        Poll { interval: secs(interval), idle: own.then(|| idle(60, 30)), own }
+    }
+
+    fn idle(after: u64, interval: u64) -> Idle {
+        Idle { after: secs(after), interval: secs(interval) }
     }
 
     /// Steps a plan to `end`, every poll ending at once; returns when each was offered.
@@ -258,7 +260,7 @@ mod tests {
 
     #[test]
     fn e19_idle_polls_come_once_per_lifetime_however_late_each_is_offered() {
-        let mut plan = Plan::new(vec![poll(5, true), Poll { ttl: secs(60), ..poll(30, true) }], secs(0));
+        let mut plan = Plan::new(vec![poll(5, true), Poll { idle: Some(idle(60, 60)), ..poll(30, true) }], secs(0));
         let (mut counts, mut late) = ([0, 0], Duration::ZERO);
         while let Some(turn) = plan.next().filter(|turn| *turn < secs(600)) {
             // Threads wake a little after the time, now more, now less.
@@ -275,6 +277,23 @@ mod tests {
     fn a_poll_the_user_wrote_is_always_kept() {
         let mut plan = Plan::new(vec![poll(5, false)], secs(0));
         assert_eq!(offered(&mut plan, secs(300), |_| None).len(), 60);
+    }
+
+    #[test]
+    fn a_poll_with_an_idle_pace_is_back_at_the_full_one_at_the_first_request_and_never_leaves_its_beat() {
+        let slow = Poll { idle: Some(idle(20, 300)), ..poll(5, false) };
+        let mut plan = Plan::new(vec![slow], secs(0));
+        let times = |all: Vec<(Duration, usize)>| all.iter().map(|(at, _)| at.as_secs()).collect::<Vec<_>>();
+        assert_eq!(times(offered(&mut plan, secs(699), |_| None)), [0, 300, 600]);
+        let asked = Duration::from_millis(698_200);
+        assert_eq!(times(offered(&mut plan, secs(1100), |_| Some(asked))), [700, 705, 710, 715, 1015]);
+    }
+
+    #[test]
+    fn an_idle_pace_that_is_no_multiple_of_the_interval_is_kept_within() {
+        let slow = Poll { idle: Some(idle(20, 33)), ..poll(10, false) };
+        let all = offered(&mut Plan::new(vec![slow], secs(0)), secs(100), |_| None);
+        assert_eq!(all.iter().map(|(at, _)| at.as_secs()).collect::<Vec<_>>(), [0, 30, 60, 90]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Answer, App, Client, Gate, Origin, Start, config_for, crowd_turn};
+use crate::support::{Answer, App, Client, Gate, Origin, Start, config_for, crowd_turn, eventually};
 
 const GET: &str = "GET /key HTTP/1.1\r\nHost: larder.test\r\n\r\n";
 
@@ -76,6 +76,33 @@ fn k5_others_wait_for_the_one_request() {
 
     assert!(replies.iter().all(|reply| reply.text() == "good" && reply.status == 200), "{replies:?}");
     assert_eq!(origin.count("/key"), 1);
+}
+
+/// What is stored is fresh, or long past use: who wants a newer one shares the one that is fetched.
+#[test]
+fn forced_fetches_of_many_clients_are_one_origin_request() {
+    for (directives, age) in [("strict", 1), ("limited", 1000)] {
+        let gate = Gate::closed();
+        let origin = Origin::serving([("/key", Answer::ok("old"))]);
+        let more = json!({ "cache": { "slowRequestTimeout": 30000, "clientDirectives": directives } });
+        let app = App::start(&config_for(&origin, more));
+        app.client().get("/key").expect("MISS", "old");
+        app.skip_seconds(age);
+        origin.set("/key", Answer::ok("new").after(&gate));
+
+        let mut clients: Vec<Client> = (0..20).map(|_| app.client()).collect();
+        let wishes =
+            ["Cache-Control: no-cache", "Cache-Control: max-age=0", "Pragma: no-cache", "X-Cache-Refresh: true"];
+        for (client, wish) in clients.iter_mut().zip(wishes.iter().cycle()) {
+            client.send(format!("GET /key HTTP/1.1\r\nHost: x\r\n{wish}\r\n\r\n"));
+        }
+        assert!(eventually(|| app.parked() == 20), "{directives}: {} wait", app.parked());
+        gate.open();
+
+        clients.iter_mut().for_each(|client| client.read().expect("REFRESH", "new"));
+        app.client().get("/key").expect("HIT", "new");
+        assert_eq!(origin.count("/key"), 2, "{directives}");
+    }
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! Origins that hang, refuse, cut and lie: row P7 and must-show 2.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, App, Client, Gate, Origin, Reply, config_for};
+use crate::support::{Answer, App, Client, Gate, Origin, PATIENCE, Proc, Reply, config_for, crowd_turn, eventually};
 
 /// An error of ours: JSON with three members (DESIGN §9).
 #[track_caller]
@@ -115,6 +119,177 @@ fn p7_an_unsafe_request_is_sent_at_most_once() {
 
     expect_error(&reply, 502);
     assert_eq!(origin.count("/post"), 1);
+}
+
+#[test]
+fn must_show_4_an_unsafe_request_whose_answer_is_cut_is_sent_once_and_502() {
+    type Cut = (&'static str, fn() -> Answer);
+    const CUTS: [Cut; 4] = [
+        ("nothing", Answer::nothing),
+        ("half-a-head", || Answer::verbatim("HTTP/1.1 200 OK\r\nContent-Len").closing()),
+        ("half-a-body", || Answer::ok("0123456789").cut_after(5)),
+        ("half-the-chunks", || Answer::ok("0123456789").chunked().cut_after(5)),
+    ];
+    let origin = Origin::serving([("/warm", Answer::ok("warm"))]);
+    let app = App::start(&config_for(&origin, json!({ "backend": { "maxConcurrentRequests": 1 } })));
+    for (name, cut) in CUTS {
+        for method in ["POST", "PUT", "DELETE", "PATCH"] {
+            let target = format!("/{name}/{method}");
+            origin.set(&target, cut());
+            // A connection is kept, which an unsafe request could be tempted to use.
+            app.client().get_with("/warm", &[("Cache-Control", "no-store")]);
+
+            let reply = app.client().request(method, &target, &[], b"once");
+
+            expect_error(&reply, 502);
+            assert_eq!((origin.count(&target), origin.last(&target).body.as_slice()), (1, &b"once"[..]), "{target}");
+        }
+    }
+}
+
+const GIB: usize = 1 << 30;
+
+/// What may be in memory of a body passed on, with room for what the allocator cannot give back: `maxObjectBytes` (4 MiB)
+/// before it is passed on, 256 KiB ahead of its client, and the answers to others.
+const OF_A_BODY_KIB: u64 = 16 * 1024;
+
+/// An origin with a GiB at `/gib`, one of no told length at `/untold`, a byte a second at `/drip`, and the target's own text
+/// everywhere else. The number is the bytes of the GiBs that were taken from it.
+fn origin_of_large_and_slow() -> (Origin, Arc<AtomicUsize>) {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let theirs = Arc::clone(&taken);
+    let origin = Origin::answering(move |seen| match seen.target.as_str() {
+        target @ ("/gib" | "/untold") => {
+            let taken = Arc::clone(&theirs);
+            let answer = Answer::ok("");
+            let answer = if target == "/gib" { answer.claiming(GIB as u64) } else { answer.until_close() };
+            answer.by_hand(move |stream| {
+                let block = vec![b'x'; 64 * 1024];
+                (0..GIB / block.len()).try_for_each(|_| {
+                    stream.write_all(&block)?;
+                    taken.fetch_add(block.len(), Ordering::AcqRel);
+                    Ok(())
+                })
+            })
+        }
+        target if target.starts_with("/drip") => Answer::ok("").claiming(1000).by_hand(|stream| {
+            loop {
+                stream.write_all(b"x")?;
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }),
+        target => Answer::ok(target),
+    });
+    (origin, taken)
+}
+
+/// Sends a GET and reads the head of its reply, byte by byte: what follows is the body.
+fn begin(proc: &Proc, target: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(proc.addr()).expect("connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: larder.test\r\n\r\n").expect("sent");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("a head");
+        head.extend(byte);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 200 "), "{}", head.escape_ascii());
+    stream
+}
+
+/// A hit, a miss and /health are answered, again and again. `round` tells one call's misses from another's.
+#[track_caller]
+fn others_go_on(proc: &Proc, round: &str) {
+    let begun = Instant::now();
+    for n in 0..20 {
+        proc.client().get("/hit").expect("HIT", "/hit");
+        let miss = format!("/miss/{round}/{n}");
+        proc.client().get(&miss).expect("MISS", &miss);
+        assert_eq!(proc.client().get("/health").status, 200);
+    }
+    // One of them behind the drip alone would take longer.
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn must_show_3_a_drip_of_a_byte_a_second_holds_nobody_up() {
+    let _turn = crowd_turn();
+    let (origin, _) = origin_of_large_and_slow();
+    let proc = Proc::start(config_for(&origin, json!({})));
+    proc.client().get("/hit").expect("MISS", "/hit");
+    let before = proc.figures();
+
+    let mut drip = begin(&proc, "/drip/1");
+    others_go_on(&proc, "one");
+    // The last permit is not for what is passed on: it would be everybody's.
+    let mut second = proc.client();
+    second.send("GET /drip/2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    let refused = second.read_head();
+    others_go_on(&proc, "two");
+
+    let detail = refused.field("Cache-Status").unwrap_or_default();
+    assert_eq!((refused.status, detail), (503, "larder; fwd=miss; detail=no-permit"), "{refused:?}");
+    drip.read_exact(&mut [0; 3]).expect("the drip goes on meanwhile");
+    let after = proc.figures();
+    assert!(after.peak_kib <= before.peak_kib + OF_A_BODY_KIB, "before {before:?}, after {after:?}");
+}
+
+#[test]
+fn must_show_3_a_gib_passes_through_little_memory() {
+    let _turn = crowd_turn();
+    let (origin, _) = origin_of_large_and_slow();
+    let proc = Proc::start(config_for(&origin, json!({})));
+    proc.client().get("/hit").expect("MISS", "/hit");
+    let before = proc.figures();
+
+    let begun = Instant::now();
+    let mut stream = begin(&proc, "/gib");
+    let reader = std::thread::spawn(move || {
+        let (mut block, mut left) = (vec![0; 256 * 1024], GIB);
+        while left > 0 {
+            let count = stream.read(&mut block).expect("more of it");
+            assert!(count > 0, "{left} bytes are missing");
+            left -= count;
+        }
+    });
+    others_go_on(&proc, "meanwhile");
+    assert!(!reader.is_finished(), "others were served beside it, not after it");
+    reader.join().expect("all of it");
+
+    let (after, taken) = (proc.figures(), begun.elapsed());
+    println!("a GiB in {taken:?}: before {before:?}, after {after:?}");
+    assert!(after.peak_kib <= before.peak_kib + OF_A_BODY_KIB, "before {before:?}, after {after:?}");
+    assert!(taken < Duration::from_secs(60), "{taken:?}");
+}
+
+#[test]
+fn must_show_3_a_client_that_never_reads_its_gib_holds_little_memory_and_is_cut() {
+    let _turn = crowd_turn();
+    let (origin, taken) = origin_of_large_and_slow();
+    let proc = Proc::start(config_for(&origin, json!({ "proxy": { "writeTimeout": 1500 } })));
+    proc.client().get("/hit").expect("MISS", "/hit");
+    let before = proc.figures();
+
+    for target in ["/gib", "/untold"] {
+        let begun = Instant::now();
+        let _unread = begin(&proc, target);
+        others_go_on(&proc, &format!("beside{target}"));
+        let is_cut = || {
+            let health: Value = serde_json::from_slice(&proc.client().get("/health").body).expect("JSON");
+            health["queue"]["activeRequestCount"] == 0
+        };
+        assert!(eventually(is_cut), "{target} is never cut");
+        // Not before `writeTimeout`: meanwhile the origin waits, and nothing piles up.
+        assert!(begun.elapsed() >= Duration::from_millis(1500), "{target}: {:?}", begun.elapsed());
+    }
+
+    others_go_on(&proc, "afterwards");
+    let after = proc.figures();
+    println!("{} bytes taken; before {before:?}, after {after:?}", taken.load(Ordering::Acquire));
+    assert!(after.peak_kib <= before.peak_kib + OF_A_BODY_KIB, "before {before:?}, after {after:?}");
+    // What the kernel holds of it on four sockets, and we.
+    assert!(taken.load(Ordering::Acquire) < 32 << 20, "{} bytes", taken.load(Ordering::Acquire));
 }
 
 #[test]

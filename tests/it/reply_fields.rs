@@ -2,9 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Answer, App, Origin, Reply, config_for};
+use crate::support::{Answer, App, Origin, Proc, Reply, config_for, eventually};
 
 fn app() -> (Origin, App) {
     let origin = Origin::serving([("/a", Answer::ok("a"))]);
@@ -62,6 +62,88 @@ fn h5_x_cache_is_hit_only_if_the_origin_was_not_asked() {
     assert_eq!(app.client().get("/a").field("X-Cache"), Some("MISS"));
     assert_eq!(app.client().get("/a").field("X-Cache"), Some("HIT"));
     assert_eq!(app.client().request("POST", "/a", &[], b"x").field("X-Cache"), Some("MISS"));
+}
+
+#[test]
+fn h7_a_clients_own_request_id_is_kept() {
+    let mut origin = Origin::serving([("/a", Answer::ok("a"))]);
+    let proc = Proc::start(config_for(&origin, json!({ "log": { "level": "debug" } })));
+    let longest = format!("aZ09-_.:/+={}", "x".repeat(53));
+    let ask = |method: &str, target: &str, id: &str| {
+        let reply = proc.client().request(method, target, &[("x-request-ID", id)], b"");
+        assert_eq!(reply.values("X-Request-Id"), [id], "{method} {target}");
+        reply
+    };
+
+    ask("GET", "/a", "first").expect("MISS", "a");
+    ask("GET", "/a", &longest).expect("HIT", "a");
+    ask("GET", "/health", "third");
+    assert_eq!(id_in(&ask("GET", "/_larder/nothing", "fourth")), "fourth");
+    let shared = origin.last("/a").values("X-Request-Id");
+    assert!(shared.len() == 1 && shared[0].starts_with("larder-"), "the one request is for everybody: {shared:?}");
+    ask("POST", "/a", "fifth");
+    assert_eq!(origin.last("/a").values("X-Request-Id"), ["fifth"]);
+    origin.stop();
+    assert_eq!(id_in(&ask("GET", "/b", "sixth")), "sixth");
+
+    for id in ["first", &longest, "third", "fourth", "fifth", "sixth"] {
+        assert!(eventually(|| proc.log().lines().any(|line| line.ends_with(&format!(" id={id}")))), "{id}");
+    }
+}
+
+#[test]
+fn h7_an_odd_one_is_replaced() {
+    let (_origin, app) = app();
+    let too_long = "x".repeat(65);
+    let odd = ["", &too_long, "a b", "a\"b", "a,b", "a;b", "a\\b", "<a>", "{a}", "a=%20", "ä", "a\tb"];
+    let lines = odd.iter().map(|id| vec![("X-Request-Id", *id)]);
+    let several = [vec![("X-Request-Id", "a"), ("X-Request-Id", "b")], vec![]];
+    let mut given = Vec::new();
+    for fields in lines.chain(several) {
+        let ids: Vec<String> = ["/a", "/health"]
+            .map(|target| app.client().get_with(target, &fields))
+            .iter()
+            .flat_map(|reply| reply.values("X-Request-Id"))
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(ids.len(), 2, "{fields:?}");
+        assert!(ids.iter().all(|id| is_our_id(id)), "{fields:?} {ids:?}");
+        given.extend(ids);
+    }
+    let failed = app.client().get_with("/_larder/nothing", &[("X-Request-Id", "\"},{\"")]);
+    assert!(is_our_id(&id_in(&failed)), "{failed:?}");
+    let told = given.len();
+    given.sort();
+    given.dedup();
+    assert_eq!(given.len(), told, "each request has an id of its own");
+}
+
+#[test]
+fn with_store_set_cookie_a_cookie_is_everybodys_unless_the_route_refuses_it() {
+    let cookie = || Answer::ok("a").field("Set-Cookie", "who=1");
+    let origin = Origin::serving([("/a", cookie()), ("/b", cookie())]);
+    let more = json!({ "cache": { "storeSetCookie": true }, "urlConfigs": [{ "path": "/b", "setCookie": "refuse" }] });
+    let app = App::start(&config_for(&origin, more));
+    for (target, then) in [("/a", "HIT"), ("/b", "MISS")] {
+        app.client().get(target).expect("MISS", "a");
+        let again = app.client().get(target);
+        again.expect(then, "a");
+        assert_eq!(again.values("Set-Cookie"), ["who=1"], "{target}");
+    }
+}
+
+/// Eight hexadecimal digits, a dash, and more of them.
+fn is_our_id(id: &str) -> bool {
+    let hexadecimal =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    id.split_once('-').is_some_and(|(mark, number)| mark.len() == 8 && hexadecimal(mark) && hexadecimal(number))
+}
+
+/// The id in the body of an error of ours.
+#[track_caller]
+fn id_in(reply: &Reply) -> String {
+    let body: Value = serde_json::from_slice(&reply.body).expect("JSON");
+    body["request_id"].as_str().expect("an id").to_owned()
 }
 
 fn now() -> f64 {

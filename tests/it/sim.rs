@@ -39,11 +39,11 @@ const READINGS: [&str; 9] =
     ["/aggregates", "/soe", "/strings", "/freq", "/pod", "/version", "/csv/v2", "/json", "/api/powerwalls"];
 
 /// The program before the simulated house, by one option of its command line.
-fn simulating(query: &str) -> Proc {
+pub fn simulating(query: &str) -> Proc {
     simulating_with(query, json!({ "proxy": { "bind": "127.0.0.1" } }))
 }
 
-fn simulating_with(query: &str, configuration: Value) -> Proc {
+pub fn simulating_with(query: &str, configuration: Value) -> Proc {
     let origin = format!("sim://powerwall{query}");
     Start::with(configuration).arguments(&["--origin", &origin]).run()
 }
@@ -61,7 +61,7 @@ fn number(document: &Value, pointer: &str) -> f64 {
 
 /// Panics unless this is an error that says when to come back, and was not taken from the store.
 #[track_caller]
-fn expect_honest_error(reply: &Reply, status: u16) {
+pub fn expect_honest_error(reply: &Reply, status: u16) {
     assert_eq!((reply.status, reply.field("X-Cache")), (status, Some("MISS")), "{reply:?}");
     let seconds = reply.field("Retry-After").and_then(|seconds| seconds.parse::<u64>().ok());
     assert!(seconds.is_some_and(|seconds| seconds > 0), "{reply:?}");
@@ -174,7 +174,16 @@ fn c24_a_house_that_never_had_a_good_answer_gives_no_false_one() {
 
 #[test]
 fn c24_a_failing_house_is_an_error_that_says_when_to_come_back() {
-    for (query, status) in [("?fail=1", 500), ("?drop=1", 502), ("?hang=1", 504), ("?latency=1s", 504)] {
+    let faults = [
+        ("?fail=1", 500),
+        ("?fail=1&status=503&retry=40s", 503),
+        ("?fail=1&status=429", 429),
+        ("?drop=1", 502),
+        ("?refuse=1", 502),
+        ("?hang=1", 504),
+        ("?latency=1s", 504),
+    ];
+    for (query, status) in faults {
         let more = json!({ "proxy": { "bind": "127.0.0.1" }, "backend": { "firstByteTimeout": 50 } });
         let proc = simulating_with(query, more);
         let mut client = proc.client();
@@ -291,7 +300,12 @@ fn refusal(origin: &str) -> (Option<i32>, String) {
 #[test]
 fn sim_a_wrong_parameter_ends_the_start_and_the_right_ones_are_told() {
     let wrong = [
-        ("sim://powerwall?colour=red", "allowed are latency=200ms, fail=0..1, null=0..1, drop=0..1, hang=0..1 or"),
+        (
+            "sim://powerwall?colour=red",
+            "allowed are latency=200ms, seed=a whole number, down=30s..90s; fail, null, rubbish,",
+        ),
+        ("sim://powerwall?status=404", "status=404: expected 429, 500 or 503"),
+        ("sim://powerwall?down=90s..30s", "down=90s..30s: expected two times up to 1h, such as 30s..90s"),
         ("sim://powerwall?fail=2", "fail=2: expected a number from 0 to 1"),
         ("sim://powerwall?hang=strings", "expected a number from 0 to 1, or a path such as /strings"),
         ("sim://powerwall?seed=1&seed=2", "seed is given twice"),

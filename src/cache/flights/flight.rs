@@ -14,6 +14,8 @@ pub(super) struct Flight {
     pub began: Duration,
     pub class: Class,
     pub stage: Stage,
+    /// How often the origin was asked once more.
+    pub repeated: u32,
     /// The origin has been working on it for longer than `slow`.
     pub late: bool,
     /// An invalidation came: what lands is not stored, and nobody new joins.

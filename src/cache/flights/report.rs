@@ -5,8 +5,10 @@ use std::time::Duration;
 use super::Flights;
 use super::flight::Stage;
 use crate::cache::key::Key;
+use crate::clock::Now;
 use crate::message::Target;
 use crate::origin::backoff::Pause;
+use crate::origin::breaker::Breaker;
 use crate::outcome::Cause;
 
 /// Flights looked at for one report: they are walked under their lock.
@@ -66,5 +68,10 @@ impl Flights {
     /// The origin's trouble, and how many keys are in one.
     pub fn trouble(&self) -> (Option<(Cause, Duration)>, usize) {
         (self.backoff.origin_trouble(), self.backoff.keys_in_trouble())
+    }
+
+    /// Whether the origin is asked.
+    pub fn breaker(&self, now: Now) -> Breaker {
+        self.backoff.breaker(now)
     }
 }

@@ -3,6 +3,7 @@
 mod account;
 mod simulation;
 mod tower;
+mod turns;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
@@ -15,8 +16,9 @@ use super::*;
 use crate::cache::store::tests::lifetime_of;
 use crate::message::{Body, Request, RequestId, Response, Target};
 use crate::origin::Opening;
-use crate::outcome::{FetchError, Fwd, Outcome};
+use crate::outcome::{Fwd, Outcome};
 use crate::policy::reuse::{Reuse, reuse};
+use crate::policy::wishes::Wishes;
 use crate::reply::{Reply, Responder, Sink};
 
 const SLOW: Duration = Duration::from_secs(2);
@@ -62,7 +64,9 @@ fn i8_what_was_asked_before_an_invalidation_is_not_stored_and_takes_nobody_new()
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Arrived(shared("/b").with_client()));
     let key = shared("/a").key.expect("a key");
-    assert!(tower.step(Work::Invalidated(Box::new(move |other| other == key.as_str()))).is_empty());
+    assert!(
+        tower.step(Work::Invalidated { matches: Box::new(move |other| other == key.as_str()), but: None }).is_empty()
+    );
     assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());
     assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Answer 1", "Fetch 2"]);
     assert_eq!(tower.step(tower.lands_shared(1, "/b")), ["Insert", "Answer 1"]);
@@ -110,6 +114,40 @@ fn a_slow_flight_sends_stale_answers_to_those_who_have_one_and_to_all_who_come_l
     assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Overdue 1 slow"]);
     assert_eq!(tower.step(Work::Deadline(FlightId(0))), ["Overdue 1 slow"]);
     assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 2"]);
+}
+
+#[test]
+fn whoever_waits_beside_a_failing_request_for_its_key_is_not_its_probe() {
+    let mut tower = Tower::new(1);
+    let key = shared("/a").key.expect("a key");
+    tower.flights.mark(&key, tower.now);
+    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 0"]);
+    assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());
+    assert!(tower.step(Work::Arrived(shared("/b").with_client())).is_empty());
+    let fails = Work::Landed(FlightId(0), Landing::failed(Cause::CheckFailed));
+    assert_eq!(tower.step(fails), ["Overdue 1 check-failed", "Answer 1", "Fetch 2"]);
+}
+
+#[test]
+fn a_held_answer_that_nobody_vouches_for_says_nothing_of_the_origin() {
+    let mut tower = Tower::new(2);
+    tower.step(Work::Arrived(shared("/zero").with_client()));
+    assert!(tower.step(Work::Held(FlightId(0))).is_empty());
+    tower.step(Work::Arrived(shared("/witness").with_client()));
+    tower.step(Work::Landed(FlightId(1), Landing::failed(Cause::Fetch(FetchError::Connect))));
+    tower.step(Work::Landed(FlightId(0), Landing::failed(Cause::CheckFailed)));
+    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Overdue 1 refused"]);
+}
+
+#[test]
+fn a_held_answer_ends_the_trouble_of_its_origin_at_once() {
+    let mut tower = Tower::new(2);
+    tower.step(Work::Arrived(shared("/a").with_client()));
+    tower.step(Work::Landed(FlightId(0), Landing::failed(Cause::Fetch(FetchError::Connect))));
+    tower.at(STEP);
+    assert_eq!(tower.step(Work::Arrived(shared("/zero").with_client())), ["Probed", "Fetch 1"]);
+    tower.step(Work::Held(FlightId(1)));
+    assert_eq!(tower.step(Work::Arrived(shared("/witness").with_client())), ["Fetch 2"]);
 }
 
 #[test]
@@ -184,7 +222,7 @@ fn an_origin_in_trouble_is_asked_by_one_probe_and_the_waiting_are_sent_back() {
     assert_eq!(tower.step(refused(0)), ["Down", "Overdue 1 refused", "Answer 1"]);
     assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Overdue 1 refused"]);
     tower.at(STEP);
-    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Fetch 2"]);
+    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Probed", "Fetch 2"]);
     assert_eq!(tower.step(Work::Arrived(shared("/d").with_client())), ["Overdue 1 refused"]);
     assert_eq!(tower.step(tower.lands_shared(2, "/c")), ["Insert", "Up", "Answer 1"]);
     assert_eq!(tower.flights.gauges(), Gauges::default());
@@ -198,7 +236,7 @@ fn a_probe_that_never_asked_leaves_its_turn_to_the_next() {
     tower.at(STEP);
     tower.flights.step(Work::Arrived(shared("/b").with_client()), tower.now);
     tower.flights.step(Work::Found(FlightId(1), stored("/b", tower.now)), tower.now);
-    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Fetch 2"]);
+    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Probed", "Fetch 2"]);
 }
 
 #[test]
@@ -223,7 +261,7 @@ fn while_all_permits_are_late_nobody_who_has_a_stale_answer_waits() {
 fn what_a_client_with_a_name_is_told_keeps_nobody_else_from_sharing() {
     for ending in [Work::Landed(FlightId(0), Landing::Unshared(response())), Work::Opened(FlightId(0))] {
         let mut tower = Tower::new(3);
-        tower.step(Work::Arrived(Errand { shared: false, joinable: false, ..shared("/a") }.with_client()));
+        tower.step(Work::Arrived(Errand { shared: false, joins: None, ..shared("/a") }.with_client()));
         tower.step(ending);
         assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 1"]);
         assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());

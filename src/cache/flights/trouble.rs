@@ -2,45 +2,81 @@
 
 use std::time::Duration;
 
-use super::flight::Stage;
+use super::flight::{Flight, Stage};
 use super::{Errand, Flights, Work};
+use crate::cache::key::Key;
 use crate::clock::Now;
 use crate::origin::backoff::{Change, Heard};
+use crate::origin::breaker::Breaker;
 use crate::origin::permits::FlightId;
 use crate::outcome::Cause;
 
 impl Flights {
+    /// An answer waits for its witness, without a permit. Whatever it is worth, the origin is there.
+    pub(super) fn held(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
+        let Some(flight) = self.flights.get_mut(&id) else { return };
+        flight.stage = Stage::Holding;
+        self.late -= usize::from(std::mem::take(&mut flight.late));
+        self.permits.release(flight.class);
+        if self.backoff.report(None, Heard::Answer, false, now) == Change::OriginUp {
+            todo.push(Work::OriginUp);
+        }
+    }
+
     /// Takes in how the origin fared, and tells those it concerns: the scheduler, and whoever waits for an origin in trouble.
     pub(super) fn heard(&mut self, errand: &Errand, heard: Heard, refused: bool, now: Now, todo: &mut Vec<Work>) {
         let known = (
             self.backoff.origin_trouble().is_some(),
             errand.shared_key().is_some_and(|key| self.backoff.is_in_trouble(key)),
         );
-        let change = self.backoff.report(errand.shared_key(), heard, errand.poll.is_some(), now);
+        let was_probed = self.backoff.breaker(now) == Breaker::HalfOpen;
+        let mut change = self.backoff.report(errand.shared_key(), heard, errand.poll.is_some(), now);
+        let counting = errand.shared_key().filter(|_| !errand.is_witness());
+        if let Some(until) = counting.and_then(|key| self.backoff.count(key, heard, now)) {
+            change = Change::OriginDown(until);
+        }
         let again = match change {
             Change::KeyDown(until) | Change::OriginDown(until) => Some(until),
             Change::None | Change::OriginUp => None,
         };
         todo.extend(errand.poll.map(|poll| Work::Polled { poll, refused, again }));
         match (change, heard) {
-            (Change::OriginUp, _) => todo.push(Work::OriginUp),
-            (Change::KeyDown(_), Heard::Failure(cause, _)) if !known.1 && errand.poll.is_some() => {
-                todo.extend(errand.key.clone().map(|key| Work::PollFails(key, cause)));
+            (Change::OriginUp, heard) => {
+                todo.push(Work::OriginUp);
+                if let (Heard::Failure(cause, _), Some(key)) = (heard, errand.shared_key()) {
+                    self.send_back_the_waiting(Some(key), cause, None, todo);
+                }
+            }
+            (Change::KeyDown(until), Heard::Failure(cause, _) | Heard::Judged(Err(cause))) => {
+                if !known.1 && errand.poll.is_some() {
+                    todo.extend(errand.key.clone().map(|key| Work::PollFails(key, cause)));
+                }
+                // Several wait for one key where it is not collapsed: they are not its probe.
+                self.send_back_the_waiting(errand.shared_key(), cause, Some(until), todo);
             }
             (Change::OriginDown(until), Heard::Failure(cause, _)) => {
-                if !known.0 {
-                    todo.push(Work::OriginDown(cause));
+                if !known.0 || was_probed {
+                    todo.push(Work::OriginDown { cause, still: known.0 });
                 }
-                self.send_back_the_waiting(cause, Some(until), todo);
+                self.send_back_the_waiting(None, cause, Some(until), todo);
             }
             _ => {}
         }
     }
 
-    /// Nobody waits for a permit to ask an origin that is in trouble, or is not asked any more.
-    pub(super) fn send_back_the_waiting(&mut self, cause: Cause, until: Option<Duration>, todo: &mut Vec<Work>) {
+    /// Nobody waits for a permit to ask an origin, or for a key of it, that is in trouble, or is not asked any more. `None` as
+    /// `key`: all of them.
+    pub(super) fn send_back_the_waiting(
+        &mut self,
+        key: Option<&Key>,
+        cause: Cause,
+        until: Option<Duration>,
+        todo: &mut Vec<Work>,
+    ) {
+        let concerns = |flight: &Flight| key.is_none() || flight.errand.shared_key() == key;
+        let waits = |flight: &Flight| flight.stage == Stage::Waiting && concerns(flight);
         let waiting: Vec<FlightId> =
-            self.flights.iter().filter(|(_, flight)| flight.stage == Stage::Waiting).map(|(id, _)| *id).collect();
+            self.flights.iter().filter(|(_, flight)| waits(flight)).map(|(id, _)| *id).collect();
         for id in waiting {
             self.permits.withdraw(id);
             if let Some(flight) = self.abandon(id, until, todo) {

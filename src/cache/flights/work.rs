@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, Method, StatusCode};
 
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::{Request, Response};
+use crate::origin::Herald;
 use crate::origin::permits::{Class, FlightId};
-use crate::outcome::{Cause, Fwd};
-use crate::policy::reuse::{Reuse, reuse};
+use crate::outcome::{Cause, FetchError, Fwd};
+use crate::policy::freshness::Trouble;
+use crate::policy::rule::OnExhausted;
 use crate::reply::Responder;
 
 /// Something that happened, or something to be done.
@@ -29,21 +31,28 @@ pub enum Work {
     Ended(FlightId),
     /// The answer is here, but waits for a witness; the origin is not working on it any more.
     Held(FlightId),
+    /// The origin's answer to a request with conditions speaks of nothing that is stored: it is to be asked without.
+    Plainly(FlightId),
     /// The flight is over.
     Landed(FlightId, Landing),
-    /// `slowRequestTimeout` has passed since the flight began.
+    /// `slowRequestTimeout` has passed since the flight began; or the next request may start, for [`FlightId::TURN`].
     Deadline(FlightId),
     /// Stored answers with these keys are no longer good.
-    Invalidated(Box<dyn Fn(&str) -> bool + Send>),
+    Invalidated {
+        /// Which keys.
+        matches: Box<dyn Fn(&str) -> bool + Send>,
+        /// The flight whose answer made them so, and is good itself.
+        but: Option<FlightId>,
+    },
     /// The poll of this key should not wait behind others any longer.
     Hurry(Key),
     /// The server is being stopped: nobody waits any longer.
     Stop,
     // What is to be done.
-    /// Look for the key in the store, and report `Found` or `Missing`. A background flight has no use for what it should refresh.
-    Look(FlightId, Key, Class),
+    /// Look in the store for what this errand would fetch, and report `Found` or `Missing`. A background flight has no use for what it should refresh.
+    Look(FlightId, Errand, Class),
     /// Store this.
-    Insert(Arc<Stored>),
+    Insert(Shared),
     /// Ask the origin.
     Fetch(FlightId, Errand),
     /// Report `Deadline` at this monotonic time.
@@ -67,9 +76,16 @@ pub enum Work {
     },
     /// A poll that went well before has failed.
     PollFails(Key, Cause),
-    /// The origin is in trouble.
-    OriginDown(Cause),
-    /// The origin answers again.
+    /// The origin is in trouble: its breaker is open.
+    OriginDown {
+        /// Why.
+        cause: Cause,
+        /// It was before: its probe has failed.
+        still: bool,
+    },
+    /// The origin in trouble is asked by its probe: its breaker is half-open.
+    OriginProbed,
+    /// The origin answers again: its breaker is closed.
     OriginUp,
 }
 
@@ -90,20 +106,34 @@ pub struct Errand {
     pub key: Option<Key>,
     /// The origin is asked on behalf of everybody.
     pub shared: bool,
-    /// Others may join.
-    pub joinable: bool,
+    /// What others name to join: the key, with what the request selects by where its Vary is known. `None`: nobody joins.
+    pub joins: Option<Key>,
     /// The origin is asked whatever is stored, as a poll does; all others look once more.
     pub even_if_fresh: bool,
     /// Which poll this is the target of, if any.
     pub poll: Option<usize>,
     /// True for GET, HEAD and the other safe methods (RFC 9110 §9.2.1).
     pub safe: bool,
+    /// It is asked without conditions of ours.
+    pub plain: bool,
+    /// Who is told of interim responses: the client whose request this is. `None`: nobody.
+    pub herald: Option<Arc<dyn Herald>>,
 }
 
 impl Errand {
     /// The key, where the answer is everybody's: what one named client is told is not held against it.
     pub fn shared_key(&self) -> Option<&Key> {
         self.key.as_ref().filter(|_| self.shared)
+    }
+
+    /// A GET or HEAD without a body: asking it twice is as asking it once (RFC 9110 §9.2.2).
+    pub fn is_repeatable(&self) -> bool {
+        self.request.body.lease.is_none() && matches!(self.request.method, Method::GET | Method::HEAD)
+    }
+
+    /// Whether it is asked only to vouch for another answer: nobody joins it, and what is stored does not count.
+    pub(super) fn is_witness(&self) -> bool {
+        self.shared && self.joins.is_none() && self.even_if_fresh
     }
 }
 
@@ -119,10 +149,29 @@ pub struct Passenger {
     pub leads: bool,
     /// Every page may read what they are told.
     pub cors: bool,
+    /// What they get when there is neither an answer nor a stale one that may serve.
+    pub exhausted: OnExhausted,
     /// Why the origin is asked for them.
     pub fwd: Fwd,
     /// Why the request goes alone. `None`: it may share.
     pub alone: Option<&'static str>,
+    /// What landed for it before was for other requests than this one (RFC 9111 §4.1).
+    pub again: bool,
+}
+
+/// An answer that everybody it is selected for may have.
+#[derive(Clone)]
+pub struct Shared {
+    /// The answer.
+    pub stored: Arc<Stored>,
+    /// The request's fields as the origin saw them: it takes the place of what they select.
+    pub sent: Arc<HeaderMap>,
+    /// The origin only confirmed what was stored (RFC 9111 §4.3.4).
+    pub validated: bool,
+    /// The user says what a good answer is here: a good one gives way to no other while it may be used.
+    pub checked: bool,
+    /// The answer as it came, for the leader, where what is stored differs from it.
+    pub whole: Option<Arc<Response>>,
 }
 
 /// How a flight ended.
@@ -130,9 +179,11 @@ pub enum Landing {
     /// The second look found a fresh answer; the origin was not asked.
     Found(Arc<Stored>),
     /// An answer that everybody may have. Stored, unless an invalidation forbids.
-    Shared(Arc<Stored>),
+    Shared(Shared),
     /// An answer for the leader only.
     Unshared(Arc<Response>),
+    /// What is stored is confirmed, for the leader only: the confirmation itself may not be stored.
+    Confirmed(Arc<Stored>),
     /// No good answer.
     Failed {
         /// Why.
@@ -141,19 +192,24 @@ pub enum Landing {
         response: Option<Arc<Response>>,
         /// When it wants to be asked again.
         retry_after: Option<Duration>,
+        /// An error the origin wants stored (RFC 9111 §4.2.1).
+        keeps: Option<Shared>,
+        /// The origin is to be left alone after it.
+        tells_trouble: bool,
     },
 }
 
 impl Landing {
     /// A failure of which nothing more is known.
     pub fn failed(cause: Cause) -> Landing {
-        Landing::Failed { cause, response: None, retry_after: None }
+        Landing::Failed { cause, response: None, retry_after: None, keeps: None, tells_trouble: true }
     }
 
     /// The status the origin answered with, if it did.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
-            Landing::Found(stored) | Landing::Shared(stored) => Some(stored.status),
+            Landing::Found(stored) | Landing::Confirmed(stored) => Some(stored.status),
+            Landing::Shared(answer) => Some(answer.stored.status),
             Landing::Unshared(response) => Some(response.status),
             Landing::Failed { response, .. } => response.as_ref().map(|response| response.status),
         }
@@ -161,19 +217,20 @@ impl Landing {
 }
 
 impl Stored {
-    /// Whether this answer may be sent although the origin has no good one, for this cause: `slowGrace` applies while the
-    /// origin may still be at work, `graceTime` after a failure.
+    /// Whether this answer may be sent although the origin has no good one, for this cause.
     pub fn serves_despite(&self, cause: Cause, now: Now) -> bool {
-        match reuse(&self.lifetime, now) {
-            Reuse::Fresh { .. } => true,
-            Reuse::Expired { when_slow, when_failed, .. } => {
-                if cause.is_slowness() {
-                    when_slow
-                } else {
-                    when_failed
-                }
-            }
-        }
+        self.lifetime.stands_in(trouble(cause), now)
+    }
+}
+
+/// What a cause means for stale answers.
+fn trouble(cause: Cause) -> Trouble {
+    use FetchError::{ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout};
+    match cause {
+        Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout) => Trouble::TimedOut,
+        Cause::Fetch(_) => Trouble::Unreachable,
+        Cause::Slow | Cause::Quota | Cause::NoPermit | Cause::ParkedFull => Trouble::Slow,
+        _ => Trouble::Failed,
     }
 }
 

@@ -87,16 +87,30 @@ fn a_shared_request_carries_nothing_of_one_client() {
     ]);
     let ours = [
         "accept: text/html".to_owned(),
+        "accept-encoding: gzip".to_owned(),
+        // What is said to caches is said to all of them on the way (RFC 9111 §5.2).
+        "cache-control: no-cache".to_owned(),
+        "pragma: no-cache".to_owned(),
         format!("user-agent: larder/{}", env!("CARGO_PKG_VERSION")),
         "via: 1.0 first".to_owned(),
         "via: 1.1 larder-1f".to_owned(),
         "x-request-id: larder-1f-77".to_owned(),
     ];
-    assert_eq!(shown(&forwarded(&asked, Sharing::Shared, "larder-1f", false)), ours);
+    assert_eq!(shown(&forwarded(&asked, Sharing::Shared { selecting: None }, "larder-1f", false)), ours);
 
     let mut behind_a_proxy = ours.to_vec();
-    behind_a_proxy.insert(4, "x-forwarded-proto: https".to_owned());
-    assert_eq!(shown(&forwarded(&asked, Sharing::Shared, "larder-1f", true)), behind_a_proxy);
+    behind_a_proxy.insert(7, "x-forwarded-proto: https".to_owned());
+    assert_eq!(shown(&forwarded(&asked, Sharing::Shared { selecting: None }, "larder-1f", true)), behind_a_proxy);
+
+    // Known to matter: everybody who shares this flight has the same.
+    let named = vec![header::USER_AGENT, HeaderName::from_static("traceparent")];
+    let selecting = Selecting::of(named, &asked.fields, false);
+    let selected = shown(&forwarded(&asked, Sharing::Shared { selecting: Some(&selecting) }, "larder-1f", false));
+    assert!(
+        selected.contains(&"user-agent: curl".to_owned()) && selected.contains(&"traceparent: t".to_owned()),
+        "{selected:?}"
+    );
+    assert_eq!(selected.len(), ours.len() + 1);
 }
 
 #[test]
@@ -228,7 +242,7 @@ proptest! {
         asked.fields.append(header::CONNECTION, HeaderValue::try_from(named.join(" ,")).unwrap());
         asked.fields.append(header::CONNECTION, HeaderValue::from_bytes(&noise).unwrap());
 
-        let sharing = if shared { Sharing::Shared } else { Sharing::Alone };
+        let sharing = if shared { Sharing::Shared { selecting: None } } else { Sharing::Alone };
         let sent = forwarded(&asked, sharing, "l", trusted);
         let lower: Vec<_> = named.iter().map(|name| name.to_ascii_lowercase()).collect();
         for name in sent.keys() {

@@ -6,9 +6,12 @@ use http::header::{HeaderName, HeaderValue};
 
 use super::*;
 use crate::message::Target;
+use crate::origin::Herald;
+use crate::origin::allow::Allow;
 
 mod answers;
 mod connections;
+mod interims;
 mod pauses;
 mod requests;
 mod script;
@@ -21,7 +24,7 @@ const MOMENT: Duration = Duration::from_millis(40);
 /// Settings under which nothing times out and nothing pauses during a test.
 fn settings(port: u16) -> HttpSettings {
     HttpSettings {
-        scheme: Scheme::HTTP,
+        tls: None,
         authority: format!("127.0.0.1:{port}").parse().unwrap(),
         connect_timeout: SECONDS,
         first_byte_timeout: SECONDS,
@@ -40,7 +43,7 @@ fn origin(port: u16) -> HttpOrigin {
 fn origin_with(port: u16, change: impl FnOnce(&mut HttpSettings)) -> HttpOrigin {
     let mut settings = settings(port);
     change(&mut settings);
-    HttpOrigin::new(&settings, Arc::new(Addresses::new("127.0.0.1", port)))
+    HttpOrigin::new(&settings, Arc::new(Addresses::new("127.0.0.1", port, Allow::default())))
 }
 
 fn request(method: &str, target: &str, body: Option<&'static [u8]>) -> OriginRequest {
@@ -51,6 +54,7 @@ fn request(method: &str, target: &str, body: Option<&'static [u8]>) -> OriginReq
         target: Target::parse(Bytes::copy_from_slice(target.as_bytes())).unwrap(),
         fields: HeaderMap::new(),
         body: body.map(Bytes::from_static),
+        herald: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What ureq's own transport does not tell: whether a connection was reused, whether anything was heard on it, whether
-//! it ended by a reset; and what it cannot do: let the deadline of a read change during one call.
+//! it ended by a reset, which interim responses came; and what it cannot do: let the deadline of a read change during one
+//! call.
 
 use std::fmt::{self, Debug};
 use std::io;
@@ -7,12 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
+use http::header::{self, HeaderMap};
 use parking_lot::Mutex;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::time::Duration as Wait;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
+use super::interim::{self, Start};
 use crate::origin::resolve::Addresses;
+use crate::origin::{Herald, forward};
+
+/// Interim responses of one exchange that are told of. What comes beyond them is dropped.
+const MAX_INTERIM: usize = 16;
 
 /// Which connection a request may go out on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +35,8 @@ pub(super) enum Connection {
 #[derive(Debug)]
 pub(super) struct Exchange {
     connection: Connection,
+    /// Who is told of interim responses.
+    herald: Option<Arc<dyn Herald>>,
     /// A connection was opened for this exchange.
     opened: AtomicBool,
     /// ureq has begun to write the request.
@@ -43,9 +53,10 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    fn new(connection: Connection) -> Exchange {
+    fn new(connection: Connection, herald: Option<Arc<dyn Herald>>) -> Exchange {
         Exchange {
             connection,
+            herald,
             opened: AtomicBool::new(false),
             sent: AtomicBool::new(false),
             heard: AtomicBool::new(false),
@@ -86,6 +97,16 @@ impl Exchange {
         self.is_sent() && !self.opened.load(Ordering::Relaxed) && !self.heard.load(Ordering::Relaxed)
     }
 
+    /// Tells of an interim response; nobody is told of 100, which says something about the request body alone.
+    fn tell(&self, status: StatusCode, mut fields: HeaderMap) {
+        if let Some(herald) = self.herald.as_ref().filter(|_| status != StatusCode::CONTINUE) {
+            forward::end_to_end(&mut fields);
+            // RFC 9110 §8.6: it must not be there, and could be believed.
+            fields.remove(header::CONTENT_LENGTH);
+            herald.interim(status, &fields);
+        }
+    }
+
     /// `timeout`, shortened to what [`Exchange::allow`] still allows.
     fn shorten(&self, mut timeout: NextTimeout) -> NextTimeout {
         let until = self.until.load(Ordering::Relaxed);
@@ -104,12 +125,12 @@ pub(super) struct Wire(Arc<Mutex<Arc<Exchange>>>);
 
 impl Wire {
     pub(super) fn new() -> Wire {
-        Wire(Arc::new(Mutex::new(Arc::new(Exchange::new(Connection::Any)))))
+        Wire(Arc::new(Mutex::new(Arc::new(Exchange::new(Connection::Any, None)))))
     }
 
-    /// Begins an exchange. What an earlier one still reads is not touched by it.
-    pub(super) fn begin(&self, connection: Connection) -> Arc<Exchange> {
-        let exchange = Arc::new(Exchange::new(connection));
+    /// Begins an exchange, `herald` being told of its interim responses. What an earlier one still reads is not touched by it.
+    pub(super) fn begin(&self, connection: Connection, herald: Option<Arc<dyn Herald>>) -> Arc<Exchange> {
+        let exchange = Arc::new(Exchange::new(connection, herald));
         *self.0.lock() = Arc::clone(&exchange);
         exchange
     }
@@ -127,7 +148,7 @@ impl<In: Transport> Connector<In> for Wire {
         Ok(opened.map(|inner| {
             let exchange = self.current();
             exchange.opened.store(true, Ordering::Relaxed);
-            Line { inner, wire: self.clone(), exchange }
+            Line { inner, wire: self.clone(), exchange, interim: None }
         }))
     }
 }
@@ -137,6 +158,29 @@ pub(super) struct Line<T> {
     inner: T,
     wire: Wire,
     exchange: Arc<Exchange>,
+    /// Interim responses to this exchange so far; `None` once something else has begun.
+    interim: Option<usize>,
+}
+
+impl<T: Transport> Line<T> {
+    /// Takes interim responses off the input and tells of them. ureq would skip most of them; it chokes on a 100 with fields,
+    /// and on any that stands before a full buffer.
+    fn take_interim(&mut self) {
+        while let Some(so_far) = self.interim {
+            let buffers = self.inner.buffers();
+            match interim::at_start(buffers.input()) {
+                Start::Interim { length, status, fields } => {
+                    buffers.input_consume(length);
+                    self.interim = Some(so_far + 1);
+                    if so_far < MAX_INTERIM {
+                        self.exchange.tell(status, fields);
+                    }
+                }
+                Start::Unclear => return,
+                Start::Other => self.interim = None,
+            }
+        }
+    }
 }
 
 impl<T: Transport> Transport for Line<T> {
@@ -148,13 +192,17 @@ impl<T: Transport> Transport for Line<T> {
         // Writing happens only inside a fetch, so the exchange now beginning is the one this connection serves.
         self.exchange = self.wire.current();
         self.exchange.sent.store(true, Ordering::Relaxed);
+        self.interim = Some(0);
         self.inner.transmit_output(amount, timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let awaited = self.inner.await_input(self.exchange.shorten(timeout));
         match &awaited {
-            Ok(true) => self.exchange.heard.store(true, Ordering::Relaxed),
+            Ok(true) => {
+                self.exchange.heard.store(true, Ordering::Relaxed);
+                self.take_interim();
+            }
             Err(ureq::Error::Io(error)) if is_reset(error) => self.exchange.reset.store(true, Ordering::Relaxed),
             _ => {}
         }
@@ -199,7 +247,9 @@ impl Resolver for Known {
 }
 
 fn is_reset(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted)
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
+    // The last: TLS that ended without the word that it would (RFC 9112 §9.8).
+    matches!(error.kind(), ConnectionReset | ConnectionAborted | UnexpectedEof)
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -215,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_wait_is_counted_from_when_it_is_allowed_and_never_prolongs_anothers() {
-        let mut exchange = Exchange::new(Connection::Any);
+        let mut exchange = Exchange::new(Connection::Any, None);
         exchange.began -= Duration::from_secs(100);
         let left = |exchange: &Exchange, given| {
             let timeout = NextTimeout { after: given, reason: Timeout::RecvResponse, ..NextTimeout::default() };

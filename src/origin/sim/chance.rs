@@ -19,6 +19,14 @@ pub enum Subject {
     Fail,
     /// Whether it is answered as in an outage.
     Null,
+    /// Whether its answer is rubbish.
+    Rubbish,
+    /// Whether it finds the port closed.
+    Refuse,
+    /// Whether its answer is shorter than it says.
+    Lie,
+    /// Whether its answer comes byte by byte.
+    Drip,
 }
 
 /// A source of chance.

@@ -1,50 +1,110 @@
 //! What `sim://powerwall?latency=200ms&fail=0.1` asks for.
 
+use std::ops::Range;
 use std::time::Duration;
 
+use http::StatusCode;
+
 /// The parameters there are, for whoever wrote another one.
-const ALLOWED: &str =
-    "latency=200ms, fail=0..1, null=0..1, drop=0..1, hang=0..1 or hang=/path, and seed=a whole number";
+const ALLOWED: &str = "latency=200ms, seed=a whole number, down=30s..90s; fail, null, rubbish, refuse, hang, drop, lie and \
+     drip, each with a share from 0 to 1 or a path such as /strings; status=429, 500 or 503 and retry=30s for fail; \
+     rate=bytes a second for drip";
+/// What may follow `status=`.
+const STATUSES: [StatusCode; 3] =
+    [StatusCode::TOO_MANY_REQUESTS, StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE];
 
 /// How the simulation behaves. The default has no faults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimSettings {
     /// Every answer takes so long. Default 0.
     pub latency: Duration,
-    /// Share of requests answered with 500. Default 0.
-    pub fail: f64,
-    /// Share of requests answered as in an outage: 200 with the body `null`. Default 0.
-    pub null: f64,
-    /// Share of requests whose answer is cut. Default 0.
-    pub drop: f64,
-    /// Which requests get no answer. Default none.
-    pub hang: Hang,
+    /// From when to when after its start it refuses all connections. `None`: never.
+    pub down: Option<Range<Duration>>,
+    /// Which requests are answered with `status`.
+    pub fail: Strikes,
+    /// 429, 500 or 503. Default 500.
+    pub status: StatusCode,
+    /// Seconds in the Retry-After that goes with it. `None`: it has none.
+    pub retry_after: Option<u64>,
+    /// Which requests are answered as in an outage: 200 with the body `null`.
+    pub null: Strikes,
+    /// Which requests are answered 200 with what is neither JSON nor a reading.
+    pub rubbish: Strikes,
+    /// Which requests find the port closed.
+    pub refuse: Strikes,
+    /// Which requests get no answer.
+    pub hang: Strikes,
+    /// Which requests' answers are cut.
+    pub drop: Strikes,
+    /// Which answers are shorter than they say they are, on a connection that stays open.
+    pub lie: Strikes,
+    /// Which answers come byte by byte, `rate` bytes a second.
+    pub drip: Strikes,
+    /// Default 10.
+    pub rate: u32,
     /// Weather, appliances and faults follow from it. Default 0.
     pub seed: u64,
-    /// After so long a request without an answer ends. Default 10 s; not a parameter, it is the backend's.
-    pub first_byte_timeout: Duration,
+    /// How long an origin is waited for; not a parameter, it is the backend's.
+    pub limits: Limits,
 }
 
-/// Requests that get no answer.
+/// Which requests a fault is for.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Hang {
-    /// This share of all.
+pub enum Strikes {
+    /// This share of all. Default none.
     Share(f64),
     /// Those for this path, whatever their query.
     Path(String),
+}
+
+/// The limits of waiting for an origin, as `origin::http` keeps them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// After so long a request without an answer ends. Default 10 s.
+    pub first_byte: Duration,
+    /// A body silent for so long is passed on as it comes. Default 500 ms.
+    pub pause: Duration,
+    /// A body awaited whole is cut off after such a silence. Default 10 s.
+    pub idle: Duration,
+    /// A body passed on as it comes is cut off after such a silence. Default 60 s.
+    pub stream_idle: Duration,
+    /// A body awaited whole is cut off after so long. Default 60 s.
+    pub total: Duration,
 }
 
 impl Default for SimSettings {
     fn default() -> SimSettings {
         SimSettings {
             latency: Duration::ZERO,
-            fail: 0.0,
-            null: 0.0,
-            drop: 0.0,
-            hang: Hang::Share(0.0),
+            down: None,
+            fail: Strikes::default(),
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            retry_after: None,
+            null: Strikes::default(),
+            rubbish: Strikes::default(),
+            refuse: Strikes::default(),
+            hang: Strikes::default(),
+            drop: Strikes::default(),
+            lie: Strikes::default(),
+            drip: Strikes::default(),
+            rate: 10,
             seed: 0,
-            first_byte_timeout: Duration::from_secs(10),
+            limits: Limits::default(),
         }
+    }
+}
+
+impl Default for Strikes {
+    fn default() -> Strikes {
+        Strikes::Share(0.0)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        let [first_byte, idle] = [Duration::from_secs(10); 2];
+        let [stream_idle, total] = [Duration::from_secs(60); 2];
+        Limits { first_byte, pause: Duration::from_millis(500), idle, stream_idle, total }
     }
 }
 
@@ -66,28 +126,66 @@ impl SimSettings {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let wrong = |expected: &str| format!("{name}={value}: expected {expected}");
-        let share_of = |value: &str| share(value).ok_or_else(|| wrong("a number from 0 to 1, such as 0.1"));
+        if let Some(fault) = self.fault(name) {
+            *fault = strikes(value).ok_or_else(|| wrong("a number from 0 to 1, or a path such as /strings"))?;
+            return Ok(());
+        }
         match name {
             "latency" => {
                 self.latency = duration(value).ok_or_else(|| wrong("a time up to 1h, such as 200ms or 1.5s"))?
             }
-            "fail" => self.fail = share_of(value)?,
-            "null" => self.null = share_of(value)?,
-            "drop" => self.drop = share_of(value)?,
-            "hang" if value.starts_with('/') => self.hang = Hang::Path(value.to_owned()),
-            "hang" => {
-                let share = share(value).ok_or_else(|| wrong("a number from 0 to 1, or a path such as /strings"))?;
-                self.hang = Hang::Share(share);
+            "down" => self.down = Some(window(value).ok_or_else(|| wrong("two times up to 1h, such as 30s..90s"))?),
+            "status" => self.status = status(value).ok_or_else(|| wrong("429, 500 or 503"))?,
+            "retry" => {
+                self.retry_after = Some(seconds(value).ok_or_else(|| wrong("whole seconds up to 1h, such as 30s"))?)
             }
+            "rate" => self.rate = rate(value).ok_or_else(|| wrong("bytes a second, a whole number from 1"))?,
             "seed" => self.seed = value.parse().map_err(|_| wrong("a whole number from 0 to 2^64-1"))?,
             _ => return Err(format!("{name} is no parameter of sim://; allowed are {ALLOWED}")),
         }
         Ok(())
     }
+
+    fn fault(&mut self, name: &str) -> Option<&mut Strikes> {
+        match name {
+            "fail" => Some(&mut self.fail),
+            "null" => Some(&mut self.null),
+            "rubbish" => Some(&mut self.rubbish),
+            "refuse" => Some(&mut self.refuse),
+            "hang" => Some(&mut self.hang),
+            "drop" => Some(&mut self.drop),
+            "lie" => Some(&mut self.lie),
+            "drip" => Some(&mut self.drip),
+            _ => None,
+        }
+    }
 }
 
-fn share(value: &str) -> Option<f64> {
-    value.parse().ok().filter(|share| (0.0..=1.0).contains(share))
+fn strikes(value: &str) -> Option<Strikes> {
+    if value.starts_with('/') {
+        return Some(Strikes::Path(value.to_owned()));
+    }
+    value.parse().ok().filter(|share| (0.0..=1.0).contains(share)).map(Strikes::Share)
+}
+
+fn status(value: &str) -> Option<StatusCode> {
+    value.parse().ok().filter(|status| STATUSES.contains(status))
+}
+
+fn rate(value: &str) -> Option<u32> {
+    value.parse().ok().filter(|rate| *rate > 0)
+}
+
+fn seconds(value: &str) -> Option<u64> {
+    value.strip_suffix('s')?.parse().ok().filter(|seconds| *seconds <= 3_600)
+}
+
+/// Two times with their units, the second after the first.
+fn window(value: &str) -> Option<Range<Duration>> {
+    let (from, to) = value.split_once("..")?;
+    let time = |text: &str| duration(text).filter(|_| text.ends_with('s'));
+    let window = time(from)?..time(to)?;
+    (!window.is_empty()).then_some(window)
 }
 
 /// A number with its unit; milliseconds without.
@@ -113,18 +211,28 @@ mod tests {
 
     #[test]
     fn all_parameters() {
-        let settings = SimSettings::parse("latency=200ms&fail=0.1&null=0.25&drop=1&hang=0.5&seed=18446744073709551615");
+        let settings = SimSettings::parse(
+            "latency=200ms&down=1.5s..90s&fail=0.1&status=429&retry=30s&null=0.25&rubbish=/soe&refuse=0.125&hang=0.5\
+             &drop=1&lie=0.75&drip=/vitals&rate=1&seed=18446744073709551615",
+        );
         let expected = SimSettings {
             latency: Duration::from_millis(200),
-            fail: 0.1,
-            null: 0.25,
-            drop: 1.0,
-            hang: Hang::Share(0.5),
+            down: Some(Duration::from_millis(1_500)..Duration::from_secs(90)),
+            fail: Strikes::Share(0.1),
+            status: StatusCode::TOO_MANY_REQUESTS,
+            retry_after: Some(30),
+            null: Strikes::Share(0.25),
+            rubbish: Strikes::Path("/soe".to_owned()),
+            refuse: Strikes::Share(0.125),
+            hang: Strikes::Share(0.5),
+            drop: Strikes::Share(1.0),
+            lie: Strikes::Share(0.75),
+            drip: Strikes::Path("/vitals".to_owned()),
+            rate: 1,
             seed: u64::MAX,
-            ..SimSettings::default()
+            limits: Limits::default(),
         };
         assert_eq!(settings, Ok(expected));
-        assert_eq!(SimSettings::parse("hang=/strings").unwrap().hang, Hang::Path("/strings".to_owned()));
         for (text, milliseconds) in [("1.5s", 1_500), ("70", 70), ("0", 0), ("3600s", 3_600_000)] {
             let latency = SimSettings::parse(&format!("latency={text}")).unwrap().latency;
             assert_eq!(latency, Duration::from_millis(milliseconds), "{text}");
@@ -134,13 +242,26 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_what_is_allowed() {
         let cases = [
-            ("colour=red", "colour is no parameter of sim://; allowed are latency=200ms, fail=0..1,"),
+            ("colour=red", "colour is no parameter of sim://; allowed are latency=200ms, seed=a whole number, down="),
             ("seed", "seed=: expected a whole number"),
             ("seed=-1", "seed=-1: expected a whole number"),
             ("fail=2", "fail=2: expected a number from 0 to 1"),
             ("null=-0.1", "null=-0.1: expected a number from 0 to 1"),
             ("drop=NaN", "drop=NaN: expected a number from 0 to 1"),
             ("hang=strings", "hang=strings: expected a number from 0 to 1, or a path"),
+            ("refuse=1.5", "refuse=1.5: expected a number from 0 to 1, or a path such as /strings"),
+            ("rubbish", "rubbish=: expected a number from 0 to 1, or a path"),
+            ("status=404", "status=404: expected 429, 500 or 503"),
+            ("status=many", "status=many: expected 429, 500 or 503"),
+            ("retry=soon", "retry=soon: expected whole seconds"),
+            ("retry=500ms", "retry=500ms: expected whole seconds"),
+            ("retry=3601s", "retry=3601s: expected whole seconds"),
+            ("rate=0", "rate=0: expected bytes a second"),
+            ("rate=0.5", "rate=0.5: expected bytes a second"),
+            ("down=30s", "down=30s: expected two times up to 1h, such as 30s..90s"),
+            ("down=30..90", "down=30..90: expected two times"),
+            ("down=90s..30s", "down=90s..30s: expected two times"),
+            ("down=30s..2h", "down=30s..2h: expected two times"),
             ("latency=soon", "latency=soon: expected a time up to 1h"),
             ("latency=inf", "latency=inf: expected a time"),
             ("latency=2h", "latency=2h: expected a time"),
@@ -157,7 +278,7 @@ mod tests {
         #[test]
         fn no_query_panics(query in any::<String>(), value in any::<String>()) {
             let _ = SimSettings::parse(&query);
-            for name in ["latency", "fail", "hang", "seed"] {
+            for name in ["latency", "fail", "hang", "seed", "down", "retry", "rate", "status"] {
                 let _ = SimSettings::parse(&format!("{name}={value}"));
             }
         }

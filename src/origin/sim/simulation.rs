@@ -9,11 +9,14 @@ use http::{Method, StatusCode};
 use super::chance::{Chance, Subject};
 use super::house::House;
 use super::pages::{self, Kind, Page, View};
-use super::settings::{Hang, SimSettings};
+use super::settings::{SimSettings, Strikes};
 use super::statistics::Statistics;
 use crate::clock::Now;
 use crate::message::Response;
 use crate::origin::{FetchError, OriginRequest};
+
+/// What a lying answer says it has more than it has, in bytes.
+const MISSING: u64 = 1_000;
 
 /// A house and the pypowerwall before it. What it answers follows from its settings, its first moment, and what was asked
 /// when.
@@ -33,7 +36,34 @@ pub struct Reaction {
     /// How long it takes.
     pub after: Duration,
     /// What comes then.
-    pub result: Result<Response, FetchError>,
+    pub result: Result<Coming, FetchError>,
+}
+
+/// A response, as it comes.
+#[derive(Debug)]
+pub enum Coming {
+    /// All of it.
+    Whole(Response),
+    /// Its body has paused.
+    Paused {
+        /// The response, with all of its body that will ever come.
+        response: Response,
+        /// What of the body came before the pause.
+        begun: Bytes,
+        /// How long the body is said to be.
+        announced: u64,
+        /// What comes after the pause.
+        then: Then,
+    },
+}
+
+/// How a body goes on that has paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// A byte after each of these gaps.
+    Drips(Duration),
+    /// With silence, until whoever listens gives up after so long.
+    Nothing(Duration),
 }
 
 impl Simulation {
@@ -49,30 +79,85 @@ impl Simulation {
         }
     }
 
-    /// Answers one request. A fault strikes before the request has done anything.
+    /// Answers one request. A fault strikes before the request has done anything, but for those of the answer's way back.
     pub fn answer(&mut self, request: &OriginRequest, now: Now) -> Reaction {
         self.asked += 1;
-        let SimSettings { latency, first_byte_timeout, .. } = self.settings;
-        if self.hangs(request.target.path()) || latency >= first_byte_timeout {
-            return Reaction { after: first_byte_timeout, result: Err(FetchError::FirstByteTimeout) };
+        let path = request.target.path();
+        let SimSettings { latency, limits, .. } = self.settings;
+        if self.is_down(now) || self.strikes(Subject::Refuse, &self.settings.refuse, path) {
+            return Reaction { after: Duration::ZERO, result: Err(FetchError::Connect) };
         }
-        let result = if self.strikes(Subject::Drop, self.settings.drop) {
-            Err(FetchError::Truncated)
+        if self.strikes(Subject::Hang, &self.settings.hang, path) || latency >= limits.first_byte {
+            return Reaction { after: limits.first_byte, result: Err(FetchError::FirstByteTimeout) };
+        }
+        if self.strikes(Subject::Drop, &self.settings.drop, path) {
+            return Reaction { after: latency, result: Err(FetchError::Truncated) };
+        }
+        let response = self.respond(request, now);
+        if response.body.is_empty() {
+            Reaction { after: latency, result: Ok(Coming::Whole(response)) }
+        } else if self.strikes(Subject::Lie, &self.settings.lie, path) {
+            self.lying(response)
+        } else if self.strikes(Subject::Drip, &self.settings.drip, path) {
+            self.dripping(response)
         } else {
-            Ok(self.respond(request, now))
-        };
-        Reaction { after: latency, result }
+            Reaction { after: latency, result: Ok(Coming::Whole(response)) }
+        }
+    }
+
+    fn is_down(&self, now: Now) -> bool {
+        let running = now.mono.saturating_sub(self.began.mono);
+        self.settings.down.as_ref().is_some_and(|down| down.contains(&running))
+    }
+
+    /// All of the body comes at once, and then nothing of what is still missing.
+    fn lying(&self, response: Response) -> Reaction {
+        let (begun, then) = (response.body.clone(), Then::Nothing(self.settings.limits.stream_idle));
+        let announced = response.body.len() as u64 + MISSING;
+        self.pausing(response, begun, announced, then)
+    }
+
+    /// Byte by byte: to be awaited whole where no gap is a pause.
+    fn dripping(&self, response: Response) -> Reaction {
+        let SimSettings { latency, limits, rate, .. } = self.settings;
+        let gap = Duration::from_secs(1) / rate.max(1);
+        if gap >= limits.pause.min(limits.idle) {
+            let announced = response.body.len() as u64;
+            return self.pausing(response, Bytes::new(), announced, Then::Drips(gap));
+        }
+        let whole = u32::try_from(response.body.len()).map_or(Duration::MAX, |bytes| gap.saturating_mul(bytes));
+        match latency.saturating_add(whole) {
+            after if after < limits.total => Reaction { after, result: Ok(Coming::Whole(response)) },
+            _ => Reaction { after: limits.total, result: Err(FetchError::TotalTimeout) },
+        }
+    }
+
+    fn pausing(&self, response: Response, begun: Bytes, announced: u64, then: Then) -> Reaction {
+        let SimSettings { latency, limits, .. } = self.settings;
+        if limits.idle < limits.pause {
+            return Reaction { after: latency + limits.idle, result: Err(FetchError::IdleTimeout) };
+        }
+        let coming = Coming::Paused { response, begun, announced, then };
+        Reaction { after: latency + limits.pause, result: Ok(coming) }
     }
 
     fn respond(&mut self, request: &OriginRequest, now: Now) -> Response {
-        if self.strikes(Subject::Fail, self.settings.fail) {
+        let path = request.target.path();
+        if self.strikes(Subject::Fail, &self.settings.fail, path) {
             self.statistics.errors += 1;
             let body = r#"{"error": "Simulated failure"}"#;
-            return response(StatusCode::INTERNAL_SERVER_ERROR, Page::text(Kind::Json, body));
+            let mut failure = response(self.settings.status, Page::text(Kind::Json, body));
+            if let Some(seconds) = self.settings.retry_after {
+                failure.fields.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            return failure;
         }
-        if self.strikes(Subject::Null, self.settings.null) {
+        if self.strikes(Subject::Null, &self.settings.null, path) {
             self.statistics.timeouts += 1;
             return response(StatusCode::OK, Page::text(Kind::Json, "null"));
+        }
+        if self.strikes(Subject::Rubbish, &self.settings.rubbish, path) {
+            return response(StatusCode::OK, Page::text(Kind::Html, "<h1>Simulated rubbish</h1>"));
         }
         // Wall time may be set back or forth under a running house; its own time only goes on.
         let at = self.began.wall + now.mono.saturating_sub(self.began.mono);
@@ -110,15 +195,11 @@ impl Simulation {
         }
     }
 
-    fn hangs(&self, path: &str) -> bool {
-        match &self.settings.hang {
-            Hang::Share(share) => self.strikes(Subject::Hang, *share),
-            Hang::Path(hanging) => hanging == path,
+    fn strikes(&self, fault: Subject, strikes: &Strikes, path: &str) -> bool {
+        match strikes {
+            Strikes::Share(share) => self.chance.draw(fault, self.asked) < *share,
+            Strikes::Path(struck) => struck == path,
         }
-    }
-
-    fn strikes(&self, fault: Subject, share: f64) -> bool {
-        self.chance.draw(fault, self.asked) < share
     }
 }
 

@@ -1,3 +1,5 @@
+mod faults;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::pages::PAGES;
+use super::simulation::Reaction;
 use super::*;
 use crate::clock::Now;
 use crate::message::{Response, Target};
@@ -64,7 +67,10 @@ impl Scene {
     }
 
     fn ask(&mut self, method: Method, target: &str, body: Option<&'static str>) -> Result<Response, FetchError> {
-        self.simulation.answer(&request(method, target, body), self.now).result
+        match self.simulation.answer(&request(method, target, body), self.now).result? {
+            Coming::Whole(response) => Ok(response),
+            Coming::Paused { .. } => panic!("{target} pauses"),
+        }
     }
 
     fn response(&mut self, target: &str) -> Response {
@@ -93,6 +99,7 @@ fn request(method: Method, target: &str, body: Option<&'static str>) -> OriginRe
         fields: HeaderMap::new(),
         body: body.map(Bytes::from),
         repeatable: body.is_none(),
+        herald: None,
     }
 }
 
@@ -303,7 +310,15 @@ fn faults_come_as_often_as_asked_for_and_the_same_for_the_same_seed() {
     }
     assert_eq!(fates(query), faulty);
     assert_ne!(fates("fail=0.25&null=0.25&drop=0.25&hang=0.25&seed=5"), faulty);
-    for (query, fate) in [("fail=1", "500"), ("null=1", "200 null"), ("drop=1", "Truncated"), ("", "200")] {
+    let always = [
+        ("fail=1", "500"),
+        ("fail=1&status=503", "503"),
+        ("null=1", "200 null"),
+        ("drop=1", "Truncated"),
+        ("refuse=1", "Connect"),
+        ("", "200"),
+    ];
+    for (query, fate) in always {
         assert!(fates(query).iter().all(|found| found == fate), "{query}");
     }
 }
@@ -316,13 +331,18 @@ fn a_hanging_path_hangs_with_any_query_and_no_other_does() {
     noon.text("/soe");
 }
 
+/// What becomes of the first request.
+fn reaction(query: &str, limits: Limits, target: &str) -> Reaction {
+    let settings = SimSettings { limits, ..SimSettings::parse(query).unwrap() };
+    let now = Scene::at_hour(12, "").now;
+    Simulation::new(settings, now).answer(&request(Method::GET, target, None), now)
+}
+
 #[test]
 fn an_answer_takes_its_latency_and_none_takes_the_timeout() {
     let after = |query: &str, target: &str| {
-        let mut settings = SimSettings::parse(query).unwrap();
-        settings.first_byte_timeout = Duration::from_secs(3);
-        let mut simulation = Simulation::new(settings, Scene::at_hour(12, "").now);
-        let reaction = simulation.answer(&request(Method::GET, target, None), Scene::at_hour(12, "").now);
+        let limits = Limits { first_byte: Duration::from_secs(3), ..Limits::default() };
+        let reaction = reaction(query, limits, target);
         (reaction.after, reaction.result.err())
     };
     let slow = Duration::from_millis(200);
@@ -347,8 +367,8 @@ fn the_same_seed_and_times_give_the_same_bytes_and_a_jump_of_wall_time_changes_n
 #[test]
 fn workers_share_one_house_and_wait_for_its_silence() {
     let clock = Clock::new();
-    let settings =
-        SimSettings { first_byte_timeout: Duration::from_millis(1), ..SimSettings::parse("hang=/fans").unwrap() };
+    let limits = Limits { first_byte: Duration::from_millis(1), ..Limits::default() };
+    let settings = SimSettings { limits, ..SimSettings::parse("hang=/fans").unwrap() };
     let simulation = Arc::new(Mutex::new(Simulation::new(settings, clock.now())));
     let [mut one, mut other] = [(); 2].map(|()| SimOrigin::new(clock.clone(), Arc::clone(&simulation)));
     one.fetch(&request(Method::POST, "/control/reserve", Some("value=55"))).ok().unwrap();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::scene::{age, expect_nothing, is_empty};
 use super::{POLLED, PROXY, SERVER, Scene};
@@ -47,7 +47,17 @@ impl Watch {
         for second in (1..=until).step_by(step) {
             self.scene.origin.at(second);
             self.ask_for_all(second, step as u64);
+            if !self.slow {
+                self.expect_closed();
+            }
         }
+    }
+
+    /// The origin answers, whatever it says: its circuit breaker is for failures of its own.
+    #[track_caller]
+    fn expect_closed(&self) {
+        let health: Value = serde_json::from_slice(&self.scene.get("/health").body).expect("JSON");
+        assert_eq!(health["upstreams"]["default"]["breaker"], "closed", "{health}");
     }
 
     /// Lets time pass. Where slowness is the scenario, it passes on both sides: the sockets' time is real.

@@ -37,9 +37,20 @@ impl App {
         self.0.skip_time(by);
     }
 
+    /// Has it forget now what is of no use any more, not some time later.
+    #[allow(dead_code, reason = "only the fault matrix asks for it")]
+    pub fn sweep(&self) {
+        self.0.proxy().sweep();
+    }
+
     /// Requests its origin is working on, as far as it knows.
     pub fn active(&self) -> usize {
         self.0.proxy().gauges().active
+    }
+
+    /// Requests that wait in its flights.
+    pub fn parked(&self) -> usize {
+        self.0.proxy().gauges().parked
     }
 
     /// Moves its clock forward by `seconds`.

@@ -86,6 +86,12 @@ impl Client {
         self.read_reply_to("GET")
     }
 
+    /// Reads the next reply, one to a HEAD.
+    #[track_caller]
+    pub fn read_head(&mut self) -> Reply {
+        self.read_reply_to("HEAD")
+    }
+
     #[track_caller]
     fn read_reply_to(&mut self, method: &str) -> Reply {
         let read = Reply::read(&mut self.stream, &mut self.buffer, method == "HEAD");

@@ -9,8 +9,8 @@ use super::Origin;
 pub fn config(url: &str, more: Value) -> Value {
     let mut whole = json!({
         "preset": "api",
-        "backend": { "maxConcurrentRequests": 2 },
-        "cache": { "slowRequestTimeout": 2000, "graceTime": 30 },
+        "backend": { "maxConcurrentRequests": 2, "retries": 0 },
+        "cache": { "slowRequestTimeout": 2000, "graceTime": 30, "jitter": 0 },
     });
     overlay(&mut whole, home(url, more));
     whole

@@ -16,6 +16,13 @@ impl Gate {
         Gate::default()
     }
 
+    /// A gate that was never closed.
+    pub fn opened() -> Gate {
+        let gate = Gate::closed();
+        gate.open();
+        gate
+    }
+
     /// Lets everybody through, from now on.
     pub fn open(&self) {
         *self.0.0.lock().unwrap() = true;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::account::Account;
 use super::tower::*;
 use super::*;
+use crate::origin::limits::Quota;
 
 const SEEDS: u64 = 200;
 const ARRIVALS: u64 = 1_000;
@@ -13,6 +14,7 @@ const KEYS: [&str; 4] = ["/a", "/b", "/c", "/d"];
 /// The one that is polled.
 const POLLED: &str = "/d";
 const SILENT: Cause = Cause::Fetch(FetchError::FirstByteTimeout);
+const CUT: Cause = Cause::Fetch(FetchError::Truncated);
 const REFUSED: Cause = Cause::Fetch(FetchError::Connect);
 
 #[test]
@@ -29,6 +31,11 @@ fn i7_whatever_happens_in_whatever_order_everybody_is_told_once() {
 struct Simulation {
     flights: Flights,
     permits: usize,
+    restraint: Restraint,
+    /// When requests to the origin began.
+    asked: Vec<Duration>,
+    /// How many were to be repeated.
+    repeated: usize,
     random: Random,
     now: Duration,
     /// What will happen, by time and order of coming.
@@ -62,9 +69,13 @@ impl Simulation {
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         let permits = 1 + random.below(4) as usize;
         let max_parked = 5 + random.below(40) as usize;
+        let restraint = any_restraint(&mut random);
         Simulation {
-            flights: flights(permits, max_parked),
+            flights: restrained(permits, max_parked, restraint),
             permits,
+            restraint,
+            asked: Vec::new(),
+            repeated: 0,
             random,
             now: Duration::ZERO,
             queue: BTreeMap::new(),
@@ -111,14 +122,15 @@ impl Simulation {
             Event::Invalidated(key) => {
                 self.account.invalidated(&key);
                 let text = key.as_str().to_owned();
-                self.step(Work::Invalidated(Box::new(move |other| other == text)));
+                self.step(Work::Invalidated { matches: Box::new(move |other| other == text), but: None });
                 self.store.remove(&key);
             }
             Event::Lands(flight) => self.land(flight),
             Event::Again(passenger) => {
                 let key = Some(Key::new(None, "anonymous", &passenger.request.target));
                 let poll = (passenger.request.target.as_str() == POLLED).then_some(0);
-                let errand = Errand { request: Arc::clone(&passenger.request), key, poll, ..shared("/") };
+                let (request, joins) = (Arc::clone(&passenger.request), key.clone());
+                let errand = Errand { request, key, joins, poll, ..shared("/") };
                 self.board(Arrival { passenger: Some(passenger), errand });
             }
         }
@@ -130,7 +142,7 @@ impl Simulation {
             0 => alone(path, false),
             1 => alone(path, true),
             // A client with a name: alone, but what the origin declares fit for all is stored.
-            2 => Errand { shared: false, joinable: false, ..shared(path) },
+            2 => Errand { shared: false, joins: None, ..shared(path) },
             _ => Errand { poll: (path == POLLED).then_some(0), ..shared(path) },
         };
         if errand.shared && self.random.one_in(5) {
@@ -166,7 +178,7 @@ impl Simulation {
         let now = moment(self.now);
         let first = self.flights.step(Work::Arrived(arrival), now);
         let begun = first.iter().find_map(|work| match work {
-            Work::Wake(_, flight) => Some(*flight),
+            Work::Wake(_, flight) if *flight != FlightId::TURN => Some(*flight),
             _ => None,
         });
         // Anybody else who is told by an arrival is told that there was no permit.
@@ -195,15 +207,16 @@ impl Simulation {
         while !todo.is_empty() {
             for work in std::mem::take(&mut todo) {
                 match work {
-                    Work::Look(flight, key, _) => {
-                        let found = self.store.get(&key).filter(|stored| self.is_fresh(stored)).cloned();
+                    Work::Look(flight, errand, _) => {
+                        let known = errand.key.as_ref().and_then(|key| self.store.get(key));
+                        let found = known.filter(|stored| self.is_fresh(stored)).cloned();
                         let looked = found.map_or(Work::Missing(flight), |stored| Work::Found(flight, stored));
                         if let Work::Found(..) = looked {
                             self.account.ended(flight);
                         }
                         todo.extend(self.flights.step(looked, moment(self.now)));
                     }
-                    Work::Insert(stored) => drop(self.store.insert(stored.key.clone(), stored)),
+                    Work::Insert(answer) => drop(self.store.insert(answer.stored.key.clone(), answer.stored)),
                     other => outside.push(other),
                 }
             }
@@ -220,6 +233,7 @@ impl Simulation {
                 let waited = self.account.flights[&flight].began < self.now;
                 assert!(errand.safe || !waited || !self.flights.flights[&flight].passengers[0].responder.gone(), "I11");
                 assert!(self.account.fetching.insert(flight), "fetched twice");
+                self.keeps_restraint();
                 let at = self.now + Duration::from_millis(self.random.below(4000));
                 self.later(at, Event::Lands(flight));
             }
@@ -247,10 +261,10 @@ impl Simulation {
                     self.later(self.now, Event::Again(passenger));
                 }
             }
-            Work::OriginDown(_) => self.account.troubled = true,
+            Work::OriginDown { .. } => self.account.troubled = true,
             Work::OriginUp => self.account.troubled = false,
             Work::Polled { .. } => self.polls_ended = self.turn,
-            Work::PollFails(..) | Work::Forget(..) => {}
+            Work::PollFails(..) | Work::OriginProbed | Work::Forget(..) => {}
             _ => panic!("not to be done by the caller"),
         }
     }
@@ -262,11 +276,11 @@ impl Simulation {
         match key {
             Some(key) if dice < 10 => {
                 let ttl = Duration::from_millis(self.random.below(5000));
-                let landing = Landing::Shared(stored_for(key, moment(self.now), ttl));
+                let landing = fetched(stored_for(key, moment(self.now), ttl));
                 self.landed(id, landing);
             }
             _ if dice > 16 => {
-                let causes = [Cause::Panicked, Cause::Status(500), SILENT, SILENT, REFUSED];
+                let causes = [Cause::Panicked, Cause::Status(500), SILENT, SILENT, CUT, REFUSED];
                 let cause = causes[self.random.below(causes.len() as u64) as usize];
                 self.landed(id, Landing::failed(cause));
             }
@@ -286,12 +300,42 @@ impl Simulation {
     }
 
     fn landed(&mut self, id: FlightId, landing: Landing) {
+        if let Landing::Failed { .. } = landing {
+            return self.failed(id, landing);
+        }
         let known = self.account.landed(id, &landing, self.now);
         let storable = matches!(landing, Landing::Shared(..));
         let todo = self.flights.step(Work::Landed(id, landing), moment(self.now));
         let stores = todo.iter().any(|work| matches!(work, Work::Insert(_)));
         assert_eq!(stores, storable && !known.marked, "I8: flight {}", id.0);
         self.carry_out_all(todo);
+    }
+
+    /// A failure lands, or is not the last word.
+    fn failed(&mut self, id: FlightId, landing: Landing) {
+        let (before, troubled) = (self.flights.flights[&id].repeated, self.account.troubled);
+        let todo = self.flights.step(Work::Landed(id, landing), moment(self.now));
+        let repeats = self.flights.flights.get(&id).is_some_and(|flight| flight.repeated > before);
+        if repeats {
+            self.account.fetching.remove(&id);
+            self.repeated += 1;
+            assert!(!troubled && before < self.restraint.retries, "who is in trouble is not asked twice");
+        } else {
+            self.account.ended(id);
+        }
+        self.carry_out_all(todo);
+    }
+
+    /// Distance, quota and budget, whenever the origin is asked.
+    fn keeps_restraint(&mut self) {
+        let Restraint { spacing, quota, .. } = self.restraint;
+        let last = self.asked.last().copied();
+        assert!(last.is_none_or(|last| self.now - last >= spacing), "asked after less than {spacing:?}");
+        self.asked.push(self.now);
+        let minute = self.asked.iter().filter(|at| self.now - **at < Duration::from_secs(60)).count();
+        assert!(quota.per_minute.is_none_or(|most| minute <= most as usize), "{minute} in a minute");
+        let firsts = self.asked.len() - self.repeated;
+        assert!(self.repeated * 10 <= firsts + 20, "{} retries of {firsts}", self.repeated);
     }
 
     /// What holds after every step.
@@ -318,7 +362,7 @@ impl Simulation {
     }
 
     fn is_fresh(&self, stored: &Stored) -> bool {
-        matches!(reuse(&stored.lifetime, moment(self.now)), Reuse::Fresh { .. })
+        matches!(reuse(&stored.lifetime, &Wishes::default(), moment(self.now)), Reuse::Fresh { .. })
     }
 
     fn any_path(&mut self) -> &'static str {
@@ -326,22 +370,19 @@ impl Simulation {
     }
 }
 
-fn tell(mut passenger: Passenger) {
-    passenger.responder.reply(Reply::failed(Cause::Slow));
+/// None in half of the runs.
+fn any_restraint(random: &mut Random) -> Restraint {
+    if random.one_in(2) {
+        return Restraint::default();
+    }
+    let per_minute = random.one_in(2).then(|| 5 + random.below(200) as u32);
+    Restraint {
+        spacing: Duration::from_millis(random.below(500)),
+        quota: Quota { per_minute, per_day: None },
+        retries: random.below(4) as u32,
+    }
 }
 
-/// xorshift64*: the same numbers for the same seed, everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
-    }
-
-    fn one_in(&mut self, chances: u64) -> bool {
-        self.below(chances) == 0
-    }
+fn tell(mut passenger: Passenger) {
+    passenger.responder.reply(Reply::failed(Cause::Slow));
 }

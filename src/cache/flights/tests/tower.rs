@@ -1,6 +1,7 @@
 //! What the tests of flights stand on: a tower that steps them, and passengers who count what they are told.
 
 use super::*;
+use crate::policy::rule::OnExhausted;
 
 /// Flights, and the time.
 pub(super) struct Tower {
@@ -29,13 +30,17 @@ impl Tower {
     }
 
     pub(super) fn lands_shared(&self, flight: u64, path: &'static str) -> Work {
-        Work::Landed(FlightId(flight), Landing::Shared(stored(path, self.now)))
+        Work::Landed(FlightId(flight), fetched(stored(path, self.now)))
     }
 }
 
 pub(super) fn flights(permits: usize, max_parked: usize) -> Flights {
+    restrained(permits, max_parked, Restraint::default())
+}
+
+pub(super) fn restrained(permits: usize, max_parked: usize, restraint: Restraint) -> Flights {
     let schedule = Schedule { steps: vec![STEP], max_retry_after: STEP };
-    Flights::new(permits, max_parked, SLOW, schedule, 1)
+    Flights::new(permits, max_parked, SLOW, restraint, (schedule, 1))
 }
 
 pub(super) fn look(work: &Work) -> Option<FlightId> {
@@ -56,7 +61,9 @@ pub(super) fn seen(todo: &[Work]) -> Vec<String> {
         Work::Open(leader, others) => format!("Open {} + {}", leader.iter().len(), others.len()),
         Work::Overdue(passengers, cause, _) => format!("Overdue {} {}", passengers.len(), cause.detail()),
         Work::Polled { .. } => "Polled".to_owned(),
-        Work::OriginDown(_) => "Down".to_owned(),
+        Work::OriginDown { still: false, .. } => "Down".to_owned(),
+        Work::OriginDown { .. } => "Still down".to_owned(),
+        Work::OriginProbed => "Probed".to_owned(),
         Work::OriginUp => "Up".to_owned(),
         _ => "something that happens".to_owned(),
     };
@@ -79,13 +86,27 @@ pub(super) fn stored(path: &'static str, received: Now) -> Arc<Stored> {
 
 pub(super) fn stored_for(key: Key, received: Now, ttl: Duration) -> Arc<Stored> {
     let lifetime = lifetime_of(ttl, ttl, received);
-    let (status, hits) = (StatusCode::OK, AtomicU32::new(0));
-    Arc::new(Stored { key, status, head: Box::default(), body: Bytes::new(), lifetime, hits })
+    Arc::new(Stored {
+        key,
+        status: StatusCode::OK,
+        head: Box::default(),
+        fields_end: 0,
+        body: Bytes::new(),
+        lifetime,
+        selecting: None,
+        hits: AtomicU32::new(0),
+        used: AtomicU32::new(0),
+    })
+}
+
+/// How a flight lands that fetched this.
+pub(super) fn fetched(stored: Arc<Stored>) -> Landing {
+    Landing::Shared(Shared { stored, sent: Arc::default(), validated: false, checked: false, whole: None })
 }
 
 /// A plain GET.
 pub(super) fn shared(path: &'static str) -> Errand {
-    Errand { key: Some(key(path)), shared: true, joinable: true, ..alone(path, true) }
+    Errand { key: Some(key(path)), joins: Some(key(path)), shared: true, ..alone(path, true) }
 }
 
 /// A request whose answer is for its client only.
@@ -103,10 +124,12 @@ pub(super) fn alone(path: &'static str, safe: bool) -> Errand {
         request: Arc::new(request),
         key: None,
         shared: false,
-        joinable: false,
+        joins: None,
         even_if_fresh: false,
         poll: None,
         safe,
+        plain: false,
+        herald: None,
     }
 }
 
@@ -128,8 +151,10 @@ pub(super) fn passenger(stale: Option<Arc<Stored>>, tally: Arc<Tally>) -> Passen
         stale,
         leads: false,
         cors: false,
+        exhausted: OnExhausted::Error,
         fwd: Fwd::UriMiss,
         alone: None,
+        again: false,
     }
 }
 
@@ -161,5 +186,21 @@ impl Responder for Slip {
 
     fn gone(&self) -> bool {
         self.0.gone.load(SeqCst)
+    }
+}
+
+/// xorshift64*: the same numbers for the same seed, everywhere.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
+    }
+
+    pub(super) fn one_in(&mut self, chances: u64) -> bool {
+        self.below(chances) == 0
     }
 }

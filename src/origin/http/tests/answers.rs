@@ -94,13 +94,6 @@ fn what_is_not_http_is_a_protocol_error() {
 }
 
 #[test]
-fn interim_responses_are_skipped() {
-    let answer = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nX: 1\r\n\r\n\
-        HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-    assert_eq!(received(answer), "200 ok");
-}
-
-#[test]
 fn end_to_end_fields_pass_byte_for_byte_and_the_length_is_left_to_the_reply() {
     let script = Script::answer(
         b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nX-Odd: \xe9\xff\t x\r\nset-cookie: b=2\r\nConnection: close, X-Hop\r\n\

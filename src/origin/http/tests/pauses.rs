@@ -118,7 +118,7 @@ fn an_origin_that_cannot_be_reached_says_why() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     assert_eq!(shown(&origin(closed).fetch(&get())), "Connect");
 
-    let unresolved = Arc::new(Addresses::new("origin.example", 80));
+    let unresolved = Arc::new(Addresses::new("origin.example", 80, Allow::default()));
     assert_eq!(shown(&HttpOrigin::new(&settings(80), unresolved).fetch(&get())), "Resolve");
 }
 

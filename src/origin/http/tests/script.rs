@@ -13,6 +13,8 @@ pub enum Step {
     Hear,
     /// Sends bytes.
     Say(Vec<u8>),
+    /// Sends these bytes again and again until the proxy closes the connection.
+    Flood(Vec<u8>),
     /// Sends single bytes until the proxy closes the connection.
     Drip,
     /// Waits until the test says so.
@@ -84,6 +86,7 @@ fn perform(mut stream: TcpStream, steps: Vec<Step>, number: usize, report: &Send
                 // The proxy may have closed, as it should on a bad answer.
                 let _ = stream.write_all(&bytes);
             }
+            Step::Flood(bytes) => while stream.write_all(&bytes).is_ok() {},
             Step::Drip => while stream.write_all(b"x").is_ok() {},
             Step::Await(gate) => gate.recv_timeout(LIMIT).unwrap(),
             Step::Stay => {

@@ -1,8 +1,14 @@
 //! One scripted answer.
 
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::Gate;
+
+/// Writes to a connection as it likes, until it is done or the other side is gone.
+pub(super) type Hand = dyn Fn(&mut TcpStream) -> io::Result<()> + Send + Sync;
 
 /// What the origin says, and how.
 #[derive(Clone)]
@@ -15,9 +21,12 @@ pub struct Answer {
     pub(super) closes: bool,
     pub(super) taking: Duration,
     pub(super) before_head: Option<Gate>,
+    pub(super) interim: Vec<u8>,
+    pub(super) after_interim: Option<Gate>,
     pub(super) before_body: Option<Gate>,
     pub(super) cut_after: Option<usize>,
     pub(super) verbatim: Option<Vec<u8>>,
+    pub(super) by_hand: Option<Arc<Hand>>,
 }
 
 /// How the end of the body is told.
@@ -49,9 +58,12 @@ impl Answer {
             closes: false,
             taking: Duration::ZERO,
             before_head: None,
+            interim: Vec::new(),
+            after_interim: None,
             before_body: None,
             cut_after: None,
             verbatim: None,
+            by_hand: None,
         }
     }
 
@@ -116,6 +128,13 @@ impl Answer {
         self
     }
 
+    /// Sends these interim responses, and the final one once `gate` opens.
+    pub fn interim(mut self, heads: impl AsRef<[u8]>, gate: &Gate) -> Answer {
+        self.interim = heads.as_ref().to_vec();
+        self.after_interim = Some(gate.clone());
+        self
+    }
+
     /// Sends the head, and the body once `gate` opens.
     pub fn body_after(mut self, gate: &Gate) -> Answer {
         self.before_body = Some(gate.clone());
@@ -125,6 +144,12 @@ impl Answer {
     /// Cuts the connection after that many bytes of body.
     pub fn cut_after(mut self, bytes: usize) -> Answer {
         self.cut_after = Some(bytes);
+        self.closing()
+    }
+
+    /// After all that, `hand` writes; not to a HEAD. The connection closes when it is done.
+    pub fn by_hand(mut self, hand: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + 'static) -> Answer {
+        self.by_hand = Some(Arc::new(hand));
         self.closing()
     }
 

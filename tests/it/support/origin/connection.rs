@@ -48,13 +48,22 @@ fn write_answer(stream: &mut TcpStream, answer: &Answer, bodiless: bool) -> io::
     if answer.before_head.as_ref().is_some_and(|gate| !gate.pass()) {
         return Err(io::ErrorKind::TimedOut.into());
     }
-    let Some(gate) = &answer.before_body else {
-        head.extend_from_slice(&body);
-        return stream.write_all(&head);
-    };
-    stream.write_all(&head)?;
-    if !gate.pass() {
+    stream.write_all(&answer.interim)?;
+    if answer.after_interim.as_ref().is_some_and(|gate| !gate.pass()) {
         return Err(io::ErrorKind::TimedOut.into());
     }
-    stream.write_all(&body)
+    match &answer.before_body {
+        None => {
+            head.extend_from_slice(&body);
+            stream.write_all(&head)?;
+        }
+        Some(gate) => {
+            stream.write_all(&head)?;
+            if !gate.pass() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            stream.write_all(&body)?;
+        }
+    }
+    answer.by_hand.as_ref().filter(|_| !bodiless).map_or(Ok(()), |hand| hand(stream))
 }

@@ -1,30 +1,31 @@
-//! Keys whose answers could not be shared of late: they are not collapsed, so that nobody queues behind an answer they cannot
-//! have.
+//! Keys remembered for a while: those whose answers could not be shared of late, those fetched on demand just now. Bounded: the
+//! oldest is forgotten first. PURE.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::cache::key::Key;
+use super::key::Key;
 use crate::clock::Now;
 
-/// How long a key is remembered, and how many are.
-const MARKED_FOR: Duration = Duration::from_secs(60);
+/// How many keys are remembered.
 const MAX_MARKS: usize = 1024;
 
-/// Keys whose answers could not be shared of late.
+/// Keys remembered for a while.
 #[derive(Default)]
-pub(super) struct Marks {
+pub struct Marks {
     until: HashMap<Key, Duration>,
     order: VecDeque<Key>,
 }
 
 impl Marks {
-    pub(super) fn has(&self, key: &Key, now: Now) -> bool {
+    /// Whether this key is remembered now.
+    pub fn has(&self, key: &Key, now: Now) -> bool {
         self.until.get(key).is_some_and(|until| now.mono < *until)
     }
 
-    pub(super) fn set(&mut self, key: &Key, now: Now) {
-        if self.until.insert(key.clone(), now.mono + MARKED_FOR).is_none() {
+    /// Remembers this key for so long.
+    pub fn set(&mut self, key: &Key, length: Duration, now: Now) {
+        if self.until.insert(key.clone(), now.mono + length).is_none() {
             self.order.push_back(key.clone());
         }
         while self.order.len() > MAX_MARKS {
@@ -34,7 +35,8 @@ impl Marks {
         }
     }
 
-    pub(super) fn clear(&mut self, key: &Key) {
+    /// Forgets this key.
+    pub fn clear(&mut self, key: &Key) {
         if self.until.remove(key).is_some() {
             self.order.retain(|marked| marked != key);
         }

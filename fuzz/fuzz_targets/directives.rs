@@ -1,0 +1,40 @@
+//! Invariant: no bytes make the readers of Cache-Control, of the targeted fields and of a client's wishes panic; what they
+//! say of the same bytes agrees.
+#![no_main]
+
+use http::header::{CACHE_CONTROL, PRAGMA};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use larder::policy::directives::{Directives, LONGEST, Word, fields_to_confirm};
+use larder::policy::wishes::Wishes;
+use libfuzzer_sys::fuzz_target;
+
+const CDN: HeaderName = HeaderName::from_static("cdn-cache-control");
+
+fuzz_target!(|input: &[u8]| {
+    let (mut fields, mut old) = (HeaderMap::new(), HeaderMap::new());
+    for line in input.split(|byte| *byte == b'\n') {
+        let Ok(value) = HeaderValue::from_bytes(line) else { return };
+        fields.append(CACHE_CONTROL, value.clone());
+        fields.append(CDN, value.clone());
+        old.append(PRAGMA, value);
+    }
+    let strict = Directives::of(&fields);
+    let general = Word::of(&fields, &[]);
+    assert_eq!((general.directives, general.targeted), (strict, false));
+    assert_eq!(fields_to_confirm(&fields, &general).is_empty(), !strict.names_fields);
+
+    let word = Word::of(&fields, &[CDN]);
+    if word.targeted {
+        assert!(!word.directives.names_fields && fields_to_confirm(&fields, &word).is_empty());
+    } else {
+        assert_eq!(word, general);
+    }
+
+    let wishes = Wishes::of(&fields);
+    assert!(!wishes.refresh || strict.no_cache || strict.max_age.is_some());
+    assert!(!wishes.no_store || strict.no_store);
+    assert!(!wishes.only_if_cached || strict.only_if_cached);
+    assert!(Wishes { refresh: false, ..Wishes::of(&old) }.is_none(), "Pragma can ask for nothing else");
+    let times = [strict.max_age, strict.s_maxage, word.directives.max_age, wishes.max_age, wishes.max_stale];
+    assert!(times.into_iter().flatten().all(|time| time <= LONGEST && time.subsec_nanos() == 0));
+});

@@ -1,0 +1,113 @@
+//! Whose turn it is to ask the origin: permits, the distance between requests, the quota; and who asks once more.
+
+use std::time::Duration;
+
+use super::flight::Stage;
+use super::{Flights, Landing, Work};
+use crate::cache::key::Key;
+use crate::clock::Now;
+use crate::origin::permits::FlightId;
+use crate::outcome::{Cause, FetchError};
+
+/// Statuses of a failure that may have passed when it is asked again.
+const PASSING: [u16; 3] = [502, 503, 504];
+
+impl Flights {
+    pub(super) fn missing(&mut self, id: FlightId) {
+        if let Some(flight) = self.flights.get_mut(&id) {
+            flight.stage = Stage::Waiting;
+            self.permits.ask(id, flight.class);
+        }
+    }
+
+    /// The poll of this key has waited a whole interval: it goes first now.
+    pub(super) fn hurry(&mut self, key: &Key) {
+        if let Some(id) = self.by_key.get(key) {
+            self.permits.hurry(*id);
+        }
+    }
+
+    /// Hands out free permits, each in its turn. An unsafe request whose client went while it waited for one is not sent (I11).
+    pub(super) fn grant(&mut self, now: Now, todo: &mut Vec<Work>) {
+        loop {
+            if let Some(at) = self.limits.turn(now) {
+                return self.wait_for_the_turn(at, todo);
+            }
+            let Some((id, class)) = self.permits.grant() else { return };
+            let full = self.limits.exhausted(class, now);
+            let wanted = self.flights.get_mut(&id).filter(|flight| flight.wanted(now));
+            if let (Some(flight), None) = (wanted, full) {
+                flight.stage = Stage::Flying;
+                flight.class = class;
+                self.limits.start(flight.repeated == 0 && !flight.errand.plain, now);
+                todo.push(Work::Fetch(id, flight.errand.clone()));
+                continue;
+            }
+            self.permits.release(class);
+            let cause = if full.is_some() { Cause::Quota } else { Cause::NoPermit };
+            if let Some(flight) = self.abandon(id, full, todo) {
+                todo.push(Work::Overdue(flight.passengers, cause, full));
+            }
+        }
+    }
+
+    /// Has the timer say when the next request may start, if any waits for that.
+    fn wait_for_the_turn(&mut self, at: Duration, todo: &mut Vec<Work>) {
+        let (_, waiting) = self.permits.gauges();
+        if waiting > 0 && self.alarm != Some(at) {
+            self.alarm = Some(at);
+            todo.push(Work::Wake(at, FlightId::TURN));
+        }
+    }
+
+    /// Lets a flight ask once more instead of landing like this: the failure may pass, and somebody still wants to know. Never
+    /// where there is trouble already: a probe asks once.
+    pub(super) fn retries(&mut self, id: FlightId, landing: &Landing, now: Now) -> bool {
+        let Some(flight) = self.flights.get_mut(&id) else { return false };
+        let errand = &flight.errand;
+        let is_timely = !self.stopped && flight.stage == Stage::Flying && now.mono < flight.began + self.slow;
+        let is_alone = !flight.passengers.is_empty() && flight.passengers.iter().all(|p| p.responder.gone());
+        let trouble = self.backoff.origin_trouble().is_some()
+            || errand.shared_key().is_some_and(|key| self.backoff.is_in_trouble(key));
+        let may = is_timely && !is_alone && !trouble && errand.is_repeatable() && may_pass(landing);
+        let retries =
+            may && self.limits.exhausted(flight.class, now).is_none() && self.limits.take_retry(flight.repeated);
+        if retries {
+            flight.repeated += 1;
+            self.ask_again(id);
+        }
+        retries
+    }
+
+    /// What was asked with conditions is asked without: the answer spoke of nothing that is stored.
+    pub(super) fn ask_plainly(&mut self, id: FlightId) {
+        if self.stopped {
+            return drop(self.end(id));
+        }
+        if let Some(flight) = self.flights.get_mut(&id) {
+            flight.errand.plain = true;
+            self.ask_again(id);
+        }
+    }
+
+    fn ask_again(&mut self, id: FlightId) {
+        let Some(flight) = self.flights.get_mut(&id) else { return };
+        self.late -= usize::from(std::mem::take(&mut flight.late));
+        flight.stage = Stage::Waiting;
+        self.permits.release(flight.class);
+        self.permits.ask_again(id, flight.class);
+    }
+}
+
+/// Whether a failure may be over when the same is asked at once: it was refused, cut, or said to be no fault of the request.
+fn may_pass(landing: &Landing) -> bool {
+    match landing {
+        Landing::Failed { cause: Cause::Fetch(error), .. } => {
+            matches!(error, FetchError::Connect | FetchError::Truncated)
+        }
+        Landing::Failed { cause: Cause::Status(status), retry_after: None, keeps: None, .. } => {
+            PASSING.contains(status)
+        }
+        _ => false,
+    }
+}

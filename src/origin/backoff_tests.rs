@@ -1,0 +1,241 @@
+//! Who is left alone, and until when.
+
+use super::*;
+
+const REFUSED: Heard = Heard::Failure(Cause::Fetch(FetchError::Connect), None);
+const SILENT: Heard = Heard::Failure(Cause::Fetch(FetchError::FirstByteTimeout), None);
+const BAD: Heard = Heard::Failure(Cause::CheckFailed, None);
+const ERROR: Heard = Heard::Failure(Cause::Status(500), None);
+
+fn backoff() -> Backoff<String> {
+    let steps = [5, 10, 30, 60, 120].map(Duration::from_secs).to_vec();
+    Backoff::new(Schedule { steps, max_retry_after: Duration::from_secs(300) }, 7)
+}
+
+fn at(seconds: f64) -> Now {
+    Now { mono: Duration::from_secs_f64(1000.0 + seconds), wall: Duration::ZERO }
+}
+
+fn key(path: &str) -> String {
+    path.to_owned()
+}
+
+fn waits(backoff: &mut Backoff<String>, key: &String, now: Now) -> Option<f64> {
+    match backoff.permission(Some(key), now) {
+        Permission::Go => None,
+        Permission::Wait(_, until) => Some((until - now.mono).as_secs_f64()),
+    }
+}
+
+#[test]
+fn r4_a_refused_origin_is_probed_at_5_10_30_and_then_every_30_seconds_by_one_request() {
+    let (mut backoff, a, b) = (backoff(), key("/a"), key("/b"));
+    let mut now = 0.0;
+    for step in [5.0, 10.0, 30.0, 30.0, 30.0] {
+        backoff.report(Some(&a), REFUSED, true, at(now));
+        let wait = waits(&mut backoff, &b, at(now)).expect("everybody waits");
+        assert!(wait <= step && wait >= step * 0.9 - 0.01, "{wait} of {step}");
+        now += step;
+        assert_eq!(waits(&mut backoff, &b, at(now)), None, "the probe");
+        assert!(waits(&mut backoff, &a, at(now)).is_some(), "one probe at a time");
+    }
+    assert_eq!(backoff.report(Some(&b), Heard::Answer, true, at(now)), Change::OriginUp);
+    assert_eq!(waits(&mut backoff, &a, at(now)), None);
+}
+
+#[test]
+fn c22_a_bad_body_blocks_its_key_alone() {
+    let (mut backoff, bad, good) = (backoff(), key("/bad"), key("/good"));
+    assert!(matches!(backoff.report(Some(&bad), BAD, false, at(0.0)), Change::KeyDown(_)));
+    assert!(waits(&mut backoff, &bad, at(1.0)).is_some());
+    assert_eq!(waits(&mut backoff, &good, at(1.0)), None);
+    assert_eq!(waits(&mut backoff, &bad, at(5.0)), None);
+}
+
+#[test]
+fn steps_beyond_30_seconds_are_for_keys_that_are_not_polled() {
+    for (polled, longest) in [(true, 30.0), (false, 120.0)] {
+        let (mut backoff, a) = (backoff(), key("/a"));
+        for _ in 0..9 {
+            backoff.report(Some(&a), BAD, polled, at(0.0));
+        }
+        let wait = waits(&mut backoff, &a, at(0.0)).expect("waits");
+        assert!(wait <= longest && wait > longest * 0.89, "{wait}");
+    }
+}
+
+#[test]
+fn three_known_keys_fallen_silent_are_a_hung_origin_and_one_answer_between_is_not() {
+    let (mut backoff, keys) = (backoff(), ["/a", "/b", "/c"].map(key));
+    for known in &keys {
+        backoff.report(Some(known), Heard::Answer, true, at(0.0));
+    }
+    backoff.report(Some(&keys[0]), SILENT, true, at(1.0));
+    backoff.report(Some(&keys[1]), SILENT, true, at(1.0));
+    backoff.report(Some(&keys[1]), Heard::Answer, true, at(2.0));
+    backoff.report(Some(&keys[2]), SILENT, true, at(3.0));
+    backoff.report(Some(&keys[0]), SILENT, true, at(3.0));
+    assert!(backoff.origin_trouble().is_none());
+    let change = backoff.report(Some(&keys[1]), SILENT, true, at(3.0));
+    assert!(matches!(change, Change::OriginDown(_)));
+}
+
+#[test]
+fn keys_that_never_answered_do_not_make_the_origin_hung() {
+    let mut backoff = backoff();
+    for n in 0..50 {
+        backoff.report(Some(&key(&format!("/random/{n}"))), SILENT, false, at(0.0));
+    }
+    assert!(backoff.origin_trouble().is_none());
+}
+
+#[test]
+fn retry_after_wins_up_to_its_cap() {
+    let (mut backoff, a) = (backoff(), key("/a"));
+    for (asked, waited) in [(1, 1.0), (60, 60.0), (86_400, 300.0)] {
+        let heard = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(asked)));
+        backoff.report(Some(&a), heard, true, at(0.0));
+        assert_eq!(waits(&mut backoff, &a, at(0.0)), Some(waited));
+    }
+}
+
+#[test]
+fn a_probe_that_was_never_sent_leaves_its_place() {
+    let (mut backoff, a) = (backoff(), key("/a"));
+    backoff.report(Some(&a), REFUSED, true, at(0.0));
+    assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
+    backoff.withdraw(Some(&a));
+    assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
+}
+
+#[test]
+fn a_probe_of_a_key_that_finds_the_whole_origin_down_does_not_block_its_key_for_ever() {
+    for found in [REFUSED, SILENT] {
+        let (mut backoff, a, b) = (backoff(), key("/a"), key("/b"));
+        backoff.report(Some(&a), BAD, true, at(0.0));
+        backoff.report(Some(&b), REFUSED, true, at(0.0));
+        assert_eq!(waits(&mut backoff, &a, at(6.0)), None, "the probe of both");
+        backoff.report(Some(&a), found, true, at(7.0));
+        backoff.report(Some(&b), Heard::Answer, true, at(20.0));
+        assert_eq!(waits(&mut backoff, &a, at(20.0)), None, "{found:?}");
+    }
+}
+
+#[test]
+fn what_is_remembered_is_bounded() {
+    let mut backoff = backoff();
+    for n in 0..5000 {
+        backoff.report(Some(&key(&format!("/{n}"))), BAD, false, at(0.0));
+        backoff.report(Some(&key(&format!("/good/{n}"))), Heard::Answer, false, at(0.0));
+    }
+    assert!(backoff.keys_in_trouble() <= MAX_KEYS && backoff.known.len() <= MAX_KEYS);
+}
+
+/// A request for this path ends: reported, and counted.
+fn ends(backoff: &mut Backoff<String>, path: &str, heard: Heard, now: Now) -> bool {
+    backoff.report(Some(&key(path)), heard, false, now);
+    backoff.count(&key(path), heard, now).is_some()
+}
+
+/// Requests of five known keys, `answers` of which are answered and then `failures` not. Says whether that opened the breaker.
+fn after(answers: usize, failures: usize, failure: Heard) -> bool {
+    let mut backoff = backoff();
+    for path in 0..5 {
+        ends(&mut backoff, &path.to_string(), Heard::Answer, at(-20.0));
+    }
+    let one = |backoff: &mut Backoff<String>, n: usize, heard| ends(backoff, &(n % 5).to_string(), heard, at(0.0));
+    (0..answers).for_each(|n| assert!(!one(&mut backoff, n, Heard::Answer)));
+    let opened = (0..failures).filter(|n| one(&mut backoff, *n, failure)).count();
+    assert_eq!(opened > 0, backoff.breaker(at(0.0)) == Breaker::Open);
+    opened > 0
+}
+
+#[test]
+fn r11_the_breaker_opens_when_half_of_ten_requests_fail() {
+    let truncated = Heard::Failure(Cause::Fetch(FetchError::Truncated), None);
+    let busy = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(5)));
+    let cases = [
+        (5, 5, ERROR, true),
+        (0, 10, ERROR, true),
+        (5, 5, truncated, true),
+        (4, 5, ERROR, false),
+        (6, 5, ERROR, false),
+        (5, 5, BAD, false),
+        (5, 5, busy, false),
+        (0, 100, BAD, false),
+    ];
+    for (answers, failures, failure, expected) in cases {
+        assert_eq!(after(answers, failures, failure), expected, "{answers} answers, {failures} of {failure:?}");
+    }
+}
+
+#[test]
+fn r11_two_keys_however_often_and_ends_long_ago_open_nothing() {
+    let mut breaker = backoff();
+    for n in 0..50 {
+        assert!(!ends(&mut breaker, &(n % 2).to_string(), ERROR, at(0.0)));
+    }
+    let mut breaker = backoff();
+    for n in 0..50 {
+        assert!(!ends(&mut breaker, &n.to_string(), ERROR, at(f64::from(n) * 1.2)), "nine in ten seconds");
+    }
+}
+
+#[test]
+fn r11_keys_that_never_answered_say_nothing_while_others_answer() {
+    let mut breaker = backoff();
+    assert!(!ends(&mut breaker, "/good", Heard::Answer, at(0.0)));
+    for n in 0..100 {
+        assert!(!ends(&mut breaker, &format!("/invented/{n}"), ERROR, at(1.0)));
+    }
+    // With nothing but failures there is no telling them apart.
+    let opened = (0..100).position(|n| ends(&mut breaker, &format!("/invented/{n}"), ERROR, at(20.0)));
+    assert_eq!(opened, Some(9));
+}
+
+#[test]
+fn r11_half_open_is_one_probe_and_its_end_decides() {
+    let tripped = || {
+        let mut breaker = backoff();
+        assert_eq!((0..10).position(|n| ends(&mut breaker, &n.to_string(), ERROR, at(0.0))), Some(9));
+        assert_eq!(breaker.breaker(at(0.0)), Breaker::Open);
+        breaker
+    };
+    let (answer, retry) = (Heard::Answer, Heard::Failure(Cause::Status(503), Some(Duration::from_secs(200))));
+    // What the probe hears, the state then, and how long everybody waits.
+    let cases = [
+        (answer, Breaker::Closed, None),
+        (BAD, Breaker::Closed, None),
+        (ERROR, Breaker::Open, Some(10.0)),
+        (SILENT, Breaker::Open, Some(10.0)),
+        (REFUSED, Breaker::Open, Some(10.0)),
+        (retry, Breaker::Open, Some(200.0)),
+    ];
+    for (heard, state, waited) in cases {
+        let (mut breaker, a, b) = (tripped(), key("/a"), key("/b"));
+        // Answers to what was asked before, good or bad, change nothing.
+        ends(&mut breaker, "/late", Heard::Answer, at(1.0));
+        ends(&mut breaker, "/late", ERROR, at(1.0));
+        assert_eq!(breaker.breaker(at(1.0)), Breaker::Open);
+        assert!(waits(&mut breaker, &a, at(1.0)).is_some_and(|wait| wait <= 4.0));
+        assert_eq!(breaker.breaker(at(5.0)), Breaker::HalfOpen, "a probe is due");
+        assert_eq!(waits(&mut breaker, &a, at(5.0)), None);
+        assert_eq!(breaker.breaker(at(5.0)), Breaker::HalfOpen);
+        assert!(waits(&mut breaker, &b, at(5.0)).is_some(), "exactly one");
+        ends(&mut breaker, "/a", heard, at(5.0));
+        assert_eq!(breaker.breaker(at(5.0)), state, "{heard:?}");
+        let wait = waits(&mut breaker, &b, at(5.0));
+        let near = |wait: f64, told: f64| wait <= told && wait >= told * 0.9 - 0.01;
+        assert!(wait.zip(waited).map_or(wait == waited, |(wait, told)| near(wait, told)), "{heard:?}: {wait:?}");
+    }
+}
+
+#[test]
+fn a_closed_breaker_has_forgotten_what_opened_it() {
+    let mut breaker = backoff();
+    assert_eq!((0..10).position(|n| ends(&mut breaker, &n.to_string(), ERROR, at(0.0))), Some(9));
+    assert_eq!(waits(&mut breaker, &key("/a"), at(5.0)), None);
+    ends(&mut breaker, "/a", Heard::Answer, at(5.0));
+    assert!(!ends(&mut breaker, "/b", ERROR, at(5.0)));
+    assert_eq!(breaker.breaker(at(5.0)), Breaker::Closed);
+}

@@ -1,0 +1,158 @@
+//! What the store has for a request, and whether it is sent at once (RFC 9111 §4).
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use http::{Method, StatusCode};
+
+use super::{Proxy, ROLE};
+use crate::cache::key::Key;
+use crate::cache::store::Stored;
+use crate::clock::Now;
+use crate::config::ClientDirectives;
+use crate::message::Request;
+use crate::outcome::{Cause, Outcome};
+use crate::policy::conditions::{self, Verdict};
+use crate::policy::directives::Word;
+use crate::policy::freshness::LifetimeSource;
+use crate::policy::ranges::{Serving, serving};
+use crate::policy::reuse::{self, Reuse, reuse};
+use crate::policy::sharing::{Asks, Because, Sharing};
+use crate::policy::wishes::Wishes;
+use crate::reply::{Reply, Shape};
+
+/// How often a client's word makes us fetch a key whose route says nothing of it.
+const REFRESH_MIN_INTERVAL: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// Where the text of a key is put together, kept from one request to the next.
+    static KEY_TEXT: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// What becomes of a request.
+pub(super) enum Decision {
+    /// It is answered at once.
+    Send(Reply),
+    /// The origin is asked; this is stored for it, and may help.
+    Board(Asks, Option<Arc<Stored>>),
+}
+
+impl Proxy {
+    /// What a cache has to know of this request.
+    pub(super) fn asks(&self, request: &Request) -> Asks {
+        let rule = self.routes.find(&request.target).rule;
+        let has_body = request.body.lease.is_some();
+        Asks::of(&request.method, &request.fields, has_body, &self.config.cache.identity_fields, rule)
+    }
+
+    /// The stored response selected for this request, fresh or not.
+    pub(super) fn selected(&self, request: &Request, asks: &Asks) -> Option<Arc<Stored>> {
+        if matches!(asks.sharing, Sharing::Alone(because) if because != Because::Identity) {
+            return None;
+        }
+        let mut key = KEY_TEXT.take();
+        Key::write(&mut key, None, ROLE, &request.target);
+        let variants = self.store.find(&key);
+        KEY_TEXT.replace(key);
+        let stored = variants?.into_selected(&request.fields)?;
+        (asks.sharing != Sharing::Alone(Because::Identity) || self.is_for_named(&stored, request)).then_some(stored)
+    }
+
+    /// A client with a name gets from the shared cache only what the origin itself declared fit for all; one with
+    /// Authorization what §3.5 allows.
+    fn is_for_named(&self, stored: &Stored, request: &Request) -> bool {
+        let shares = || Word::of(&stored.fields(), &self.config.cache.targeted_fields).shares_authorized();
+        stored.lifetime.source() == LifetimeSource::Origin && (!request.fields.contains_key(AUTHORIZATION) || shares())
+    }
+
+    /// The reply from this stored response, if it may be sent without asking the origin; begins its refresh when that is due.
+    pub(super) fn reply_at_once(&self, stored: Arc<Stored>, request: &Request, asks: &Asks, now: Now) -> Option<Reply> {
+        let refresh_due = match reuse(&stored.lifetime, &asks.wishes, now) {
+            Reuse::Fresh { refresh_due, .. } => refresh_due,
+            Reuse::Stale { because, .. } => because == reuse::Because::WhileRevalidate,
+            Reuse::Forward { .. } if self.is_reload_of_immutable(&stored, &asks.wishes, now) => false,
+            Reuse::Forward { .. } | Reuse::Validate { .. } => return None,
+        };
+        let shape = shape(&stored, request, asks.conditional, asks.range, now)?;
+        if refresh_due {
+            self.refresh(request, &stored, asks.identity);
+        }
+        stored.count_hit();
+        stored.note_use(now.mono);
+        Some(Reply::Stored { stored, outcome: Outcome::Hit, now, shape })
+    }
+
+    /// A reload asks for what cannot have changed (RFC 8246 §2).
+    fn is_reload_of_immutable(&self, stored: &Stored, wishes: &Wishes, now: Now) -> bool {
+        let calm = Wishes { refresh: false, ..*wishes };
+        wishes.refresh
+            && matches!(reuse(&stored.lifetime, &calm, now), Reuse::Fresh { .. })
+            && Word::of(&stored.fields(), &self.config.cache.targeted_fields).directives.immutable
+    }
+
+    /// Decides what becomes of a request that no endpoint of ours answers.
+    pub(super) fn decide(&self, request: &Request, now: Now) -> Decision {
+        let asks = self.asks(request);
+        let selected = self.selected(request, &asks);
+        if let Some(reply) = selected.clone().and_then(|stored| self.reply_at_once(stored, request, &asks, now)) {
+            return Decision::Send(reply);
+        }
+        if asks.wishes.only_if_cached {
+            return Decision::Send(Reply::failed(Cause::OnlyIfCached));
+        }
+        if let Some(reply) = self.answer_too_soon(request, &asks, now) {
+            return Decision::Send(reply);
+        }
+        Decision::Board(asks, selected)
+    }
+
+    /// A fetch that only the client's word demands happens once per key and `refreshMinInterval`; sooner, this is the answer.
+    /// `None`: it happens, or nothing stored could answer.
+    fn answer_too_soon(&self, request: &Request, asks: &Asks, now: Now) -> Option<Reply> {
+        let content = asks.content(&request.method);
+        if content == *asks || self.config.cache.client_directives == ClientDirectives::Strict {
+            return None;
+        }
+        let stored = self.selected(request, &content)?;
+        let rule = self.routes.find(&request.target).rule;
+        let interval = rule.refresh_min_interval.or(rule.stale_time).unwrap_or(REFRESH_MIN_INTERVAL);
+        if !matches!(reuse(&stored.lifetime, &content.wishes, now), Reuse::Fresh { .. } | Reuse::Stale { .. }) {
+            return None;
+        }
+        let mut forced = self.forced.lock();
+        if !forced.has(&stored.key, now) {
+            forced.set(&stored.key, interval, now);
+            return None;
+        }
+        drop(forced);
+        self.reply_at_once(stored, request, &content, now)
+    }
+}
+
+/// How much of a stored response answers this request: its preconditions first, then its range (RFC 9110 §13.2.2). `None`: it
+/// is a part, and another one is asked for.
+pub(super) fn shape(stored: &Stored, request: &Request, conditional: bool, range: bool, now: Now) -> Option<Shape> {
+    let is_part = stored.status == StatusCode::PARTIAL_CONTENT;
+    if !conditional && !range && !is_part {
+        return Some(Shape::Whole);
+    }
+    let fields = stored.fields();
+    if conditional {
+        match conditions::evaluate(&request.fields, stored.status, &fields, now) {
+            Verdict::NotModified => return Some(Shape::NotModified),
+            Verdict::Failed => return Some(Shape::PreconditionFailed),
+            Verdict::Send => {}
+        }
+    }
+    if !is_part && (!range || request.method != Method::GET) {
+        return Some(Shape::Whole);
+    }
+    match serving(&request.fields, stored.status, &fields, stored.body.len() as u64, now) {
+        Serving::Whole => Some(Shape::Whole),
+        Serving::Part { body, of } => Some(Shape::Part { body, of }),
+        Serving::Unsatisfiable { complete } => Some(Shape::Unsatisfiable { complete }),
+        Serving::NotHere => None,
+    }
+}

@@ -1,0 +1,119 @@
+//! One request at the origin, whose answer is due now.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use larder::cache::flights::Errand;
+use larder::origin::permits::FlightId;
+use larder::origin::{Fetched, Opening, Origin, OriginRequest, Rest};
+use larder::outcome::FetchError;
+
+use crate::faults::Fate;
+use crate::ledger::Worth;
+use crate::roads::{Kind, road};
+use crate::schedule::{Asker, Heard};
+use crate::world::World;
+
+/// A drop of a dripping body each of these milliseconds.
+const EACH: u64 = 1_000;
+
+pub struct Asked<'a> {
+    world: Arc<World>,
+    flight: FlightId,
+    errand: &'a Errand,
+    fate: Fate,
+}
+
+impl<'a> Asked<'a> {
+    pub fn new(world: Arc<World>, flight: FlightId, errand: &'a Errand, fate: Fate) -> Asked<'a> {
+        Asked { world, flight, errand, fate }
+    }
+}
+
+impl Origin for Asked<'_> {
+    fn fetch(&mut self, request: &OriginRequest) -> Result<Fetched, FetchError> {
+        let now = self.world.now();
+        let state = &mut *self.world.state();
+        let known = state.fake.ledger.next();
+        let answer = state.fake.answer(request, self.fate, &mut state.dice, now);
+        let worth = state.fake.ledger.get(known).map_or(Worth::Good, |said| said.worth);
+        let heard = match &answer {
+            Err(FetchError::Resolve | FetchError::Connect | FetchError::ConnectTimeout) => Heard::Nobody,
+            Err(FetchError::FirstByteTimeout) => Heard::Silence,
+            Err(FetchError::IdleTimeout | FetchError::TotalTimeout | FetchError::Truncated) => Heard::Failing(None),
+            Err(_) => Heard::Failure(None),
+            Ok(response) if request.method == Method::HEAD && response.status == StatusCode::NOT_IMPLEMENTED => {
+                Heard::Answer
+            }
+            Ok(response) if response.status.is_server_error() || response.status.as_u16() == 429 => {
+                let after = if let Fate::Status(_, after) = self.fate { after } else { None };
+                let after = after.map(|seconds| seconds * 1_000);
+                if response.status.is_server_error() { Heard::Failing(after) } else { Heard::Failure(after) }
+            }
+            Ok(_) => judged(worth, road(request.target.as_str()).kind),
+        };
+        let again = state.thrift.may_repeat() && self.errand.is_repeatable() && self.may_pass();
+        state.schedule.heard(self.flight, &Asker::of(self.errand), heard, again, now);
+        state.traffic.answered(self.flight, self.errand, self.fate, now);
+        let response = answer?;
+        let Fate::Drip { seconds, cut } = self.fate else { return Ok(Fetched::Whole(response)) };
+        let length = response.body.len();
+        if !response.status.is_success() || request.method != Method::GET || length == 0 {
+            return Ok(Fetched::Whole(response));
+        }
+        let rest = Drip {
+            world: Arc::clone(&self.world),
+            flight: self.flight,
+            rest: response.body,
+            drop: length.div_ceil(usize::try_from(seconds).unwrap_or(1)),
+            cut_at: if cut { length / 2 } else { 0 },
+        };
+        let (status, fields, length) = (response.status, response.fields, Some(length as u64));
+        Ok(Fetched::Opening(Opening { status, fields, length, begun: Bytes::new(), rest: Box::new(rest) }))
+    }
+}
+
+impl Asked<'_> {
+    /// Whether the same may be asked once more: refused, cut, or said to be no fault of the request.
+    fn may_pass(&self) -> bool {
+        use FetchError::{Connect, Truncated};
+        matches!(self.fate, Fate::Error(Connect | Truncated) | Fate::Status(502..=504, None))
+    }
+}
+
+/// What an answer with status 200 is, as far as it shows by itself.
+fn judged(worth: Worth, kind: Kind) -> Heard {
+    match worth {
+        Worth::Good => Heard::Answer,
+        Worth::Bad if !matches!(kind, Kind::Csv | Kind::Readings) => Heard::Failure(None),
+        Worth::Bad | Worth::IfMetersAreWellSince(_) => Heard::InDoubt,
+    }
+}
+
+/// A body that comes drop by drop, while the hour goes on.
+struct Drip {
+    world: Arc<World>,
+    flight: FlightId,
+    rest: Bytes,
+    /// Bytes at once.
+    drop: usize,
+    /// It breaks off with so many bytes to come; 0: it does not.
+    cut_at: usize,
+}
+
+impl Rest for Drip {
+    fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let flows = self.world.state().traffic.flows(self.flight);
+        flows.unwrap_or_else(|problem| self.world.complain(problem));
+        self.world.run_until(self.world.now() + EACH);
+        self.world.state().traffic.ebbs(self.flight);
+        if self.rest.len() <= self.cut_at {
+            return Err(FetchError::Truncated);
+        }
+        Ok(Some(self.rest.split_to(self.drop.min(self.rest.len()))))
+    }
+}

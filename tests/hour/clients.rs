@@ -1,0 +1,135 @@
+//! Who asks: anything, at random, and some leave before they are told.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Version, header};
+use larder::message::{Body, Request, RequestId, Target};
+use larder::origin::Opening;
+use larder::outcome::Outcome;
+use larder::reply::{Reply, Responder, Sink};
+
+use crate::dice::Dice;
+use crate::roads::{Kind, ROADS};
+use crate::world::World;
+
+/// One request, as the judge needs to know it.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub method: Method,
+    pub target: String,
+    pub language: String,
+    /// What If-None-Match names.
+    pub tag: Option<String>,
+    /// Milliseconds of virtual time.
+    pub asked: u64,
+    pub fields: HeaderMap,
+}
+
+impl Question {
+    /// Any question there is. `tags`: how many answers may have been named by one so far.
+    pub fn any(dice: &mut Dice, tags: usize, now: u64) -> Question {
+        // Three of four want what dashboards want.
+        let road = if dice.one_in(4) { dice.of(&ROADS) } else { dice.of(&ROADS[..9]) };
+        let mut question = Question {
+            method: Method::GET,
+            target: road.path.to_owned(),
+            language: String::new(),
+            tag: None,
+            asked: now,
+            fields: HeaderMap::new(),
+        };
+        if road.path == "/v1/rates" && dice.one_in(2) {
+            question.target = format!("/v1/rates?of={}", dice.below(4));
+        }
+        if road.kind == Kind::Spoken {
+            question.language = dice.of(&["", "de", "en", "fr"]).to_owned();
+            question.says(header::ACCEPT_LANGUAGE, &question.language.clone());
+        }
+        match dice.below(40) {
+            0 | 1 => question.method = Method::HEAD,
+            2 | 3 => question.says(header::CACHE_CONTROL, "no-cache"),
+            4 => question.says(header::CACHE_CONTROL, "no-store"),
+            5 => question.says(header::CACHE_CONTROL, "only-if-cached"),
+            6 => question.says(header::CACHE_CONTROL, "max-age=5"),
+            7 | 8 => question.says(header::RANGE, &format!("bytes={}-{}", dice.below(9), dice.between(9, 40))),
+            9..=11 if tags > 0 && matches!(road.kind, Kind::Tagged | Kind::Spoken) => {
+                let tag = format!("\"s{}\"", tags - 1 - dice.below(tags.min(40) as u64) as usize);
+                question.says(header::IF_NONE_MATCH, &tag);
+                question.tag = Some(tag);
+            }
+            12..=19 if !road.says.is_empty() || road.kind == Kind::Checked => question.method = Method::POST,
+            _ => {}
+        }
+        question
+    }
+
+    /// The plain GET for a path.
+    pub fn plain(path: &str, now: u64) -> Question {
+        let (target, language, fields) = (path.to_owned(), String::new(), HeaderMap::new());
+        Question { method: Method::GET, target, language, tag: None, asked: now, fields }
+    }
+
+    pub fn request(&self, id: RequestId) -> Request {
+        Request {
+            method: self.method.clone(),
+            target: Target::parse(Bytes::from(self.target.clone())).expect("a target"),
+            version: Version::HTTP_11,
+            fields: self.fields.clone(),
+            body: Body::default(),
+            peer: std::net::Ipv4Addr::LOCALHOST.into(),
+            id,
+        }
+    }
+
+    fn says(&mut self, name: header::HeaderName, value: &str) {
+        if !value.is_empty() {
+            self.fields.insert(name, HeaderValue::from_str(value).expect("a value"));
+        }
+    }
+}
+
+/// Where one client's reply goes.
+pub struct Client {
+    pub world: Arc<World>,
+    pub number: usize,
+}
+
+impl Responder for Client {
+    fn reply(&mut self, reply: Reply) {
+        self.world.told(self.number, &reply);
+    }
+
+    fn open(&mut self, opening: &Opening, outcome: Outcome) -> Box<dyn Sink> {
+        self.world.opened(self.number, opening, outcome);
+        Box::new(Stream { world: Arc::clone(&self.world), number: self.number, body: Vec::new() })
+    }
+
+    fn gone(&self) -> bool {
+        self.world.is_gone(self.number)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.world.dropped(self.number);
+    }
+}
+
+/// Takes a body as it comes.
+struct Stream {
+    world: Arc<World>,
+    number: usize,
+    body: Vec<u8>,
+}
+
+impl Sink for Stream {
+    fn pass_on(&mut self, part: Bytes) -> bool {
+        self.body.extend_from_slice(&part);
+        !self.world.is_gone(self.number)
+    }
+
+    fn end(&mut self) {
+        self.world.streamed(self.number, Bytes::from(std::mem::take(&mut self.body)));
+    }
+}
