@@ -65,6 +65,8 @@ impl Proxy {
                 }
             }
         }
+        // While this is open the origin may go on: nobody else gets the permit before.
+        drop(opening);
         self.submit(Work::Ended(flight));
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use larder::cache::flights::Errand;
+use larder::message::Response;
 use larder::origin::permits::FlightId;
 use larder::origin::{Fetched, Opening, Origin, OriginRequest, Rest};
 use larder::outcome::FetchError;
@@ -54,14 +55,17 @@ impl Origin for Asked<'_> {
             Ok(_) => judged(worth, road(request.target.as_str()).kind),
         };
         let again = state.thrift.may_repeat() && self.errand.is_repeatable() && self.may_pass();
-        state.schedule.heard(self.flight, &Asker::of(self.errand), heard, again, now);
+        let (asker, opens) =
+            (Asker::of(self.errand), answer.as_ref().is_ok_and(|response| self.opens(request, response)));
+        if opens && asker.polled {
+            state.schedule.begins(self.flight, &asker);
+        } else {
+            state.schedule.heard(self.flight, &asker, heard, again, now);
+        }
         state.traffic.answered(self.flight, self.errand, self.fate, now);
         let response = answer?;
-        let Fate::Drip { seconds, cut } = self.fate else { return Ok(Fetched::Whole(response)) };
+        let (Fate::Drip { seconds, cut }, true) = (self.fate, opens) else { return Ok(Fetched::Whole(response)) };
         let length = response.body.len();
-        if !response.status.is_success() || request.method != Method::GET || length == 0 {
-            return Ok(Fetched::Whole(response));
-        }
         let rest = Drip {
             world: Arc::clone(&self.world),
             flight: self.flight,
@@ -75,6 +79,12 @@ impl Origin for Asked<'_> {
 }
 
 impl Asked<'_> {
+    /// Whether the answer is passed on as it comes.
+    fn opens(&self, request: &OriginRequest, response: &Response) -> bool {
+        let is_drip = matches!(self.fate, Fate::Drip { .. }) && !response.body.is_empty();
+        is_drip && response.status.is_success() && request.method == Method::GET
+    }
+
     /// Whether the same may be asked once more: refused, cut, or said to be no fault of the request.
     fn may_pass(&self) -> bool {
         use FetchError::{Connect, Truncated};
@@ -107,6 +117,8 @@ impl Rest for Drip {
         if self.rest.is_empty() {
             return Ok(None);
         }
+        let now = self.world.now();
+        self.world.state().schedule.is_taken(self.flight, now);
         let flows = self.world.state().traffic.flows(self.flight);
         flows.unwrap_or_else(|problem| self.world.complain(problem));
         self.world.run_until(self.world.now() + EACH);

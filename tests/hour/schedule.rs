@@ -122,6 +122,18 @@ impl Schedule {
         }
     }
 
+    /// The answer to a poll begins and pauses. Unless somebody takes it as it comes, it is none.
+    pub fn begins(&mut self, flight: FlightId, asker: &Asker) {
+        self.open.insert(flight, (asker.clone(), Heard::Failing(None)));
+    }
+
+    /// Somebody takes it.
+    pub fn is_taken(&mut self, flight: FlightId, now: u64) {
+        let Some((asker, _)) = self.open.remove(&flight) else { return };
+        self.hear(&asker, Heard::Answer, now);
+        self.count(&asker, Heard::Answer, now);
+    }
+
     /// A flight is over, and how it ended.
     pub fn over(&mut self, flight: FlightId, now: u64) {
         let Some((asker, heard)) = self.open.remove(&flight) else { return };
