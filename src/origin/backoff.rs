@@ -184,15 +184,14 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
             return None;
         }
         let failure = match heard {
-            Heard::Failure(cause, _) if is_failing(cause) => Some(cause),
+            Heard::Failure(cause, retry_after) if is_failing(cause) => Some((cause, retry_after)),
             _ => None,
         };
         self.ends.note(key, failure.is_some(), self.known.contains(key), now);
-        let cause = failure.filter(|_| self.ends.show_failure())?;
+        let (cause, retry_after) = failure.filter(|_| self.ends.show_failure())?;
         self.ends.forget();
         self.tripped = true;
-        // A Retry-After was said of its key, and holds for that; how much else fails is our own observation.
-        self.origin_fails(cause, None, now);
+        self.origin_fails(cause, retry_after, now);
         self.origin_trouble().map(|(_, until)| until)
     }
 

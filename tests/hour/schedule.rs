@@ -186,22 +186,26 @@ impl Schedule {
 
     /// A request ended like this, which may open the breaker.
     fn count(&mut self, asker: &Asker, heard: Heard, now: u64) {
-        let failed = matches!(heard, Heard::Silence | Heard::Failing(_));
+        let failure = match heard {
+            Heard::Silence => Some(None),
+            Heard::Failing(retry_after) => Some(retry_after),
+            _ => None,
+        };
         if self.origin.is_some() || !asker.counts {
             return;
         }
         let (key, known) = (asker.target.clone(), self.known.contains(&asker.target));
-        self.ends.push_back(End { at: now, key, failed, known });
+        self.ends.push_back(End { at: now, key, failed: failure.is_some(), known });
         self.ends.retain(|end| now < end.at + ENDS_WITHIN);
         let some_answer = self.ends.iter().any(|end| !end.failed);
         let counting: Vec<&End> = self.ends.iter().filter(|end| end.known || !some_answer).collect();
         let keys: HashSet<&str> = counting.iter().map(|end| end.key.as_str()).collect();
-        let failures = counting.iter().filter(|end| end.failed).count();
-        let opens = counting.len() >= LEAST_ENDS && keys.len() >= LEAST_KEYS && failures * 2 >= counting.len();
-        if opens && failed {
+        let failed = counting.iter().filter(|end| end.failed).count();
+        let opens = counting.len() >= LEAST_ENDS && keys.len() >= LEAST_KEYS && failed * 2 >= counting.len();
+        if let (true, Some(retry_after)) = (opens, failure) {
             self.ends.clear();
             self.tripped = true;
-            self.origin_fails(None, now);
+            self.origin_fails(retry_after, now);
         }
     }
 
