@@ -58,7 +58,7 @@ impl Origin for Asked<'_> {
         let (asker, opens) =
             (Asker::of(self.errand), answer.as_ref().is_ok_and(|response| self.opens(request, response)));
         if opens && asker.polled {
-            state.schedule.begins(self.flight, &asker);
+            state.schedule.begins(self.flight, &asker, now);
         } else {
             state.schedule.heard(self.flight, &asker, heard, again, now);
         }

@@ -77,6 +77,12 @@ impl Ledger {
         all.filter(|said| words(said)).find(|said| said.times.iter().any(|time| at(*time)))
     }
 
+    /// When anything was last said for this target, up to this moment.
+    pub fn last(&self, target: &str, until: u64) -> Option<u64> {
+        let all = self.by_target.get(target).into_iter().flatten().filter_map(|number| self.said.get(*number));
+        all.flat_map(|said| &said.times).copied().filter(|at| *at <= until).max()
+    }
+
     pub fn may_be_told(&self, said: &Said) -> bool {
         match said.worth {
             Worth::Good => true,

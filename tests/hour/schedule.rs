@@ -84,7 +84,7 @@ pub struct Schedule {
     /// The origin's trouble is that much fails: only its probe says that this is over.
     tripped: bool,
     /// What counts when its flight is over: answers in doubt, and failures that may be asked about once more.
-    open: HashMap<FlightId, (Asker, Heard)>,
+    open: HashMap<FlightId, (Asker, Heard, u64)>,
 }
 
 impl Schedule {
@@ -112,7 +112,7 @@ impl Schedule {
         let was_trouble = self.origin.is_some() || asker.shared && self.keys.contains_key(&asker.target);
         let is_open = heard == Heard::InDoubt || again && !was_trouble;
         if is_open {
-            self.open.insert(flight, (asker.clone(), heard));
+            self.open.insert(flight, (asker.clone(), heard, now));
         }
         if heard == Heard::InDoubt || !is_open {
             self.hear(asker, heard, now);
@@ -123,24 +123,27 @@ impl Schedule {
     }
 
     /// The answer to a poll begins and pauses. Unless somebody takes it as it comes, it is none.
-    pub fn begins(&mut self, flight: FlightId, asker: &Asker) {
-        self.open.insert(flight, (asker.clone(), Heard::Failing(None)));
+    pub fn begins(&mut self, flight: FlightId, asker: &Asker, now: u64) {
+        self.open.insert(flight, (asker.clone(), Heard::Failing(None), now));
     }
 
     /// Somebody takes it.
     pub fn is_taken(&mut self, flight: FlightId, now: u64) {
-        let Some((asker, _)) = self.open.remove(&flight) else { return };
+        let Some((asker, ..)) = self.open.remove(&flight) else { return };
         self.hear(&asker, Heard::Answer, now);
         self.count(&asker, Heard::Answer, now);
     }
 
     /// A flight is over, and how it ended.
     pub fn over(&mut self, flight: FlightId, now: u64) {
-        let Some((asker, heard)) = self.open.remove(&flight) else { return };
-        if heard != Heard::InDoubt {
+        let Some((asker, heard, at)) = self.open.remove(&flight) else { return };
+        if heard == Heard::InDoubt {
+            self.count(&asker, heard, now);
+        } else if at == now {
             self.hear(&asker, heard, now);
+            self.count(&asker, heard, now);
         }
-        self.count(&asker, heard, now);
+        // Later, the repetition had its turn to come and was given up: what came before is held against nobody.
     }
 
     fn hear(&mut self, asker: &Asker, heard: Heard, now: u64) {
@@ -176,6 +179,11 @@ impl Schedule {
                 self.is_there();
             }
         }
+    }
+
+    /// Whether nothing has failed since this key last answered.
+    pub fn is_well(&self, target: &str) -> bool {
+        self.origin.is_none() && !self.keys.contains_key(target)
     }
 
     /// When this key may be asked again because the origin said so, of it or of everything; 0 if it said nothing.

@@ -19,7 +19,7 @@ use crate::crew::Hands;
 use crate::dice::Dice;
 use crate::faults::{Fate, Faults};
 use crate::origin::Fake;
-use crate::roads::{CONFIGURATION, ROADS};
+use crate::roads::{CONFIGURATION, ROADS, road};
 use crate::schedule::Schedule;
 use crate::thrift::Thrift;
 use crate::traffic::Traffic;
@@ -44,8 +44,8 @@ pub enum Event {
     ChangesPace,
     Deadline(Duration, FlightId),
     Lands(FlightId, Errand, Fate),
-    /// The second look is the last.
-    IsFreshAgain(&'static str, bool),
+    /// A polled path, from this moment on.
+    IsFreshAgain(&'static str, u64),
 }
 
 /// What the scheduler is told.
@@ -143,7 +143,7 @@ pub fn hour(seed: u64, aloud: bool) -> Report {
     world.later(1_000, Event::Asks);
     world.later(BEGINS, Event::ChangesPace);
     for road in ROADS.iter().filter(|road| road.polled && is_fresh_again) {
-        world.later(RECOVERS + NOTICED, Event::IsFreshAgain(road.path, false));
+        world.later(RECOVERS + NOTICED, Event::IsFreshAgain(road.path, RECOVERS + NOTICED));
     }
     world.run_until(ENDS);
     world.state().closing = true;
@@ -262,7 +262,7 @@ impl World {
                 }
                 proxy.fly(flight, &errand, &mut Asked::new(Arc::clone(self), flight, &errand, fate));
             }
-            Event::IsFreshAgain(path, last) => self.judge_recovery(&proxy, path, last),
+            Event::IsFreshAgain(path, due) => self.judge_recovery(&proxy, path, due),
         }
     }
 
@@ -325,22 +325,26 @@ impl World {
     }
 
     /// Whether a polled path is fresh again, as soon as it has to be.
-    fn judge_recovery(self: &Arc<World>, proxy: &Arc<Proxy>, path: &'static str, last: bool) {
+    fn judge_recovery(self: &Arc<World>, proxy: &Arc<Proxy>, path: &'static str, due: u64) {
         let now = self.now();
-        let due = {
+        let (due, ends) = {
             let state = self.state();
-            state.traffic.last_bad_end().max(RECOVERS).max(state.schedule.told_to_wait_until(path)) + NOTICED
+            let waits = state.traffic.last_bad_end().max(RECOVERS).max(state.schedule.told_to_wait_until(path));
+            let due = due.max(waits + NOTICED);
+            // Where nothing failed since it last answered, its poll comes as that answer's lifetime ends: a little late for
+            // one whose lifetime was shortened, or that dripped for nobody and was not stored.
+            let said = state.fake.ledger.last(path, due).filter(|_| state.schedule.is_well(path));
+            (due, said.map_or(due, |at| due.max(at + road(path).fresh * 1_000)) + ONE_REQUEST)
         };
         if now < due {
-            return self.later(due, Event::IsFreshAgain(path, false));
+            return self.later(due, Event::IsFreshAgain(path, due));
         }
         let fresh = proxy.hit(&Question::plain(path, now).request(proxy.next_id()), self.clock.now());
         if fresh.is_some_and(|reply| reply.status().is_success() && reply.outcome() == Outcome::Hit) {
             return;
         }
-        // What nobody asks for is polled as its lifetime ends: it may be on its way.
-        if !last {
-            self.later(now + ONE_REQUEST, Event::IsFreshAgain(path, true));
+        if now < ends {
+            self.later(ends, Event::IsFreshAgain(path, due));
         } else {
             self.complain(format!("{path} is not fresh again"));
         }
