@@ -58,10 +58,9 @@ impl Origin for Asked<'_> {
         let (asker, opens) =
             (Asker::of(self.errand), answer.as_ref().is_ok_and(|response| self.opens(request, response)));
         if opens && asker.polled {
-            state.schedule.begins(self.flight, &asker, now);
-        } else {
-            state.schedule.heard(self.flight, &asker, heard, again, now);
+            state.schedule.is_unclear(now);
         }
+        state.schedule.heard(self.flight, &asker, heard, again, now);
         state.traffic.answered(self.flight, self.errand, self.fate, now);
         let response = answer?;
         let (Fate::Drip { seconds, cut }, true) = (self.fate, opens) else { return Ok(Fetched::Whole(response)) };
@@ -117,8 +116,6 @@ impl Rest for Drip {
         if self.rest.is_empty() {
             return Ok(None);
         }
-        let now = self.world.now();
-        self.world.state().schedule.is_taken(self.flight, now);
         let flows = self.world.state().traffic.flows(self.flight);
         flows.unwrap_or_else(|problem| self.world.complain(problem));
         self.world.run_until(self.world.now() + EACH);

@@ -83,6 +83,9 @@ pub struct Schedule {
     ends: VecDeque<End>,
     /// The origin's trouble is that much fails: only its probe says that this is over.
     tripped: bool,
+    /// Until then nobody outside can tell whether the breaker opens, and how long an origin asked to be left alone meanwhile.
+    unclear: u64,
+    told_meanwhile: u64,
     /// What counts when its flight is over: answers in doubt, and failures that may be asked about once more.
     open: HashMap<FlightId, (Asker, Heard, u64)>,
 }
@@ -122,16 +125,10 @@ impl Schedule {
         }
     }
 
-    /// The answer to a poll begins and pauses. Unless somebody takes it as it comes, it is none.
-    pub fn begins(&mut self, flight: FlightId, asker: &Asker, now: u64) {
-        self.open.insert(flight, (asker.clone(), Heard::Failing(None), now));
-    }
-
-    /// Somebody takes it.
-    pub fn is_taken(&mut self, flight: FlightId, now: u64) {
-        let Some((asker, ..)) = self.open.remove(&flight) else { return };
-        self.hear(&asker, Heard::Answer, now);
-        self.count(&asker, Heard::Answer, now);
+    /// The body of a poll pauses. It has failed unless somebody takes it as it comes, and who is aboard shows only inside.
+    pub fn is_unclear(&mut self, now: u64) {
+        self.unclear = now + ENDS_WITHIN;
+        self.ends.clear();
     }
 
     /// A flight is over, and how it ended.
@@ -149,6 +146,8 @@ impl Schedule {
     fn hear(&mut self, asker: &Asker, heard: Heard, now: u64) {
         let key = Some(&asker.target).filter(|_| asker.shared);
         match heard {
+            // It may be the probe of a breaker nobody sees open: then it is not held against its key.
+            Heard::Silence | Heard::Failing(_) if self.origin.is_none() && now < self.unclear + LONGEST_PROBE => {}
             Heard::Nobody => {
                 self.tripped = false;
                 self.origin_fails(None, now);
@@ -189,7 +188,8 @@ impl Schedule {
     /// When this key may be asked again because the origin said so, of it or of everything; 0 if it said nothing.
     pub fn told_to_wait_until(&self, target: &str) -> u64 {
         let troubles = [self.origin.as_ref(), self.keys.get(target)];
-        troubles.into_iter().flatten().filter(|trouble| trouble.told).map(|trouble| trouble.until).max().unwrap_or(0)
+        let told = troubles.into_iter().flatten().filter(|trouble| trouble.told).map(|trouble| trouble.until);
+        told.max().unwrap_or(0).max(self.told_meanwhile)
     }
 
     /// A request ended like this, which may open the breaker.
@@ -200,6 +200,11 @@ impl Schedule {
             _ => None,
         };
         if self.origin.is_some() || !asker.counts {
+            return;
+        }
+        if now < self.unclear {
+            let told = failure.flatten().map_or(0, |wait| now + wait.min(LONGEST_RETRY_AFTER));
+            self.told_meanwhile = self.told_meanwhile.max(told);
             return;
         }
         let (key, known) = (asker.target.clone(), self.known.contains(&asker.target));
