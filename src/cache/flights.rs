@@ -29,7 +29,7 @@ use super::key::Key;
 use super::marks::Marks;
 use super::store::Stored;
 use crate::clock::Now;
-use crate::origin::backoff::{Backoff, Heard, Permission, Schedule};
+use crate::origin::backoff::{Backoff, Heard, Pass, Permission, Schedule};
 use crate::origin::breaker::Breaker;
 use crate::origin::limits::{Limits, Restraint};
 use crate::origin::permits::{Class, FlightId, Permits};
@@ -166,9 +166,10 @@ impl Flights {
             return turn_away(passenger, &errand, Cause::Quota, Some(until), todo);
         }
         let breaker = self.backoff.breaker(now);
-        if let Permission::Wait(cause, until) = self.backoff.permission(errand.shared_key(), now) {
-            return turn_away(passenger, &errand, cause, Some(until), todo);
-        }
+        let pass = match self.backoff.permission(errand.shared_key(), now) {
+            Permission::Go(pass) => pass,
+            Permission::Wait(cause, until) => return turn_away(passenger, &errand, cause, Some(until), todo),
+        };
         if breaker == Breaker::HalfOpen {
             todo.push(Work::OriginProbed);
         }
@@ -180,11 +181,11 @@ impl Flights {
             Some(passenger) if hung && passenger.has_stale_for(Cause::Slow, now) => {
                 todo.push(Work::Overdue(vec![passenger], Cause::Slow, None));
                 match joinable {
-                    Some(key) if !many => self.begin(None, errand, Some(key), now, todo),
-                    _ => self.backoff.withdraw(errand.shared_key()),
+                    Some(key) if !many => self.begin(None, errand, pass, Some(key), now, todo),
+                    _ => self.backoff.withdraw(errand.shared_key(), pass),
                 }
             }
-            passenger => self.begin(passenger, errand, joinable, now, todo),
+            passenger => self.begin(passenger, errand, pass, joinable, now, todo),
         }
     }
 
@@ -204,6 +205,7 @@ impl Flights {
         &mut self,
         mut passenger: Option<Passenger>,
         errand: Errand,
+        pass: Pass,
         joinable: Option<Key>,
         now: Now,
         todo: &mut Vec<Work>,
@@ -223,7 +225,7 @@ impl Flights {
         let stage = Stage::Looking;
         self.flights.insert(
             id,
-            Flight { errand, passengers, began: now.mono, class, stage, repeated: 0, late: false, marked: false },
+            Flight { errand, passengers, began: now.mono, class, stage, pass, repeated: 0, late: false, marked: false },
         );
         todo.push(Work::Wake(now.mono + self.slow, id));
         match look {
@@ -242,14 +244,14 @@ impl Flights {
     fn opened(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
         self.unjoin(id);
         let Some(flight) = self.flights.get_mut(&id) else { return };
-        let errand = flight.errand.clone();
+        let (errand, pass) = (flight.errand.clone(), flight.pass);
         // A poll is to be stored, and nobody takes what is passed on: it has failed.
         let is_lost = errand.poll.is_some() && flight.passengers.is_empty();
         let heard = if is_lost { Heard::Failure(Cause::Fetch(FetchError::IdleTimeout), None) } else { Heard::Answer };
         if let Some(key) = errand.shared_key() {
             self.marks.set(key, MARKED_FOR, now);
         }
-        self.heard(&errand, heard, false, now, todo);
+        self.heard(&errand, pass, heard, false, now, todo);
         let Some(flight) = self.flights.get_mut(&id) else { return };
         let mut passengers = std::mem::take(&mut flight.passengers);
         self.parked -= passengers.len();
@@ -305,7 +307,7 @@ impl Flights {
             _ => Heard::Answer,
         };
         let refused = landing.status().is_some_and(|status| NOTHING_THERE.contains(&status.as_u16()));
-        self.heard(&flight.errand, heard, refused, now, todo);
+        self.heard(&flight.errand, flight.pass, heard, refused, now, todo);
         todo.push(Work::Answer(flight.passengers, Arc::new(landing)));
     }
 
@@ -367,7 +369,7 @@ impl Flights {
     /// Takes a flight out that never asked the origin, and should not before `again`.
     fn abandon(&mut self, id: FlightId, again: Option<Duration>, todo: &mut Vec<Work>) -> Option<Flight> {
         let flight = self.remove(id)?;
-        self.backoff.withdraw(flight.errand.shared_key());
+        self.backoff.withdraw(flight.errand.shared_key(), flight.pass);
         todo.extend(flight.errand.poll.map(|poll| Work::Polled { poll, refused: false, again }));
         Some(flight)
     }

@@ -74,9 +74,17 @@ pub struct Pause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
     /// Yes; where there is trouble, as its probe.
-    Go,
+    Go(Pass),
     /// Not before this monotonic time, because of this.
     Wait(Cause, Duration),
+}
+
+/// Whose probe a request is. It is shown again when the request has ended, one way or another: what anybody else hears of an
+/// open breaker, who asked before it opened, is old.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pass {
+    origin: bool,
+    key: bool,
 }
 
 /// What was heard from the origin.
@@ -126,26 +134,27 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         if let Some(wait) = troubles.iter().flatten().find_map(|trouble| trouble.wait(now)) {
             return wait;
         }
+        let pass = Pass { origin: troubles[0].is_some(), key: troubles[1].is_some() };
         troubles.into_iter().flatten().for_each(|trouble| trouble.probing = true);
-        Permission::Go
+        Permission::Go(pass)
     }
 
     /// Whoever had permission has not asked after all.
-    pub fn withdraw(&mut self, key: Option<&K>) {
-        let of_key = key.and_then(|key| self.keys.get_mut(key));
-        [self.origin.as_mut(), of_key].into_iter().flatten().for_each(|trouble| trouble.probing = false);
-    }
-
-    /// Takes in what was heard. `polled`: the key is polled, and probed at least every 30 s.
-    pub fn report(&mut self, key: Option<&K>, heard: Heard, polled: bool, now: Now) -> Change {
-        // Whatever this says of the origin: the key's probe is over, and where the origin is at fault the next may go.
-        if let Some(trouble) = key.and_then(|key| self.keys.get_mut(key)) {
+    pub fn withdraw(&mut self, key: Option<&K>, pass: Pass) {
+        if let Some(trouble) = self.origin.as_mut().filter(|_| pass.origin) {
             trouble.probing = false;
         }
+        self.end_probe(key, pass);
+    }
+
+    /// Takes in what was heard by who had this pass. `polled`: the key is polled, and probed at least every 30 s.
+    pub fn report(&mut self, key: Option<&K>, pass: Pass, heard: Heard, polled: bool, now: Now) -> Change {
+        // Whatever this says of the origin: where that is at fault, the next may ask for this key.
+        self.end_probe(key, pass);
         match heard {
             Heard::Answer => {
                 key.into_iter().for_each(|key| self.know(key));
-                self.answered()
+                self.answered(pass)
             }
             Heard::Judged(worth) => match (key, worth) {
                 (Some(key), Err(cause)) => Change::KeyDown(self.key_fails(key, cause, None, polled, now)),
@@ -159,14 +168,14 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
                 self.origin_fails(cause, retry_after, now)
             }
             Heard::Failure(cause, retry_after) if self.tripped && is_failing(cause) => {
-                if self.is_probed() {
+                if pass.origin {
                     return self.origin_fails(cause, retry_after, now);
                 }
                 let until = key.map(|key| self.key_fails(key, cause, retry_after, polled, now));
                 until.map_or(Change::None, Change::KeyDown)
             }
             Heard::Failure(cause, retry_after) => {
-                let up = if is_silence(cause) { self.fell_silent(key) } else { self.answered() };
+                let up = if is_silence(cause) { self.fell_silent(key) } else { self.answered(pass) };
                 if self.silent.len() >= SILENT_KEYS || (is_silence(cause) && self.origin.is_some()) {
                     return self.origin_fails(cause, retry_after, now);
                 }
@@ -214,6 +223,11 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         self.keys.contains_key(key)
     }
 
+    /// When this key may be asked again. `None`: nothing has failed since it last answered.
+    pub fn paused_until(&self, key: &K) -> Option<Duration> {
+        self.keys.get(key).map(|trouble| trouble.until)
+    }
+
     /// Keys in trouble.
     pub fn keys_in_trouble(&self) -> usize {
         self.keys.len()
@@ -227,16 +241,14 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     }
 
     fn origin_fails(&mut self, cause: Cause, retry_after: Option<Duration>, now: Now) -> Change {
-        let failures = self.origin.map_or(0, |trouble| trouble.failures) + 1;
-        let until = now.mono + self.wait(failures, retry_after, true);
-        self.origin = Some(Trouble { cause, failures, until, probing: false });
-        Change::OriginDown(until)
+        let trouble = self.worse(self.origin, cause, retry_after, true, now);
+        self.origin = Some(trouble);
+        Change::OriginDown(trouble.until)
     }
 
     fn key_fails(&mut self, key: &K, cause: Cause, after: Option<Duration>, polled: bool, now: Now) -> Duration {
-        let failures = self.keys.get(key).map_or(0, |trouble| trouble.failures) + 1;
-        let until = now.mono + self.wait(failures, after, polled);
-        if self.keys.insert(key.clone(), Trouble { cause, failures, until, probing: false }).is_none() {
+        let trouble = self.worse(self.keys.get(key).copied(), cause, after, polled, now);
+        if self.keys.insert(key.clone(), trouble).is_none() {
             self.order.push_back(key.clone());
         }
         while self.order.len() > MAX_KEYS {
@@ -244,7 +256,22 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
                 self.keys.remove(&oldest);
             }
         }
-        until
+        trouble.until
+    }
+
+    /// One failure more. What was asked before the last one takes nothing from the wait that one began.
+    fn worse(
+        &mut self,
+        known: Option<Trouble>,
+        cause: Cause,
+        after: Option<Duration>,
+        probed: bool,
+        now: Now,
+    ) -> Trouble {
+        let failures = known.map_or(0, |trouble| trouble.failures) + 1;
+        let until = now.mono + self.wait(failures, after, probed);
+        let until = known.map_or(until, |trouble| trouble.until.max(until));
+        Trouble { cause, failures, until, probing: false }
     }
 
     fn wait(&mut self, failures: u32, retry_after: Option<Duration>, probed: bool) -> Duration {
@@ -259,18 +286,20 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         step - step / 1000 * self.roll(100)
     }
 
-    fn answered(&mut self) -> Change {
+    fn answered(&mut self, pass: Pass) -> Change {
         self.silent.clear();
         // What was asked before so much failed says nothing new.
-        if self.tripped && !self.is_probed() {
+        if self.tripped && !pass.origin {
             return Change::None;
         }
         self.tripped = false;
         if self.origin.take().is_some() { Change::OriginUp } else { Change::None }
     }
 
-    fn is_probed(&self) -> bool {
-        self.origin.is_some_and(|trouble| trouble.probing)
+    fn end_probe(&mut self, key: Option<&K>, pass: Pass) {
+        if let Some(trouble) = key.filter(|_| pass.key).and_then(|key| self.keys.get_mut(key)) {
+            trouble.probing = false;
+        }
     }
 
     fn fell_silent(&mut self, key: Option<&K>) -> Change {

@@ -1,5 +1,7 @@
 //! Who is left alone, and until when.
 
+use std::ops::{Deref, DerefMut};
+
 use super::*;
 
 const REFUSED: Heard = Heard::Failure(Cause::Fetch(FetchError::Connect), None);
@@ -7,9 +9,38 @@ const SILENT: Heard = Heard::Failure(Cause::Fetch(FetchError::FirstByteTimeout),
 const BAD: Heard = Heard::Failure(Cause::CheckFailed, None);
 const ERROR: Heard = Heard::Failure(Cause::Status(500), None);
 
-fn backoff() -> Backoff<String> {
+/// A backoff, and the passes of those who asked.
+struct Asked {
+    backoff: Backoff<String>,
+    passes: HashMap<String, Pass>,
+}
+
+impl Asked {
+    /// Who asked for this key has ended like this.
+    fn report(&mut self, key: Option<&String>, heard: Heard, polled: bool, now: Now) -> Change {
+        let pass = key.and_then(|key| self.passes.remove(key)).unwrap_or_default();
+        self.backoff.report(key, pass, heard, polled, now)
+    }
+}
+
+impl Deref for Asked {
+    type Target = Backoff<String>;
+
+    fn deref(&self) -> &Backoff<String> {
+        &self.backoff
+    }
+}
+
+impl DerefMut for Asked {
+    fn deref_mut(&mut self) -> &mut Backoff<String> {
+        &mut self.backoff
+    }
+}
+
+fn backoff() -> Asked {
     let steps = [5, 10, 30, 60, 120].map(Duration::from_secs).to_vec();
-    Backoff::new(Schedule { steps, max_retry_after: Duration::from_secs(300) }, 7)
+    let schedule = Schedule { steps, max_retry_after: Duration::from_secs(300) };
+    Asked { backoff: Backoff::new(schedule, 7), passes: HashMap::new() }
 }
 
 fn at(seconds: f64) -> Now {
@@ -20,9 +51,12 @@ fn key(path: &str) -> String {
     path.to_owned()
 }
 
-fn waits(backoff: &mut Backoff<String>, key: &String, now: Now) -> Option<f64> {
+fn waits(backoff: &mut Asked, key: &String, now: Now) -> Option<f64> {
     match backoff.permission(Some(key), now) {
-        Permission::Go => None,
+        Permission::Go(pass) => {
+            backoff.passes.insert(key.clone(), pass);
+            None
+        }
         Permission::Wait(_, until) => Some((until - now.mono).as_secs_f64()),
     }
 }
@@ -104,7 +138,8 @@ fn a_probe_that_was_never_sent_leaves_its_place() {
     let (mut backoff, a) = (backoff(), key("/a"));
     backoff.report(Some(&a), REFUSED, true, at(0.0));
     assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
-    backoff.withdraw(Some(&a));
+    let pass = backoff.passes.remove(&a).expect("it may go");
+    backoff.withdraw(Some(&a), pass);
     assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
 }
 
@@ -132,7 +167,7 @@ fn what_is_remembered_is_bounded() {
 }
 
 /// A request for this path ends: reported, and counted.
-fn ends(backoff: &mut Backoff<String>, path: &str, heard: Heard, now: Now) -> bool {
+fn ends(backoff: &mut Asked, path: &str, heard: Heard, now: Now) -> bool {
     backoff.report(Some(&key(path)), heard, false, now);
     backoff.count(&key(path), heard, now).is_some()
 }
@@ -143,7 +178,7 @@ fn after(answers: usize, failures: usize, failure: Heard) -> bool {
     for path in 0..5 {
         ends(&mut backoff, &path.to_string(), Heard::Answer, at(-20.0));
     }
-    let one = |backoff: &mut Backoff<String>, n: usize, heard| ends(backoff, &(n % 5).to_string(), heard, at(0.0));
+    let one = |backoff: &mut Asked, n: usize, heard| ends(backoff, &(n % 5).to_string(), heard, at(0.0));
     (0..answers).for_each(|n| assert!(!one(&mut backoff, n, Heard::Answer)));
     let opened = (0..failures).filter(|n| one(&mut backoff, *n, failure)).count();
     assert_eq!(opened > 0, backoff.breaker(at(0.0)) == Breaker::Open);
@@ -228,6 +263,31 @@ fn r11_half_open_is_one_probe_and_its_end_decides() {
         let near = |wait: f64, told: f64| wait <= told && wait >= told * 0.9 - 0.01;
         assert!(wait.zip(waited).map_or(wait == waited, |(wait, told)| near(wait, told)), "{heard:?}: {wait:?}");
     }
+}
+
+#[test]
+fn r11_only_the_probe_decides_however_late_the_others_come() {
+    for (heard, state) in [(Heard::Answer, Breaker::Closed), (ERROR, Breaker::Open)] {
+        let mut breaker = backoff();
+        assert!((0..10).any(|n| ends(&mut breaker, &n.to_string(), ERROR, at(0.0))));
+        assert_eq!(waits(&mut breaker, &key("/probe"), at(5.0)), None);
+        ends(&mut breaker, "/late", ERROR, at(6.0));
+        ends(&mut breaker, "/late", Heard::Answer, at(6.0));
+        breaker.withdraw(Some(&key("/late")), Pass::default());
+        assert_eq!(breaker.breaker(at(6.0)), Breaker::HalfOpen, "the probe is still out");
+        assert!(waits(&mut breaker, &key("/other"), at(6.0)).is_some(), "and the only one");
+        ends(&mut breaker, "/probe", heard, at(7.0));
+        assert_eq!(breaker.breaker(at(7.0)), state);
+    }
+}
+
+#[test]
+fn a_failure_of_what_was_asked_before_shortens_no_wait() {
+    let told = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(60)));
+    let (mut backoff, a) = (backoff(), key("/a"));
+    backoff.report(Some(&a), told, true, at(0.0));
+    backoff.report(Some(&a), SILENT, true, at(5.0));
+    assert_eq!(waits(&mut backoff, &a, at(5.0)), Some(55.0));
 }
 
 #[test]

@@ -57,10 +57,10 @@ impl Origin for Asked<'_> {
         let again = state.thrift.may_repeat() && self.errand.is_repeatable() && self.may_pass();
         let (asker, opens) =
             (Asker::of(self.errand), answer.as_ref().is_ok_and(|response| self.opens(request, response)));
-        if opens && asker.polled {
-            state.schedule.is_unclear(now);
+        match self.errand.poll.filter(|_| opens) {
+            Some(poll) => state.schedule.paused(self.flight, asker, poll),
+            None => state.schedule.heard(self.flight, &asker, heard, again, now),
         }
-        state.schedule.heard(self.flight, &asker, heard, again, now);
         state.traffic.answered(self.flight, self.errand, self.fate, now);
         let response = answer?;
         let (Fate::Drip { seconds, cut }, true) = (self.fate, opens) else { return Ok(Fetched::Whole(response)) };

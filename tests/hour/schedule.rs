@@ -59,7 +59,7 @@ impl Asker {
 struct Trouble {
     failures: usize,
     until: u64,
-    probed: bool,
+    probe: Option<FlightId>,
     /// The origin itself said until when.
     told: bool,
 }
@@ -83,9 +83,8 @@ pub struct Schedule {
     ends: VecDeque<End>,
     /// The origin's trouble is that much fails: only its probe says that this is over.
     tripped: bool,
-    /// Until then nobody outside can tell whether the breaker opens, and how long an origin asked to be left alone meanwhile.
-    unclear: u64,
-    told_meanwhile: u64,
+    /// A poll whose body pauses.
+    paused: Option<(FlightId, Asker, usize)>,
     /// What counts when its flight is over: answers in doubt, and failures that may be asked about once more.
     open: HashMap<FlightId, (Asker, Heard, u64)>,
 }
@@ -102,10 +101,10 @@ impl Schedule {
                 let (target, early) = (&asker.target, trouble.until - now);
                 return Err(format!("{target} is asked for {early} ms before {whose} may be: {}", trouble.failures));
             }
-            if trouble.probed && whose == "the origin" {
+            if trouble.probe.is_some() && whose == "the origin" {
                 return Err(format!("{} is asked for beside the probe of {whose}", asker.target));
             }
-            trouble.probed = true;
+            trouble.probe = Some(flight);
         }
         Ok(())
     }
@@ -118,17 +117,24 @@ impl Schedule {
             self.open.insert(flight, (asker.clone(), heard, now));
         }
         if heard == Heard::InDoubt || !is_open {
-            self.hear(asker, heard, now);
+            self.hear(flight, asker, heard, now);
         }
         if !is_open {
             self.count(asker, heard, now);
         }
     }
 
-    /// The body of a poll pauses. It has failed unless somebody takes it as it comes, and who is aboard shows only inside.
-    pub fn is_unclear(&mut self, now: u64) {
-        self.unclear = now + ENDS_WITHIN;
-        self.ends.clear();
+    /// The body of a poll pauses. It has failed unless somebody takes it as it comes: who is aboard shows only inside, so its
+    /// end tells.
+    pub fn paused(&mut self, flight: FlightId, asker: Asker, poll: usize) {
+        self.paused = Some((flight, asker, poll));
+    }
+
+    /// A poll has ended.
+    pub fn polled(&mut self, poll: usize, failed: bool, now: u64) {
+        let Some((flight, asker, _)) = self.paused.take_if(|(_, _, paused)| *paused == poll) else { return };
+        let heard = if failed { Heard::Failing(None) } else { Heard::Answer };
+        self.heard(flight, &asker, heard, false, now);
     }
 
     /// A flight is over, and how it ended.
@@ -137,24 +143,23 @@ impl Schedule {
         if heard == Heard::InDoubt {
             self.count(&asker, heard, now);
         } else if at == now {
-            self.hear(&asker, heard, now);
+            self.hear(flight, &asker, heard, now);
             self.count(&asker, heard, now);
         }
         // Later, the repetition had its turn to come and was given up: what came before is held against nobody.
     }
 
-    fn hear(&mut self, asker: &Asker, heard: Heard, now: u64) {
+    fn hear(&mut self, flight: FlightId, asker: &Asker, heard: Heard, now: u64) {
+        let is_probe = self.origin.is_some_and(|trouble| trouble.probe == Some(flight));
         let key = Some(&asker.target).filter(|_| asker.shared);
         match heard {
-            // It may be the probe of a breaker nobody sees open: then it is not held against its key.
-            Heard::Silence | Heard::Failing(_) if self.origin.is_none() && now < self.unclear + LONGEST_PROBE => {}
             Heard::Nobody => {
                 self.tripped = false;
                 self.origin_fails(None, now);
             }
             // The wait after the probe of an open breaker is the origin's alone.
-            Heard::Silence if self.tripped && self.is_probed() => self.origin_fails(None, now),
-            Heard::Failing(retry_after) if self.tripped && self.is_probed() => self.origin_fails(retry_after, now),
+            Heard::Silence if self.tripped && is_probe => self.origin_fails(None, now),
+            Heard::Failing(retry_after) if self.tripped && is_probe => self.origin_fails(retry_after, now),
             Heard::Silence if self.tripped => self.key_fails(key, None, asker.polled, now),
             Heard::Silence => {
                 let known = key.filter(|key| self.known.contains(*key));
@@ -166,7 +171,7 @@ impl Schedule {
             }
             Heard::Failing(retry_after) | Heard::Failure(retry_after) => {
                 self.key_fails(key, retry_after, asker.polled, now);
-                self.is_there();
+                self.is_there(is_probe);
             }
             Heard::Answer | Heard::InDoubt => {
                 if let Some(key) = key {
@@ -175,7 +180,7 @@ impl Schedule {
                 if heard == Heard::Answer {
                     self.known.extend(key.cloned());
                 }
-                self.is_there();
+                self.is_there(is_probe);
             }
         }
     }
@@ -189,7 +194,7 @@ impl Schedule {
     pub fn told_to_wait_until(&self, target: &str) -> u64 {
         let troubles = [self.origin.as_ref(), self.keys.get(target)];
         let told = troubles.into_iter().flatten().filter(|trouble| trouble.told).map(|trouble| trouble.until);
-        told.max().unwrap_or(0).max(self.told_meanwhile)
+        told.max().unwrap_or(0)
     }
 
     /// A request ended like this, which may open the breaker.
@@ -200,11 +205,6 @@ impl Schedule {
             _ => None,
         };
         if self.origin.is_some() || !asker.counts {
-            return;
-        }
-        if now < self.unclear {
-            let told = failure.flatten().map_or(0, |wait| now + wait.min(LONGEST_RETRY_AFTER));
-            self.told_meanwhile = self.told_meanwhile.max(told);
             return;
         }
         let (key, known) = (asker.target.clone(), self.known.contains(&asker.target));
@@ -232,14 +232,10 @@ impl Schedule {
         self.keys.insert(key.clone(), trouble);
     }
 
-    fn is_probed(&self) -> bool {
-        self.origin.is_some_and(|trouble| trouble.probed)
-    }
-
-    fn is_there(&mut self) {
+    fn is_there(&mut self, is_probe: bool) {
         self.silent.clear();
         // Who asked before the breaker opened does not close it.
-        if !self.tripped || self.is_probed() {
+        if !self.tripped || is_probe {
             self.tripped = false;
             self.origin = None;
         }
@@ -251,5 +247,8 @@ fn worse(trouble: Option<Trouble>, retry_after: Option<u64>, probed: bool, now: 
     let step = STEPS[(failures - 1).min(STEPS.len() - 1)];
     let step = if probed { step.min(LONGEST_PROBE) } else { step };
     let wait = retry_after.map_or(step / 10 * TENTHS, |asked| asked.min(LONGEST_RETRY_AFTER));
-    Trouble { failures, until: now + wait, probed: false, told: retry_after.is_some() }
+    // What was asked before the last failure takes nothing from the wait that one began.
+    let before = trouble.filter(|trouble| trouble.until > now + wait);
+    let (until, told) = before.map_or((now + wait, retry_after.is_some()), |trouble| (trouble.until, trouble.told));
+    Trouble { failures, until, probe: None, told }
 }

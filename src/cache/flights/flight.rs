@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::work::{Errand, Passenger, Work};
 use crate::clock::Now;
+use crate::origin::backoff::Pass;
 use crate::origin::permits::Class;
 use crate::outcome::Cause;
 
@@ -14,6 +15,8 @@ pub(super) struct Flight {
     pub began: Duration,
     pub class: Class,
     pub stage: Stage,
+    /// Whose probe it is.
+    pub pass: Pass,
     /// How often the origin was asked once more.
     pub repeated: u32,
     /// The origin has been working on it for longer than `slow`.

@@ -6,7 +6,7 @@ use super::flight::{Flight, Stage};
 use super::{Errand, Flights, Work};
 use crate::cache::key::Key;
 use crate::clock::Now;
-use crate::origin::backoff::{Change, Heard};
+use crate::origin::backoff::{Change, Heard, Pass};
 use crate::origin::breaker::Breaker;
 use crate::origin::permits::FlightId;
 use crate::outcome::Cause;
@@ -18,26 +18,36 @@ impl Flights {
         flight.stage = Stage::Holding;
         self.late -= usize::from(std::mem::take(&mut flight.late));
         self.permits.release(flight.class);
-        if self.backoff.report(None, Heard::Answer, false, now) == Change::OriginUp {
+        if self.backoff.report(None, flight.pass, Heard::Answer, false, now) == Change::OriginUp {
             todo.push(Work::OriginUp);
         }
     }
 
     /// Takes in how the origin fared, and tells those it concerns: the scheduler, and whoever waits for an origin in trouble.
-    pub(super) fn heard(&mut self, errand: &Errand, heard: Heard, refused: bool, now: Now, todo: &mut Vec<Work>) {
+    pub(super) fn heard(
+        &mut self,
+        errand: &Errand,
+        pass: Pass,
+        heard: Heard,
+        refused: bool,
+        now: Now,
+        todo: &mut Vec<Work>,
+    ) {
         let known = (
             self.backoff.origin_trouble().is_some(),
             errand.shared_key().is_some_and(|key| self.backoff.is_in_trouble(key)),
         );
         let was_probed = self.backoff.breaker(now) == Breaker::HalfOpen;
-        let mut change = self.backoff.report(errand.shared_key(), heard, errand.poll.is_some(), now);
+        let mut change = self.backoff.report(errand.shared_key(), pass, heard, errand.poll.is_some(), now);
         let counting = errand.shared_key().filter(|_| !errand.is_witness());
         if let Some(until) = counting.and_then(|key| self.backoff.count(key, heard, now)) {
             change = Change::OriginDown(until);
         }
         let again = match change {
             Change::KeyDown(until) | Change::OriginDown(until) => Some(until),
-            Change::None | Change::OriginUp => None,
+            // It answers again, though perhaps not well.
+            Change::OriginUp => errand.shared_key().and_then(|key| self.backoff.paused_until(key)),
+            Change::None => None,
         };
         todo.extend(errand.poll.map(|poll| Work::Polled { poll, refused, again }));
         match (change, heard) {
