@@ -10,6 +10,7 @@ mod coalescing;
 mod crowds;
 mod demand;
 mod exhausted;
+mod forwarded;
 mod gentle;
 mod harness;
 mod hostile_framing;
