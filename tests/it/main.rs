@@ -33,3 +33,4 @@ mod sim_faults;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+mod zone;
