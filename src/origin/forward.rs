@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery};
+use http::{Method, Version};
 
 use crate::message::{Request, Target};
 use crate::policy::rule::Rule;
@@ -94,7 +94,21 @@ pub fn forwarded(request: &Request, sharing: Sharing<'_>, via: &str, trusted: bo
         Sharing::Alone => name_client(&mut fields, request.peer),
     }
     append_via(&mut fields, request.version, via);
+    if let Some(left) = forwards_left(request) {
+        fields.insert(header::MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
+    }
     fields
+}
+
+/// How many more proxies may forward this request; with none left we are the last to be asked (RFC 9110 §7.6.2). `None`: its
+/// client sets no limit, or asks by a method that has none.
+pub fn forwards_left(request: &Request) -> Option<u64> {
+    let mut lines = request.fields.get_all(header::MAX_FORWARDS).iter();
+    let (Some(value), None) = (lines.next(), lines.next()) else { return None };
+    let digits = std::str::from_utf8(value.as_bytes()).ok()?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let has_limit = matches!(request.method, Method::OPTIONS | Method::TRACE);
+    (has_limit && is_number).then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
 /// Takes off what the route says names nobody: Cookie, Origin.

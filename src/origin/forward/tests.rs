@@ -184,6 +184,33 @@ fn p10_a_chain_goes_on_where_it_came_and_begins_where_none_did() {
 }
 
 #[test]
+fn max_forwards_is_one_less_and_counts_for_two_methods_only() {
+    let (none, most) = (None, Some("18446744073709551614"));
+    let cases = [
+        ("OPTIONS", &["10"][..], Some(10), Some("9")),
+        ("TRACE", &["1"], Some(1), Some("0")),
+        ("TRACE", &["0"], Some(0), Some("0")),
+        ("OPTIONS", &["007"], Some(7), Some("6")),
+        ("OPTIONS", &["99999999999999999999999"], Some(u64::MAX), most),
+        // What is no number, or two of them, limits nothing, and goes on as it is.
+        ("OPTIONS", &["+1"], None, Some("+1")),
+        ("OPTIONS", &["-1"], None, Some("-1")),
+        ("OPTIONS", &[""], None, Some("")),
+        ("OPTIONS", &["0", "0"], None, Some("0")),
+        ("OPTIONS", &[], None, none),
+        ("GET", &["0"], None, Some("0")),
+        ("POST", &["5"], None, Some("5")),
+    ];
+    for (method, values, left, sent) in cases {
+        let lines: Vec<_> = values.iter().map(|value| ("Max-Forwards", *value)).collect();
+        let asked = Request { method: method.parse().unwrap(), ..request(&lines) };
+        assert_eq!(forwards_left(&asked), left, "{method} {values:?}");
+        let forwarded = forwarded(&asked, Sharing::Alone, "l", false);
+        assert_eq!(forwarded.get("max-forwards").map(|value| value.to_str().unwrap()), sent, "{method} {values:?}");
+    }
+}
+
+#[test]
 fn addresses_and_schemes_are_no_claim_of_another_resource() {
     for name in ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-IP", "Via", "X-Request-Id"] {
         assert!(!claims_another(&fields(&[(name, "x")])), "{name}");
