@@ -6,6 +6,7 @@ mod board;
 mod find;
 mod fly;
 mod health;
+mod hops;
 mod insight;
 mod interim;
 mod judge;
@@ -195,6 +196,9 @@ impl Proxy {
         let request = under_its_own_name(request);
         if forward::seen_own_via(&request.fields, &self.via) {
             return responder.reply(Reply::failed(Cause::Loop));
+        }
+        if forward::forwards_left(&request) == Some(0) {
+            return responder.reply(self.as_the_last(&request));
         }
         let now = self.clock.now();
         self.polls.note_demand(&request.target, now);

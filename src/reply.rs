@@ -20,6 +20,10 @@ use crate::policy::freshness::Lifetime;
 use crate::policy::ranges::ContentRange;
 use crate::policy::rule::OnExhausted;
 
+/// The fields of every content of our own: what it is and nothing else, and for nobody to keep.
+pub const OWN_CONTENT: &str =
+    "Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n";
+
 /// A whole reply, decided but not yet written.
 pub enum Reply {
     /// A stored answer.
@@ -310,10 +314,7 @@ fn cache_fields(out: &mut Vec<u8>, outcome: &Outcome, ttl: Option<i64>, status: 
 
 /// What every reply of our own begins with.
 fn own_fields(out: &mut Vec<u8>, clock: &Clock) {
-    let _ = write!(out, "Date: {}\r\n", dates::imf_fixdate(clock.now().wall));
-    out.extend_from_slice(
-        b"Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n",
-    );
+    let _ = write!(out, "Date: {}\r\n{OWN_CONTENT}", dates::imf_fixdate(clock.now().wall));
 }
 
 /// Writes the origin's fields, but those of the names we say ourselves.

@@ -67,6 +67,7 @@ impl Exchanged {
             method: &Method::GET,
             request: &self.request,
             sent: &self.request,
+            claims_another: false,
             has_body: false,
             identity: false,
             names_itself: false,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::header::{AUTHORIZATION, FORWARDED, HOST, ORIGIN, VIA};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::Refusal;
 use crate::config::{Admin, Proxy};
@@ -39,8 +39,10 @@ pub(super) fn is_own_page(request: &Request) -> Result<(), Refusal> {
         !authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
     };
     let foreign = request.fields.get_all(ORIGIN).iter().any(|origin| is_foreign(origin.as_bytes()));
-    let cross = request.fields.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
-    if foreign || cross {
+    // Another port of this machine is the same site and another page.
+    let is_own_site = |site: &HeaderValue| site == "same-origin" || site == "none";
+    let crosses = !request.fields.get_all("sec-fetch-site").iter().all(is_own_site);
+    if foreign || crosses {
         return Err(forbidden("a page of another server may not change anything here".to_owned()));
     }
     Ok(())

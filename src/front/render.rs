@@ -47,8 +47,9 @@ pub(super) fn refusal(status: StatusCode, message: &str) -> Vec<u8> {
     let body = format!("{{\"error\":\"{error}\",\"message\":\"{message}\"}}");
     let retry = if status == StatusCode::SERVICE_UNAVAILABLE { "Retry-After: 1\r\n" } else { "" };
     format!(
-        "HTTP/1.1 {} {word}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{retry}Connection: close\r\n\r\n{body}",
+        "HTTP/1.1 {} {word}\r\n{}Content-Length: {}\r\n{retry}Connection: close\r\n\r\n{body}",
         status.as_u16(),
+        reply::OWN_CONTENT,
         body.len(),
     )
     .into_bytes()

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery};
+use http::{Method, Version};
 
 use crate::message::{Request, Target};
 use crate::policy::rule::Rule;
@@ -24,6 +24,7 @@ pub enum Sharing<'a> {
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("larder/", env!("CARGO_PKG_VERSION")));
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// For one connection only (RFC 9110 §7.6.1), or for the next hop only (§11.7).
@@ -93,7 +94,21 @@ pub fn forwarded(request: &Request, sharing: Sharing<'_>, via: &str, trusted: bo
         Sharing::Alone => name_client(&mut fields, request.peer),
     }
     append_via(&mut fields, request.version, via);
+    if let Some(left) = forwards_left(request) {
+        fields.insert(header::MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
+    }
     fields
+}
+
+/// How many more proxies may forward this request; with none left we are the last to be asked (RFC 9110 §7.6.2). `None`: its
+/// client sets no limit, or asks by a method that has none.
+pub fn forwards_left(request: &Request) -> Option<u64> {
+    let mut lines = request.fields.get_all(header::MAX_FORWARDS).iter();
+    let (Some(value), None) = (lines.next(), lines.next()) else { return None };
+    let digits = std::str::from_utf8(value.as_bytes()).ok()?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let has_limit = matches!(request.method, Method::OPTIONS | Method::TRACE);
+    (has_limit && is_number).then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
 /// Takes off what the route says names nobody: Cookie, Origin.
@@ -146,17 +161,31 @@ fn share(fields: &mut HeaderMap, request: &Request, selecting: Option<&Selecting
     }
 }
 
-/// Appends the peer to X-Forwarded-For, in one line: many origins read only the first or the last line.
+/// Adds the peer to each chain of addresses that a trusted proxy sent. Where none came, its own begins, in the fields that most
+/// origins read; the scheme is that of our own listener.
 fn name_client(fields: &mut HeaderMap, peer: IpAddr) {
-    let mut chain =
-        fields.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b", "[..]);
-    if !chain.is_empty() {
-        chain.extend_from_slice(b", ");
-    }
     // A dual-stack listener sees IPv4 clients as ::ffff:a.b.c.d.
-    chain.extend_from_slice(peer.to_canonical().to_string().as_bytes());
-    if let Ok(chain) = HeaderValue::from_bytes(&chain) {
-        fields.insert(X_FORWARDED_FOR, chain);
+    let peer = peer.to_canonical();
+    let is_first = !fields.contains_key(header::FORWARDED) && !fields.contains_key(X_FORWARDED_FOR);
+    if is_first && !fields.contains_key(X_FORWARDED_PROTO) {
+        fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    }
+    if is_first || fields.contains_key(X_FORWARDED_FOR) {
+        append_to_list(fields, X_FORWARDED_FOR, &peer.to_string());
+    }
+    if fields.contains_key(header::FORWARDED) {
+        // RFC 7239 §6: a colon has to be quoted, and brackets are part of an IPv6 address.
+        let node = if peer.is_ipv6() { format!("\"[{peer}]\"") } else { peer.to_string() };
+        append_to_list(fields, header::FORWARDED, &format!("for={node};proto=http"));
+    }
+}
+
+/// Appends a member to a list field, in one line: many origins read only the first or the last line.
+fn append_to_list(fields: &mut HeaderMap, name: HeaderName, member: &str) {
+    let lines = fields.get_all(&name).iter().map(HeaderValue::as_bytes).filter(|line| !line.is_empty());
+    let all: Vec<&[u8]> = lines.chain([member.as_bytes()]).collect();
+    if let Ok(list) = HeaderValue::from_bytes(&all.join(&b", "[..])) {
+        fields.insert(name, list);
     }
 }
 
@@ -184,6 +213,13 @@ fn is_claim_about_client(name: &str) -> bool {
 /// Whether a shared request never carries this field, so that its answer cannot differ by it.
 pub fn is_never_sent(name: &HeaderName) -> bool {
     is_claim_about_client(name.as_str())
+}
+
+/// Whether the request, as the origin saw it, claimed another host, path or method than its own: its answer is that one's.
+pub fn claims_another(sent: &HeaderMap) -> bool {
+    let of_the_way = ["x-forwarded-for", "x-forwarded-port", "x-real-ip"];
+    // Forwarded may name a host; ours only stands behind somebody else's.
+    sent.keys().any(|name| is_claim_about_client(name.as_str()) && !of_the_way.contains(&name.as_str()))
 }
 
 /// The members of a comma-separated list field, all its lines taken together (RFC 9110 §5.6.1).

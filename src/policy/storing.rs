@@ -29,6 +29,8 @@ pub struct Exchange<'a> {
     pub request: &'a HeaderMap,
     /// The request's fields, as the origin saw them: what Vary selects by.
     pub sent: &'a HeaderMap,
+    /// Whether the request, as the origin saw it, claimed another host, path or method than its own.
+    pub claims_another: bool,
     /// Whether the request had a body.
     pub has_body: bool,
     /// Whether [`super::sharing`] found a field that names the client.
@@ -80,6 +82,8 @@ pub enum Refusal {
     CheckFailed(CheckFailure),
     /// The request had a body.
     RequestBody,
+    /// The request claimed another host, path or method than its own.
+    Claim,
     /// It is a part that was not asked for (RFC 9110 §15.3.7), whose place in the whole is not told (§14.4), or that must be
     /// checked as a whole.
     Range,
@@ -112,6 +116,7 @@ impl Refusal {
             Refusal::Method => "method",
             Refusal::CheckFailed(_) => "check-failed",
             Refusal::RequestBody => "request-body",
+            Refusal::Claim => "claim",
             Refusal::Range => "range",
             Refusal::RequestNoStore => "request-no-store",
             Refusal::OddTarget => "odd-target",
@@ -173,6 +178,9 @@ fn permitted(exchange: &Exchange<'_>) -> Result<(Lifetime, Option<Box<Selecting>
     }
     if exchange.has_body && is_get {
         return Err(Refusal::RequestBody);
+    }
+    if exchange.claims_another {
+        return Err(Refusal::Claim);
     }
     if Wishes::of(exchange.request).no_store {
         return Err(Refusal::RequestNoStore);

@@ -18,6 +18,7 @@ struct Scene {
     request: HeaderMap,
     /// Request fields that do not reach the origin.
     taken_off: &'static [&'static str],
+    claims_another: bool,
     has_body: bool,
     identity: bool,
     names_itself: bool,
@@ -34,6 +35,7 @@ fn scene() -> Scene {
         method: Method::GET,
         request: HeaderMap::new(),
         taken_off: &[],
+        claims_another: false,
         has_body: false,
         identity: false,
         names_itself: false,
@@ -75,6 +77,7 @@ impl Scene {
             method: &self.method,
             request: &self.request,
             sent: &sent,
+            claims_another: self.claims_another,
             has_body: self.has_body,
             identity: self.identity,
             names_itself: self.names_itself,
@@ -137,6 +140,7 @@ fn a_request_that_is_no_plain_get_is_not_stored() {
         Scene { method, ..scene() }.is_refused_for(Refusal::Method);
     }
     Scene { has_body: true, ..scene() }.is_refused_for(Refusal::RequestBody);
+    Scene { claims_another: true, ..scene() }.is_refused_for(Refusal::Claim);
     scene().asking("range", "bytes=0-").is_stored_by(LifetimeSource::Default);
     scene().asking("cache-control", "no-store").is_refused_for(Refusal::RequestNoStore);
     Scene { default_applies: false, ..scene().answering("cache-control", "max-age=9") }

@@ -121,6 +121,7 @@ impl Proxy {
             method: &request.method,
             request: &request.fields,
             sent,
+            claims_another: forward::claims_another(sent),
             has_body: request.body.lease.is_some(),
             identity: self.asks(request).identity,
             names_itself: self.names_itself(request, &response.fields),

@@ -107,6 +107,26 @@ fn r13_behind_a_trusted_proxy_the_client_is_whom_it_names() {
     }
 }
 
+/// It would be a bucket for every address anybody can think of.
+#[test]
+fn r13_who_is_not_trusted_names_nobody() {
+    let origin = willing();
+    let route = json!({ "path": "/*", "rateLimit": { "perMinute": 2 } });
+    let more = json!({ "proxy": { "trustedProxies": ["127.0.0.9"] }, "urlConfigs": [route] });
+    let app = App::start(&config_for(&origin, more));
+    let mut client = app.client();
+    let mut passed = 0;
+    for n in 0..20 {
+        let made_up = format!("192.0.2.{n}");
+        let forwarded = format!("for={made_up}");
+        for field in [("X-Forwarded-For", &made_up), ("X-Real-IP", &made_up), ("Forwarded", &forwarded)] {
+            let reply = client.request("POST", "/a", &[(field.0, field.1.as_str())], b"x");
+            passed += usize::from(reply.status == 200);
+        }
+    }
+    assert_eq!((passed, origin.requests()), (2, 2));
+}
+
 /// `127.1` is a name to us and to the system's resolver an address, which asks no name server for it.
 #[test]
 fn p8_an_origin_is_asked_only_where_it_may_be() {

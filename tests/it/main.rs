@@ -10,6 +10,7 @@ mod coalescing;
 mod crowds;
 mod demand;
 mod exhausted;
+mod forwarded;
 mod gentle;
 mod harness;
 mod hostile_framing;
@@ -32,3 +33,4 @@ mod sim_faults;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+mod zone;

@@ -27,6 +27,33 @@ fn an_odd_status_line_is_an_answer() {
     }
 }
 
+/// RFC 9110 §7.6.2: with nobody left who may forward it, we are the one who answers.
+#[test]
+fn a_way_that_its_client_limits_ends_where_it_says() {
+    let origin = Origin::answering(|seen| Answer::ok(seen.values("Max-Forwards").join(" and ")));
+    let app = App::start(&config_for(&origin, json!({})));
+    let mut client = app.client();
+    let mut ask = |method: &str, left: &str| client.request(method, "/a", &[("Max-Forwards", left)], b"");
+    for (method, status) in [("OPTIONS", 200), ("TRACE", 405)] {
+        let reply = ask(method, "0");
+        assert_eq!(reply.status, status, "{reply:?}");
+        assert_eq!(reply.field("Allow"), Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        assert!(reply.text().contains("Max-Forwards is 0") && reply.field("Via").is_none(), "{reply:?}");
+    }
+    assert_eq!(origin.requests(), 0);
+
+    for method in ["OPTIONS", "TRACE"] {
+        ask(method, "1").expect("BYPASS", "0");
+        ask(method, "12").expect("BYPASS", "11");
+        ask(method, "many").expect("BYPASS", "many");
+    }
+    // By any other method it means nothing.
+    ask("GET", "0").expect("MISS", "0");
+    ask("DELETE", "3").expect("BYPASS", "3");
+    // What is left of the way to an endpoint of ours does not matter: it ends there.
+    assert_eq!(client.request("OPTIONS", "/health", &[("Max-Forwards", "0")], b"").status, 200);
+}
+
 /// Nobody here knows the coding, so the body is whatever comes (RFC 9112 §6.3).
 #[test]
 fn a_body_under_an_unknown_coding_ends_at_close() {

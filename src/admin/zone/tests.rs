@@ -152,7 +152,7 @@ fn only_own_names_are_answered_under() {
 
 #[test]
 fn a_foreign_page_changes_nothing() {
-    let cases: [(Fields<'_>, bool); 9] = [
+    let cases: [(Fields<'_>, bool); 11] = [
         (&[], true),
         (&[("Origin", "http://pi.local:8676")], true),
         (&[("Origin", "https://PI.local:8676"), ("Sec-Fetch-Site", "same-origin")], true),
@@ -161,6 +161,8 @@ fn a_foreign_page_changes_nothing() {
         (&[("Origin", "http://evil.com?://pi.local:8676")], false),
         (&[("Origin", "null")], false),
         (&[("Sec-Fetch-Site", "cross-site")], false),
+        (&[("Sec-Fetch-Site", "same-site")], false),
+        (&[("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "cross-site")], false),
         (&[("Sec-Fetch-Site", "none")], true),
     ];
     for (fields, expected) in cases {

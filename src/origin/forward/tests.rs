@@ -129,6 +129,9 @@ fn a_request_alone_keeps_its_own_fields_and_names_its_client() {
     for (trusted, chain) in [(false, "192.0.2.9"), (true, "1.1.1.1, 2.2.2.2, 192.0.2.9")] {
         let mut expected: Vec<String> = kept.iter().map(ToString::to_string).collect();
         expected.push(format!("x-forwarded-for: {chain}"));
+        if !trusted {
+            expected.push("x-forwarded-proto: http".to_owned());
+        }
         expected.push("x-request-id: theirs".to_owned());
         assert_eq!(shown(&forwarded(&asked, Sharing::Alone, "l", trusted)), expected, "trusted: {trusted}");
     }
@@ -146,6 +149,74 @@ fn a_route_strips_what_names_nobody() {
         let mut fields = fields(&sent);
         strip(&mut fields, &Rule { strip_cookies, strip_origin, ..Rule::default() });
         assert_eq!(shown(&fields), kept);
+    }
+}
+
+#[test]
+fn p10_a_chain_goes_on_where_it_came_and_begins_where_none_did() {
+    let of = |peer: &str, lines: &[(&str, &str)], trusted| {
+        let mut asked = request(lines);
+        asked.peer = peer.parse().unwrap();
+        let mut sent = shown(&forwarded(&asked, Sharing::Alone, "l", trusted));
+        sent.retain(|line| line.contains("forwarded"));
+        sent.join(" | ")
+    };
+    let (four, six) = ("192.0.2.9", "2001:db8::9");
+    let began = "x-forwarded-for: 192.0.2.9 | x-forwarded-proto: http";
+    assert_eq!(of(four, &[], true), began);
+    assert_eq!(of("::ffff:192.0.2.9", &[], false), began);
+    assert_eq!(of(six, &[], false), "x-forwarded-for: 2001:db8::9 | x-forwarded-proto: http");
+    let forged = [("Forwarded", "for=1.1.1.1"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "evil")];
+    assert_eq!(of(four, &forged, false), began);
+
+    // What the proxy says of the scheme and the name stands; where it says nothing of them, nothing is made up.
+    assert_eq!(of(four, &[("X-Forwarded-For", "1.1.1.1")], true), "x-forwarded-for: 1.1.1.1, 192.0.2.9");
+    let told = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "a")];
+    let passed = "x-forwarded-for: 192.0.2.9 | x-forwarded-host: a | x-forwarded-proto: https";
+    assert_eq!(of(four, &told, true), passed);
+    for (peer, member) in [(four, "for=192.0.2.9;proto=http"), (six, "for=\"[2001:db8::9]\";proto=http")] {
+        let lines = [("Forwarded", "for=1.1.1.1"), ("Forwarded", ""), ("Forwarded", "for=_b;host=a")];
+        assert_eq!(of(peer, &lines, true), format!("forwarded: for=1.1.1.1, for=_b;host=a, {member}"));
+    }
+    let both = [("Forwarded", "for=1.1.1.1"), ("X-Forwarded-For", "1.1.1.1")];
+    let expected = "forwarded: for=1.1.1.1, for=192.0.2.9;proto=http | x-forwarded-for: 1.1.1.1, 192.0.2.9";
+    assert_eq!(of(four, &both, true), expected);
+}
+
+#[test]
+fn max_forwards_is_one_less_and_counts_for_two_methods_only() {
+    let (none, most) = (None, Some("18446744073709551614"));
+    let cases = [
+        ("OPTIONS", &["10"][..], Some(10), Some("9")),
+        ("TRACE", &["1"], Some(1), Some("0")),
+        ("TRACE", &["0"], Some(0), Some("0")),
+        ("OPTIONS", &["007"], Some(7), Some("6")),
+        ("OPTIONS", &["99999999999999999999999"], Some(u64::MAX), most),
+        // What is no number, or two of them, limits nothing, and goes on as it is.
+        ("OPTIONS", &["+1"], None, Some("+1")),
+        ("OPTIONS", &["-1"], None, Some("-1")),
+        ("OPTIONS", &[""], None, Some("")),
+        ("OPTIONS", &["0", "0"], None, Some("0")),
+        ("OPTIONS", &[], None, none),
+        ("GET", &["0"], None, Some("0")),
+        ("POST", &["5"], None, Some("5")),
+    ];
+    for (method, values, left, sent) in cases {
+        let lines: Vec<_> = values.iter().map(|value| ("Max-Forwards", *value)).collect();
+        let asked = Request { method: method.parse().unwrap(), ..request(&lines) };
+        assert_eq!(forwards_left(&asked), left, "{method} {values:?}");
+        let forwarded = forwarded(&asked, Sharing::Alone, "l", false);
+        assert_eq!(forwarded.get("max-forwards").map(|value| value.to_str().unwrap()), sent, "{method} {values:?}");
+    }
+}
+
+#[test]
+fn addresses_and_schemes_are_no_claim_of_another_resource() {
+    for name in ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-IP", "Via", "X-Request-Id"] {
+        assert!(!claims_another(&fields(&[(name, "x")])), "{name}");
+    }
+    for name in ["Forwarded", "X-Forwarded-Host", "X-Forwarded-Prefix", "X_Original_URL", "X-HTTP-Method-Override"] {
+        assert!(claims_another(&fields(&[(name, "x")])), "{name}");
     }
 }
 
@@ -247,7 +318,8 @@ proptest! {
         let lower: Vec<_> = named.iter().map(|name| name.to_ascii_lowercase()).collect();
         for name in sent.keys() {
             prop_assert!(!HOP_BY_HOP.contains(name), "{}", name);
-            let ours = ["via", "x-forwarded-for", "user-agent", "x-request-id"].contains(&name.as_str());
+            let ours = ["via", "x-forwarded-for", "x-forwarded-proto", "user-agent", "x-request-id"];
+            let ours = ours.contains(&name.as_str());
             prop_assert!(ours || NEVER_AN_OPTION.contains(name) || !lower.iter().any(|n| n == name.as_str()), "{}", name);
         }
     }
