@@ -30,5 +30,6 @@ mod shutdown;
 mod sim;
 mod sim_faults;
 mod support;
+mod systemd;
 #[cfg(feature = "tls")]
 mod tls;
