@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use larder::config::{Config, Loaded, Overrides, Problems, Surroundings, Variables, load};
 
-use self::ask::{Failure, ask};
+pub use self::ask::{Answer, Failure, ask};
 use crate::arguments::{self, Arguments, Command};
 
 /// Where the configuration file is if nobody names one.

@@ -9,10 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every part of the crate, top-down, with the parts it knows. An arrow points down in this table, but for [`KNOT`].
-const ARROWS: [(&str, &[&str]); 28] = [
+const ARROWS: [(&str, &[&str]); 29] = [
     ("main", &["app", "clock", "config", "front", "logging"]),
     ("commands", &["arguments", "clock", "config"]),
     ("arguments", &["config"]),
+    ("systemd", &[]),
     (
         "app",
         &[

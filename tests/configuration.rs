@@ -77,6 +77,21 @@ fn the_reference_page_is_what_the_keys_say() {
 }
 
 #[test]
+fn the_example_of_the_environment_is_what_the_variables_say() {
+    let path = root().join(".env.example");
+    if std::env::var_os("LARDER_BLESS").is_some() {
+        fs::write(&path, reference::dotenv()).unwrap();
+    }
+    let file = fs::read_to_string(path).unwrap();
+    assert_eq!(file, reference::dotenv(), "LARDER_BLESS=1 cargo test --test configuration writes it");
+    let folder = Folder::new();
+    folder.write(".env", &file);
+    let valid = "configuration is valid\n";
+    let checked = folder.larder(&["--check-config"], &[]);
+    assert_eq!((checked.code, without_container(&checked.out).as_str()), (Some(0), valid), "as it is, it says nothing");
+}
+
+#[test]
 fn every_key_is_known_and_stands_in_the_example() {
     let example = fs::read_to_string(root().join("config.example.json")).unwrap();
     let folder = Folder::new();
@@ -132,6 +147,27 @@ fn the_file_of_the_program_larder_replaces_is_valid_as_it_is() {
         !printed.contains("urlConfigs[\"/soe\"].pollInterval"),
         "the file's own polls end the preset's:\n{printed}"
     );
+}
+
+#[test]
+fn the_example_file_of_the_program_larder_replaces_means_the_same_here() {
+    let folder = Folder::new();
+    fs::copy(root().join("tests/fixtures/node-config-example.json"), folder.0.join("config.json")).unwrap();
+    let checked = folder.larder(&["--check-config"], &[]);
+    let valid = "configuration is valid\n";
+    assert_eq!((checked.code, without_container(&checked.out).as_str(), checked.err.as_str()), (Some(0), valid, ""));
+    let printed = folder.larder(&["--print-config"], &[]).out;
+    for line in [
+        "proxy.port = 8676   (from file)",
+        "cache.defaultTTL = 300   (from file)",
+        "cache.defaultStaleTime = 60   (from file)",
+        "cache.slowRequestTimeout = 5000   (from file)",
+        "urlConfigs[\"/api/status\"].pollInterval = 10   (from file)",
+        "urlConfigs[\"/api/status\"].cacheTTL = 30   (from file)",
+        "urlConfigs[\"/api/status\"].staleTime = 10   (from file)",
+    ] {
+        assert!(printed.lines().any(|printed| printed == line), "{line}\n{printed}");
+    }
 }
 
 #[test]

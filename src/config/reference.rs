@@ -1,4 +1,4 @@
-//! `docs/CONFIGURATION.md`, made from the list of keys and the table of variables.
+//! `docs/CONFIGURATION.md` and `.env.example`, made from the list of keys and the table of variables.
 
 use serde_json::Value;
 
@@ -40,6 +40,11 @@ known ones that are set.
 |---|---|
 ";
 
+const DOTENV: &str = "\
+# Every variable Larder knows; copy this to .env in its working directory and uncomment what you want. The environment wins over
+# .env, and both win over the configuration file. This file is generated: LARDER_BLESS=1 cargo test --test configuration
+";
+
 /// The whole page.
 pub fn markdown() -> String {
     let mut page = String::from(HEAD);
@@ -59,6 +64,16 @@ pub fn markdown() -> String {
     let secrets = secrets.join(", ");
     page.push_str(&format!("\nSecrets, for which `NAME_FILE` may name a file that holds the value: {secrets}.\n"));
     page
+}
+
+/// `.env.example`: every variable, commented out, below what it means.
+pub fn dotenv() -> String {
+    let mut file = String::from(DOTENV);
+    for (name, meaning) in VARIABLES.iter().filter(|(name, _)| !name.ends_with('*')) {
+        let also = if SECRETS.contains(name) { "; or NAME_FILE, a file with the value" } else { "" };
+        file.push_str(&format!("\n# {meaning}{}\n# {name}=\n", also.replace("NAME", name)));
+    }
+    file
 }
 
 /// The path of every key, those of `urlConfigs` as `urlConfigs[].key`.

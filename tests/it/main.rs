@@ -31,6 +31,7 @@ mod shutdown;
 mod sim;
 mod sim_faults;
 mod support;
+mod systemd;
 #[cfg(feature = "tls")]
 mod tls;
 mod zone;

@@ -141,6 +141,13 @@ impl Proc {
         self.lines.lock().unwrap().join("\n")
     }
 
+    /// Changes its limit on open descriptors while it runs; those it has stay open.
+    pub fn limit_descriptors(&self, limit: u32) {
+        let pid = self.child.id().to_string();
+        let set = Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={limit}:")]).status();
+        assert!(set.is_ok_and(|status| status.success()), "the limit is set");
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
