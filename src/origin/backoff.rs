@@ -6,15 +6,16 @@
 //! Whoever is in trouble is asked again by exactly one request, the probe, when its time has come. The origin's trouble is its
 //! circuit breaker: open, or half-open while it is probed.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 use std::hash::Hash;
 use std::time::Duration;
 
 use super::breaker::{Breaker, Ends};
+use super::troubles::{Trouble, Troubles};
 use crate::clock::Now;
 use crate::outcome::{Cause, FetchError};
 
-/// Troubles of keys that are remembered, and keys known to have answered.
+/// Keys known to have answered.
 const MAX_KEYS: usize = 1024;
 /// The origin, and a key that is polled, wait no longer for their next probe: a return is noticed within this time.
 const LONGEST_PROBE: Duration = Duration::from_secs(30);
@@ -35,9 +36,9 @@ pub struct Schedule {
 pub struct Backoff<K> {
     schedule: Schedule,
     origin: Option<Trouble>,
-    keys: HashMap<K, Trouble>,
-    /// The keys in trouble, longest known first.
-    order: VecDeque<K>,
+    keys: Troubles<K>,
+    /// Of what goes alone beside those keys.
+    beside: Troubles<K>,
     /// Keys that have answered at least once.
     known: HashSet<K>,
     /// Known keys that timed out since the last answer of any key.
@@ -50,13 +51,16 @@ pub struct Backoff<K> {
     dice: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Trouble {
-    cause: Cause,
-    failures: u32,
-    until: Duration,
-    /// A probe is under way.
-    probing: bool,
+/// Whose trouble a request meets, besides the origin's, and may bring about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose<K> {
+    /// This key's: it is asked for everybody.
+    Key(K),
+    /// That of all that goes alone beside this key, such as HEAD; and the key's own, which it is no probe for. How it fares says
+    /// nothing of the key: many origins fail at HEAD alone.
+    Beside(K),
+    /// Nobody's.
+    Nobody,
 }
 
 /// A key that is left alone for a while.
@@ -109,8 +113,8 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         Backoff {
             schedule,
             origin: None,
-            keys: HashMap::new(),
-            order: VecDeque::new(),
+            keys: Troubles::default(),
+            beside: Troubles::default(),
             known: HashSet::new(),
             silent: Vec::new(),
             ends: Ends::new(),
@@ -119,10 +123,14 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         }
     }
 
-    /// Whether the origin may be asked for this key. `Go` in a time of trouble makes the asker the probe.
-    pub fn permission(&mut self, key: Option<&K>, now: Now) -> Permission {
-        let of_key = key.and_then(|key| self.keys.get_mut(key));
-        let troubles = [self.origin.as_mut(), of_key];
+    /// Whether the origin may be asked. `Go` in a time of trouble makes the asker the probe.
+    pub fn permission(&mut self, whose: Whose<&K>, now: Now) -> Permission {
+        if let Whose::Beside(key) = whose
+            && let Some(wait) = self.keys.get(key).and_then(|trouble| trouble.wait(now))
+        {
+            return wait;
+        }
+        let troubles = self.troubles_of(whose);
         if let Some(wait) = troubles.iter().flatten().find_map(|trouble| trouble.wait(now)) {
             return wait;
         }
@@ -131,13 +139,82 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     }
 
     /// Whoever had permission has not asked after all.
-    pub fn withdraw(&mut self, key: Option<&K>) {
-        let of_key = key.and_then(|key| self.keys.get_mut(key));
-        [self.origin.as_mut(), of_key].into_iter().flatten().for_each(|trouble| trouble.probing = false);
+    pub fn withdraw(&mut self, whose: Whose<&K>) {
+        self.troubles_of(whose).into_iter().flatten().for_each(|trouble| trouble.probing = false);
     }
 
     /// Takes in what was heard. `polled`: the key is polled, and probed at least every 30 s.
-    pub fn report(&mut self, key: Option<&K>, heard: Heard, polled: bool, now: Now) -> Change {
+    pub fn report(&mut self, whose: Whose<&K>, heard: Heard, polled: bool, now: Now) -> Change {
+        match whose {
+            Whose::Key(key) => self.hear(Some(key), heard, polled, now),
+            Whose::Nobody => self.hear(None, heard, polled, now),
+            Whose::Beside(key) => self.hear_beside(key, heard, now),
+        }
+    }
+
+    /// Counts how a request for this key ended, after its report. Where that is one failure too many it is the origin's, which
+    /// then waits until the time returned.
+    pub fn count(&mut self, key: &K, heard: Heard, now: Now) -> Option<Duration> {
+        if self.origin.is_some() {
+            return None;
+        }
+        let failure = match heard {
+            Heard::Failure(cause, retry_after) if is_failing(cause) => Some((cause, retry_after)),
+            _ => None,
+        };
+        self.ends.note(key, failure.is_some(), self.known.contains(key), now);
+        let (cause, retry_after) = failure.filter(|_| self.ends.show_failure())?;
+        self.ends.forget();
+        self.tripped = true;
+        self.origin_fails(cause, retry_after, now);
+        self.origin_trouble().map(|(_, until)| until)
+    }
+
+    /// Whether the origin is asked.
+    pub fn breaker(&self, now: Now) -> Breaker {
+        match self.origin {
+            None => Breaker::Closed,
+            Some(trouble) if trouble.probing || trouble.until <= now.mono => Breaker::HalfOpen,
+            Some(_) => Breaker::Open,
+        }
+    }
+
+    /// The origin's trouble, with the time of its next probe.
+    pub fn origin_trouble(&self) -> Option<(Cause, Duration)> {
+        self.origin.map(|trouble| (trouble.cause, trouble.until))
+    }
+
+    /// Whether what is asked has failed since it was last answered.
+    pub fn is_in_trouble(&self, whose: Whose<&K>) -> bool {
+        match whose {
+            Whose::Key(key) => self.keys.get(key).is_some(),
+            Whose::Beside(key) => self.keys.get(key).or(self.beside.get(key)).is_some(),
+            Whose::Nobody => false,
+        }
+    }
+
+    /// Keys in trouble.
+    pub fn keys_in_trouble(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The keys in trouble.
+    pub fn pauses(&self) -> impl Iterator<Item = (&K, Pause)> {
+        self.keys.iter().map(|(key, Trouble { cause, failures, until, .. })| {
+            (key, Pause { cause: *cause, failures: *failures, until: *until })
+        })
+    }
+
+    fn troubles_of(&mut self, whose: Whose<&K>) -> [Option<&mut Trouble>; 2] {
+        let of_key = match whose {
+            Whose::Key(key) => self.keys.get_mut(key),
+            Whose::Beside(key) => self.beside.get_mut(key),
+            Whose::Nobody => None,
+        };
+        [self.origin.as_mut(), of_key]
+    }
+
+    fn hear(&mut self, key: Option<&K>, heard: Heard, polled: bool, now: Now) -> Change {
         // Whatever this says of the origin: the key's probe is over, and where the origin is at fault the next may go.
         if let Some(trouble) = key.and_then(|key| self.keys.get_mut(key)) {
             trouble.probing = false;
@@ -177,53 +254,16 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         }
     }
 
-    /// Counts how a request for this key ended, after its report. Where that is one failure too many it is the origin's, which
-    /// then waits until the time returned.
-    pub fn count(&mut self, key: &K, heard: Heard, now: Now) -> Option<Duration> {
-        if self.origin.is_some() {
-            return None;
-        }
-        let failure = match heard {
-            Heard::Failure(cause, retry_after) if is_failing(cause) => Some((cause, retry_after)),
-            _ => None,
+    /// What this says of the origin is heard; of the key it says nothing.
+    fn hear_beside(&mut self, key: &K, heard: Heard, now: Now) -> Change {
+        let change = self.hear(None, heard, false, now);
+        let Heard::Failure(cause, retry_after) = heard else {
+            self.beside.forget(key);
+            return change;
         };
-        self.ends.note(key, failure.is_some(), self.known.contains(key), now);
-        let (cause, retry_after) = failure.filter(|_| self.ends.show_failure())?;
-        self.ends.forget();
-        self.tripped = true;
-        self.origin_fails(cause, retry_after, now);
-        self.origin_trouble().map(|(_, until)| until)
-    }
-
-    /// Whether the origin is asked.
-    pub fn breaker(&self, now: Now) -> Breaker {
-        match self.origin {
-            None => Breaker::Closed,
-            Some(trouble) if trouble.probing || trouble.until <= now.mono => Breaker::HalfOpen,
-            Some(_) => Breaker::Open,
-        }
-    }
-
-    /// The origin's trouble, with the time of its next probe.
-    pub fn origin_trouble(&self) -> Option<(Cause, Duration)> {
-        self.origin.map(|trouble| (trouble.cause, trouble.until))
-    }
-
-    /// Whether this key has failed since it last answered.
-    pub fn is_in_trouble(&self, key: &K) -> bool {
-        self.keys.contains_key(key)
-    }
-
-    /// Keys in trouble.
-    pub fn keys_in_trouble(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// The keys in trouble.
-    pub fn pauses(&self) -> impl Iterator<Item = (&K, Pause)> {
-        self.keys.iter().map(|(key, Trouble { cause, failures, until, .. })| {
-            (key, Pause { cause: *cause, failures: *failures, until: *until })
-        })
+        let until = now.mono + self.wait(self.beside.failures(key) + 1, retry_after, false);
+        self.beside.add(key, cause, until);
+        if change == Change::None { Change::KeyDown(until) } else { change }
     }
 
     fn origin_fails(&mut self, cause: Cause, retry_after: Option<Duration>, now: Now) -> Change {
@@ -234,16 +274,8 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     }
 
     fn key_fails(&mut self, key: &K, cause: Cause, after: Option<Duration>, polled: bool, now: Now) -> Duration {
-        let failures = self.keys.get(key).map_or(0, |trouble| trouble.failures) + 1;
-        let until = now.mono + self.wait(failures, after, polled);
-        if self.keys.insert(key.clone(), Trouble { cause, failures, until, probing: false }).is_none() {
-            self.order.push_back(key.clone());
-        }
-        while self.order.len() > MAX_KEYS {
-            if let Some(oldest) = self.order.pop_front() {
-                self.keys.remove(&oldest);
-            }
-        }
+        let until = now.mono + self.wait(self.keys.failures(key) + 1, after, polled);
+        self.keys.add(key, cause, until);
         until
     }
 
@@ -280,14 +312,8 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         Change::None
     }
 
-    fn forget(&mut self, key: &K) {
-        if self.keys.remove(key).is_some() {
-            self.order.retain(|known| known != key);
-        }
-    }
-
     fn know(&mut self, key: &K) {
-        self.forget(key);
+        self.keys.forget(key);
         if self.known.len() >= MAX_KEYS && !self.known.contains(key) {
             self.known.clear();
         }
@@ -300,13 +326,6 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         self.dice ^= self.dice >> 7;
         self.dice ^= self.dice << 17;
         (self.dice % u64::from(sides)) as u32
-    }
-}
-
-impl Trouble {
-    fn wait(&self, now: Now) -> Option<Permission> {
-        let until = if self.probing { self.until.max(now.mono + Duration::from_secs(1)) } else { self.until };
-        (now.mono < until).then_some(Permission::Wait(self.cause, until))
     }
 }
 
