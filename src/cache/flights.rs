@@ -29,7 +29,7 @@ use super::key::Key;
 use super::marks::Marks;
 use super::store::Stored;
 use crate::clock::Now;
-use crate::origin::backoff::{Backoff, Heard, Pass, Permission, Schedule};
+use crate::origin::backoff::{Backoff, Heard, Pass, Permission, Schedule, Whose};
 use crate::origin::breaker::Breaker;
 use crate::origin::limits::{Limits, Restraint};
 use crate::origin::permits::{Class, FlightId, Permits};
@@ -166,7 +166,7 @@ impl Flights {
             return turn_away(passenger, &errand, Cause::Quota, Some(until), todo);
         }
         let breaker = self.backoff.breaker(now);
-        let pass = match self.backoff.permission(errand.shared_key(), now) {
+        let pass = match self.backoff.permission(errand.whose(), now) {
             Permission::Go(pass) => pass,
             Permission::Wait(cause, until) => return turn_away(passenger, &errand, cause, Some(until), todo),
         };
@@ -182,7 +182,7 @@ impl Flights {
                 todo.push(Work::Overdue(vec![passenger], Cause::Slow, None));
                 match joinable {
                     Some(key) if !many => self.begin(None, errand, pass, Some(key), now, todo),
-                    _ => self.backoff.withdraw(errand.shared_key(), pass),
+                    _ => self.backoff.withdraw(errand.whose(), pass),
                 }
             }
             passenger => self.begin(passenger, errand, pass, joinable, now, todo),
@@ -360,7 +360,7 @@ impl Flights {
 
     fn stop(&mut self, todo: &mut Vec<Work>) {
         self.stopped = true;
-        self.send_back_the_waiting(None, Cause::Stopping, None, todo);
+        self.send_back_the_waiting(Whose::Nobody, Cause::Stopping, None, todo);
         let all: Vec<Passenger> = self.flights.values_mut().flat_map(|flight| flight.passengers.drain(..)).collect();
         self.parked = 0;
         todo.push(Work::Overdue(all, Cause::Stopping, None));
@@ -369,7 +369,7 @@ impl Flights {
     /// Takes a flight out that never asked the origin, and should not before `again`.
     fn abandon(&mut self, id: FlightId, again: Option<Duration>, todo: &mut Vec<Work>) -> Option<Flight> {
         let flight = self.remove(id)?;
-        self.backoff.withdraw(flight.errand.shared_key(), flight.pass);
+        self.backoff.withdraw(flight.errand.whose(), flight.pass);
         todo.extend(flight.errand.poll.map(|poll| Work::Polled { poll, refused: false, again }));
         Some(flight)
     }

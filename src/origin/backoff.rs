@@ -6,15 +6,16 @@
 //! Whoever is in trouble is asked again by exactly one request, the probe, when its time has come. The origin's trouble is its
 //! circuit breaker: open, or half-open while it is probed.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 use std::hash::Hash;
 use std::time::Duration;
 
 use super::breaker::{Breaker, Ends};
+use super::troubles::{Trouble, Troubles};
 use crate::clock::Now;
 use crate::outcome::{Cause, FetchError};
 
-/// Troubles of keys that are remembered, and keys known to have answered.
+/// Keys known to have answered.
 const MAX_KEYS: usize = 1024;
 /// The origin, and a key that is polled, wait no longer for their next probe: a return is noticed within this time.
 const LONGEST_PROBE: Duration = Duration::from_secs(30);
@@ -35,9 +36,9 @@ pub struct Schedule {
 pub struct Backoff<K> {
     schedule: Schedule,
     origin: Option<Trouble>,
-    keys: HashMap<K, Trouble>,
-    /// The keys in trouble, longest known first.
-    order: VecDeque<K>,
+    keys: Troubles<K>,
+    /// Of what goes alone beside those keys.
+    beside: Troubles<K>,
     /// Keys that have answered at least once.
     known: HashSet<K>,
     /// Known keys that timed out since the last answer of any key.
@@ -50,13 +51,16 @@ pub struct Backoff<K> {
     dice: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Trouble {
-    cause: Cause,
-    failures: u32,
-    until: Duration,
-    /// A probe is under way.
-    probing: bool,
+/// Whose trouble a request meets, besides the origin's, and may bring about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose<K> {
+    /// This key's: it is asked for everybody.
+    Key(K),
+    /// That of all that goes alone beside this key, such as HEAD; and the key's own, which it is no probe for. How it fares says
+    /// nothing of the key: many origins fail at HEAD alone.
+    Beside(K),
+    /// Nobody's.
+    Nobody,
 }
 
 /// A key that is left alone for a while.
@@ -117,8 +121,8 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         Backoff {
             schedule,
             origin: None,
-            keys: HashMap::new(),
-            order: VecDeque::new(),
+            keys: Troubles::default(),
+            beside: Troubles::default(),
             known: HashSet::new(),
             silent: Vec::new(),
             ends: Ends::new(),
@@ -127,62 +131,37 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         }
     }
 
-    /// Whether the origin may be asked for this key. `Go` in a time of trouble makes the asker the probe.
-    pub fn permission(&mut self, key: Option<&K>, now: Now) -> Permission {
-        let of_key = key.and_then(|key| self.keys.get_mut(key));
-        let troubles = [self.origin.as_mut(), of_key];
+    /// Whether the origin may be asked. `Go` in a time of trouble makes the asker the probe.
+    pub fn permission(&mut self, whose: Whose<&K>, now: Now) -> Permission {
+        if let Whose::Beside(key) = whose
+            && let Some(wait) = self.keys.get(key).and_then(|trouble| trouble.wait(now))
+        {
+            return wait;
+        }
+        let troubles = self.troubles_of(whose);
         if let Some(wait) = troubles.iter().flatten().find_map(|trouble| trouble.wait(now)) {
             return wait;
         }
-        let pass = Pass { origin: troubles[0].is_some(), key: troubles[1].is_some() };
+        let [origin, key] = troubles.each_ref().map(Option::is_some);
         troubles.into_iter().flatten().for_each(|trouble| trouble.probing = true);
-        Permission::Go(pass)
+        Permission::Go(Pass { origin, key })
     }
 
     /// Whoever had permission has not asked after all.
-    pub fn withdraw(&mut self, key: Option<&K>, pass: Pass) {
-        if let Some(trouble) = self.origin.as_mut().filter(|_| pass.origin) {
-            trouble.probing = false;
-        }
-        self.end_probe(key, pass);
+    pub fn withdraw(&mut self, whose: Whose<&K>, pass: Pass) {
+        let [origin, key] = self.troubles_of(whose);
+        let ended = [origin.filter(|_| pass.origin), key.filter(|_| pass.key)];
+        ended.into_iter().flatten().for_each(|trouble| trouble.probing = false);
     }
 
     /// Takes in what was heard by who had this pass. `polled`: the key is polled, and probed at least every 30 s.
-    pub fn report(&mut self, key: Option<&K>, pass: Pass, heard: Heard, polled: bool, now: Now) -> Change {
+    pub fn report(&mut self, whose: Whose<&K>, pass: Pass, heard: Heard, polled: bool, now: Now) -> Change {
         // Whatever this says of the origin: where that is at fault, the next may ask for this key.
-        self.end_probe(key, pass);
-        match heard {
-            Heard::Answer => {
-                key.into_iter().for_each(|key| self.know(key));
-                self.answered(pass)
-            }
-            Heard::Judged(worth) => match (key, worth) {
-                (Some(key), Err(cause)) => Change::KeyDown(self.key_fails(key, cause, None, polled, now)),
-                (key, _) => {
-                    key.into_iter().for_each(|key| self.know(key));
-                    Change::None
-                }
-            },
-            Heard::Failure(cause, retry_after) if is_of_origin(cause) => {
-                self.tripped = false;
-                self.origin_fails(cause, retry_after, now)
-            }
-            Heard::Failure(cause, retry_after) if self.tripped && is_failing(cause) => {
-                if pass.origin {
-                    return self.origin_fails(cause, retry_after, now);
-                }
-                let until = key.map(|key| self.key_fails(key, cause, retry_after, polled, now));
-                until.map_or(Change::None, Change::KeyDown)
-            }
-            Heard::Failure(cause, retry_after) => {
-                let up = if is_silence(cause) { self.fell_silent(key) } else { self.answered(pass) };
-                if self.silent.len() >= SILENT_KEYS || (is_silence(cause) && self.origin.is_some()) {
-                    return self.origin_fails(cause, retry_after, now);
-                }
-                let Some(key) = key else { return up };
-                let until = self.key_fails(key, cause, retry_after, polled, now);
-                if up == Change::OriginUp { up } else { Change::KeyDown(until) }
-            }
+        self.withdraw(whose, Pass { origin: false, ..pass });
+        match whose {
+            Whose::Key(key) => self.hear(Some(key), pass, heard, polled, now),
+            Whose::Nobody => self.hear(None, pass, heard, polled, now),
+            Whose::Beside(key) => self.hear_beside(key, pass, heard, now),
         }
     }
 
@@ -218,9 +197,13 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         self.origin.map(|trouble| (trouble.cause, trouble.until))
     }
 
-    /// Whether this key has failed since it last answered.
-    pub fn is_in_trouble(&self, key: &K) -> bool {
-        self.keys.contains_key(key)
+    /// Whether what is asked has failed since it was last answered.
+    pub fn is_in_trouble(&self, whose: Whose<&K>) -> bool {
+        match whose {
+            Whose::Key(key) => self.keys.get(key).is_some(),
+            Whose::Beside(key) => self.keys.get(key).or(self.beside.get(key)).is_some(),
+            Whose::Nobody => false,
+        }
     }
 
     /// When this key may be asked again. `None`: nothing has failed since it last answered.
@@ -240,38 +223,77 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         })
     }
 
+    fn troubles_of(&mut self, whose: Whose<&K>) -> [Option<&mut Trouble>; 2] {
+        let of_key = match whose {
+            Whose::Key(key) => self.keys.get_mut(key),
+            Whose::Beside(key) => self.beside.get_mut(key),
+            Whose::Nobody => None,
+        };
+        [self.origin.as_mut(), of_key]
+    }
+
+    fn hear(&mut self, key: Option<&K>, pass: Pass, heard: Heard, polled: bool, now: Now) -> Change {
+        match heard {
+            Heard::Answer => {
+                key.into_iter().for_each(|key| self.know(key));
+                self.answered(pass)
+            }
+            Heard::Judged(worth) => match (key, worth) {
+                (Some(key), Err(cause)) => Change::KeyDown(self.key_fails(key, cause, None, polled, now)),
+                (key, _) => {
+                    key.into_iter().for_each(|key| self.know(key));
+                    Change::None
+                }
+            },
+            Heard::Failure(cause, retry_after) if is_of_origin(cause) => {
+                self.tripped = false;
+                self.origin_fails(cause, retry_after, now)
+            }
+            Heard::Failure(cause, retry_after) if self.tripped && is_failing(cause) => {
+                if pass.origin {
+                    return self.origin_fails(cause, retry_after, now);
+                }
+                let until = key.map(|key| self.key_fails(key, cause, retry_after, polled, now));
+                until.map_or(Change::None, Change::KeyDown)
+            }
+            Heard::Failure(cause, retry_after) => {
+                let up = if is_silence(cause) { self.fell_silent(key) } else { self.answered(pass) };
+                if self.silent.len() >= SILENT_KEYS || (is_silence(cause) && self.origin.is_some()) {
+                    return self.origin_fails(cause, retry_after, now);
+                }
+                let Some(key) = key else { return up };
+                let until = self.key_fails(key, cause, retry_after, polled, now);
+                if up == Change::OriginUp { up } else { Change::KeyDown(until) }
+            }
+        }
+    }
+
+    /// What this says of the origin is heard; of the key it says nothing.
+    fn hear_beside(&mut self, key: &K, pass: Pass, heard: Heard, now: Now) -> Change {
+        let change = self.hear(None, pass, heard, false, now);
+        let Heard::Failure(cause, retry_after) = heard else {
+            self.beside.forget(key);
+            return change;
+        };
+        if let Change::OriginDown(_) = change {
+            return change;
+        }
+        let until = now.mono + self.wait(self.beside.failures(key) + 1, retry_after, false);
+        let until = self.beside.add(key, cause, until);
+        if change == Change::None { Change::KeyDown(until) } else { change }
+    }
+
     fn origin_fails(&mut self, cause: Cause, retry_after: Option<Duration>, now: Now) -> Change {
-        let trouble = self.worse(self.origin, cause, retry_after, true, now);
+        let failures = self.origin.map_or(0, |trouble| trouble.failures) + 1;
+        let until = now.mono + self.wait(failures, retry_after, true);
+        let trouble = Trouble::after(self.origin.as_ref(), cause, until);
         self.origin = Some(trouble);
         Change::OriginDown(trouble.until)
     }
 
     fn key_fails(&mut self, key: &K, cause: Cause, after: Option<Duration>, polled: bool, now: Now) -> Duration {
-        let trouble = self.worse(self.keys.get(key).copied(), cause, after, polled, now);
-        if self.keys.insert(key.clone(), trouble).is_none() {
-            self.order.push_back(key.clone());
-        }
-        while self.order.len() > MAX_KEYS {
-            if let Some(oldest) = self.order.pop_front() {
-                self.keys.remove(&oldest);
-            }
-        }
-        trouble.until
-    }
-
-    /// One failure more. What was asked before the last one takes nothing from the wait that one began.
-    fn worse(
-        &mut self,
-        known: Option<Trouble>,
-        cause: Cause,
-        after: Option<Duration>,
-        probed: bool,
-        now: Now,
-    ) -> Trouble {
-        let failures = known.map_or(0, |trouble| trouble.failures) + 1;
-        let until = now.mono + self.wait(failures, after, probed);
-        let until = known.map_or(until, |trouble| trouble.until.max(until));
-        Trouble { cause, failures, until, probing: false }
+        let until = now.mono + self.wait(self.keys.failures(key) + 1, after, polled);
+        self.keys.add(key, cause, until)
     }
 
     fn wait(&mut self, failures: u32, retry_after: Option<Duration>, probed: bool) -> Duration {
@@ -296,12 +318,6 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         if self.origin.take().is_some() { Change::OriginUp } else { Change::None }
     }
 
-    fn end_probe(&mut self, key: Option<&K>, pass: Pass) {
-        if let Some(trouble) = key.filter(|_| pass.key).and_then(|key| self.keys.get_mut(key)) {
-            trouble.probing = false;
-        }
-    }
-
     fn fell_silent(&mut self, key: Option<&K>) -> Change {
         if let Some(key) = key.filter(|key| self.known.contains(*key) && !self.silent.contains(key)) {
             self.silent.push(key.clone());
@@ -309,14 +325,8 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         Change::None
     }
 
-    fn forget(&mut self, key: &K) {
-        if self.keys.remove(key).is_some() {
-            self.order.retain(|known| known != key);
-        }
-    }
-
     fn know(&mut self, key: &K) {
-        self.forget(key);
+        self.keys.forget(key);
         if self.known.len() >= MAX_KEYS && !self.known.contains(key) {
             self.known.clear();
         }
@@ -329,13 +339,6 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         self.dice ^= self.dice >> 7;
         self.dice ^= self.dice << 17;
         (self.dice % u64::from(sides)) as u32
-    }
-}
-
-impl Trouble {
-    fn wait(&self, now: Now) -> Option<Permission> {
-        let until = if self.probing { self.until.max(now.mono + Duration::from_secs(1)) } else { self.until };
-        (now.mono < until).then_some(Permission::Wait(self.cause, until))
     }
 }
 

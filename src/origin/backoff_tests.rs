@@ -1,7 +1,9 @@
 //! Who is left alone, and until when.
 
+use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 
+use super::super::troubles::MAX_TROUBLES;
 use super::*;
 
 const REFUSED: Heard = Heard::Failure(Cause::Fetch(FetchError::Connect), None);
@@ -16,10 +18,20 @@ struct Asked {
 }
 
 impl Asked {
-    /// Who asked for this key has ended like this.
-    fn report(&mut self, key: Option<&String>, heard: Heard, polled: bool, now: Now) -> Change {
-        let pass = key.and_then(|key| self.passes.remove(key)).unwrap_or_default();
-        self.backoff.report(key, pass, heard, polled, now)
+    /// Whether it may be asked; if so, it is.
+    fn may(&mut self, whose: Whose<&String>, now: Now) -> bool {
+        let Permission::Go(pass) = self.backoff.permission(whose, now) else { return false };
+        if let Whose::Key(key) | Whose::Beside(key) = whose {
+            self.passes.insert(key.clone(), pass);
+        }
+        true
+    }
+
+    /// Who asked has ended like this.
+    fn report(&mut self, whose: Whose<&String>, heard: Heard, polled: bool, now: Now) -> Change {
+        let (Whose::Key(key) | Whose::Beside(key)) = whose else { panic!("somebody asks for a key") };
+        let pass = self.passes.remove(key).unwrap_or_default();
+        self.backoff.report(whose, pass, heard, polled, now)
     }
 }
 
@@ -52,7 +64,7 @@ fn key(path: &str) -> String {
 }
 
 fn waits(backoff: &mut Asked, key: &String, now: Now) -> Option<f64> {
-    match backoff.permission(Some(key), now) {
+    match backoff.permission(Whose::Key(key), now) {
         Permission::Go(pass) => {
             backoff.passes.insert(key.clone(), pass);
             None
@@ -66,24 +78,60 @@ fn r4_a_refused_origin_is_probed_at_5_10_30_and_then_every_30_seconds_by_one_req
     let (mut backoff, a, b) = (backoff(), key("/a"), key("/b"));
     let mut now = 0.0;
     for step in [5.0, 10.0, 30.0, 30.0, 30.0] {
-        backoff.report(Some(&a), REFUSED, true, at(now));
+        backoff.report(Whose::Key(&a), REFUSED, true, at(now));
         let wait = waits(&mut backoff, &b, at(now)).expect("everybody waits");
         assert!(wait <= step && wait >= step * 0.9 - 0.01, "{wait} of {step}");
         now += step;
         assert_eq!(waits(&mut backoff, &b, at(now)), None, "the probe");
         assert!(waits(&mut backoff, &a, at(now)).is_some(), "one probe at a time");
     }
-    assert_eq!(backoff.report(Some(&b), Heard::Answer, true, at(now)), Change::OriginUp);
+    assert_eq!(backoff.report(Whose::Key(&b), Heard::Answer, true, at(now)), Change::OriginUp);
     assert_eq!(waits(&mut backoff, &a, at(now)), None);
 }
 
 #[test]
 fn c22_a_bad_body_blocks_its_key_alone() {
     let (mut backoff, bad, good) = (backoff(), key("/bad"), key("/good"));
-    assert!(matches!(backoff.report(Some(&bad), BAD, false, at(0.0)), Change::KeyDown(_)));
+    assert!(matches!(backoff.report(Whose::Key(&bad), BAD, false, at(0.0)), Change::KeyDown(_)));
     assert!(waits(&mut backoff, &bad, at(1.0)).is_some());
     assert_eq!(waits(&mut backoff, &good, at(1.0)), None);
     assert_eq!(waits(&mut backoff, &bad, at(5.0)), None);
+}
+
+#[test]
+fn what_goes_alone_heeds_the_key_and_harms_only_its_like() {
+    let (mut backoff, a) = (backoff(), key("/a"));
+    let may = |backoff: &mut Asked, whose, now| backoff.may(whose, at(now));
+    let told = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(60)));
+
+    assert!(matches!(backoff.report(Whose::Beside(&a), told, false, at(0.0)), Change::KeyDown(_)));
+    assert!(may(&mut backoff, Whose::Key(&a), 1.0), "the key itself is well");
+    assert!(!may(&mut backoff, Whose::Beside(&a), 59.9), "as long as it was told");
+    assert!(may(&mut backoff, Whose::Beside(&a), 60.0) && !may(&mut backoff, Whose::Beside(&a), 60.0), "one probe");
+    backoff.report(Whose::Beside(&a), Heard::Answer, false, at(60.0));
+
+    backoff.report(Whose::Key(&a), BAD, false, at(100.0));
+    assert!(!may(&mut backoff, Whose::Beside(&a), 101.0) && may(&mut backoff, Whose::Nobody, 101.0));
+    backoff.report(Whose::Beside(&a), Heard::Answer, false, at(101.0));
+    assert!(!may(&mut backoff, Whose::Key(&a), 101.0), "no head shows that a body is good again");
+    // Nor is it the probe of the key.
+    assert!(may(&mut backoff, Whose::Beside(&a), 110.0) && may(&mut backoff, Whose::Key(&a), 110.0));
+    assert!(!may(&mut backoff, Whose::Beside(&a), 110.0), "while that is on its way");
+}
+
+#[test]
+fn what_goes_alone_counts_for_the_origin_and_not_among_its_silent_keys() {
+    let (mut backoff, keys) = (backoff(), ["/a", "/b", "/c"].map(key));
+    for key in &keys {
+        backoff.report(Whose::Key(key), Heard::Answer, true, at(0.0));
+        backoff.report(Whose::Beside(key), Heard::Answer, false, at(0.0));
+    }
+    for key in &keys {
+        backoff.report(Whose::Beside(key), SILENT, false, at(1.0));
+    }
+    assert_eq!(backoff.origin_trouble(), None);
+    assert!(matches!(backoff.report(Whose::Beside(&keys[0]), REFUSED, false, at(2.0)), Change::OriginDown(_)));
+    assert_eq!(backoff.report(Whose::Beside(&keys[1]), Heard::Answer, false, at(8.0)), Change::OriginUp);
 }
 
 #[test]
@@ -91,7 +139,7 @@ fn steps_beyond_30_seconds_are_for_keys_that_are_not_polled() {
     for (polled, longest) in [(true, 30.0), (false, 120.0)] {
         let (mut backoff, a) = (backoff(), key("/a"));
         for _ in 0..9 {
-            backoff.report(Some(&a), BAD, polled, at(0.0));
+            backoff.report(Whose::Key(&a), BAD, polled, at(0.0));
         }
         let wait = waits(&mut backoff, &a, at(0.0)).expect("waits");
         assert!(wait <= longest && wait > longest * 0.89, "{wait}");
@@ -102,15 +150,15 @@ fn steps_beyond_30_seconds_are_for_keys_that_are_not_polled() {
 fn three_known_keys_fallen_silent_are_a_hung_origin_and_one_answer_between_is_not() {
     let (mut backoff, keys) = (backoff(), ["/a", "/b", "/c"].map(key));
     for known in &keys {
-        backoff.report(Some(known), Heard::Answer, true, at(0.0));
+        backoff.report(Whose::Key(known), Heard::Answer, true, at(0.0));
     }
-    backoff.report(Some(&keys[0]), SILENT, true, at(1.0));
-    backoff.report(Some(&keys[1]), SILENT, true, at(1.0));
-    backoff.report(Some(&keys[1]), Heard::Answer, true, at(2.0));
-    backoff.report(Some(&keys[2]), SILENT, true, at(3.0));
-    backoff.report(Some(&keys[0]), SILENT, true, at(3.0));
+    backoff.report(Whose::Key(&keys[0]), SILENT, true, at(1.0));
+    backoff.report(Whose::Key(&keys[1]), SILENT, true, at(1.0));
+    backoff.report(Whose::Key(&keys[1]), Heard::Answer, true, at(2.0));
+    backoff.report(Whose::Key(&keys[2]), SILENT, true, at(3.0));
+    backoff.report(Whose::Key(&keys[0]), SILENT, true, at(3.0));
     assert!(backoff.origin_trouble().is_none());
-    let change = backoff.report(Some(&keys[1]), SILENT, true, at(3.0));
+    let change = backoff.report(Whose::Key(&keys[1]), SILENT, true, at(3.0));
     assert!(matches!(change, Change::OriginDown(_)));
 }
 
@@ -118,7 +166,7 @@ fn three_known_keys_fallen_silent_are_a_hung_origin_and_one_answer_between_is_no
 fn keys_that_never_answered_do_not_make_the_origin_hung() {
     let mut backoff = backoff();
     for n in 0..50 {
-        backoff.report(Some(&key(&format!("/random/{n}"))), SILENT, false, at(0.0));
+        backoff.report(Whose::Key(&key(&format!("/random/{n}"))), SILENT, false, at(0.0));
     }
     assert!(backoff.origin_trouble().is_none());
 }
@@ -128,7 +176,7 @@ fn retry_after_wins_up_to_its_cap() {
     let (mut backoff, a) = (backoff(), key("/a"));
     for (asked, waited) in [(1, 1.0), (60, 60.0), (86_400, 300.0)] {
         let heard = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(asked)));
-        backoff.report(Some(&a), heard, true, at(0.0));
+        backoff.report(Whose::Key(&a), heard, true, at(0.0));
         assert_eq!(waits(&mut backoff, &a, at(0.0)), Some(waited));
     }
 }
@@ -136,10 +184,10 @@ fn retry_after_wins_up_to_its_cap() {
 #[test]
 fn a_probe_that_was_never_sent_leaves_its_place() {
     let (mut backoff, a) = (backoff(), key("/a"));
-    backoff.report(Some(&a), REFUSED, true, at(0.0));
+    backoff.report(Whose::Key(&a), REFUSED, true, at(0.0));
     assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
     let pass = backoff.passes.remove(&a).expect("it may go");
-    backoff.withdraw(Some(&a), pass);
+    backoff.withdraw(Whose::Key(&a), pass);
     assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
 }
 
@@ -147,11 +195,11 @@ fn a_probe_that_was_never_sent_leaves_its_place() {
 fn a_probe_of_a_key_that_finds_the_whole_origin_down_does_not_block_its_key_for_ever() {
     for found in [REFUSED, SILENT] {
         let (mut backoff, a, b) = (backoff(), key("/a"), key("/b"));
-        backoff.report(Some(&a), BAD, true, at(0.0));
-        backoff.report(Some(&b), REFUSED, true, at(0.0));
+        backoff.report(Whose::Key(&a), BAD, true, at(0.0));
+        backoff.report(Whose::Key(&b), REFUSED, true, at(0.0));
         assert_eq!(waits(&mut backoff, &a, at(6.0)), None, "the probe of both");
-        backoff.report(Some(&a), found, true, at(7.0));
-        backoff.report(Some(&b), Heard::Answer, true, at(20.0));
+        backoff.report(Whose::Key(&a), found, true, at(7.0));
+        backoff.report(Whose::Key(&b), Heard::Answer, true, at(20.0));
         assert_eq!(waits(&mut backoff, &a, at(20.0)), None, "{found:?}");
     }
 }
@@ -160,15 +208,15 @@ fn a_probe_of_a_key_that_finds_the_whole_origin_down_does_not_block_its_key_for_
 fn what_is_remembered_is_bounded() {
     let mut backoff = backoff();
     for n in 0..5000 {
-        backoff.report(Some(&key(&format!("/{n}"))), BAD, false, at(0.0));
-        backoff.report(Some(&key(&format!("/good/{n}"))), Heard::Answer, false, at(0.0));
+        backoff.report(Whose::Key(&key(&format!("/{n}"))), BAD, false, at(0.0));
+        backoff.report(Whose::Key(&key(&format!("/good/{n}"))), Heard::Answer, false, at(0.0));
     }
-    assert!(backoff.keys_in_trouble() <= MAX_KEYS && backoff.known.len() <= MAX_KEYS);
+    assert!(backoff.keys_in_trouble() <= MAX_TROUBLES && backoff.known.len() <= MAX_KEYS);
 }
 
 /// A request for this path ends: reported, and counted.
 fn ends(backoff: &mut Asked, path: &str, heard: Heard, now: Now) -> bool {
-    backoff.report(Some(&key(path)), heard, false, now);
+    backoff.report(Whose::Key(&key(path)), heard, false, now);
     backoff.count(&key(path), heard, now).is_some()
 }
 
@@ -273,7 +321,7 @@ fn r11_only_the_probe_decides_however_late_the_others_come() {
         assert_eq!(waits(&mut breaker, &key("/probe"), at(5.0)), None);
         ends(&mut breaker, "/late", ERROR, at(6.0));
         ends(&mut breaker, "/late", Heard::Answer, at(6.0));
-        breaker.withdraw(Some(&key("/late")), Pass::default());
+        breaker.withdraw(Whose::Key(&key("/late")), Pass::default());
         assert_eq!(breaker.breaker(at(6.0)), Breaker::HalfOpen, "the probe is still out");
         assert!(waits(&mut breaker, &key("/other"), at(6.0)).is_some(), "and the only one");
         ends(&mut breaker, "/probe", heard, at(7.0));
@@ -285,9 +333,15 @@ fn r11_only_the_probe_decides_however_late_the_others_come() {
 fn a_failure_of_what_was_asked_before_shortens_no_wait() {
     let told = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(60)));
     let (mut backoff, a) = (backoff(), key("/a"));
-    backoff.report(Some(&a), told, true, at(0.0));
-    backoff.report(Some(&a), SILENT, true, at(5.0));
-    assert_eq!(waits(&mut backoff, &a, at(5.0)), Some(55.0));
+    for whose in [Whose::Key(&a), Whose::Beside(&a)] {
+        backoff.report(whose, told, true, at(0.0));
+        backoff.report(whose, SILENT, true, at(5.0));
+        assert_eq!(
+            backoff.permission(whose, at(5.0)),
+            Permission::Wait(Cause::Fetch(FetchError::FirstByteTimeout), at(60.0).mono)
+        );
+        backoff.report(whose, Heard::Answer, true, at(6.0));
+    }
 }
 
 #[test]

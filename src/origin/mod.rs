@@ -11,6 +11,7 @@ pub mod permits;
 pub mod resolve;
 pub mod sim;
 pub mod source;
+mod troubles;
 
 use std::fmt;
 use std::sync::Arc;

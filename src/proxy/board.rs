@@ -60,8 +60,20 @@ impl Proxy {
         let request = Arc::new(request);
         let shared = alone.is_none();
         let (asked, herald) = (Arc::clone(&request), responder.herald());
-        let errand =
-            Errand { request: asked, key, shared, joins, even_if_fresh: forced, poll, safe, plain: false, herald };
+        let is_beside = matches!(alone, Some(Because::Head | Because::Range | Because::Conditional));
+        let beside = is_beside.then(|| Key::new(None, ROLE, &asked.target));
+        let errand = Errand {
+            request: asked,
+            key,
+            shared,
+            beside,
+            joins,
+            even_if_fresh: forced,
+            poll,
+            safe,
+            plain: false,
+            herald,
+        };
         // Whose request goes alone is told the truth: what stands in is for readers that everybody's answer would have done for.
         let stands_in = matches!(alone, None | Some(Because::Head));
         let exhausted = if stands_in { rule.on_exhausted } else { OnExhausted::Error };
@@ -87,8 +99,18 @@ impl Proxy {
         let poll = key.as_ref().and_then(|_| self.polls.place_of(&passenger.request.target));
         let request = Arc::clone(&passenger.request);
         let herald = passenger.responder.herald();
-        let errand =
-            Errand { request, key, shared, joins, even_if_fresh: false, poll, safe: true, plain: false, herald };
+        let errand = Errand {
+            request,
+            key,
+            shared,
+            beside: None,
+            joins,
+            even_if_fresh: false,
+            poll,
+            safe: true,
+            plain: false,
+            herald,
+        };
         self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
     }
 }

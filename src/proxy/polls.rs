@@ -159,8 +159,18 @@ impl Proxy {
         let poll = self.polls.place_of(&request.target).filter(|_| key == joins);
         let (request, key, joins) = (Arc::new(request), Some(key), Some(joins));
         let (shared, even_if_fresh) = (on_behalf != For::Named, on_behalf == For::Clock);
-        let errand =
-            Errand { request, key, shared, joins, even_if_fresh, poll, safe: true, plain: false, herald: None };
+        let errand = Errand {
+            request,
+            key,
+            shared,
+            beside: None,
+            joins,
+            even_if_fresh,
+            poll,
+            safe: true,
+            plain: false,
+            herald: None,
+        };
         self.submit(Work::Arrived(Arrival { passenger: None, errand }));
     }
 

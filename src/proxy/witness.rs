@@ -77,6 +77,7 @@ impl Proxy {
             key,
             shared: true,
             joins: None,
+            beside: None,
             even_if_fresh: true,
             poll,
             safe: true,

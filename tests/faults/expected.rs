@@ -197,8 +197,10 @@ fn contradicts(life: &Life, fault: &Fault, method: Method) -> bool {
 fn is_left_alone(life: &Life, fault: &Fault, stored: Option<u64>, method: Method) -> bool {
     match fault.means {
         Means::Silence { whose: Whose::Origin, .. } => true,
-        // What goes alone is nobody's probe: the trouble of a key is that of its GET.
-        _ if method != Method::Get => false,
+        // What is to change something is its client's own will (docs/decisions/0019).
+        _ if method == Method::Post => false,
+        // No head shows it.
+        Means::Silence { in_body: true, .. } | Means::Rubbish if method == Method::Head => false,
         Means::Silence { .. } | Means::Rubbish => true,
         // By the RFC alone an error is an answer like others (docs/decisions/0016).
         Means::Status(_, retry_after) => {

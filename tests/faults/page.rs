@@ -25,9 +25,10 @@ Each cell says what two equal requests get, one after the other, and how many re
 
 const KINDS: &str = "
 What becomes of the second request depends on whose trouble it is. An origin that cannot be reached is left alone altogether; after any
-other failure only the GET of that address is. By the origin's word alone an error status is an answer like others: its address is left
-alone only where the origin said `Retry-After`, or something stored stands in. HEAD and POST go to the origin each for itself. A
-POST is never answered from the store, and never sent twice.
+other failure only that address is. By the origin's word alone an error status is an answer like others: its address is left
+alone only where the origin said `Retry-After`, or something stored stands in. A HEAD is held back by the trouble of its GET, and by that of other
+HEADs; how it fares says nothing of the GET. A POST is its client's own will: it goes out unless the origin itself is left alone, is never
+answered from the store, and never sent twice.
 
 A body fault means nothing to HEAD, whose answer has no body. A body that pauses for 500 ms is passed on as it comes: what follows
 can only be cut short. An `idleTimeout` below that makes a pause an error, as in the row about it.

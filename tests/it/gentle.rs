@@ -222,6 +222,82 @@ fn c22_retry_after_holds_for_clients_refreshes_and_polls_and_for_the_whole_origi
     app.client().get("/other").expect("MISS", "fine");
 }
 
+/// One way to ask for what a GET brings, or for a part of it: a request that goes alone.
+const BESIDE: [(&str, &[(&str, &str)]); 3] =
+    [("HEAD", &[]), ("GET", &[("Range", "bytes=0-1")]), ("GET", &[("If-None-Match", "\"a\"")])];
+
+#[test]
+fn c22_what_goes_alone_waits_as_long_as_its_get_is_told_to() {
+    for (method, fields) in BESIDE {
+        let origin = Origin::serving([("/a", Answer::status(429).field("Retry-After", "120"))]);
+        let app = App::start(&config_for(&origin, json!({})));
+        assert_eq!(app.client().get("/a").status, 429);
+
+        let reply = app.client().request(method, "/a", fields, b"");
+        assert_eq!((reply.status, origin.requests()), (429, 1), "{method} {fields:?}: {reply:?}");
+        let wait: u64 = reply.field("Retry-After").and_then(|text| text.parse().ok()).expect("Retry-After");
+        assert!((110..=121).contains(&wait), "{reply:?}");
+        // Whoever wants something done is heard, and so is who asks for something else.
+        assert_eq!(app.client().request("POST", "/a", &[], b"x").status, 429);
+        assert_eq!(app.client().request("HEAD", "/b", &[], b"").status, 404);
+        assert_eq!(origin.requests(), 3);
+
+        app.skip_seconds(121);
+        origin.set("/a", Answer::ok("fine"));
+        assert_eq!(app.client().request(method, "/a", fields, b"").status, 200);
+        app.client().get("/a");
+        assert_eq!(origin.count("/a"), if method == "HEAD" { 4 } else { 3 }, "well again, and stored by a GET");
+    }
+}
+
+#[test]
+fn c22_a_head_gets_what_is_stored_while_its_get_is_left_alone() {
+    let origin = Origin::serving([("/a", Answer::ok("fine"))]);
+    let rules = json!({ "urlConfigs": [{ "path": "/a", "cacheTTL": 10, "staleTime": 10, "graceTime": 60 }] });
+    let app = App::start(&config_for(&origin, rules));
+    app.client().get("/a").expect("MISS", "fine");
+    app.skip_seconds(20);
+    origin.set("/a", Answer::status(503));
+    app.client().get("/a").expect("HIT", "fine");
+
+    let reply = app.client().request("HEAD", "/a", &[], b"");
+
+    assert_eq!((reply.status, reply.cache_status(), origin.requests()), (200, "HIT", 2), "{reply:?}");
+    assert!(reply.field("Cache-Status").is_some_and(|said| said.contains("fwd=stale; fwd-status=503")), "{reply:?}");
+}
+
+/// Many origins fail at HEAD and are well: a monitor that sends one must not take its page away.
+#[test]
+fn c22_how_a_head_fares_holds_back_heads_alone() {
+    let origin = Origin::answering(|seen| match seen.method.as_str() {
+        "HEAD" => Answer::status(503).field("Retry-After", "60"),
+        _ => Answer::ok("fine"),
+    });
+    let app = App::start(&config_for(&origin, json!({})));
+    for asked in [1, 1] {
+        let reply = app.client().request("HEAD", "/a", &[], b"");
+        assert_eq!((reply.status, origin.requests()), (503, asked), "{reply:?}");
+        assert!(reply.field("Retry-After").is_some(), "{reply:?}");
+    }
+    app.client().get("/a").expect("MISS", "fine");
+    assert_eq!(app.client().request("HEAD", "/a", &[], b"").status, 200, "from the store");
+
+    app.skip_seconds(61);
+    assert_eq!((app.client().request("HEAD", "/c", &[], b"").status, origin.requests()), (503, 3));
+}
+
+#[test]
+fn c22_who_wants_something_done_waits_for_an_origin_that_is_left_alone() {
+    let mut origin = willing();
+    let app = App::start(&config_for(&origin, json!({})));
+    origin.stop();
+    let mut client = app.client();
+    for _ in 0..2 {
+        let wait = told_to_wait(&client.request("POST", "/a", &[], b"x"), 502, "refused");
+        assert!((1..=6).contains(&wait), "{wait}");
+    }
+}
+
 /// An origin that fails like this whenever it hears of a target for the first time.
 fn moody(failure: Answer) -> Origin {
     let known = std::sync::Mutex::new(std::collections::HashSet::new());

@@ -229,6 +229,24 @@ fn an_origin_in_trouble_is_asked_by_one_probe_and_the_waiting_are_sent_back() {
 }
 
 #[test]
+fn what_waits_beside_a_key_is_sent_back_with_it_and_never_sends_it_back() {
+    let beside = |path| Errand { beside: Some(key(path)), ..alone(path, true) }.with_client();
+    let failed = |flight| Work::Landed(FlightId(flight), Landing::failed(Cause::CheckFailed));
+    let mut tower = Tower::new(1);
+    for arrival in [shared("/a").with_client(), beside("/a"), beside("/b"), alone("/a", false).with_client()] {
+        tower.step(Work::Arrived(arrival));
+    }
+    assert_eq!(tower.step(failed(0)), ["Overdue 1 check-failed", "Answer 1", "Fetch 2"]);
+    assert_eq!(tower.step(Work::Arrived(beside("/a"))), ["Overdue 1 check-failed"]);
+    // The POST for /a waits on, and so do other ones for /b than its like.
+    for arrival in [beside("/b"), shared("/b").with_client()] {
+        tower.step(Work::Arrived(arrival));
+    }
+    assert_eq!(tower.step(failed(2)), ["Overdue 1 check-failed", "Answer 1", "Fetch 3"]);
+    assert_eq!(tower.step(tower.lands_shared(3, "/x")), ["Answer 1", "Fetch 5"]);
+}
+
+#[test]
 fn a_probe_that_never_asked_leaves_its_turn_to_the_next() {
     let mut tower = Tower::new(1);
     tower.step(Work::Arrived(shared("/a").with_client()));

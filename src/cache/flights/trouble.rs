@@ -6,7 +6,7 @@ use super::flight::{Flight, Stage};
 use super::{Errand, Flights, Work};
 use crate::cache::key::Key;
 use crate::clock::Now;
-use crate::origin::backoff::{Change, Heard, Pass};
+use crate::origin::backoff::{Change, Heard, Pass, Whose};
 use crate::origin::breaker::Breaker;
 use crate::origin::permits::FlightId;
 use crate::outcome::Cause;
@@ -18,7 +18,7 @@ impl Flights {
         flight.stage = Stage::Holding;
         self.late -= usize::from(std::mem::take(&mut flight.late));
         self.permits.release(flight.class);
-        if self.backoff.report(None, flight.pass, Heard::Answer, false, now) == Change::OriginUp {
+        if self.backoff.report(Whose::Nobody, flight.pass, Heard::Answer, false, now) == Change::OriginUp {
             todo.push(Work::OriginUp);
         }
     }
@@ -33,12 +33,10 @@ impl Flights {
         now: Now,
         todo: &mut Vec<Work>,
     ) {
-        let known = (
-            self.backoff.origin_trouble().is_some(),
-            errand.shared_key().is_some_and(|key| self.backoff.is_in_trouble(key)),
-        );
+        let whose = errand.whose();
+        let known = (self.backoff.origin_trouble().is_some(), self.backoff.is_in_trouble(whose));
         let was_probed = self.backoff.breaker(now) == Breaker::HalfOpen;
-        let mut change = self.backoff.report(errand.shared_key(), pass, heard, errand.poll.is_some(), now);
+        let mut change = self.backoff.report(whose, pass, heard, errand.poll.is_some(), now);
         let counting = errand.shared_key().filter(|_| !errand.is_witness());
         if let Some(until) = counting.and_then(|key| self.backoff.count(key, heard, now)) {
             change = Change::OriginDown(until);
@@ -53,8 +51,8 @@ impl Flights {
         match (change, heard) {
             (Change::OriginUp, heard) => {
                 todo.push(Work::OriginUp);
-                if let (Heard::Failure(cause, _), Some(key)) = (heard, errand.shared_key()) {
-                    self.send_back_the_waiting(Some(key), cause, None, todo);
+                if let (Heard::Failure(cause, _), Whose::Key(_) | Whose::Beside(_)) = (heard, whose) {
+                    self.send_back_the_waiting(whose, cause, None, todo);
                 }
             }
             (Change::KeyDown(until), Heard::Failure(cause, _) | Heard::Judged(Err(cause))) => {
@@ -62,28 +60,32 @@ impl Flights {
                     todo.extend(errand.key.clone().map(|key| Work::PollFails(key, cause)));
                 }
                 // Several wait for one key where it is not collapsed: they are not its probe.
-                self.send_back_the_waiting(errand.shared_key(), cause, Some(until), todo);
+                self.send_back_the_waiting(whose, cause, Some(until), todo);
             }
             (Change::OriginDown(until), Heard::Failure(cause, _)) => {
                 if !known.0 || was_probed {
                     todo.push(Work::OriginDown { cause, still: known.0 });
                 }
-                self.send_back_the_waiting(None, cause, Some(until), todo);
+                self.send_back_the_waiting(Whose::Nobody, cause, Some(until), todo);
             }
             _ => {}
         }
     }
 
-    /// Nobody waits for a permit to ask an origin, or for a key of it, that is in trouble, or is not asked any more. `None` as
-    /// `key`: all of them.
+    /// Nobody waits for a permit to ask what is in trouble, or is not asked any more. The trouble of a key is that of what goes beside
+    /// it, too; nobody's is the origin's own, and concerns all.
     pub(super) fn send_back_the_waiting(
         &mut self,
-        key: Option<&Key>,
+        whose: Whose<&Key>,
         cause: Cause,
         until: Option<Duration>,
         todo: &mut Vec<Work>,
     ) {
-        let concerns = |flight: &Flight| key.is_none() || flight.errand.shared_key() == key;
+        let concerns = |flight: &Flight| match (whose, flight.errand.whose()) {
+            (Whose::Nobody, _) => true,
+            (Whose::Key(key), Whose::Beside(other)) => key == other,
+            (whose, other) => whose == other,
+        };
         let waits = |flight: &Flight| flight.stage == Stage::Waiting && concerns(flight);
         let waiting: Vec<FlightId> =
             self.flights.iter().filter(|(_, flight)| waits(flight)).map(|(id, _)| *id).collect();

@@ -67,8 +67,7 @@ impl Flights {
         let errand = &flight.errand;
         let is_timely = !self.stopped && flight.stage == Stage::Flying && now.mono < flight.began + self.slow;
         let is_alone = !flight.passengers.is_empty() && flight.passengers.iter().all(|p| p.responder.gone());
-        let trouble = self.backoff.origin_trouble().is_some()
-            || errand.shared_key().is_some_and(|key| self.backoff.is_in_trouble(key));
+        let trouble = self.backoff.origin_trouble().is_some() || self.backoff.is_in_trouble(errand.whose());
         let may = is_timely && !is_alone && !trouble && errand.is_repeatable() && may_pass(landing);
         let retries =
             may && self.limits.exhausted(flight.class, now).is_none() && self.limits.take_retry(flight.repeated);

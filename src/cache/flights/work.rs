@@ -10,6 +10,7 @@ use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::{Request, Response};
 use crate::origin::Herald;
+use crate::origin::backoff::Whose;
 use crate::origin::permits::{Class, FlightId};
 use crate::outcome::{Cause, FetchError, Fwd};
 use crate::policy::freshness::Trouble;
@@ -106,6 +107,9 @@ pub struct Errand {
     pub key: Option<Key>,
     /// The origin is asked on behalf of everybody.
     pub shared: bool,
+    /// The key of the answer to everybody that it goes beside, alone: HEAD, or a part of it. The trouble of that key is its own, too.
+    /// `None`: it is asked for everybody, or somebody's alone.
+    pub beside: Option<Key>,
     /// What others name to join: the key, with what the request selects by where its Vary is known. `None`: nobody joins.
     pub joins: Option<Key>,
     /// The origin is asked whatever is stored, as a poll does; all others look once more.
@@ -124,6 +128,15 @@ impl Errand {
     /// The key, where the answer is everybody's: what one named client is told is not held against it.
     pub fn shared_key(&self) -> Option<&Key> {
         self.key.as_ref().filter(|_| self.shared)
+    }
+
+    /// Whose trouble it meets, and what is heard is held against.
+    pub(super) fn whose(&self) -> Whose<&Key> {
+        match (self.shared_key(), &self.beside) {
+            (Some(key), _) => Whose::Key(key),
+            (None, Some(key)) => Whose::Beside(key),
+            (None, None) => Whose::Nobody,
+        }
     }
 
     /// A GET or HEAD without a body: asking it twice is as asking it once (RFC 9110 §9.2.2).

@@ -140,7 +140,7 @@ impl Simulation {
         let path = self.any_path();
         let errand = match self.random.below(10) {
             0 => alone(path, false),
-            1 => alone(path, true),
+            1 => Errand { beside: Some(key(path)), ..alone(path, true) },
             // A client with a name: alone, but what the origin declares fit for all is stored.
             2 => Errand { shared: false, joins: None, ..shared(path) },
             _ => Errand { poll: (path == POLLED).then_some(0), ..shared(path) },

@@ -128,6 +128,7 @@ pub(super) fn alone(path: &'static str, safe: bool) -> Errand {
         even_if_fresh: false,
         poll: None,
         safe,
+        beside: None,
         plain: false,
         herald: None,
     }
