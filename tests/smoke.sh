@@ -41,7 +41,7 @@ for _ in $(seq 100); do
     if "${larder[@]}" health >"$scratch/health"; then break; fi
     sleep 0.1
 done
-grep -q '^healthy' "$scratch/health" || fail "$(cat "$scratch/health")"
+grep -q '^healthy' "$scratch/health" || fail "no health: $(cat "$scratch/health")"
 cat "$scratch/health"
 
 expect /json MISS

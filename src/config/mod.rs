@@ -20,6 +20,7 @@ mod problems;
 mod read;
 pub mod reference;
 mod routes;
+pub mod schema;
 mod section;
 mod settings;
 mod surroundings;

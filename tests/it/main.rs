@@ -9,6 +9,7 @@ mod caching;
 mod coalescing;
 mod crowds;
 mod demand;
+mod endpoints;
 mod exhausted;
 mod forwarded;
 mod gentle;
