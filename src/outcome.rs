@@ -41,6 +41,8 @@ pub enum Outcome {
     Failed {
         /// Why there is nothing better.
         cause: Cause,
+        /// Why what is stored is no answer. `None`: nobody looked.
+        fwd: Option<Fwd>,
     },
     /// One of our own endpoints.
     BuiltIn,
@@ -144,12 +146,13 @@ impl Outcome {
             Outcome::Hit => out.write_str("; hit")?,
             Outcome::Stale { .. } | Outcome::Validated { forced: false } => out.write_str("; fwd=stale")?,
             Outcome::Validated { forced: true } => out.write_str("; fwd=request")?,
-            Outcome::Fetched { fwd, .. } | Outcome::Alone { fwd, .. } => write!(out, "; fwd={}", fwd.word())?,
-            Outcome::Failed { .. } => out.write_str("; fwd=miss")?,
-            Outcome::BuiltIn => {}
+            Outcome::Fetched { fwd, .. } | Outcome::Alone { fwd, .. } | Outcome::Failed { fwd: Some(fwd), .. } => {
+                write!(out, "; fwd={}", fwd.word())?;
+            }
+            Outcome::Failed { fwd: None, .. } | Outcome::BuiltIn => {}
         }
         let status = match self {
-            Outcome::Stale { because: Cause::Status(code) } | Outcome::Failed { cause: Cause::Status(code) } => {
+            Outcome::Stale { because: Cause::Status(code) } | Outcome::Failed { cause: Cause::Status(code), .. } => {
                 Some(*code)
             }
             Outcome::Fetched { .. } | Outcome::Alone { .. } => status,
@@ -166,7 +169,7 @@ impl Outcome {
         }
         match self {
             Outcome::Fetched { stored: true, .. } => out.write_str("; stored")?,
-            Outcome::Stale { because: cause } | Outcome::Failed { cause } => {
+            Outcome::Stale { because: cause } | Outcome::Failed { cause, .. } => {
                 write!(out, "; detail={}", cause.detail())?
             }
             Outcome::Alone { detail, .. } => write!(out, "; detail={detail}")?,
@@ -293,13 +296,15 @@ mod tests {
         let stale = Outcome::Stale { because: Cause::Status(503) };
         let fetched = Outcome::Fetched { fwd: Fwd::UriMiss, stored: true, collapsed: true };
         let alone = Outcome::Alone { fwd: Fwd::Method, detail: "method" };
-        let failed = Outcome::Failed { cause: Cause::NoPermit };
+        let failed = |fwd| Outcome::Failed { cause: Cause::NoPermit, fwd };
         let cases = [
             (Outcome::Hit, "HIT", "HIT", "larder; hit; ttl=7"),
             (stale, "HIT", "HIT", "larder; fwd=stale; fwd-status=503; ttl=7; detail=status"),
             (fetched, "MISS", "MISS", "larder; fwd=uri-miss; fwd-status=200; ttl=7; stored; collapsed"),
             (alone, "BYPASS", "MISS", "larder; fwd=method; fwd-status=200; ttl=7; detail=method"),
-            (failed, "MISS", "MISS", "larder; fwd=miss; ttl=7; detail=no-permit"),
+            (failed(Some(Fwd::UriMiss)), "MISS", "MISS", "larder; fwd=uri-miss; ttl=7; detail=no-permit"),
+            (failed(Some(Fwd::Stale)), "MISS", "MISS", "larder; fwd=stale; ttl=7; detail=no-permit"),
+            (failed(None), "MISS", "MISS", "larder; ttl=7; detail=no-permit"),
         ];
         for (outcome, x_cache_status, x_cache, cache_status) in cases {
             assert_eq!(outcome.x_cache_status(), x_cache_status);

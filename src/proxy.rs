@@ -195,7 +195,7 @@ impl Proxy {
         }
         let request = under_its_own_name(request);
         if forward::seen_own_via(&request.fields, &self.via) {
-            return responder.reply(Reply::failed(Cause::Loop));
+            return responder.reply(Reply::failed(Cause::Loop, None));
         }
         if forward::forwards_left(&request) == Some(0) {
             return responder.reply(self.as_the_last(&request));
@@ -204,7 +204,7 @@ impl Proxy {
         self.polls.note_demand(&request.target, now);
         match self.decide(&request, now) {
             Decision::Send(reply) => responder.reply(reply),
-            Decision::Board(asks, selected) => match self.asks_too_often(&request, now) {
+            Decision::Board(asks, selected) => match self.asks_too_often(&request, selected.as_deref(), now) {
                 Some(reply) => responder.reply(reply),
                 None => self.board(request, Box::new(responder), &asks, selected, now),
             },

@@ -14,7 +14,7 @@ use crate::clock::{Clock, Now};
 use crate::digits::decimal;
 use crate::message::{IdText, Response};
 use crate::origin::{Herald, Opening};
-use crate::outcome::{Cause, Outcome};
+use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::dates;
 use crate::policy::freshness::Lifetime;
 use crate::policy::ranges::ContentRange;
@@ -58,9 +58,9 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// Our own error, with the cause's own time to try again.
-    pub fn failed(cause: Cause) -> Reply {
-        Reply::Failed(Failure { cause, backoff: None, cors: false, instead: OnExhausted::Error })
+    /// Our own error, with the cause's own time to try again. `fwd`: why what is stored is no answer; `None`: nobody looked.
+    pub fn failed(cause: Cause, fwd: Option<Fwd>) -> Reply {
+        Reply::Failed(Failure { cause, fwd, backoff: None, cors: false, instead: OnExhausted::Error })
     }
 
     /// One of our own endpoints, with this JSON.
@@ -82,7 +82,7 @@ impl Reply {
     pub fn outcome(&self) -> Outcome {
         match self {
             Reply::Stored { outcome, .. } | Reply::Relayed { outcome, .. } => *outcome,
-            Reply::Failed(Failure { cause, .. }) => Outcome::Failed { cause: *cause },
+            Reply::Failed(Failure { cause, fwd, .. }) => Outcome::Failed { cause: *cause, fwd: *fwd },
             Reply::BuiltIn { .. } => Outcome::BuiltIn,
         }
     }
@@ -129,6 +129,8 @@ impl Shape {
 pub struct Failure {
     /// Why there is nothing better.
     pub cause: Cause,
+    /// Why what is stored is no answer. `None`: nobody looked.
+    pub fwd: Option<Fwd>,
     /// The origin, or this key of it, is left alone for so many seconds. `None`: it was asked just now.
     pub backoff: Option<u64>,
     /// Every page may read it.

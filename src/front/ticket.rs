@@ -172,7 +172,7 @@ impl Herald for Early {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.answered {
-            self.reply(Reply::failed(Cause::Panicked));
+            self.reply(Reply::failed(Cause::Panicked, None));
         }
     }
 }

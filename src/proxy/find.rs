@@ -7,13 +7,14 @@ use std::time::Duration;
 use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 
+use super::board::is_safe;
 use super::{Proxy, ROLE};
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::config::ClientDirectives;
 use crate::message::Request;
-use crate::outcome::{Cause, Outcome};
+use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::conditions::{self, Verdict};
 use crate::policy::directives::Word;
 use crate::policy::freshness::LifetimeSource;
@@ -100,12 +101,23 @@ impl Proxy {
             return Decision::Send(reply);
         }
         if asks.wishes.only_if_cached {
-            return Decision::Send(Reply::failed(Cause::OnlyIfCached));
+            return Decision::Send(Reply::failed(Cause::OnlyIfCached, Some(self.missed(request, selected.as_deref()))));
         }
         if let Some(reply) = self.answer_too_soon(request, &asks, now) {
             return Decision::Send(reply);
         }
         Decision::Board(asks, selected)
+    }
+
+    /// Why what is stored for a request is not its answer, where the origin is not asked either. `selected`: what that is.
+    pub(super) fn missed(&self, request: &Request, selected: Option<&Stored>) -> Fwd {
+        let is_known = || self.store.peek(Key::new(None, ROLE, &request.target).as_str()).is_some();
+        match selected {
+            _ if !is_safe(&request.method) => Fwd::Method,
+            Some(_) => Fwd::Stale,
+            None if is_known() => Fwd::VaryMiss,
+            None => Fwd::UriMiss,
+        }
     }
 
     /// A fetch that only the client's word demands happens once per key and `refreshMinInterval`; sooner, this is the answer.

@@ -155,7 +155,7 @@ impl Passenger {
             }
             (None, _) => {
                 let (backoff, cors) = (wait.map(|wait| wait.as_secs() + 1), self.cors);
-                Reply::Failed(Failure { cause, backoff, cors, instead: self.exhausted })
+                Reply::Failed(Failure { cause, fwd: Some(self.fwd), backoff, cors, instead: self.exhausted })
             }
         };
         self.responder.reply(reply);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::Proxy;
 use super::board::is_safe;
+use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Request;
 use crate::outcome::Cause;
@@ -12,8 +13,9 @@ use crate::policy::rule::OnExhausted;
 use crate::reply::{Failure, Reply};
 
 impl Proxy {
-    /// What a client is told whose request would have the origin asked more often than its route allows. `None`: it may ask.
-    pub(super) fn asks_too_often(&self, request: &Request, now: Now) -> Option<Reply> {
+    /// What a client is told whose request would have the origin asked more often than its route allows. `selected`: what is stored
+    /// for it. `None`: it may ask.
+    pub(super) fn asks_too_often(&self, request: &Request, selected: Option<&Stored>, now: Now) -> Option<Reply> {
         let limit = self.routes.rate_limit(&request.target)?;
         if limit.unsafe_only && is_safe(&request.method) {
             return None;
@@ -24,6 +26,7 @@ impl Proxy {
         let cors = self.routes.find(&request.target).rule.cors;
         Some(Reply::Failed(Failure {
             cause: Cause::RateLimited,
+            fwd: Some(self.missed(request, selected)),
             backoff: Some(seconds),
             cors,
             instead: OnExhausted::Error,

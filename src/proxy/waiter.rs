@@ -44,7 +44,7 @@ impl Responder for Teller {
 
     fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
         // A body too large to hold is of no use to a thread that waits for a stored answer.
-        self.reply(Reply::failed(Cause::Slow));
+        self.reply(Reply::failed(Cause::Slow, None));
         Box::new(Nowhere)
     }
 
@@ -56,7 +56,7 @@ impl Responder for Teller {
 impl Drop for Teller {
     fn drop(&mut self) {
         if self.0.reply.lock().is_none() {
-            self.reply(Reply::failed(Cause::Panicked));
+            self.reply(Reply::failed(Cause::Panicked, None));
         }
     }
 }

@@ -74,7 +74,7 @@ fn h1_a_stored_answer_tells_its_age_what_is_left_and_how_it_came_about() {
 
 #[test]
 fn our_own_errors_name_the_request_in_field_and_body() {
-    let reply = Reply::failed(Cause::NoPermit);
+    let reply = Reply::failed(Cause::NoPermit, Some(Fwd::UriMiss));
     let text = body(&reply, &IdText::new(0xBEEF, RequestId(u64::MAX), None));
     let id = "0000beef-ffffffffffffffff";
     assert!(text.ends_with(format!(",\"request_id\":\"{id}\"}}").as_bytes()));

@@ -136,14 +136,14 @@ pub fn expected(life: &Life, fault: &Fault, age: Option<u64>, method: Method, tu
                 How::Unreachable => (502, life.unreachable),
                 How::TimedOut => (504, life.timed_out),
             };
-            seen.stale(grace, None, word, asks).unwrap_or_else(|| failed(status, None, word, 5, asks))
+            seen.stale(grace, None, word, asks).unwrap_or_else(|| seen.failed(status, None, word, 5, asks))
         }
         Means::Status(code, retry_after) => {
             let stale = seen.stale(life.failed, Some(code), "status", asks);
             // "else relayed with Retry-After": ours where the origin gave none and is left alone; a POST is not to be sent again.
             let ours = Some(5).filter(|_| method != Method::Post && life.is_users);
             stale.unwrap_or_else(|| match asks {
-                0 => failed(code, Some(code), "status", retry_after.unwrap_or(5), 0),
+                0 => seen.failed(code, Some(code), "status", retry_after.unwrap_or(5), 0),
                 _ => seen.relayed(code, From::Origins, retry_after.or(ours), asks),
             })
         }
@@ -151,7 +151,7 @@ pub fn expected(life: &Life, fault: &Fault, age: Option<u64>, method: Method, tu
         Means::Rubbish if method == Method::Post => seen.relayed(200, From::Origins, None, asks),
         Means::Rubbish => {
             let stale = seen.stale(life.failed, None, "check-failed", asks);
-            stale.unwrap_or_else(|| failed(503, None, "check-failed", 5, asks))
+            stale.unwrap_or_else(|| seen.failed(503, None, "check-failed", 5, asks))
         }
         Means::BreaksOff => seen.relayed(200, From::CutShort, None, asks),
         Means::Late => seen.stale(life.late, None, "slow", asks).unwrap_or_else(|| match method {
@@ -230,15 +230,31 @@ impl Seen<'_> {
 
     /// What the origin says.
     fn relayed(&self, status: u16, body: From, retry_after: Option<u64>, asks: usize) -> Expected {
-        let (fwd, detail) = match (self.method, self.age) {
-            (Method::Post, _) => ("method", "; detail=method"),
-            (Method::Head, Some(_)) => ("stale", "; detail=head"),
-            (Method::Head, None) => ("uri-miss", "; detail=head"),
-            (Method::Get, Some(_)) => ("stale", ""),
-            (Method::Get, None) => ("uri-miss", ""),
+        let detail = match self.method {
+            Method::Post => "; detail=method",
+            Method::Head => "; detail=head",
+            Method::Get => "",
         };
+        let fwd = self.fwd();
         let cache_status = format!("larder; fwd={fwd}; fwd-status={status}{detail}");
         Expected { status, body, age: None, retry_after, cache_status, ttl: None, asks }
+    }
+
+    /// Our own error.
+    fn failed(&self, status: u16, heard: Option<u16>, word: &'static str, retry_after: u64, asks: usize) -> Expected {
+        let heard = heard.map(|code| format!("; fwd-status={code}")).unwrap_or_default();
+        let cache_status = format!("larder; fwd={}{heard}; detail={word}", self.fwd());
+        let retry_after = Some(retry_after);
+        Expected { status, body: From::Ours(word), age: None, retry_after, cache_status, ttl: None, asks }
+    }
+
+    /// Why what is stored is no answer (RFC 9211 §2.2).
+    fn fwd(&self) -> &'static str {
+        match (self.method, self.age) {
+            (Method::Post, _) => "method",
+            (Method::Head | Method::Get, Some(_)) => "stale",
+            (Method::Head | Method::Get, None) => "uri-miss",
+        }
     }
 }
 
@@ -246,13 +262,6 @@ fn hit(life: &Life, body: From, age: u64, asks: usize) -> Expected {
     let ttl = Some(signed(life.ttl) - signed(age));
     let cache_status = HIT.to_owned();
     Expected { status: 200, body, age: Some(age), retry_after: None, cache_status, ttl, asks }
-}
-
-fn failed(status: u16, heard: Option<u16>, word: &'static str, retry_after: u64, asks: usize) -> Expected {
-    let heard = heard.map(|code| format!("; fwd-status={code}")).unwrap_or_default();
-    let cache_status = format!("larder; fwd=miss{heard}; detail={word}");
-    let retry_after = Some(retry_after);
-    Expected { status, body: From::Ours(word), age: None, retry_after, cache_status, ttl: None, asks }
 }
 
 fn signed(seconds: u64) -> i64 {

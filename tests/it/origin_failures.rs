@@ -229,7 +229,7 @@ fn must_show_3_a_drip_of_a_byte_a_second_holds_nobody_up() {
     others_go_on(&proc, "two");
 
     let detail = refused.field("Cache-Status").unwrap_or_default();
-    assert_eq!((refused.status, detail), (503, "larder; fwd=miss; detail=no-permit"), "{refused:?}");
+    assert_eq!((refused.status, detail), (503, "larder; fwd=uri-miss; detail=no-permit"), "{refused:?}");
     drip.read_exact(&mut [0; 3]).expect("the drip goes on meanwhile");
     let after = proc.figures();
     assert!(after.peak_kib <= before.peak_kib + OF_A_BODY_KIB, "before {before:?}, after {after:?}");

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, App, Origin, Proc, Reply, config_for, eventually};
 
+/// Fields of a request, name and value.
+type Fields = &'static [(&'static str, &'static str)];
+
 fn app() -> (Origin, App) {
     let origin = Origin::serving([("/a", Answer::ok("a"))]);
     let app = App::start(&config_for(&origin, json!({})));
@@ -18,6 +21,37 @@ fn h1_x_cache_status_tells_miss_and_hit() {
     app.client().get("/a").expect("MISS", "a");
     app.client().get("/a").expect("HIT", "a");
     assert_eq!(app.client().request("POST", "/a", &[], b"x").cache_status(), "BYPASS");
+}
+
+#[test]
+fn h1_our_own_errors_tell_why_what_is_stored_is_no_answer() {
+    const KIND: (&str, &str) = ("X-Kind", "one");
+    const ONLY: (&str, &str) = ("Cache-Control", "only-if-cached");
+    let answer = || Answer::ok("a").field("Cache-Control", "max-age=10, must-revalidate").field("Vary", "X-Kind");
+    let mut origin = Origin::serving([("/a", answer())]);
+    let limit = json!({ "urlConfigs": [{ "path": "/limited", "rateLimit": { "perMinute": 1 } }] });
+    let app = App::start(&config_for(&origin, limit));
+    let mut client = app.client();
+    client.get_with("/a", &[KIND]).expect("MISS", "a");
+    app.skip_seconds(20);
+    origin.stop();
+    let cases: [(&str, &str, Fields, u16, &str); 10] = [
+        ("GET", "/b", &[], 502, "larder; fwd=uri-miss; detail=refused"),
+        ("GET", "/a", &[KIND], 502, "larder; fwd=stale; detail=refused"),
+        ("GET", "/a", &[("X-Kind", "two")], 502, "larder; fwd=vary-miss; detail=refused"),
+        ("HEAD", "/a", &[KIND], 502, "larder; fwd=stale; detail=refused"),
+        ("POST", "/a", &[KIND], 502, "larder; fwd=method; detail=refused"),
+        ("GET", "/a", &[KIND, ONLY], 504, "larder; fwd=stale; detail=only-if-cached"),
+        ("GET", "/a", &[ONLY], 504, "larder; fwd=vary-miss; detail=only-if-cached"),
+        ("GET", "/b", &[ONLY], 504, "larder; fwd=uri-miss; detail=only-if-cached"),
+        ("POST", "/limited", &[], 502, "larder; fwd=method; detail=refused"),
+        ("GET", "/limited", &[], 429, "larder; fwd=uri-miss; detail=rate-limited"),
+    ];
+    for (method, target, fields, status, told) in cases {
+        let reply = client.request(method, target, fields, b"");
+        assert_eq!((reply.status, reply.field("Cache-Status")), (status, Some(told)), "{method} {target} {fields:?}");
+        assert_eq!((reply.cache_status(), reply.field("X-Cache")), ("MISS", Some("MISS")), "{reply:?}");
+    }
 }
 
 #[test]

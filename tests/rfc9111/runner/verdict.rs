@@ -53,8 +53,11 @@ pub fn of_requests(step: &Step, heard: &[Heard], left: usize, moment: &Moment) -
     problems
 }
 
-/// Whose answer a reply is. Cache-Status tells; where it does not tell of the origin, it is ours.
+/// Whose answer a reply is. What has come no way is ours; of all else Cache-Status tells.
 fn provenance(reply: &Reply) -> Provenance {
+    if reply.values("Via").is_empty() {
+        return Provenance::Larder;
+    }
     let line = reply.values("Cache-Status").join(",");
     let Some(ours) = line.split(',').map(str::trim).rfind(|member| member.starts_with("larder")) else {
         return Provenance::Larder;
@@ -65,7 +68,7 @@ fn provenance(reply: &Reply) -> Provenance {
     match parameter("fwd") {
         None if ours.split(';').any(|part| part.trim() == "hit") && over => Provenance::Stale,
         None if ours.split(';').any(|part| part.trim() == "hit") => Provenance::Store,
-        None | Some("miss") => Provenance::Larder,
+        None => Provenance::Larder,
         Some(_) if from_store && parameter("fwd-status") == Some("304") => Provenance::Validated,
         Some(_) if from_store => Provenance::Stale,
         Some(_) => Provenance::Origin,

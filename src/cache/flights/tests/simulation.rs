@@ -384,5 +384,5 @@ fn any_restraint(random: &mut Random) -> Restraint {
 }
 
 fn tell(mut passenger: Passenger) {
-    passenger.responder.reply(Reply::failed(Cause::Slow));
+    passenger.responder.reply(Reply::failed(Cause::Slow, None));
 }
