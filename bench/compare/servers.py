@@ -84,7 +84,7 @@ class Server:
         sys.exit(f"{self.name} gave no answer:\n{(self.home / 'log').read_text()}")
 
     def stop(self):
-        if self.process is not None:
+        if self.process is not None and self.process.poll() is None:
             family = self.family()
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
