@@ -2,6 +2,8 @@
 //!
 //! A section knows every key it was asked for, so what is left over is unknown, and the nearest known name is at hand.
 //! `null` leaves a place as it is.
+//!
+//! What is asked for key by key is kept from being inlined: a hundred copies would cost 20 KB, and nothing here is in a hurry.
 
 use std::time::Duration;
 
@@ -82,23 +84,27 @@ impl Section<'_> {
     }
 
     /// A duration, zero included; a bare number counts in the unit of the key.
+    #[inline(never)]
     pub fn duration(&mut self, key: &'static str, place: &mut Duration) {
         self.set(key, place, expected_duration(key), |value| units::duration(value, TimeUnit::of_key(key)));
     }
 
     /// A duration that may be absent.
+    #[inline(never)]
     pub fn some_duration(&mut self, key: &'static str, place: &mut Option<Duration>) {
         let parse = |value: &Value| units::duration(value, TimeUnit::of_key(key)).map(Some);
         self.set(key, place, expected_duration(key), parse);
     }
 
     /// A time limit: a duration above zero.
+    #[inline(never)]
     pub fn limit(&mut self, key: &'static str, place: &mut Duration) {
         let parse = |value: &Value| units::duration(value, TimeUnit::of_key(key)).filter(|limit| !limit.is_zero());
         self.set(key, place, "a duration above zero, such as \"5s\", or a number of milliseconds", parse);
     }
 
     /// A size in bytes, at least `least`.
+    #[inline(never)]
     pub fn bytes(&mut self, key: &'static str, place: &mut usize, least: usize) {
         let from = if least > 0 { format!(" from {least}") } else { String::new() };
         let expected = format!("a number of bytes{from}, or a text such as \"8MiB\"");
@@ -106,6 +112,7 @@ impl Section<'_> {
     }
 
     /// A whole number from `least` to `most`.
+    #[inline(never)]
     pub fn count(&mut self, key: &'static str, place: &mut usize, least: usize, most: usize) {
         let parse = |value: &Value| {
             value.as_u64().and_then(|count| usize::try_from(count).ok()).filter(|count| (least..=most).contains(count))
@@ -115,12 +122,14 @@ impl Section<'_> {
     }
 
     /// A whole number above zero that may be absent.
+    #[inline(never)]
     pub fn some_count(&mut self, key: &'static str, place: &mut Option<u32>) {
         let parse = |value: &Value| u32::try_from(value.as_u64()?).ok().filter(|count| *count > 0).map(Some);
         self.set(key, place, "a whole number from 1", parse);
     }
 
     /// True or false.
+    #[inline(never)]
     pub fn flag(&mut self, key: &'static str, place: &mut bool) {
         self.set(key, place, "true or false", Value::as_bool);
     }
@@ -191,11 +200,13 @@ impl Section<'_> {
 
 impl<'a> Section<'a> {
     /// The value at `key` as it stands. `None`: absent or null.
+    #[inline(never)]
     pub fn find(&mut self, key: &'static str) -> Option<&'a Value> {
         self.asked.push(key);
         self.fields.get(key).filter(|value| !value.is_null())
     }
 
+    #[inline(never)]
     fn refuse(&mut self, key: &str, found: &Value, expected: &str) {
         self.problem(key, &shown(found), expected);
     }

@@ -1,5 +1,6 @@
 //! The reading half of a connection, on the connection's own thread: heads, bodies, patience and refusals.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,11 @@ use crate::message::{Body, Request};
 /// makes the kernel destroy the reply on its way.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
+
+thread_local! {
+    /// What the kernel hands over, kept from one read to the next: clearing it cost a hit a seventh of its instructions.
+    static RECEIVED: RefCell<[u8; 4096]> = const { RefCell::new([0; 4096]) };
+}
 
 /// Why no further request comes from a connection.
 enum End {
@@ -190,16 +196,17 @@ impl Conn {
 
     /// Appends what the client sends to `unread`. Without a deadline it waits as long as a connection may idle.
     fn receive(&self, socket: Socket, unread: &mut BytesMut, deadline: Option<Duration>) -> io::Result<usize> {
-        let mut buffer = [0; 4096];
-        let got = match deadline {
-            None => socket.receive(&mut buffer),
-            Some(deadline) => {
-                let left = deadline.saturating_sub(self.gate.clock.now().mono);
-                socket.receive_within(&mut buffer, left)
-            }
-        }?;
-        unread.extend_from_slice(buffer.get(..got).unwrap_or_default());
-        Ok(got)
+        RECEIVED.with_borrow_mut(|buffer| {
+            let got = match deadline {
+                None => socket.receive(buffer),
+                Some(deadline) => {
+                    let left = deadline.saturating_sub(self.gate.clock.now().mono);
+                    socket.receive_within(buffer, left)
+                }
+            }?;
+            unread.extend_from_slice(buffer.get(..got).unwrap_or_default());
+            Ok(got)
+        })
     }
 
     fn is_owed(&self) -> bool {

@@ -24,10 +24,16 @@ pub enum Json {
 /// An object, key by key.
 macro_rules! object {
     ($($key:literal: $value:expr),* $(,)?) => {
-        $crate::origin::sim::json::Json::Object(vec![$(($key.to_owned(), $crate::origin::sim::json::Json::from($value))),*])
+        $crate::origin::sim::json::Json::Object(vec![$($crate::origin::sim::json::member($key, $value)),*])
     };
 }
 pub(crate) use object;
+
+/// A member of an object. Kept from being inlined: there are hundreds of them.
+#[inline(never)]
+pub(crate) fn member(key: &str, value: impl Into<Json>) -> (String, Json) {
+    (key.to_owned(), value.into())
+}
 
 impl Json {
     /// On one line, with a space after each comma and colon.
