@@ -7,10 +7,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step is a failed test")]
 
+#[path = "hostile/descriptors.rs"]
+mod descriptors;
 #[path = "hostile/heads.rs"]
 mod heads;
 #[path = "hostile/scene.rs"]
 mod scene;
+#[path = "hostile/slowloris.rs"]
+mod slowloris;
 #[allow(dead_code, unused_imports, reason = "the other integration tests use the rest")]
 #[path = "it/support/mod.rs"]
 mod support;
+#[path = "hostile/threads.rs"]
+mod threads;

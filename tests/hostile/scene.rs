@@ -23,9 +23,24 @@ impl Target {
     pub fn start(configuration: Value, descriptors: u32) -> Target {
         let origin = Origin::answering(|seen| Answer::ok(&seen.target));
         let proc = Start::with(config_for(&origin, configuration)).descriptors(descriptors).run();
+        Target::of(origin, proc)
+    }
+
+    /// As [`Target::start`], for a program that was started otherwise.
+    pub fn of(origin: Origin, proc: Proc) -> Target {
         proc.client().get("/hit").expect("MISS", "/hit");
         let before = proc.figures();
         Target { origin, proc, before }
+    }
+
+    /// How many were turned away by this cause, as `/health` has it.
+    pub fn shed(&self, cause: &str) -> u64 {
+        self.health()["shed"][cause].as_u64().expect("a cause of that name")
+    }
+
+    /// What `/health` says.
+    pub fn health(&self) -> Value {
+        serde_json::from_str(&self.stranger().get("/health").text()).expect("JSON")
     }
 
     /// As [`Target::start`], with the defaults and enough descriptors.
