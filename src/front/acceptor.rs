@@ -5,7 +5,7 @@
 //! unwinds. Then a new server takes over, on a duplicate of that descriptor. The socket is the same, so clients that wait to be accepted notice nothing;
 //! the clients of the old server keep their threads and its queue, and the front workers of that queue until the last has gone.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,9 @@ use parking_lot::{Condvar, Mutex};
 
 use super::gate::Gate;
 use super::guard;
+use super::render;
 use super::worker::Worker;
+use crate::metrics::Shed;
 use crate::threads::spawn;
 
 /// Between two attempts to have somebody accept again.
@@ -121,9 +123,23 @@ impl Acceptor {
             log::error!("tiny_http's accept thread has died; another takes over");
         }
         self.retire();
-        std::thread::sleep(PAUSE);
+        self.turn_away_for(PAUSE);
         while !self.gate.stopping() && self.open().is_err() {
-            std::thread::sleep(PAUSE);
+            self.turn_away_for(PAUSE);
+        }
+    }
+
+    /// Meanwhile nobody waits for an answer in vain.
+    fn turn_away_for(&self, time: Duration) {
+        let until = self.gate.clock.now().mono + time;
+        while guard::wait_for_client(self.listener(), until.saturating_sub(self.gate.clock.now().mono)) {
+            match self.listener.accept() {
+                Ok((mut client, _)) => {
+                    self.gate.proxy.counters().sheds.note(Shed::Threads);
+                    let _ = client.write_all(&render::turned_away(Shed::Threads));
+                }
+                Err(error) => self.gate.accept_failed(&error),
+            }
         }
     }
 
@@ -168,5 +184,108 @@ impl Serving {
     fn wake(&self) {
         let Some(server) = self.server.upgrade() else { return };
         self.workers.iter().for_each(|_| server.unblock());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{SocketAddr, TcpStream};
+    use std::time::Instant;
+
+    use super::*;
+    use crate::cache::flights::Errand;
+    use crate::clock::Clock;
+    use crate::config::{Config, Preset};
+    use crate::front::drain::Drain;
+    use crate::front::gate::Limits;
+    use crate::front::head;
+    use crate::message::Request;
+    use crate::origin::permits::FlightId;
+    use crate::proxy::{Crew, PollEnd, Proxy};
+    use crate::reply::Responder;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Nothing is asked of the origin here.
+    struct Nobody;
+
+    impl Crew for Nobody {
+        fn fetch(&self, _: FlightId, _: Errand) {}
+        fn wake(&self, _: Duration, _: FlightId) {}
+        fn administer(&self, _: Request, _: Box<dyn Responder>) {}
+        fn polled(&self, _: usize, _: PollEnd) {}
+        fn origin_up(&self) {}
+    }
+
+    fn gate() -> Arc<Gate> {
+        let proxy = Arc::new(Proxy::new(Config::of(Preset::Api), Clock::new(), 1, 100, Box::new(Nobody)));
+        let (drain, _ear) = Drain::new(proxy.clock().clone(), Arc::clone(proxy.counters()), PATIENCE).expect("a drain");
+        let limits = Limits {
+            max_connections: 64,
+            max_connections_per_client: None,
+            head: head::Limits::default(),
+            max_body_bytes: 1024,
+            header_timeout: PATIENCE,
+            body_timeout: PATIENCE,
+            keep_alive_timeout: PATIENCE,
+            write_timeout: PATIENCE,
+        };
+        Arc::new(Gate::new(limits, proxy, drain))
+    }
+
+    fn eventually(mut holds: impl FnMut() -> bool) -> bool {
+        let until = Instant::now() + PATIENCE;
+        while !holds() && Instant::now() < until {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        holds()
+    }
+
+    /// Asks a front worker; whether it answers.
+    fn asks(client: &mut TcpStream) -> bool {
+        let mut reply = [0; 12];
+        let asked =
+            client.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").and_then(|()| client.read_exact(&mut reply));
+        // The rest of the reply is read, so that the next one is not taken for it.
+        let _ = client.read(&mut [0; 8192]);
+        asked.is_ok() && &reply == b"HTTP/1.1 200"
+    }
+
+    fn connect(addr: SocketAddr) -> TcpStream {
+        let client = TcpStream::connect(addr).expect("connects");
+        client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        client
+    }
+
+    #[test]
+    fn a_successor_takes_over_and_the_workers_of_the_server_before_stay_for_its_clients() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (addr, gate) = (listener.local_addr().expect("an address"), gate());
+        let acceptor = Arc::new(Acceptor::start(listener, Arc::clone(&gate), 1).expect("starts"));
+        let keeper = std::thread::spawn({
+            let acceptor = Arc::clone(&acceptor);
+            move || acceptor.run()
+        });
+        let mut first = connect(addr);
+        assert!(asks(&mut first));
+
+        // As if its thread had died. The server itself goes on here, so either takes new clients.
+        let door = Arc::clone(&acceptor.servers.lock()[0].door);
+        door.close();
+        assert!(eventually(|| acceptor.servers.lock().len() == 2), "nobody took over");
+        assert!(asks(&mut first), "a client of the server before is answered");
+        let mut clients: Vec<TcpStream> = (0..8).map(|_| connect(addr)).collect();
+        assert!(clients.iter_mut().all(asks));
+        assert_eq!(gate.proxy.counters().dead_acceptors.count(), 1);
+        assert!(!acceptor.servers.lock()[0].workers[0].is_finished());
+        drop((first, clients));
+        assert!(eventually(|| acceptor.servers.lock()[0].workers[0].is_finished()), "nobody is left to work for");
+
+        gate.stop();
+        guard::stop_listening(acceptor.listener());
+        gate.shut_down();
+        keeper.join().expect("ends");
+        acceptor.stop();
     }
 }

@@ -85,6 +85,11 @@ pub(crate) fn stop_listening(listener: RawFd) {
     Socket(listener).shutdown(libc::SHUT_RDWR);
 }
 
+/// Waits until a client can be accepted; false when none comes within the time.
+pub(crate) fn wait_for_client(listener: RawFd, at_most: Duration) -> bool {
+    Socket(listener).wait_readable(at_most)
+}
+
 /// Shuts a client's socket down, both ways or only the writing side, unless it is closed already.
 pub(crate) fn shut(conn: &Conn, how: Shut) {
     let Some(entry) = entry_of(conn.socket.0) else { return };
