@@ -19,6 +19,7 @@
 //! touched in two places only: `buf`, which the caller lends for `len` bytes, and the kernel's own calls. Descriptor numbers
 //! are used by [`Socket`] while they are certainly open: in `recv` and `accept4` the caller holds them; elsewhere the caller
 //! owns one of tiny_http's writers for that socket, or the descriptor's table entry is locked, and `close` locks it first.
+//! A listener's `close` may run while tiny_http's accept thread unwinds: it sets a flag, wakes a thread, and cannot panic.
 #![allow(unsafe_code)]
 
 use std::io;
