@@ -312,6 +312,7 @@ fn limits(config: &Config) -> Limits {
     let proxy = &config.proxy;
     Limits {
         max_connections: listener::connection_limit(proxy.max_connections),
+        max_connections_per_client: proxy.max_connections_per_client,
         head: head::Limits { max_head_bytes: proxy.max_header_bytes, ..head::Limits::default() },
         max_body_bytes: proxy.max_body_bytes,
         header_timeout: proxy.header_timeout,

@@ -1,16 +1,26 @@
 //! What is counted: a fixed set of atomics, each bumped where the thing happens.
 
+mod shed;
+
 use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use self::shed::{Shed, Sheds};
 
 /// The counters of one server, all since its start.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Connections turned away because all places were taken.
-    pub refused_connections: Counter,
+    /// Clients turned away or cut because there was too much of something.
+    pub sheds: Sheds,
+    /// Servers of tiny_http that stopped accepting and were replaced.
+    pub dead_acceptors: Counter,
     /// Failures of accept; none of them ends the listener.
     pub accept_failures: Counter,
     /// Requests refused before they were understood.
     pub refused_requests: Counter,
+    /// Requests of which the head took too long to arrive.
+    pub slow_heads: Counter,
+    /// Requests of which the body took too long to arrive.
+    pub slow_bodies: Counter,
     /// Clients cut because they took nothing of their replies.
     pub cut_clients: Counter,
     /// Panics caught.

@@ -49,6 +49,7 @@ use crate::sync::Mutex;
 
 pub use insight::Kept;
 pub use polls::{Idle, Poll, polls};
+pub use rate::network_of;
 pub use waiter::Waiter;
 
 use board::joins;
@@ -256,9 +257,11 @@ impl Proxy {
         self.flights.lock().gauges()
     }
 
-    /// Drops stored answers that nothing could be done with any more. Bounded work; called now and then.
+    /// Drops stored answers that nothing could be done with any more, and says in the log when an overload is over. Bounded
+    /// work; called now and then.
     pub fn sweep(&self) {
         self.store.sweep(self.clock.now().mono);
+        self.counters.sheds.look();
     }
 
     /// Reports that a flight's `slowRequestTimeout` has passed.
@@ -341,9 +344,7 @@ impl Proxy {
             Work::Answer(passengers, landing) => self.answer_all(passengers, &landing, now),
             Work::Overdue(passengers, cause, until) => {
                 let wait = until.map(|until| until.saturating_sub(now.mono));
-                for mut passenger in passengers {
-                    passenger.settle(cause, None, wait, now);
-                }
+                self.turn_away(passengers, cause, wait, now);
             }
             Work::Polled { poll, refused, again } => self.crew.polled(poll, PollEnd { refused, again }),
             Work::PollFails(key, cause) => {

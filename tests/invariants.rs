@@ -53,6 +53,7 @@ fn i10_a_panic_on_a_front_worker_is_answered_500_and_the_thread_lives() {
     let patience = Duration::from_secs(5);
     let limits = Limits {
         max_connections: 32,
+        max_connections_per_client: None,
         head: head::Limits::default(),
         max_body_bytes: 1024,
         header_timeout: patience,

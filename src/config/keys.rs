@@ -25,7 +25,7 @@ pub struct Key {
 }
 
 /// Every key outside `urlConfigs`, in the order of the example.
-pub const KEYS: [Key; 50] = [
+pub const KEYS: [Key; 51] = [
     key("preset", "pypowerwall, api", "whose numbers hold where nothing else is said", |c| json!(c.preset.name())),
     key(
         "backend.url",
@@ -107,6 +107,12 @@ pub const KEYS: [Key; 50] = [
     key("proxy.maxConnections", "count", "client connections at one time; 16 of them only from this machine", |c| {
         json!(c.proxy.max_connections)
     }),
+    key(
+        "proxy.maxConnectionsPerClient",
+        "count",
+        "of one address, or of one IPv6 /64; `proxy.trustedProxies` are not counted; null: half of all, at least 4",
+        |c| json!(c.proxy.max_connections_per_client),
+    ),
     key("proxy.maxHeaderBytes", BYTES, "the largest request head, 1 KiB at least", |c| size(c.proxy.max_header_bytes)),
     key("proxy.maxBodyBytes", BYTES, "the largest request body", |c| size(c.proxy.max_body_bytes)),
     key("proxy.headerTimeout", MS, "for a request head to arrive", |c| milliseconds(c.proxy.header_timeout)),

@@ -123,6 +123,9 @@ pub struct Proxy {
     pub workers: usize,
     /// Client connections at one time. Default 1024.
     pub max_connections: usize,
+    /// Client connections of one address at one time; an IPv6 address counts by its /64, [`trusted_proxies`](Self::trusted_proxies)
+    /// do not count. `None`: half of all that there may be, at least 4. Default `None`.
+    pub max_connections_per_client: Option<usize>,
     /// Largest request head in bytes. Default 16 KiB.
     pub max_header_bytes: usize,
     /// Largest request body in bytes. Default 1 MiB.
@@ -329,6 +332,7 @@ impl Default for Proxy {
             bind: "::".to_string(),
             workers: 0,
             max_connections: 1024,
+            max_connections_per_client: None,
             max_header_bytes: 16 * 1024,
             max_body_bytes: 1024 * 1024,
             header_timeout: Duration::from_secs(10),

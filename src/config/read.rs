@@ -185,6 +185,9 @@ fn read_proxy(section: &mut Section<'_>, proxy: &mut Proxy, debug: &mut bool) {
     });
     section.count("workers", &mut proxy.workers, 0, 64);
     section.count("maxConnections", &mut proxy.max_connections, 1, 1_000_000);
+    section.set("maxConnectionsPerClient", &mut proxy.max_connections_per_client, "a whole number from 1", |value| {
+        value.as_u64().and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0).map(Some)
+    });
     section.bytes("maxHeaderBytes", &mut proxy.max_header_bytes, 1024);
     section.bytes("maxBodyBytes", &mut proxy.max_body_bytes, 0);
     section.limit("headerTimeout", &mut proxy.header_timeout);

@@ -73,7 +73,7 @@ fn every_key_of_backend_and_proxy_reaches_its_place() {
     let config = read(
         r#"{ "backend": { "url": "HTTP://[::1]:81", "maxConcurrentRequests": 3, "connectTimeout": 1, "timeout": 2,
                           "idleTimeout": 3, "totalTimeout": 4, "backoff": [1, "2s", 0.5], "maxRetryAfter": "1m" },
-             "proxy": { "port": 0, "bind": "127.0.0.1", "workers": 2, "maxConnections": 5, "maxHeaderBytes": "2KiB",
+             "proxy": { "port": 0, "bind": "127.0.0.1", "workers": 2, "maxConnections": 5, "maxConnectionsPerClient": 3, "maxHeaderBytes": "2KiB",
                         "maxBodyBytes": 0, "headerTimeout": 1, "bodyTimeout": 2, "keepAliveTimeout": 3,
                         "writeTimeout": "4s", "trustedProxies": ["10.0.0.0/8"] } }"#,
     );
@@ -84,6 +84,7 @@ fn every_key_of_backend_and_proxy_reaches_its_place() {
     let times = [backend.connect_timeout, backend.first_byte_timeout, backend.idle_timeout, backend.total_timeout];
     assert_eq!(times, [ms(1), ms(2), ms(3), ms(4)]);
     assert_eq!((proxy.port, proxy.bind.as_str(), proxy.workers, proxy.max_connections), (0, "127.0.0.1", 2, 5));
+    assert_eq!(proxy.max_connections_per_client, Some(3));
     assert_eq!((proxy.max_header_bytes, proxy.max_body_bytes), (2048, 0));
     assert_eq!([proxy.header_timeout, proxy.body_timeout, proxy.keep_alive_timeout], [ms(1), ms(2), ms(3)]);
     assert_eq!(proxy.write_timeout, ms(4000));

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use parking_lot::{Condvar, Mutex};
 
-use super::gate::{Gate, Place};
+use super::acceptor::{Door, Visit};
+use super::gate::Gate;
 use super::guard::{self, Shut, Socket};
+use super::places::Place;
 use super::ticket::Asked;
 use crate::message::Request;
 
@@ -40,6 +42,7 @@ pub(crate) struct Conn {
     /// Signals: a reply is out, or the connection is over.
     pub(super) changed: Condvar,
     _place: Place,
+    _visit: Visit,
 }
 
 #[derive(Default)]
@@ -89,15 +92,16 @@ impl From<Bytes> for Part {
 }
 
 impl Conn {
-    pub(super) fn new(gate: Arc<Gate>, socket: Socket, peer: IpAddr, place: Place) -> Conn {
+    pub(super) fn new(door: &Door, socket: Socket, peer: IpAddr, place: Place) -> Conn {
         Conn {
-            gate,
+            gate: Arc::clone(&door.gate),
             socket,
             peer,
             unread: Mutex::default(),
             state: Mutex::default(),
             changed: Condvar::new(),
             _place: place,
+            _visit: door.visit(),
         }
     }
 

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::conn::Conn;
 use super::guard;
 use crate::clock::Clock;
-use crate::metrics::Counters;
+use crate::metrics::{Counters, Shed};
 
 /// Bytes of replies that may wait for slow clients, all together. Beyond it the client that has been stuck longest is cut.
 const OUTBOX_BYTES: usize = 8 * 1024 * 1024;
@@ -124,6 +124,9 @@ impl Drain {
             let late = |first: &Stuck| over || now >= first.since + self.0.write_timeout;
             let Some(first) = stuck.front().is_some_and(late).then(|| stuck.pop_front()).flatten() else { return };
             drop(stuck);
+            if over && now < first.since + self.0.write_timeout {
+                self.0.counters.sheds.note(Shed::Outbox);
+            }
             over = false;
             self.0.counters.cut_clients.bump();
             log::debug!("cut {}: it takes nothing of its reply", first.conn.peer);

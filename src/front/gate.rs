@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -12,16 +12,16 @@ use parking_lot::{Condvar, Mutex};
 use super::conn::{Conn, Incoming};
 use super::drain::Drain;
 use super::head;
+use super::places::{Place, Places};
 use crate::budget::{Budget, Lease};
 use crate::clock::Clock;
-use crate::proxy::Proxy;
+use crate::metrics::Shed;
+use crate::proxy::{self, Proxy};
 
 /// Requests that may be between guard and front worker at once, of all clients together.
 const MAX_WAITING: usize = 1024;
 /// Replies one connection may be owed before its next head is read.
 pub(super) const MAX_OWED: usize = 8;
-/// Places that only clients on this machine may take, so that an operator always gets in.
-const LOOPBACK_PLACES: usize = 16;
 /// Bodies of `max_body_bytes` that may be in memory at once: of all clients, and of one address.
 const BODIES: (usize, usize) = (8, 2);
 
@@ -30,6 +30,8 @@ const BODIES: (usize, usize) = (8, 2);
 pub struct Limits {
     /// Connections at once, from the configuration and the machine's own limits, whichever is less.
     pub max_connections: usize,
+    /// Connections of one client, told by its address (IPv6: by its /64), but of a proxy. `None`: half of all.
+    pub max_connections_per_client: Option<usize>,
     /// Bytes and fields of a request head.
     pub head: head::Limits,
     /// Bytes of a request body, transfer coding removed.
@@ -50,8 +52,7 @@ pub struct Gate {
     pub(super) clock: Clock,
     pub(super) drain: Drain,
     pub(super) proxy: Arc<Proxy>,
-    /// Connections open now.
-    connections: Arc<AtomicUsize>,
+    places: Arc<Places>,
     bodies: Budget,
     /// Bodies per address. Protects: the budgets in use; one that is empty goes when the next is made.
     bodies_by_peer: Mutex<HashMap<IpAddr, Budget>>,
@@ -59,17 +60,6 @@ pub struct Gate {
     room: Condvar,
     stopping: AtomicBool,
     shut: AtomicBool,
-}
-
-/// A place among `max_connections`; dropping it frees it.
-#[derive(Debug)]
-pub(super) struct Place(Arc<AtomicUsize>);
-
-/// Whether a new connection may stay.
-pub(super) enum Admission {
-    Granted(Place),
-    /// Send this and close.
-    Refused(&'static [u8]),
 }
 
 /// The requests between guard and front worker. A ticket is an index into it.
@@ -86,11 +76,11 @@ impl Gate {
         Gate {
             bodies: Budget::new(limits.max_body_bytes.saturating_mul(all)),
             bodies_by_peer: Mutex::default(),
+            places: Places::new(limits.max_connections, limits.max_connections_per_client),
             limits,
             clock: proxy.clock().clone(),
             drain,
             proxy,
-            connections: Arc::default(),
             waiting: Mutex::default(),
             room: Condvar::new(),
             stopping: AtomicBool::new(false),
@@ -119,18 +109,11 @@ impl Gate {
         self.room.notify_all();
     }
 
-    /// A place for a client from `peer`, or the refusal.
-    pub(super) fn admit(&self, peer: IpAddr) -> Admission {
-        let places = self.limits.max_connections;
-        let places = if peer.is_loopback() { places } else { places.saturating_sub(LOOPBACK_PLACES).max(1) };
-        let more = |open: usize| (open < places).then_some(open + 1);
-        match self.connections.fetch_update(Ordering::AcqRel, Ordering::Acquire, more) {
-            Ok(_) => Admission::Granted(Place(Arc::clone(&self.connections))),
-            Err(_) => {
-                self.proxy.counters().refused_connections.bump();
-                Admission::Refused(FULL)
-            }
-        }
+    /// A place for a client from `peer`, or why there is none.
+    pub(super) fn admit(&self, peer: IpAddr) -> Result<Place, Shed> {
+        // A proxy stands for many clients.
+        let client = (!self.proxy.config().proxy.trusts(peer)).then(|| proxy::network_of(peer));
+        self.places.take(client, peer.is_loopback())
     }
 
     /// Notes that accept failed, and waits a moment: what is short (descriptors, memory) may come back.
@@ -205,27 +188,5 @@ impl Waiting {
         let found = self.slots.get_mut(at)?.take()?;
         self.free.push(at);
         Some(found)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 102\r\n\
-Retry-After: 1\r\nConnection: close\r\n\r\n\
-{\"error\":\"too_many_connections\",\"message\":\"all connections are in use; raise proxy.maxConnections\"}   ";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_refusal_announces_its_own_length() {
-        let text = std::str::from_utf8(FULL).expect("ASCII");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{}", body.len());
     }
 }

@@ -19,6 +19,7 @@
 //! touched in two places only: `buf`, which the caller lends for `len` bytes, and the kernel's own calls. Descriptor numbers
 //! are used by [`Socket`] while they are certainly open: in `recv` and `accept4` the caller holds them; elsewhere the caller
 //! owns one of tiny_http's writers for that socket, or the descriptor's table entry is locked, and `close` locks it first.
+//! A listener's `close` may run while tiny_http's accept thread unwinds: it sets a flag, wakes a thread, and cannot panic.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -32,13 +33,19 @@ use std::time::Duration;
 use libc::{c_int, c_void, size_t, sockaddr, socklen_t, ssize_t};
 use parking_lot::{Condvar, Mutex};
 
+use super::acceptor::Door;
 use super::conn::Conn;
-use super::gate::{Admission, Gate};
+use super::gate::Gate;
+use super::render;
+use crate::metrics::Shed;
 
 mod process;
+mod room;
 mod socket;
 
 pub(crate) use self::process::{descriptor_limit, prepare_process, thread_limit};
+use self::room::room_for_duplicate;
+pub(crate) use self::room::room_for_threads;
 use self::socket::{NO_LEN, NONE};
 pub(crate) use self::socket::{Socket, wait_writable};
 
@@ -51,7 +58,7 @@ enum Entry {
     Unknown,
     /// Not a client's: files, the origin's sockets, everything else.
     Foreign,
-    Listener(Arc<Gate>),
+    Listener(Arc<Door>),
     Client(Arc<Conn>),
 }
 
@@ -67,16 +74,21 @@ static MET: Condvar = Condvar::new();
 /// How long the next accept waits for the thread of the last client at most.
 const MEETING: Duration = Duration::from_millis(100);
 
-/// Puts the listener under guard: from here on its `accept4` is ours.
-pub(crate) fn watch(listener: RawFd, gate: Arc<Gate>) {
+/// Puts the listener under guard: from here on its `accept4` is ours, and the door is closed when the descriptor is.
+pub(crate) fn watch(listener: RawFd, door: Arc<Door>) {
     if let Some(entry) = entry_made(listener) {
-        *entry.lock() = Entry::Listener(gate);
+        *entry.lock() = Entry::Listener(door);
     }
 }
 
 /// Ends `accept4` on this listener: it returns an error, which ends tiny_http's accept loop.
 pub(crate) fn stop_listening(listener: RawFd) {
     Socket(listener).shutdown(libc::SHUT_RDWR);
+}
+
+/// Waits until a client can be accepted; false when none comes within the time.
+pub(crate) fn wait_for_client(listener: RawFd, at_most: Duration) -> bool {
+    Socket(listener).wait_readable(at_most)
 }
 
 /// Shuts a client's socket down, both ways or only the writing side, unless it is closed already.
@@ -171,9 +183,10 @@ fn client(fd: RawFd) -> Option<Arc<Conn>> {
     }
 }
 
-fn accept_for(gate: &Arc<Gate>, listener: RawFd, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int {
+fn accept_for(door: &Door, listener: RawFd, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int {
     // SAFETY: `len` is null or the caller's live length, which the kernel both reads and writes.
     let room = if len.is_null() { 0 } else { unsafe { *len } };
+    let gate = &door.gate;
     meet_the_last(gate);
     loop {
         if !len.is_null() {
@@ -190,7 +203,7 @@ fn accept_for(gate: &Arc<Gate>, listener: RawFd, addr: *mut sockaddr, len: *mut 
                 continue;
             }
         };
-        if welcome(gate, fd).is_some() {
+        if welcome(door, fd).is_some() {
             return fd;
         }
         close_now(fd);
@@ -198,35 +211,48 @@ fn accept_for(gate: &Arc<Gate>, listener: RawFd, addr: *mut sockaddr, len: *mut 
 }
 
 /// Makes the connection, or sends the refusal; `None`: close it.
-fn welcome(gate: &Arc<Gate>, fd: RawFd) -> Option<()> {
+fn welcome(door: &Door, fd: RawFd) -> Option<()> {
+    let gate = &door.gate;
     // SAFETY: `fd` is open and ours; ManuallyDrop keeps this view from closing it.
     let stream = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(fd) });
     let peer: IpAddr = stream.peer_addr().ok()?.ip().to_canonical();
     stream.set_nodelay(true).ok()?;
     stream.set_read_timeout(Some(gate.limits.keep_alive_timeout)).ok()?;
-    match gate.admit(peer) {
-        Admission::Granted(place) => {
-            let conn = Arc::new(Conn::new(Arc::clone(gate), Socket(fd), peer, place));
+    match gate.admit(peer).and_then(|place| room_for(&stream).map(|()| place)) {
+        Ok(place) => {
+            let conn = Arc::new(Conn::new(door, Socket(fd), peer, place));
             let entry = entry_made(fd)?;
             ARRIVALS.lock().push((inode(fd)?, Arc::clone(&conn)));
             *entry.lock() = Entry::Client(conn);
             Some(())
         }
-        Admission::Refused(reply) => {
-            let _ = Socket(fd).send_now(reply);
+        Err(shed) => {
+            gate.proxy.counters().sheds.note(shed);
+            let _ = Socket(fd).send_now(&render::turned_away(shed));
             None
         }
     }
 }
 
+/// Whether tiny_http gets what it needs for this client. Others of this user may take it in between: then its thread dies, and
+/// a successor takes over ([`super::acceptor`]).
+fn room_for(stream: &TcpStream) -> Result<(), Shed> {
+    if !room_for_duplicate(stream) {
+        return Err(Shed::Descriptors);
+    }
+    if room_for_threads(1) { Ok(()) } else { Err(Shed::Threads) }
+}
+
 fn forget(fd: RawFd) {
     let Some(entry) = entry_of(fd) else { return };
     let known = std::mem::replace(&mut *entry.lock(), Entry::Unknown);
-    if let Entry::Client(conn) = known
-        && conn.socket.0 == fd
-    {
-        ARRIVALS.lock().retain(|(_, waiting)| !Arc::ptr_eq(waiting, &conn));
-        MET.notify_all();
+    match known {
+        Entry::Client(conn) if conn.socket.0 == fd => {
+            ARRIVALS.lock().retain(|(_, waiting)| !Arc::ptr_eq(waiting, &conn));
+            MET.notify_all();
+        }
+        Entry::Listener(door) => door.close(),
+        Entry::Client(_) | Entry::Foreign | Entry::Unknown => {}
     }
 }
 
@@ -238,12 +264,12 @@ fn close_now(fd: RawFd) -> c_int {
 /// accept4(2), for listeners of ours with the limits of the [`Gate`].
 #[unsafe(no_mangle)]
 pub extern "C" fn accept4(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int {
-    let gate = entry_of(fd).and_then(|entry| match &*entry.lock() {
-        Entry::Listener(gate) => Some(Arc::clone(gate)),
+    let door = entry_of(fd).and_then(|entry| match &*entry.lock() {
+        Entry::Listener(door) => Some(Arc::clone(door)),
         _ => None,
     });
-    match gate {
-        Some(gate) => accept_for(&gate, fd, addr, len, flags),
+    match door {
+        Some(door) => accept_for(&door, fd, addr, len, flags),
         // SAFETY: the caller's own arguments, handed on to the same call.
         None => unsafe { libc::syscall(libc::SYS_accept4, fd, addr, len, flags) as c_int },
     }

@@ -2,17 +2,16 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::acceptor::Acceptor;
 use super::drain::Drain;
 use super::gate::{Gate, Limits};
 use super::guard;
-use super::worker::Worker;
 use crate::proxy::Proxy;
 use crate::threads::spawn;
 
@@ -25,9 +24,8 @@ const CONNECTION_STACK: &str = "131072";
 /// A listener that serves.
 pub struct Front {
     addr: SocketAddr,
-    listener: RawFd,
     gate: Arc<Gate>,
-    server: Arc<tiny_http::Server>,
+    acceptor: Arc<Acceptor>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -69,16 +67,11 @@ impl Front {
     pub fn start(listener: TcpListener, proxy: Arc<Proxy>, limits: Limits, workers: usize) -> io::Result<Front> {
         let (drain, ear) = Drain::new(proxy.clock().clone(), Arc::clone(proxy.counters()), limits.write_timeout)?;
         let gate = Arc::new(Gate::new(limits, proxy, drain.clone()));
-        let (addr, fd) = (listener.local_addr()?, listener.as_raw_fd());
-        guard::watch(fd, Arc::clone(&gate));
-        let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
-        let server = Arc::new(server);
-        let mut threads = vec![spawn("drain", move || drain.run(ear))?];
-        for _ in 0..workers.max(1) {
-            let worker = Worker { server: Arc::clone(&server), gate: Arc::clone(&gate) };
-            threads.push(spawn("front", move || worker.run())?);
-        }
-        Ok(Front { addr, listener: fd, gate, server, threads })
+        let addr = listener.local_addr()?;
+        let acceptor = Arc::new(Acceptor::start(listener, Arc::clone(&gate), workers.max(1))?);
+        let keeper = Arc::clone(&acceptor);
+        let threads = vec![spawn("drain", move || drain.run(ear))?, spawn("acceptor", move || keeper.run())?];
+        Ok(Front { addr, gate, acceptor, threads })
     }
 
     /// The address it listens on.
@@ -89,7 +82,7 @@ impl Front {
     /// Accepts nobody any more; every reply from here on is its connection's last.
     pub fn stop_accepting(&self) {
         self.gate.stop();
-        guard::stop_listening(self.listener);
+        guard::stop_listening(self.acceptor.listener());
     }
 
     /// Reads no further request; what is owed is still paid.
@@ -110,9 +103,7 @@ impl Front {
         self.stop_accepting();
         self.stop_reading();
         guard::clients_of(&self.gate).iter().for_each(|conn| conn.cut());
-        for _ in 0..self.threads.len() {
-            self.server.unblock();
-        }
+        self.acceptor.stop();
         self.gate.drain.stop();
         for thread in self.threads.drain(..) {
             let _ = thread.join();

@@ -11,9 +11,11 @@ pub mod gate;
 pub mod head;
 pub mod listener;
 
+mod acceptor;
 mod conn;
 mod drain;
 mod guard;
+mod places;
 mod reading;
 mod render;
 mod ticket;

@@ -16,6 +16,7 @@ use super::head::{self, Framing, Head};
 use super::render::{self, Form};
 use super::ticket::{self, Asked};
 use crate::message::{Body, Request};
+use crate::metrics::Shed;
 
 /// After a refusal or the last reply, so long and so many bytes are read and thrown away: closing a socket with unread bytes
 /// makes the kernel destroy the reply on its way.
@@ -153,6 +154,7 @@ impl Conn {
                 Ok(0) => return Err(End::Closed),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    self.gate.proxy.counters().slow_heads.bump();
                     return Err(End::Refused(StatusCode::REQUEST_TIMEOUT, "the request head took too long to arrive"));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.is_owed() => {}
@@ -177,6 +179,7 @@ impl Conn {
             let progress = decoder.push(unread, &mut bytes)?;
             unread.advance(progress.consumed);
             if !lease.grow_to(bytes.len()) {
+                self.gate.proxy.counters().sheds.note(Shed::Bodies);
                 let message = "too many request bodies are in memory; try again in a moment";
                 return Err(End::Refused(StatusCode::SERVICE_UNAVAILABLE, message));
             }
@@ -187,6 +190,7 @@ impl Conn {
                 Ok(0) => return Err(End::Closed),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    self.gate.proxy.counters().slow_bodies.bump();
                     return Err(End::Refused(StatusCode::REQUEST_TIMEOUT, "the request body took too long to arrive"));
                 }
                 Err(_) => return Err(End::Closed),

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 
+use crate::metrics::Shed;
 use crate::reply;
 
 /// What a reply's form depends on, besides the reply.
@@ -44,6 +45,25 @@ pub(super) fn interim(status: StatusCode, fields: &HeaderMap) -> Bytes {
 pub(super) fn refusal(status: StatusCode, message: &str) -> Vec<u8> {
     let word = status.canonical_reason().unwrap_or("Refused");
     let error = word.to_ascii_lowercase().replace([' ', '-'], "_");
+    told(status, &error, message)
+}
+
+/// The whole reply to a connection that cannot be kept; it ends after it.
+pub(super) fn turned_away(shed: Shed) -> Vec<u8> {
+    let (error, message) = match shed {
+        Shed::Threads | Shed::Descriptors => {
+            ("out_of_resources", "the system gives nothing more for one more connection; try again in a moment")
+        }
+        Shed::ClientConnections => {
+            ("too_many_connections", "this address has as many as it may; raise proxy.maxConnectionsPerClient")
+        }
+        _ => ("too_many_connections", "all connections are in use; raise proxy.maxConnections"),
+    };
+    told(StatusCode::SERVICE_UNAVAILABLE, error, message)
+}
+
+fn told(status: StatusCode, error: &str, message: &str) -> Vec<u8> {
+    let word = status.canonical_reason().unwrap_or("Refused");
     let body = format!("{{\"error\":\"{error}\",\"message\":\"{message}\"}}");
     let retry = if status == StatusCode::SERVICE_UNAVAILABLE { "Retry-After: 1\r\n" } else { "" };
     format!(

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Proxy;
 use crate::clock::Now;
+use crate::metrics::Shed;
 use crate::policy::dates;
 use crate::secret::redacted;
 
@@ -32,15 +33,25 @@ impl Proxy {
             },
             "upstreams": { "default": self.upstream(now) },
             "counters": {
-                "refusedConnections": counters.refused_connections.count(),
+                "refusedConnections": counters.sheds.count(Shed::Connections),
                 "acceptFailures": counters.accept_failures.count(),
+                "deadAcceptors": counters.dead_acceptors.count(),
                 "refusedRequests": counters.refused_requests.count(),
+                "slowHeads": counters.slow_heads.count(),
+                "slowBodies": counters.slow_bodies.count(),
                 "cutClients": counters.cut_clients.count(),
                 "failedFetches": counters.failed_fetches.count(),
                 "panics": counters.panics.count(),
             },
+            "shed": self.shed(),
         })
         .to_string()
+    }
+
+    /// How many were turned away, by cause.
+    fn shed(&self) -> Value {
+        let counts = Shed::ALL.map(|shed| (shed.name().to_owned(), Value::from(self.counters.sheds.count(shed))));
+        Value::Object(counts.into_iter().collect())
     }
 
     /// Whether the origin is asked, and if not, why and for how long.

@@ -11,6 +11,7 @@ use crate::cache::flights::{Landing, Passenger, Shared, Work};
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Response;
+use crate::metrics::Shed;
 use crate::origin::Opening;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
@@ -107,6 +108,19 @@ impl Proxy {
                     passenger.settle(*cause, response.as_ref(), *retry_after, now);
                 }
             }
+        }
+    }
+
+    /// Tells those aboard a flight that does not go, or goes too late for them.
+    pub(super) fn turn_away(&self, passengers: Vec<Passenger>, cause: Cause, wait: Option<Duration>, now: Now) {
+        let shed = match cause {
+            Cause::ParkedFull => Some(Shed::Parked),
+            Cause::NoPermit => Some(Shed::Permits),
+            _ => None,
+        };
+        for mut passenger in passengers {
+            shed.into_iter().for_each(|shed| self.counters.sheds.note(shed));
+            passenger.settle(cause, None, wait, now);
         }
     }
 

@@ -43,7 +43,7 @@ impl Proxy {
 
 /// Whom an address stands for: an IPv4 address for itself, mapped or not; an IPv6 address for its /64, of which one client
 /// may have all.
-fn network_of(address: IpAddr) -> u128 {
+pub fn network_of(address: IpAddr) -> u128 {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits() & !u128::from(u64::MAX),

@@ -17,13 +17,8 @@ pub struct Target {
 impl Target {
     /// Starts it and asks it once, so that what it needs for one client is not taken for a leak.
     pub fn start() -> Target {
-        Target::limited(4096)
-    }
-
-    /// As [`Target::start`], with that many descriptors.
-    pub fn limited(descriptors: u32) -> Target {
         let origin = Origin::answering(|seen| Answer::ok(&seen.target));
-        let proc = Start::with(config_for(&origin, json!({}))).descriptors(descriptors).run();
+        let proc = Start::with(config_for(&origin, json!({}))).descriptors(4096).run();
         proc.client().get("/hit").expect("MISS", "/hit");
         let before = proc.figures();
         Target { origin, proc, before }

@@ -1,57 +1,11 @@
 //! The hostile suite, second part: too much of everything.
 
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::hostile_framing::Target;
 use crate::support::{Answer, App, Client, Gate, Origin, Start, config_for, crowd_turn};
-
-#[test]
-fn a_flood_of_connections_at_a_low_descriptor_limit() {
-    let _turn = crowd_turn();
-    let target = Target::limited(128);
-    for _ in 0..3 {
-        let flood: Vec<TcpStream> = (0..400).filter_map(|_| TcpStream::connect(target.proc.addr()).ok()).collect();
-        assert!(flood.len() > 100, "the flood itself: {}", flood.len());
-        drop(flood);
-        // The acceptor lives: sooner or later somebody is served again.
-        served_at_last(&target);
-    }
-    target.unharmed(16);
-}
-
-/// A place may be free only once the flood's connections were noticed to be closed.
-fn served_at_last(target: &Target) {
-    let served = crate::support::eventually(|| {
-        let mut client = target.proc.client();
-        client.try_send("GET /hit HTTP/1.1\r\nHost: x\r\n\r\n").is_ok()
-            && client.read_or_end().is_some_and(|reply| reply.status == 200)
-    });
-    assert!(served, "the acceptor is dead");
-}
-
-#[test]
-fn a_head_of_200_mib() {
-    let _turn = crowd_turn();
-    let target = Target::start();
-    let line = format!("X-A: {}\r\n", "a".repeat(65_529));
-    let block = line.repeat(16);
-    for head in ["GET /big HTTP/1.1\r\nHost: x\r\n", "GET /"] {
-        let mut client = target.proc.client();
-        client.send(head);
-        let mut sent = 0;
-        // An endless target has no line ends.
-        let filler = if head.ends_with('/') { "a".repeat(block.len()) } else { block.clone() };
-        while sent < 200 * 1024 * 1024 && client.try_send(&filler).is_ok() {
-            sent += filler.len();
-        }
-        println!("took {sent} bytes");
-        client.expect_refusal();
-    }
-    target.unharmed(16);
-}
 
 #[test]
 fn a_head_that_drips_or_never_begins_holds_no_worker() {

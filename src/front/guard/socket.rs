@@ -59,6 +59,11 @@ impl Socket {
         self.wait(libc::POLLOUT, at_most)
     }
 
+    /// Waits until something can be read, or accepted; false when nothing comes within the time.
+    pub(super) fn wait_readable(self, at_most: Duration) -> bool {
+        self.wait(libc::POLLIN, at_most)
+    }
+
     /// Ends the writing side; the client sees the end after what was sent.
     pub(crate) fn end_writing(self) {
         self.shutdown(libc::SHUT_WR);

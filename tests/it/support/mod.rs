@@ -14,6 +14,6 @@ pub use client::Client;
 pub use configuration::{config, config_for, home, home_for};
 pub use gate::{Gate, PATIENCE, crowd_turn, eventually};
 pub use origin::{Answer, Origin};
-pub use process::{Figures, Proc, Start};
+pub use process::{AS_NOBODY, Figures, Proc, Start};
 pub use replay::{Behaviour, Folder, Recording, Replay, with_field};
 pub use reply::Reply;

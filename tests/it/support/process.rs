@@ -17,9 +17,13 @@ use super::{Client, eventually};
 pub struct Start {
     configuration: Value,
     descriptors: Option<u32>,
+    processes: Option<u32>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
 }
+
+/// Runs the rest of a command line as user 65533, whose processes and threads are counted together.
+pub const AS_NOBODY: [&str; 6] = ["setpriv", "--reuid", "65533", "--regid", "65533", "--clear-groups"];
 
 /// The running program. Dropping it kills it and removes its directory.
 pub struct Proc {
@@ -54,6 +58,12 @@ impl Start {
         self
     }
 
+    /// Runs it as user 65533 ([`AS_NOBODY`]), who may have that many processes and threads. For root only.
+    pub fn processes(mut self, limit: u32) -> Start {
+        self.processes = Some(limit);
+        self
+    }
+
     /// Adds arguments.
     pub fn arguments(mut self, arguments: &[&str]) -> Start {
         self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
@@ -71,7 +81,9 @@ impl Start {
     pub fn run(self) -> Proc {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let name = format!("larder-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        // Whoever it runs as reaches the system's own directory.
+        let parent = if self.processes.is_some() { std::env::temp_dir() } else { env!("CARGO_TARGET_TMPDIR").into() };
+        let folder = parent.join(name);
         fs::create_dir_all(&folder).expect("a directory");
         fs::write(folder.join("config.json"), self.configuration.to_string()).expect("a configuration file");
         let mut child = self.command(&folder).spawn().expect("the program starts");
@@ -94,7 +106,15 @@ impl Start {
         // `exec` keeps the process number, so the child is the program itself.
         let limit = self.descriptors.map(|limit| format!("ulimit -n {limit}; ")).unwrap_or_default();
         let mut command = Command::new("sh");
-        command.arg("-c").arg(format!("{limit}exec \"$0\" \"$@\"")).arg(env!("CARGO_BIN_EXE_larder"));
+        command.arg("-c").arg(format!("{limit}exec \"$0\" \"$@\""));
+        match self.processes {
+            None => command.arg(env!("CARGO_BIN_EXE_larder")),
+            Some(processes) => {
+                let program = folder.join("larder");
+                fs::copy(env!("CARGO_BIN_EXE_larder"), &program).expect("a copy of the program");
+                command.args(AS_NOBODY).arg("prlimit").arg(format!("--nproc={processes}")).arg(program)
+            }
+        };
         command.arg("--config").arg(folder.join("config.json")).args(["--port", "0"]).args(&self.arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value))).current_dir(folder);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

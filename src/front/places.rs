@@ -1,0 +1,119 @@
+//! The places of a listener's clients: so many in all, and so many for one client.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::metrics::Shed;
+
+/// Places that only clients on this machine may take, so that an operator always gets in.
+const LOOPBACK_PLACES: usize = 16;
+/// Places that one client may take of the fewest there can be: a browser opens six.
+const LEAST_PER_CLIENT: usize = 4;
+
+/// The places, and who has them.
+pub(super) struct Places {
+    all: usize,
+    per_client: usize,
+    /// Protects: how many are taken.
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    all: usize,
+    /// By client, of those that are counted one by one. Nobody has zero.
+    by_client: HashMap<u128, usize>,
+}
+
+/// A place; dropping it frees it.
+pub(super) struct Place {
+    places: Arc<Places>,
+    client: Option<u128>,
+}
+
+impl Places {
+    /// So many places in all. `per_client`: for one of the clients that are told apart; `None` is half of all.
+    pub(super) fn new(all: usize, per_client: Option<usize>) -> Arc<Places> {
+        let per_client = per_client.unwrap_or((all / 2).max(LEAST_PER_CLIENT));
+        Arc::new(Places { all, per_client, taken: Mutex::default() })
+    }
+
+    /// A place for a client, or why there is none. `client`: whose it is; `None` for a proxy, which stands for many.
+    pub(super) fn take(self: &Arc<Places>, client: Option<u128>, is_local: bool) -> Result<Place, Shed> {
+        let open = if is_local { self.all } else { self.all.saturating_sub(LOOPBACK_PLACES).max(1) };
+        let mut taken = self.taken.lock();
+        if taken.all >= open {
+            return Err(Shed::Connections);
+        }
+        if let Some(client) = client {
+            let own = taken.by_client.entry(client).or_default();
+            if *own >= self.per_client {
+                return Err(Shed::ClientConnections);
+            }
+            *own += 1;
+        }
+        taken.all += 1;
+        Ok(Place { places: Arc::clone(self), client })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken.lock();
+        taken.all -= 1;
+        let Some(client) = self.client else { return };
+        if let Some(own) = taken.by_client.get_mut(&client) {
+            *own -= 1;
+            if *own == 0 {
+                taken.by_client.remove(&client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(places: &Arc<Places>, count: usize, client: Option<u128>, is_local: bool) -> Vec<Place> {
+        let taken = (0..count).map(|_| places.take(client, is_local));
+        taken.collect::<Result<_, _>>().expect("a place for each")
+    }
+
+    fn refusal(places: &Arc<Places>, client: Option<u128>, is_local: bool) -> Option<Shed> {
+        places.take(client, is_local).err()
+    }
+
+    #[test]
+    fn one_client_gets_half_of_all_and_others_the_rest() {
+        let places = Places::new(100, None);
+        let mut first = taken(&places, 50, Some(1), false);
+        assert_eq!(refusal(&places, Some(1), false), Some(Shed::ClientConnections));
+        let second = taken(&places, 34, Some(2), false);
+        assert_eq!(refusal(&places, Some(2), false), Some(Shed::Connections), "the last 16 are for this machine");
+        let here = taken(&places, 16, Some(3), true);
+        assert_eq!(refusal(&places, Some(3), true), Some(Shed::Connections));
+        first.pop();
+        assert_eq!(refusal(&places, Some(1), true), None, "a place given back is free");
+        drop((first, second, here));
+        assert!(places.taken.lock().by_client.is_empty() && places.taken.lock().all == 0);
+    }
+
+    #[test]
+    fn a_number_of_ones_own_counts_and_a_proxy_is_not_counted() {
+        let places = Places::new(100, Some(3));
+        let _three = taken(&places, 3, Some(1), false);
+        assert_eq!(refusal(&places, Some(1), true), Some(Shed::ClientConnections), "on this machine too");
+        let _proxied = taken(&places, 80, None, false);
+        assert_eq!(refusal(&places, None, false), None);
+    }
+
+    #[test]
+    fn of_the_fewest_places_one_client_may_have_all() {
+        let places = Places::new(4, None);
+        let _all = taken(&places, 4, Some(1), true);
+        assert_eq!(refusal(&places, Some(2), true), Some(Shed::Connections));
+    }
+}
