@@ -33,27 +33,6 @@ fn served_at_last(target: &Target) {
 }
 
 #[test]
-fn a_head_of_200_mib() {
-    let _turn = crowd_turn();
-    let target = Target::start();
-    let line = format!("X-A: {}\r\n", "a".repeat(65_529));
-    let block = line.repeat(16);
-    for head in ["GET /big HTTP/1.1\r\nHost: x\r\n", "GET /"] {
-        let mut client = target.proc.client();
-        client.send(head);
-        let mut sent = 0;
-        // An endless target has no line ends.
-        let filler = if head.ends_with('/') { "a".repeat(block.len()) } else { block.clone() };
-        while sent < 200 * 1024 * 1024 && client.try_send(&filler).is_ok() {
-            sent += filler.len();
-        }
-        println!("took {sent} bytes");
-        client.expect_refusal();
-    }
-    target.unharmed(16);
-}
-
-#[test]
 fn a_head_that_drips_or_never_begins_holds_no_worker() {
     let target = Target::start();
     let begun: Vec<Client> = (0..20)

@@ -1,0 +1,16 @@
+//! The hostile suite: clients that drip, flood, smuggle and never read, against the real program. What it must show stands in
+//! the names of the tests. Memory, threads and descriptors are what the kernel says of the process, and are printed.
+//!
+//! ```sh
+//! cargo test --release --test hostile -- --nocapture    # as CI runs it
+//! ```
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step is a failed test")]
+
+#[path = "hostile/heads.rs"]
+mod heads;
+#[path = "hostile/scene.rs"]
+mod scene;
+#[allow(dead_code, unused_imports, reason = "the other integration tests use the rest")]
+#[path = "it/support/mod.rs"]
+mod support;

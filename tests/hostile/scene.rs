@@ -1,0 +1,96 @@
+//! The program under attack: started, asked by others meanwhile, and looked at afterwards.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Client, Figures, Origin, Proc, Start, config_for, eventually};
+
+/// What the whole program may have in memory under attack, KiB. Built without optimisation it is a larger program.
+pub const MAX_RSS_KIB: u64 = if cfg!(debug_assertions) { 48 } else { 32 } * 1024;
+
+/// The program under attack, in front of an origin that answers everything with the target's text.
+pub struct Target {
+    pub origin: Origin,
+    pub proc: Proc,
+    before: Figures,
+}
+
+impl Target {
+    /// Starts it with `configuration` on top of the least that works, and with that many descriptors. It is asked once, so that
+    /// what it needs for one client is not taken for a leak.
+    pub fn start(configuration: Value, descriptors: u32) -> Target {
+        let origin = Origin::answering(|seen| Answer::ok(&seen.target));
+        let proc = Start::with(config_for(&origin, configuration)).descriptors(descriptors).run();
+        proc.client().get("/hit").expect("MISS", "/hit");
+        let before = proc.figures();
+        Target { origin, proc, before }
+    }
+
+    /// As [`Target::start`], with the defaults and enough descriptors.
+    pub fn with_defaults() -> Target {
+        Target::start(json!({}), 4096)
+    }
+
+    /// A client from another address than the attackers'.
+    pub fn stranger(&self) -> Client {
+        Client::connect_from(Ipv4Addr::new(127, 0, 0, 9), self.proc.addr())
+    }
+
+    /// Panics unless the next client is served: a hit, a miss and a POST.
+    #[track_caller]
+    pub fn serves_others(&self) {
+        let mut client = self.stranger();
+        client.get("/hit").expect("HIT", "/hit");
+        let miss = format!("/miss-{}", self.origin.requests());
+        client.get(&miss).expect("MISS", &miss);
+        client.request("POST", "/honest", &[], b"whole").expect("BYPASS", "/honest");
+    }
+
+    /// Panics unless others are served, what the attack took is given back, and memory was never above [`MAX_RSS_KIB`].
+    #[track_caller]
+    pub fn unharmed(&self) {
+        self.serves_others();
+        let before = self.before;
+        // Threads of closed connections linger for some seconds before they end.
+        let settled = eventually(|| {
+            let now = self.proc.figures();
+            now.threads <= before.threads + 8 && now.descriptors <= before.descriptors + 8
+        });
+        let now = self.proc.figures();
+        println!("before {before:?}, after {now:?}");
+        assert!(settled, "not given back: before {before:?}, after {now:?}");
+        assert!(now.peak_kib <= MAX_RSS_KIB, "before {before:?}, after {now:?}");
+    }
+}
+
+/// How long each of many requests took.
+#[derive(Default)]
+pub struct Waits(Vec<Duration>);
+
+impl Waits {
+    /// Measures one request.
+    pub fn measure<T>(&mut self, request: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let done = request();
+        self.0.push(begun.elapsed());
+        done
+    }
+
+    /// The wait that this share of the requests, 0 to 1, did not exceed.
+    #[track_caller]
+    pub fn quantile(&mut self, share: f64) -> Duration {
+        self.0.sort_unstable();
+        let last = self.0.len().checked_sub(1).expect("at least one request");
+        self.0[(last as f64 * share).round() as usize]
+    }
+}
+
+impl std::fmt::Display for Waits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut sorted = Waits(self.0.clone());
+        let (half, most, all) = (sorted.quantile(0.5), sorted.quantile(0.99), sorted.quantile(1.0));
+        write!(f, "{} requests: p50 {half:?}, p99 {most:?}, longest {all:?}", self.0.len())
+    }
+}
