@@ -9,8 +9,14 @@
 
 #[path = "hostile/heads.rs"]
 mod heads;
+#[path = "hostile/pipelines.rs"]
+mod pipelines;
 #[path = "hostile/scene.rs"]
 mod scene;
+#[path = "hostile/smuggling.rs"]
+mod smuggling;
 #[allow(dead_code, unused_imports, reason = "the other integration tests use the rest")]
 #[path = "it/support/mod.rs"]
 mod support;
+#[path = "hostile/vectors.rs"]
+mod vectors;
