@@ -11,12 +11,18 @@
 mod descriptors;
 #[path = "hostile/heads.rs"]
 mod heads;
+#[path = "hostile/pipelines.rs"]
+mod pipelines;
 #[path = "hostile/scene.rs"]
 mod scene;
 #[path = "hostile/slowloris.rs"]
 mod slowloris;
+#[path = "hostile/smuggling.rs"]
+mod smuggling;
 #[allow(dead_code, unused_imports, reason = "the other integration tests use the rest")]
 #[path = "it/support/mod.rs"]
 mod support;
 #[path = "hostile/threads.rs"]
 mod threads;
+#[path = "hostile/vectors.rs"]
+mod vectors;

@@ -59,6 +59,8 @@ pub(super) struct State {
     pub dead: bool,
     /// The last request was read; after its reply the connection ends.
     pub last_read: bool,
+    /// The last request handed over may change something: the next waits for its reply.
+    pub alone: bool,
 }
 
 /// A reply the client has coming.

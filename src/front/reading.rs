@@ -81,6 +81,10 @@ impl Conn {
     fn read_past_hits(self: &Arc<Conn>, socket: Socket, unread: &mut BytesMut) -> Result<Incoming, End> {
         loop {
             let (request, asked) = self.read_request(socket, unread)?;
+            // RFC 9112 §9.3.2: only requests that are all safe may be worked on at the same time.
+            if !request.method.is_safe() || self.state.lock().alone {
+                self.wait_until_paid();
+            }
             // Behind a reply that is owed, a hit waits its turn like all others.
             let hit = if self.is_owed() { None } else { self.gate.proxy.hit(&request, asked.at) };
             match hit {
@@ -104,6 +108,7 @@ impl Conn {
         let turn = state.next_turn;
         state.next_turn += 1;
         state.last_read = asked.form.closes;
+        state.alone = !request.method.is_safe();
         state.owed.push_back(Owed { closes: asked.form.closes, ..Owed::default() });
         Incoming { request, asked, turn }
     }

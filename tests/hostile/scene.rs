@@ -109,3 +109,39 @@ impl std::fmt::Display for Waits {
         write!(f, "{} requests: p50 {half:?}, p99 {most:?}, longest {all:?}", self.0.len())
     }
 }
+
+/// What others wait while something goes on: for a hit, a miss and a POST, each answered rightly.
+#[derive(Default)]
+pub struct Others {
+    hits: Waits,
+    rest: Waits,
+}
+
+impl Others {
+    /// Asks that often for each, as somebody from another address than the attackers'. `when` names the misses.
+    #[track_caller]
+    pub fn ask(&mut self, target: &Target, when: &str, rounds: usize) {
+        let mut client = target.stranger();
+        for n in 0..rounds {
+            self.hits.measure(|| client.get("/hit")).expect("HIT", "/hit");
+            let miss = format!("/{when}-{n}");
+            self.rest.measure(|| client.get(&miss)).expect("MISS", &miss);
+            self.rest.measure(|| client.request("POST", &miss, &[], b"whole")).expect("BYPASS", &miss);
+        }
+    }
+
+    /// Prints these, then those measured under load, and how much longer hits took.
+    pub fn beside(&mut self, loaded: &mut Others) {
+        for (when, waits) in [("quiet", &*self), ("loaded", &*loaded)] {
+            println!("{when}: hits: {}; misses and POSTs: {}", waits.hits, waits.rest);
+        }
+        let mut times = |share| loaded.hits.quantile(share).as_secs_f64() / self.hits.quantile(share).as_secs_f64();
+        let [half, most] = [0.5, 0.99].map(&mut times);
+        println!("hits took {half:.1} times as long at p50, {most:.1} times at p99");
+    }
+
+    /// The longest wait of all.
+    pub fn longest(&mut self) -> Duration {
+        self.hits.quantile(1.0).max(self.rest.quantile(1.0))
+    }
+}

@@ -161,58 +161,6 @@ fn a_chunked_body_is_never_taken_for_the_next_request() {
     assert_eq!((target.origin.count("/smuggled"), target.origin.count("/large")), (0, 0));
 }
 
-/// Heads that two parsers may read differently. Each is refused by one reply and the end of the connection.
-#[rustfmt::skip]
-const AMBIGUOUS: &[(&str, &str)] = &[
-    ("a folded Transfer-Encoding", "POST /x HTTP/1.1\r\nHost: x\r\nX-A: b\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    ("a fold by tab", "GET /x HTTP/1.1\r\nHost: x\r\nX-A: b\r\n\tc\r\n\r\n"),
-    ("a field before the first one", "GET /x HTTP/1.1\r\n X-A: b\r\nHost: x\r\n\r\n"),
-    ("a length with a sign", "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc"),
-    ("a negative length", "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: -3\r\n\r\nabc"),
-    ("a length in hexadecimal", "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 0x3\r\n\r\nabc"),
-    ("a length with an underscore", "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1_0\r\n\r\nabcdefghij"),
-    ("an empty length", "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: \r\n\r\n"),
-    ("two lengths", "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"),
-    ("the same length twice", "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc"),
-    ("a list of lengths", "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc"),
-    ("a length and chunks", "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    ("a coding that is not chunked", "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n"),
-    ("two codings", "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
-    ("chunked twice", "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    ("a coding with a tail", "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked;a=b\r\n\r\n0\r\n\r\n"),
-    ("chunks in HTTP/1.0", "POST /x HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    ("bare LF after the line", "GET /x HTTP/1.1\nHost: x\r\n\r\n"),
-    ("bare LF in the fields", "GET /x HTTP/1.1\r\nHost: x\nX-A: b\r\n\r\n"),
-    ("bare LF at the end", "GET /x HTTP/1.1\r\nHost: x\r\n\n"),
-    ("only bare LF", "GET /x HTTP/1.1\nHost: x\n\n"),
-    ("bare CR in a value", "GET /x HTTP/1.1\r\nHost: x\r\nX-A: b\rc\r\n\r\n"),
-    ("NUL in a value", "GET /x HTTP/1.1\r\nHost: x\r\nX-A: b\0c\r\n\r\n"),
-    ("a blank before the colon", "GET /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n"),
-    ("a field without a name", "GET /x HTTP/1.1\r\nHost: x\r\n: b\r\n\r\n"),
-    ("a field without a colon", "GET /x HTTP/1.1\r\nHost: x\r\nX-A\r\n\r\n"),
-    ("no Host", "GET /x HTTP/1.1\r\n\r\n"),
-    ("two Hosts", "GET /x HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"),
-    ("no version", "GET /x\r\nHost: x\r\n\r\n"),
-    ("a blank too many", "GET  /x HTTP/1.1\r\nHost: x\r\n\r\n"),
-    ("no line at all", "\0\0\0\0\r\n\r\n"),
-    ("TLS", "\u{16}\u{3}\u{1}\0\u{5}\u{1}\0\0\u{1}\r\n\r\n"),
-];
-
-#[test]
-fn heads_with_two_meanings_are_refused() {
-    let target = Target::start();
-    for (name, request) in AMBIGUOUS {
-        println!("{name}");
-        let mut client = target.proc.client();
-        client.send(format!("{request}GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"));
-        client.finish_sending();
-        client.expect_refusal();
-        target.proc.client().get("/hit").expect("HIT", "/hit");
-    }
-    target.unharmed(16);
-    assert_eq!((target.origin.count("/x"), target.origin.count("/smuggled")), (0, 0));
-}
-
 #[test]
 fn a_cut_body_is_not_forwarded() {
     let target = Target::start();

@@ -13,6 +13,8 @@ pub use app::App;
 pub use client::Client;
 pub use configuration::{config, config_for, home, home_for};
 pub use gate::{Gate, PATIENCE, crowd_turn, eventually};
+#[allow(unused_imports, reason = "only the hostile suite names it")]
+pub use origin::Seen;
 pub use origin::{Answer, Origin};
 pub use process::{AS_NOBODY, Figures, Proc, Start};
 pub use replay::{Behaviour, Folder, Recording, Replay, with_field};
