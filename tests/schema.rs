@@ -15,7 +15,7 @@ fn c3_the_schema_is_what_the_keys_say() {
         fs::write(&path, schema::schema()).unwrap();
     }
     let text = fs::read_to_string(path).unwrap();
-    assert_eq!(text, schema::schema(), "LARDER_BLESS=1 cargo test --test schema writes it");
+    assert!(text == schema::schema(), "it differs: LARDER_BLESS=1 cargo test --test schema writes it");
 }
 
 #[test]
