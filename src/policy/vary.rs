@@ -212,9 +212,9 @@ struct Weighted<'a> {
 }
 
 impl<'a> Weighted<'a> {
-    /// A member whose weight is against the grammar is all name: it is equal to itself only.
+    /// A member against the grammar, in its weight or for want of a name, is all name: it is equal to itself only.
     fn of(member: &'a [u8]) -> Weighted<'a> {
-        let cut = member.iter().position(|byte| *byte == b';').and_then(|at| {
+        let cut = member.iter().position(|byte| *byte == b';').filter(|at| *at > 0).and_then(|at| {
             let weight = member[at + 1..].trim_ascii_start();
             Some(Weighted { name: member[..at].trim_ascii_end(), weight: thousandths(weight)? })
         });

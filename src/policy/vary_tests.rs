@@ -185,6 +185,8 @@ fn the_text_is_printable_and_unambiguous() {
     assert_eq!(text(&selecting, &sent), " accept-encoding=br,gzip;q=0.500 bar foo=a%20b,%25%E4,=");
     assert_eq!(text(&selecting, &HeaderMap::new()), " accept-encoding bar foo");
     assert_eq!(text(&selecting, &fields(&[("bar", b"")])), " accept-encoding bar= foo");
+    // A weight without a name is no member that is left out (found by fuzzing).
+    assert_eq!(text(&selecting, &fields(&[("accept-encoding", b";Q=1")])), " accept-encoding=;q=1 bar foo");
 }
 
 #[test]
@@ -200,8 +202,22 @@ const NAMES: [&str; 3] = ["accept-encoding", "accept-language", "foo"];
 
 /// Requests whose values are often alike: few members, written in many ways.
 fn request() -> impl Strategy<Value = HeaderMap> {
-    const MEMBERS: [&str; 12] =
-        ["a", "A", "b", "b;q=0.5", "b ; Q=0.50", "b;q=0.5000", "b;500", "%", "%25", "\u{e4}", "", "a b"];
+    const MEMBERS: [&str; 14] = [
+        "a",
+        "A",
+        "b",
+        "b;q=0.5",
+        "b ; Q=0.50",
+        "b;q=0.5000",
+        "b;500",
+        ";q=1",
+        ";q=0.5",
+        "%",
+        "%25",
+        "\u{e4}",
+        "",
+        "a b",
+    ];
     let member =
         (prop::sample::select(&MEMBERS[..]), "[ \t]{0,1}").prop_map(|(member, blank)| format!("{member}{blank}"));
     let line = prop::collection::vec(member, 1..4).prop_map(|members| members.join(","));
