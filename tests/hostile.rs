@@ -24,5 +24,7 @@ mod smuggling;
 mod support;
 #[path = "hostile/threads.rs"]
 mod threads;
+#[path = "hostile/unread.rs"]
+mod unread;
 #[path = "hostile/vectors.rs"]
 mod vectors;

@@ -118,13 +118,14 @@ pub struct Others {
 }
 
 impl Others {
-    /// Asks that often for each, as somebody from another address than the attackers'. `when` names the misses.
+    /// Asks that often for each, as somebody from another address than the attackers'. `when` names the misses; asked again,
+    /// they are others.
     #[track_caller]
     pub fn ask(&mut self, target: &Target, when: &str, rounds: usize) {
         let mut client = target.stranger();
-        for n in 0..rounds {
+        for _ in 0..rounds {
             self.hits.measure(|| client.get("/hit")).expect("HIT", "/hit");
-            let miss = format!("/{when}-{n}");
+            let miss = format!("/{when}-{}", self.hits.0.len());
             self.rest.measure(|| client.get(&miss)).expect("MISS", &miss);
             self.rest.measure(|| client.request("POST", &miss, &[], b"whole")).expect("BYPASS", &miss);
         }

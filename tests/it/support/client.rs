@@ -8,6 +8,9 @@ use socket2::{Domain, Socket, Type};
 
 use super::{PATIENCE, Reply};
 
+/// Bytes in the buffers of a narrow connection; the kernel makes them twice as large.
+const NARROW: usize = 4096;
+
 /// One connection.
 pub struct Client {
     stream: TcpStream,
@@ -24,6 +27,16 @@ impl Client {
     pub fn connect_from(source: Ipv4Addr, addr: SocketAddr) -> Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.bind(&SocketAddr::from((source, 0)).into()).expect("binds to its source address");
+        socket.connect(&addr.into()).expect("connects");
+        Client::over(socket.into())
+    }
+
+    /// Connects to `addr` with buffers of a few KiB, as over a slow link: what is not read waits in the program under test, and
+    /// not in the megabytes the kernel lends to a loopback connection.
+    pub fn connect_narrow(addr: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(NARROW).expect("a small window");
+        socket.set_send_buffer_size(NARROW).expect("a small buffer");
         socket.connect(&addr.into()).expect("connects");
         Client::over(socket.into())
     }
