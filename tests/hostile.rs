@@ -25,6 +25,8 @@ mod pages;
 mod pipelines;
 #[path = "hostile/regulars.rs"]
 mod regulars;
+#[path = "hostile/resets.rs"]
+mod resets;
 #[path = "hostile/scene.rs"]
 mod scene;
 #[path = "hostile/slowloris.rs"]
