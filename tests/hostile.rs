@@ -7,12 +7,26 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step is a failed test")]
 
+#[path = "hostile/attackers.rs"]
+mod attackers;
 #[path = "hostile/descriptors.rs"]
 mod descriptors;
+#[path = "hour/dice.rs"]
+mod dice;
 #[path = "hostile/heads.rs"]
 mod heads;
+#[path = "hostile/ledger.rs"]
+mod ledger;
+#[path = "hostile/mixed.rs"]
+mod mixed;
+#[path = "hostile/pages.rs"]
+mod pages;
 #[path = "hostile/pipelines.rs"]
 mod pipelines;
+#[path = "hostile/regulars.rs"]
+mod regulars;
+#[path = "hostile/resets.rs"]
+mod resets;
 #[path = "hostile/scene.rs"]
 mod scene;
 #[path = "hostile/slowloris.rs"]

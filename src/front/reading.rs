@@ -52,6 +52,12 @@ impl Conn {
         let incoming = self.read_past_hits(socket, &mut unread);
         *self.unread.lock() = unread;
         match incoming {
+            // tiny_http asked for its client's address as the connection began, and dies with the first ticket where there was
+            // none any more. A socket that has one now had one then.
+            Ok(_) if !socket.is_connected() => {
+                self.cut();
+                self.over()
+            }
             Ok(incoming) => match self.gate.hand_over(self, incoming) {
                 Some(ticket) => write_ticket(ticket, into),
                 None => {

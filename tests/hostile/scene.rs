@@ -66,6 +66,14 @@ impl Target {
     /// Panics unless others are served, what the attack took is given back, and memory was never above [`MAX_RSS_KIB`].
     #[track_caller]
     pub fn unharmed(&self) {
+        self.recovers();
+        let (before, now) = (self.before, self.proc.figures());
+        assert!(now.peak_kib <= MAX_RSS_KIB, "before {before:?}, after {now:?}");
+    }
+
+    /// Panics unless others are served, and threads and descriptors are given back.
+    #[track_caller]
+    pub fn recovers(&self) {
         self.serves_others();
         let before = self.before;
         // Threads of closed connections linger for some seconds before they end.
@@ -76,7 +84,6 @@ impl Target {
         let now = self.proc.figures();
         println!("before {before:?}, after {now:?}");
         assert!(settled, "not given back: before {before:?}, after {now:?}");
-        assert!(now.peak_kib <= MAX_RSS_KIB, "before {before:?}, after {now:?}");
     }
 }
 
@@ -89,8 +96,13 @@ impl Waits {
     pub fn measure<T>(&mut self, request: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let done = request();
-        self.0.push(begun.elapsed());
+        self.add(begun.elapsed());
         done
+    }
+
+    /// Adds a request that took so long.
+    pub fn add(&mut self, wait: Duration) {
+        self.0.push(wait);
     }
 
     /// The wait that this share of the requests, 0 to 1, did not exceed.

@@ -91,7 +91,7 @@ fn texts(seen: &[Seen]) -> Vec<String> {
 }
 
 /// Every vector; those of chunks as the body of a request.
-fn vectors() -> impl Iterator<Item = (&'static str, Vec<u8>, Comes)> {
+pub fn vectors() -> impl Iterator<Item = (&'static str, Vec<u8>, Comes)> {
     let whole = [LENGTHS, CODINGS, HEADS].into_iter().flatten();
     let whole = whole.map(|(name, bytes, comes)| (*name, bytes.to_vec(), *comes));
     whole.chain(CHUNKS.iter().map(|(name, bytes, comes)| (*name, [CHUNKED, bytes].concat(), *comes)))

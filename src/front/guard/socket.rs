@@ -64,6 +64,16 @@ impl Socket {
         self.wait(libc::POLLIN, at_most)
     }
 
+    /// Whether it still has a client at its other end: false once that one has reset the connection, for good.
+    pub(crate) fn is_connected(self) -> bool {
+        // SAFETY: an all-zero address is a valid value; the kernel fills in at most `room` bytes of it.
+        unsafe {
+            let mut address: libc::sockaddr_storage = std::mem::zeroed();
+            let mut room = size_of_val(&address) as socklen_t;
+            libc::getpeername(self.0, (&raw mut address).cast(), &mut room) == 0
+        }
+    }
+
     /// Ends the writing side; the client sees the end after what was sent.
     pub(crate) fn end_writing(self) {
         self.shutdown(libc::SHUT_WR);

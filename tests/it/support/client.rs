@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::{PATIENCE, Reply};
 
@@ -107,14 +107,18 @@ impl Client {
 
     #[track_caller]
     fn read_reply_to(&mut self, method: &str) -> Reply {
-        let read = Reply::read(&mut self.stream, &mut self.buffer, method == "HEAD");
-        read.expect("a whole reply").expect("a reply before the end")
+        self.try_read(method).expect("a whole reply").expect("a reply before the end")
+    }
+
+    /// Reads the next reply, one to a request of that method. `None`: the connection ended cleanly before it.
+    pub fn try_read(&mut self, method: &str) -> io::Result<Option<Reply>> {
+        Reply::read(&mut self.stream, &mut self.buffer, method == "HEAD")
     }
 
     /// Reads the next reply; `None` when the connection ended, cleanly or by a reset, before a whole one.
     #[track_caller]
     pub fn read_or_end(&mut self) -> Option<Reply> {
-        match Reply::read(&mut self.stream, &mut self.buffer, false) {
+        match self.try_read("GET") {
             Ok(reply) => reply,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 panic!("the connection neither answers nor ends")
@@ -143,6 +147,11 @@ impl Client {
     /// Says that no more will be sent.
     pub fn finish_sending(&self) {
         let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Ends the connection by a reset.
+    pub fn reset(self) {
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 }
 
