@@ -8,12 +8,13 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use parking_lot::{Condvar, Mutex};
 
 use super::acceptor::{Door, Visit};
 use super::gate::Gate;
 use super::guard::{self, Shut, Socket};
+use super::outbox::Part;
 use super::places::Place;
 use super::ticket::Asked;
 use crate::message::Request;
@@ -80,19 +81,6 @@ pub(super) struct Owed {
     pub unflushed: bool,
 }
 
-/// Bytes on their way to a client. A part that is sent in part still holds all of its memory.
-pub(super) struct Part {
-    pub left: Bytes,
-    /// What it counts for in the outbox until nothing is left.
-    pub size: usize,
-}
-
-impl From<Bytes> for Part {
-    fn from(left: Bytes) -> Part {
-        Part { size: left.len(), left }
-    }
-}
-
 impl Conn {
     pub(super) fn new(door: &Door, socket: Socket, peer: IpAddr, place: Place) -> Conn {
         Conn {
@@ -139,8 +127,6 @@ impl Conn {
         }
         drop(state);
         self.changed.notify_all();
-        let bytes = dropped.iter().flat_map(|owed: &Owed| &owed.ready).map(|part| part.size).sum();
-        self.gate.drain.outbox().give_back(bytes);
         dropped
     }
 }

@@ -4,18 +4,16 @@ use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::conn::Conn;
 use super::guard;
+use super::outbox::Outbox;
 use crate::clock::Clock;
 use crate::metrics::{Counters, Shed};
-
-/// Bytes of replies that may wait for slow clients, all together. Beyond it the client that has been stuck longest is cut.
-const OUTBOX_BYTES: usize = 8 * 1024 * 1024;
 
 /// The door to the drain thread. Clones share it.
 #[derive(Clone)]
@@ -36,11 +34,9 @@ struct Shared {
 struct Stuck {
     conn: Arc<Conn>,
     since: Duration,
+    /// Its own thread waits for it, and writes; otherwise the drain does.
+    watched: bool,
 }
-
-/// Bytes waiting for clients. Those of stored bodies are shared with the store, not copies.
-#[derive(Default)]
-pub(super) struct Outbox(AtomicUsize);
 
 impl Drain {
     /// The drain, and the end of its bell for the thread that runs it.
@@ -67,14 +63,27 @@ impl Drain {
         &self.0.outbox
     }
 
-    /// Takes care of a client that takes no more at the moment.
+    /// Takes care of a client that takes no more at the moment: goes on with its replies when it does, or cuts it.
     pub(super) fn serve(&self, conn: &Arc<Conn>) {
         let mut stuck = self.0.stuck.lock();
-        if !stuck.iter().any(|known| Arc::ptr_eq(&known.conn, conn)) {
-            stuck.push_back(Stuck { conn: Arc::clone(conn), since: self.0.clock.now().mono });
+        if !stuck.iter().any(|known| known.is(conn, false)) {
+            stuck.push_back(self.stuck_now(conn, false));
         }
         drop(stuck);
         self.ring();
+    }
+
+    /// Cuts a client when it must go, while its own thread waits for it to take more; until [`Drain::leave`].
+    pub(super) fn watch(&self, conn: &Arc<Conn>) {
+        self.0.stuck.lock().push_back(self.stuck_now(conn, true));
+        self.ring();
+    }
+
+    /// Watches a client no more; false when it was cut.
+    pub(super) fn leave(&self, conn: &Arc<Conn>) -> bool {
+        let mut stuck = self.0.stuck.lock();
+        let at = stuck.iter().position(|known| known.is(conn, true));
+        at.and_then(|at| stuck.remove(at)).is_some()
     }
 
     /// Ends the thread, whatever is still waiting.
@@ -86,14 +95,14 @@ impl Drain {
     /// The thread's work. Sleeps without a wake-up while nobody is stuck.
     pub(super) fn run(&self, mut ear: PipeReader) {
         while !self.0.stopping.load(Ordering::Acquire) {
-            let stuck: Vec<Arc<Conn>> = self.0.stuck.lock().iter().map(|s| Arc::clone(&s.conn)).collect();
+            let stuck = self.served();
             let sockets: Vec<_> = stuck.iter().map(|conn| conn.socket).collect();
             let ready = guard::wait_writable(&sockets, ear.as_raw_fd(), self.patience());
             if self.0.rung.swap(false, Ordering::AcqRel) {
                 let _ = ear.read(&mut [0; 1]);
             }
             for (conn, _) in stuck.iter().zip(ready).filter(|(_, ready)| *ready) {
-                self.0.stuck.lock().retain(|known| !Arc::ptr_eq(&known.conn, conn));
+                self.0.stuck.lock().retain(|known| !known.is(conn, false));
                 conn.pump();
             }
             self.cut_the_stuck();
@@ -104,6 +113,15 @@ impl Drain {
         if !self.0.rung.swap(true, Ordering::AcqRel) {
             let _ = (&self.0.bell).write(&[0]);
         }
+    }
+
+    fn served(&self) -> Vec<Arc<Conn>> {
+        let stuck = self.0.stuck.lock();
+        stuck.iter().filter(|known| !known.watched).map(|known| Arc::clone(&known.conn)).collect()
+    }
+
+    fn stuck_now(&self, conn: &Arc<Conn>, watched: bool) -> Stuck {
+        Stuck { conn: Arc::clone(conn), since: self.0.clock.now().mono, watched }
     }
 
     fn patience(&self) -> Duration {
@@ -135,16 +153,8 @@ impl Drain {
     }
 }
 
-impl Outbox {
-    pub(super) fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes, Ordering::AcqRel);
-    }
-
-    pub(super) fn give_back(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::AcqRel);
-    }
-
-    fn is_over(&self) -> bool {
-        self.0.load(Ordering::Acquire) > OUTBOX_BYTES
+impl Stuck {
+    fn is(&self, conn: &Arc<Conn>, watched: bool) -> bool {
+        Arc::ptr_eq(&self.conn, conn) && self.watched == watched
     }
 }

@@ -10,6 +10,7 @@ pub mod framing;
 pub mod gate;
 pub mod head;
 pub mod listener;
+mod outbox;
 
 mod acceptor;
 mod conn;

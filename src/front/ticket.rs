@@ -67,7 +67,7 @@ pub(super) fn send_at_once(conn: &Arc<Conn>, reply: &Reply, asked: &Asked, socke
     with_rendered(reply, asked, asked.form, &conn.gate, |now, later| conn.reply_here(socket, now, &later))
 }
 
-/// Puts a reply together: as much of it as fits one write, and the rest.
+/// Puts a reply together: all of it where that fits one write, else its head; and the rest.
 fn with_rendered<T>(reply: &Reply, asked: &Asked, form: Form, gate: &Gate, then: impl FnOnce(&[u8], Bytes) -> T) -> T {
     asked.log(reply, gate);
     let id = asked.id_text(gate);
@@ -76,8 +76,10 @@ fn with_rendered<T>(reply: &Reply, asked: &Asked, form: Form, gate: &Gate, then:
     reply::head(&mut buffer, reply, form.head_only, &id, gate.proxy.via(), &gate.clock);
     form.end_head(&mut buffer);
     let mut later = if form.head_only { Bytes::new() } else { reply::body(reply, &id) };
-    let now = later.split_to(later.len().min(ONE_WRITE.saturating_sub(buffer.len())));
-    buffer.extend_from_slice(&now);
+    // A larger body is sent from where it lies: a copy of its beginning would stay with each client that is slow to take it.
+    if buffer.len() + later.len() <= ONE_WRITE {
+        buffer.extend_from_slice(&std::mem::take(&mut later));
+    }
     let told = then(&buffer, later);
     BUFFER.replace(buffer);
     told
@@ -211,7 +213,7 @@ impl Stream {
             }
             self.conn.changed.wait_for(state, Duration::from_millis(100));
             let left = state.position(self.turn).and_then(|at| state.owed.get(at));
-            untaken = left.map_or(0, |owed| owed.ready.iter().map(|part| part.left.len()).sum());
+            untaken = left.map_or(0, |owed| owed.ready.iter().map(|part| part.left().len()).sum());
         }
         true
     }

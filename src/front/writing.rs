@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
 use super::conn::{Conn, Owed, Writer};
 use super::guard::{self, Shut, Socket};
@@ -49,34 +49,29 @@ impl Conn {
     }
 
     /// Replies on the connection's own thread, which may wait for its client; nothing else is owed. What waits counts as outbox,
-    /// and the drain cuts this client too when it has been stuck longest. False: the client is gone.
+    /// and the drain cuts this client like the others. False: the client is gone.
     pub(super) fn reply_here(self: &Arc<Conn>, socket: Socket, now: &[u8], later: &[u8]) -> bool {
         let drain = &self.gate.drain;
-        // The whole body is held as long as any of it is left.
-        let all = now.len() + later.len();
-        let (mut held, mut left) = (0, all);
-        'reply: for part in [now, later] {
+        let mut held = None;
+        for part in [now, later] {
             let mut sent = 0;
             while let Some(rest) = part.get(sent..).filter(|rest| !rest.is_empty()) {
                 match socket.send_now(rest) {
-                    Ok(taken) => {
-                        sent += taken;
-                        left -= taken;
-                    }
+                    Ok(taken) => sent += taken,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        drain.outbox().add(all - held);
-                        held = all;
-                        drain.serve(self);
-                        if !socket.wait_writable(self.gate.limits.write_timeout) {
-                            break 'reply;
+                        held.get_or_insert_with(|| [now, later].map(|part| drain.outbox().hold(part)));
+                        drain.watch(self);
+                        // The drain cuts it before that.
+                        let takes_more = socket.wait_writable(self.gate.limits.write_timeout * 2);
+                        if !drain.leave(self) || !takes_more {
+                            return false;
                         }
                     }
-                    Err(_) => break,
+                    Err(_) => return false,
                 }
             }
         }
-        drain.outbox().give_back(held);
-        left == 0
+        true
     }
 
     /// Adds an interim response before the reply of this turn. Dropped unless that is the next to be written, and has not begun.
@@ -85,8 +80,7 @@ impl Conn {
             let mut state = self.state.lock();
             let is_next = state.position(turn) == Some(0) && !state.dead;
             let Some(owed) = state.owed.front_mut().filter(|owed| is_next && !owed.begun) else { return };
-            self.gate.drain.outbox().add(head.len());
-            owed.ready.push_back(head.into());
+            owed.ready.push_back(self.gate.drain.outbox().keep(head));
         }
         self.pump();
     }
@@ -98,8 +92,7 @@ impl Conn {
             let at = state.position(turn).filter(|_| !state.dead);
             let Some(owed) = at.and_then(|at| state.owed.get_mut(at)) else { return false };
             owed.begun = true;
-            self.gate.drain.outbox().add(part.len());
-            owed.ready.push_back(part.into());
+            owed.ready.push_back(self.gate.drain.outbox().keep(part));
             owed.whole = last;
         }
         self.pump();
@@ -110,13 +103,13 @@ impl Conn {
     pub(super) fn untaken(&self, turn: u64) -> usize {
         let state = self.state.lock();
         let owed = state.position(turn).and_then(|at| state.owed.get(at));
-        owed.map_or(0, |owed| owed.ready.iter().map(|part| part.left.len()).sum())
+        owed.map_or(0, |owed| owed.ready.iter().map(|part| part.left().len()).sum())
     }
 
     /// Writes whatever is ready and in turn.
     pub(super) fn pump(self: &Arc<Conn>) {
         while let Some(mut owed) = self.take_first() {
-            match owed.write_ready(&self.gate.drain) {
+            match owed.write_ready() {
                 Wrote::All if owed.whole => {
                     let Some(writer) = owed.writer.take() else { continue };
                     self.finish_one(writer, owed.closes);
@@ -161,10 +154,8 @@ impl Conn {
         owed.begun = true;
         owed.whole = true;
         owed.closes |= closes;
-        for part in parts.into_iter().filter(|part| !part.is_empty()) {
-            self.gate.drain.outbox().add(part.len());
-            owed.ready.push_back(part.into());
-        }
+        let parts = parts.into_iter().filter(|part| !part.is_empty());
+        owed.ready.extend(parts.map(|part| self.gate.drain.outbox().keep(part)));
     }
 
     /// The first reply, with the right to write it, when it has something to write or is whole.
@@ -191,7 +182,6 @@ impl Conn {
         state.writing = false;
         if state.dead {
             drop(state);
-            self.gate.drain.outbox().give_back(unfinished.ready.iter().map(|part| part.size).sum());
             drop(unfinished);
             drop(self.die());
             return true;
@@ -210,12 +200,8 @@ impl Conn {
     /// Keeps the rest of a reply of which a part was written at once; the caller had the right to write.
     fn put_back(&self, writer: Writer, parts: [Bytes; 2], sent: Attempt, whole: bool) {
         let parts = parts.into_iter().filter(|part| !part.is_empty());
-        let mut rest = Owed { writer: Some(writer), whole, unflushed: sent.unflushed, ..Owed::default() };
-        for part in parts {
-            self.gate.drain.outbox().add(part.len());
-            rest.ready.push_back(part.into());
-        }
-        self.give_back(rest);
+        let ready = parts.map(|part| self.gate.drain.outbox().keep(part)).collect();
+        self.give_back(Owed { ready, writer: Some(writer), whole, unflushed: sent.unflushed, ..Owed::default() });
         if sent.dead {
             self.cut();
         }
@@ -251,7 +237,7 @@ impl Conn {
 }
 
 impl Owed {
-    fn write_ready(&mut self, drain: &super::drain::Drain) -> Wrote {
+    fn write_ready(&mut self) -> Wrote {
         let Some(writer) = self.writer.as_mut() else { return Wrote::All };
         let mut sent = Attempt { unflushed: self.unflushed, ..Attempt::default() };
         sent.flush(writer);
@@ -260,10 +246,9 @@ impl Owed {
                 break;
             }
             sent.taken = 0;
-            sent.write(writer, &part.left);
-            part.left.advance(sent.taken);
-            if part.left.is_empty() {
-                drain.outbox().give_back(part.size);
+            sent.write(writer, part.left());
+            part.advance(sent.taken);
+            if part.left().is_empty() {
                 self.ready.pop_front();
             } else if sent.blocked {
                 break;

@@ -12,6 +12,10 @@ use crate::scene::{Others, Target};
 use crate::support::{Answer, Client, crowd_turn, eventually};
 
 const MIB: usize = 1024 * 1024;
+/// As large as the largest of pypowerwall's: of less, the kernel lends a loopback connection the most.
+const LARGE: usize = 7 * MIB / 2;
+/// All who never read.
+const CROWD: usize = 264;
 /// Nobody well-behaved waits longer, however busy the machine is.
 const BOUND: Duration = Duration::from_secs(5);
 
@@ -26,8 +30,12 @@ fn must_show_4_clients_that_never_read_are_cut_and_nobody_waits_for_them() {
 
     let small = "GET /hit HTTP/1.1\r\nHost: x\r\n\r\n";
     let big = small.replace("/hit", "/big");
-    let crowd = Crowd::of(target.proc.addr(), &[(200, big), (32, small.repeat(64)), (32, small.to_owned())]);
-    let mut loaded = Others::default();
+    let crowd = Crowd::of(target.proc.addr(), [(200, big), (32, small.repeat(64)), (32, small.to_owned())]);
+    let (mut arriving, mut loaded) = (Others::default(), Others::default());
+    eventually(|| {
+        arriving.ask(&target, "arriving", 20);
+        target.proc.figures().threads > CROWD || crowd.is_gone()
+    });
     let all_cut = eventually(|| {
         loaded.ask(&target, "loaded", 200);
         crowd.is_gone()
@@ -35,10 +43,57 @@ fn must_show_4_clients_that_never_read_are_cut_and_nobody_waits_for_them() {
 
     let cut = target.health()["counters"]["cutClients"].as_u64();
     println!("{cut:?} cut, {} of them for a full outbox", target.shed("outbox"));
+    println!("while they came:");
+    quiet.beside(&mut arriving);
+    println!("while they waited:");
     quiet.beside(&mut loaded);
     assert!(all_cut, "somebody who never reads is still there");
-    assert!(loaded.longest() < BOUND, "somebody waited for those who never read");
+    assert_eq!(cut, Some(CROWD as u64), "cut by the drain, and counted");
+    assert!(arriving.longest().max(loaded.longest()) < BOUND, "somebody waited for those who never read");
     target.unharmed();
+}
+
+/// Together they wait for more than the outboxes hold, but it is one body in memory.
+#[test]
+fn slow_clients_that_read_one_large_answer_do_not_cut_one_another() {
+    let _turn = crowd_turn();
+    let target = Target::with_defaults();
+    target.origin.set("/big", Answer::ok(vec![b'a'; LARGE]));
+    target.proc.client().get("/big");
+    let readers: Vec<_> = (0..5)
+        .map(|_| {
+            let mut client = Client::connect_narrow(target.proc.addr());
+            client.send("GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+            std::thread::spawn(move || client.read_slowly(64 * 1024, Duration::from_millis(50)))
+        })
+        .collect();
+    let replies: Vec<_> = readers.into_iter().map(|reader| reader.join().expect("it reads")).collect();
+    println!("{} cut for a full outbox; {:?}", target.shed("outbox"), target.proc.figures());
+    assert!(replies.iter().flatten().all(|reply| reply.body == vec![b'a'; LARGE]));
+    assert_eq!(replies.iter().flatten().count(), 5, "somebody was cut while it read");
+    target.unharmed();
+}
+
+/// Four of them are more than the outboxes hold, and two are not.
+#[test]
+fn no_more_clients_are_cut_for_a_full_outbox_than_must_be() {
+    let _turn = crowd_turn();
+    let target = Target::with_defaults();
+    let mut clients: Vec<Client> = (0..4)
+        .map(|n| {
+            let large = format!("/large-{n}");
+            target.origin.set(&large, Answer::ok(vec![b'a'; LARGE]));
+            target.proc.client().get(&large);
+            Client::connect_narrow(target.proc.addr())
+        })
+        .collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.send(format!("GET /large-{n} HTTP/1.1\r\nHost: x\r\n\r\n"));
+    }
+    assert!(eventually(|| target.shed("outbox") >= 2), "too much waits");
+    let whole = clients.iter_mut().filter_map(|client| client.read_or_end()).filter(|reply| reply.body.len() == LARGE);
+    assert_eq!(whole.count(), 2);
+    assert_eq!(target.shed("outbox"), 2);
 }
 
 /// Clients that send and never read, a thread each, until they are cut. Dropped, they go home.
@@ -49,10 +104,10 @@ struct Crowd {
 
 impl Crowd {
     /// So many who send these bytes for ever, for each kind.
-    fn of(addr: SocketAddr, kinds: &[(usize, String)]) -> Crowd {
+    fn of<const N: usize>(addr: SocketAddr, kinds: [(usize, String); N]) -> Crowd {
         let stop = Arc::new(AtomicBool::new(false));
-        let each = kinds.iter().flat_map(|(count, bytes)| std::iter::repeat_n(bytes, *count));
-        let members = each.map(|bytes| member(addr, bytes.clone(), Arc::clone(&stop))).collect();
+        let each = kinds.into_iter().flat_map(|(count, bytes)| std::iter::repeat_n(bytes, count));
+        let members = each.map(|bytes| member(addr, bytes, Arc::clone(&stop))).collect();
         Crowd { members, stop }
     }
 

@@ -7,7 +7,6 @@
 mod admin;
 mod caching;
 mod coalescing;
-mod crowds;
 mod demand;
 mod endpoints;
 mod exhausted;

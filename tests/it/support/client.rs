@@ -1,6 +1,6 @@
 //! A client that says exactly what it is told to say, and reads exactly what comes.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -99,6 +99,12 @@ impl Client {
         self.read_reply_to("GET")
     }
 
+    /// Reads the next reply as over a slow link: at most so many bytes, then a pause. `None` as for [`Client::read_or_end`].
+    pub fn read_slowly(&mut self, at_a_time: usize, pause: Duration) -> Option<Reply> {
+        let mut slow = SlowLink { stream: &mut self.stream, at_a_time, left: at_a_time, pause };
+        Reply::read(&mut slow, &mut self.buffer, false).ok().flatten()
+    }
+
     /// Reads the next reply, one to a HEAD.
     #[track_caller]
     pub fn read_head(&mut self) -> Reply {
@@ -152,6 +158,27 @@ impl Client {
     /// Ends the connection by a reset.
     pub fn reset(self) {
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+}
+
+/// A stream of which so many bytes are read between two pauses.
+struct SlowLink<'a> {
+    stream: &'a mut TcpStream,
+    at_a_time: usize,
+    left: usize,
+    pause: Duration,
+}
+
+impl Read for SlowLink<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            std::thread::park_timeout(self.pause);
+            self.left = self.at_a_time;
+        }
+        let room = into.len().min(self.left);
+        let got = self.stream.read(&mut into[..room])?;
+        self.left -= got;
+        Ok(got)
     }
 }
 
