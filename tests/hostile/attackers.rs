@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use crate::dice::Dice;
+use crate::pages::LARGE_PAGES;
 use crate::regulars::Town;
 use crate::smuggling::vectors;
 use crate::support::Client;
@@ -84,7 +85,7 @@ impl<'a> Attacker<'a> {
     /// One or a few, each with so much on its way that the kernel cannot hold it.
     fn never_read(&mut self) {
         let until = self.some_time();
-        let request = format!("GET /large/{} HTTP/1.1\r\nHost: x\r\n\r\n", self.dice.below(2));
+        let request = format!("GET /large/{} HTTP/1.1\r\nHost: x\r\n\r\n", self.dice.below(LARGE_PAGES));
         let mut clients: Vec<Client> = (0..self.dice.between(1, 4)).map(|_| self.connect()).collect();
         for client in &mut clients {
             client.send(request.repeat(usize::try_from(self.dice.between(1, 8)).expect("a small number")));
@@ -146,7 +147,7 @@ impl<'a> Attacker<'a> {
         client.send(match self.dice.below(3) {
             0 => format!("GET /never/{number} HTTP/1.1\r\nHost"),
             1 => format!("POST /never/{number} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"),
-            _ => format!("GET /large/{} HTTP/1.1\r\nHost: x\r\n\r\n", number % 2),
+            _ => format!("GET /large/{} HTTP/1.1\r\nHost: x\r\n\r\n", number % LARGE_PAGES),
         });
         park(self.dice.below(10));
         client.reset();

@@ -34,20 +34,14 @@ fn must_show_7_regular_clients_get_what_they_ask_for_amid_all_attacks() {
 
     let (ledger, numbers) = (Ledger::default(), AtomicU64::new(0));
     let until = Instant::now() + Duration::from_secs(seconds);
-    let town = Town { addr: target.proc.addr(), pages: &pages, ledger: &ledger, numbers: &numbers, until };
+    let town = &Town { addr: target.proc.addr(), pages: &pages, ledger: &ledger, numbers: &numbers, until };
     let memory = thread::scope(|scope| {
-        (0..REGULARS).for_each(|n| {
-            drop(scope.spawn({
-                let town = &town;
-                move || Regular::new(town, seed ^ n << 32).live()
-            }))
-        });
-        (0..ATTACKERS).for_each(|n| {
-            drop(scope.spawn({
-                let town = &town;
-                move || Attacker::new(town, seed ^ (n + 100) << 32).live()
-            }))
-        });
+        for n in 0..REGULARS {
+            scope.spawn(move || Regular::new(town, seed ^ n << 32).live());
+        }
+        for n in REGULARS..REGULARS + ATTACKERS {
+            scope.spawn(move || Attacker::new(town, seed ^ n << 32).live());
+        }
         watch(&target, seconds)
     });
 

@@ -14,6 +14,8 @@ pub const BRIEF: u64 = 1000;
 const BRIEF_STAYS: u64 = 3000;
 /// The origin takes at most so long.
 const SLOWEST_MS: u64 = 300;
+/// Pages below `/large/`.
+pub const LARGE_PAGES: u64 = 2;
 const LARGE: usize = 1024 * 1024;
 
 /// The pages, and what was asked of them that must not have been.

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::dice::Dice;
 use crate::ledger::{Ledger, Trouble};
-use crate::pages::{self, Pages};
+use crate::pages::{self, LARGE_PAGES, Pages};
 use crate::support::{Client, Reply};
 
 /// Kinds of requests.
-pub const REQUESTS: usize = 8;
+pub const REQUESTS: usize = 9;
 
 /// What all of them share.
 pub struct Town<'a> {
@@ -66,6 +66,7 @@ impl<'a> Regular<'a> {
             14 | 15 => ("pipelined pair", self.pair(&steady)),
             16 => ("HEAD", self.head(&steady)),
             17 => ("conditional GET", self.conditional(&steady)),
+            18 => ("GET of what is large", self.get_large()),
             _ => ("range", self.range(&steady)),
         }
     }
@@ -78,6 +79,12 @@ impl<'a> Regular<'a> {
 
     fn get_brief(&mut self) -> Result<(), Trouble> {
         let target = format!("/brief/{}", self.dice.below(16));
+        self.get(&target)
+    }
+
+    /// What the attackers ask for and never read.
+    fn get_large(&mut self) -> Result<(), Trouble> {
+        let target = format!("/large/{}", self.dice.below(LARGE_PAGES));
         self.get(&target)
     }
 
