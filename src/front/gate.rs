@@ -11,8 +11,10 @@ use parking_lot::{Condvar, Mutex};
 
 use super::conn::{Conn, Incoming};
 use super::drain::Drain;
+use super::guard::Socket;
 use super::head;
 use super::places::{Place, Places};
+use super::spin::Spin;
 use crate::budget::{Budget, Lease};
 use crate::clock::Clock;
 use crate::metrics::Shed;
@@ -53,6 +55,7 @@ pub struct Gate {
     pub(super) drain: Drain,
     pub(super) proxy: Arc<Proxy>,
     places: Arc<Places>,
+    spin: Spin,
     bodies: Budget,
     /// Bodies per address. Protects: the budgets in use; one that is empty goes when the next is made.
     bodies_by_peer: Mutex<HashMap<IpAddr, Budget>>,
@@ -77,6 +80,7 @@ impl Gate {
             bodies: Budget::new(limits.max_body_bytes.saturating_mul(all)),
             bodies_by_peer: Mutex::default(),
             places: Places::new(limits.max_connections, limits.max_connections_per_client),
+            spin: Spin::new(),
             limits,
             clock: proxy.clock().clone(),
             drain,
@@ -114,6 +118,11 @@ impl Gate {
         // A proxy stands for many clients.
         let client = (!self.proxy.config().proxy.trusts(peer)).then(|| proxy::network_of(peer));
         self.places.take(client, peer.is_loopback())
+    }
+
+    /// Waits a moment for a client that asks without pause: its last two requests came so far apart.
+    pub(super) fn spin(&self, socket: Socket, apart: Option<Duration>) {
+        self.spin.until(|| socket.wait_readable(Duration::ZERO), apart, self.places.taken(), &self.clock);
     }
 
     /// Notes that accept failed, and waits a moment: what is short (descriptors, memory) may come back.

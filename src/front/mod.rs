@@ -19,6 +19,7 @@ mod guard;
 mod places;
 mod reading;
 mod render;
+mod spin;
 mod ticket;
 mod worker;
 mod writing;

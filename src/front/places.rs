@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -16,15 +17,10 @@ const LEAST_PER_CLIENT: usize = 4;
 pub(super) struct Places {
     all: usize,
     per_client: usize,
-    /// Protects: how many are taken.
-    taken: Mutex<Taken>,
-}
-
-#[derive(Default)]
-struct Taken {
-    all: usize,
-    /// By client, of those that are counted one by one. Nobody has zero.
-    by_client: HashMap<u128, usize>,
+    /// How many are taken; written while `by_client` is held.
+    taken: AtomicUsize,
+    /// Protects: how many each client has, of those that are counted one by one. Nobody has zero.
+    by_client: Mutex<HashMap<u128, usize>>,
 }
 
 /// A place; dropping it frees it.
@@ -37,37 +33,42 @@ impl Places {
     /// So many places in all. `per_client`: for one of the clients that are told apart; `None` is half of all.
     pub(super) fn new(all: usize, per_client: Option<usize>) -> Arc<Places> {
         let per_client = per_client.unwrap_or((all / 2).max(LEAST_PER_CLIENT));
-        Arc::new(Places { all, per_client, taken: Mutex::default() })
+        Arc::new(Places { all, per_client, taken: AtomicUsize::new(0), by_client: Mutex::default() })
+    }
+
+    /// How many are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// A place for a client, or why there is none. `client`: whose it is; `None` for a proxy, which stands for many.
     pub(super) fn take(self: &Arc<Places>, client: Option<u128>, is_local: bool) -> Result<Place, Shed> {
         let open = if is_local { self.all } else { self.all.saturating_sub(LOOPBACK_PLACES).max(1) };
-        let mut taken = self.taken.lock();
-        if taken.all >= open {
+        let mut by_client = self.by_client.lock();
+        if self.taken() >= open {
             return Err(Shed::Connections);
         }
         if let Some(client) = client {
-            let own = taken.by_client.entry(client).or_default();
+            let own = by_client.entry(client).or_default();
             if *own >= self.per_client {
                 return Err(Shed::ClientConnections);
             }
             *own += 1;
         }
-        taken.all += 1;
+        self.taken.fetch_add(1, Ordering::Relaxed);
         Ok(Place { places: Arc::clone(self), client })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.taken.lock();
-        taken.all -= 1;
+        let mut by_client = self.places.by_client.lock();
+        self.places.taken.fetch_sub(1, Ordering::Relaxed);
         let Some(client) = self.client else { return };
-        if let Some(own) = taken.by_client.get_mut(&client) {
+        if let Some(own) = by_client.get_mut(&client) {
             *own -= 1;
             if *own == 0 {
-                taken.by_client.remove(&client);
+                by_client.remove(&client);
             }
         }
     }
@@ -98,7 +99,7 @@ mod tests {
         first.pop();
         assert_eq!(refusal(&places, Some(1), true), None, "a place given back is free");
         drop((first, second, here));
-        assert!(places.taken.lock().by_client.is_empty() && places.taken.lock().all == 0);
+        assert!(places.by_client.lock().is_empty() && places.taken() == 0);
     }
 
     #[test]

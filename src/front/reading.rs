@@ -85,8 +85,10 @@ impl Conn {
 
     /// Answers requests the store can answer, and returns the first that it cannot.
     fn read_past_hits(self: &Arc<Conn>, socket: Socket, unread: &mut BytesMut) -> Result<Incoming, End> {
+        let mut last: Option<Duration> = None;
         loop {
             let (request, asked) = self.read_request(socket, unread)?;
+            let apart = last.replace(asked.at.mono).map(|last| asked.at.mono.saturating_sub(last));
             // RFC 9112 §9.3.2: only requests that are all safe may be worked on at the same time.
             if !request.method.is_safe() || self.state.lock().alone {
                 self.wait_until_paid();
@@ -102,6 +104,9 @@ impl Conn {
                         socket.end_writing();
                         self.discard(socket);
                         return Err(End::Closed);
+                    }
+                    if unread.is_empty() {
+                        self.gate.spin(socket, apart);
                     }
                 }
                 None => return Ok(self.owe(request, asked)),

@@ -60,7 +60,7 @@ impl Socket {
     }
 
     /// Waits until something can be read, or accepted; false when nothing comes within the time.
-    pub(super) fn wait_readable(self, at_most: Duration) -> bool {
+    pub(crate) fn wait_readable(self, at_most: Duration) -> bool {
         self.wait(libc::POLLIN, at_most)
     }
 
