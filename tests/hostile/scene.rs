@@ -145,7 +145,7 @@ impl Others {
 
     /// Prints these, then those measured under load, and how much longer hits took.
     pub fn beside(&mut self, loaded: &mut Others) {
-        for (when, waits) in [("quiet", &*self), ("loaded", &*loaded)] {
+        for (when, waits) in [("without", &*self), ("loaded", &*loaded)] {
             println!("{when}: hits: {}; misses and POSTs: {}", waits.hits, waits.rest);
         }
         let mut times = |share| loaded.hits.quantile(share).as_secs_f64() / self.hits.quantile(share).as_secs_f64();

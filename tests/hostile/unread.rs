@@ -22,35 +22,48 @@ const BOUND: Duration = Duration::from_secs(5);
 #[test]
 fn must_show_4_clients_that_never_read_are_cut_and_nobody_waits_for_them() {
     let _turn = crowd_turn();
-    let target = Target::start(json!({ "proxy": { "writeTimeout": 3000 } }), 4096);
-    target.origin.set("/big", Answer::ok(vec![b'a'; 2 * MIB]));
-    target.proc.client().get("/big");
+    let [target, neighbour] = [(); 2].map(|()| {
+        let target = Target::start(json!({ "proxy": { "writeTimeout": 3000 } }), 4096);
+        target.origin.set("/big", Answer::ok(vec![b'a'; 2 * MIB]));
+        target.proc.client().get("/big");
+        target
+    });
     let mut quiet = Others::default();
-    quiet.ask(&target, "quiet", 200);
-
-    let small = "GET /hit HTTP/1.1\r\nHost: x\r\n\r\n";
-    let big = small.replace("/hit", "/big");
-    let crowd = Crowd::of(target.proc.addr(), [(200, big), (32, small.repeat(64)), (32, small.to_owned())]);
-    let (mut arriving, mut loaded) = (Others::default(), Others::default());
-    eventually(|| {
-        arriving.ask(&target, "arriving", 20);
-        target.proc.figures().threads > CROWD || crowd.is_gone()
-    });
-    let all_cut = eventually(|| {
-        loaded.ask(&target, "loaded", 200);
-        crowd.is_gone()
-    });
+    quiet.ask(&target, "quiet", 1000);
+    // The same crowd at another program: what they and the kernel take of this machine, nobody can give back.
+    let (mut beside_arriving, mut beside) = besieged(&neighbour, &target, "beside");
+    let (mut arriving, mut loaded) = besieged(&target, &target, "loaded");
 
     let cut = target.health()["counters"]["cutClients"].as_u64();
     println!("{cut:?} cut, {} of them for a full outbox", target.shed("outbox"));
-    println!("while they came:");
-    quiet.beside(&mut arriving);
-    println!("while they waited:");
-    quiet.beside(&mut loaded);
-    assert!(all_cut, "somebody who never reads is still there");
+    for (when, beside, loaded) in [("came", &mut beside_arriving, &mut arriving), ("waited", &mut beside, &mut loaded)]
+    {
+        println!("while they {when}, at this program beside none at all:");
+        quiet.beside(loaded);
+        println!("and beside the same crowd at another program of this machine:");
+        beside.beside(loaded);
+    }
     assert_eq!(cut, Some(CROWD as u64), "cut by the drain, and counted");
     assert!(arriving.longest().max(loaded.longest()) < BOUND, "somebody waited for those who never read");
     target.unharmed();
+}
+
+/// What others wait at `asked` while the crowd comes to `attacked`, and then until the last of it has been cut.
+fn besieged(attacked: &Target, asked: &Target, when: &str) -> (Others, Others) {
+    let small = "GET /hit HTTP/1.1\r\nHost: x\r\n\r\n";
+    let big = small.replace("/hit", "/big");
+    let crowd = Crowd::of(attacked.proc.addr(), [(200, big), (32, small.repeat(64)), (32, small.to_owned())]);
+    let (mut arriving, mut waiting) = (Others::default(), Others::default());
+    eventually(|| {
+        arriving.ask(asked, &format!("{when}-arriving"), 20);
+        attacked.proc.figures().threads > CROWD || crowd.is_gone()
+    });
+    let all_cut = eventually(|| {
+        waiting.ask(asked, when, 200);
+        crowd.is_gone()
+    });
+    assert!(all_cut, "somebody who never reads is still there");
+    (arriving, waiting)
 }
 
 /// Together they wait for more than the outboxes hold, but it is one body in memory.
