@@ -13,7 +13,8 @@ trap 'rm -f "$log"' EXIT
 # What is asked is what it does, not how fast.
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 outcome=0
-cargo test --release --test hostile must_show_7 -- --nocapture >"$log" 2>&1 || outcome=$?
+# The static build, as it is shipped: with glibc, memory creeps for longer, by how its allocator keeps what is free.
+cargo test --release --target x86_64-unknown-linux-musl --test hostile must_show_7 -- --nocapture >"$log" 2>&1 || outcome=$?
 grep -E 'requests: p50|from the store|^turned away|^resident|^by thirds|^before|^lost:|panicked at|^test result' "$log" |
     cut -c1-400 | tee -a "$report"
 exit "$outcome"
