@@ -134,6 +134,11 @@ impl Proc {
         self.addr
     }
 
+    /// Its number among the processes.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A new connection to it.
     pub fn client(&self) -> Client {
         Client::connect(self.addr)
