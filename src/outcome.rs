@@ -78,6 +78,8 @@ pub enum Cause {
     Slow,
     /// All connections to the origin were busy for `slowRequestTimeout`.
     NoPermit,
+    /// What may change something is not sent once its client has ended the connection while it waited.
+    ClientGone,
     /// As many requests were sent to the origin as its quota allows.
     Quota,
     /// As many requests wait as may.
@@ -230,6 +232,7 @@ impl Cause {
             Cause::CheckFailed => "check-failed",
             Cause::Slow => "slow",
             Cause::NoPermit => "no-permit",
+            Cause::ClientGone => "client-gone",
             Cause::Quota => "quota",
             Cause::ParkedFull => "parked-full",
             Cause::RateLimited => "rate-limited",
@@ -261,6 +264,7 @@ impl Cause {
             Cause::CheckFailed => "the origin's answer failed this route's check",
             Cause::Slow => "the origin is slow to answer",
             Cause::NoPermit => "all connections to the origin are busy",
+            Cause::ClientGone => "the client ended its connection while the request waited; it was not sent",
             Cause::Quota => "the origin was asked as often as its quota allows",
             Cause::ParkedFull => "too many requests are waiting for the origin",
             Cause::RateLimited => "this address has sent as many requests here as it may in a minute",
@@ -275,7 +279,7 @@ impl Cause {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Cause::Loop | Cause::OnlyIfCached | Cause::Panicked => None,
-            Cause::NoPermit | Cause::ParkedFull | Cause::Stopping | Cause::Slow => Some(2),
+            Cause::NoPermit | Cause::ClientGone | Cause::ParkedFull | Cause::Stopping | Cause::Slow => Some(2),
             _ => Some(5),
         }
     }
@@ -323,6 +327,7 @@ mod tests {
             (Cause::Fetch(FetchError::FirstByteTimeout), 504),
             (Cause::CheckFailed, 503),
             (Cause::NoPermit, 503),
+            (Cause::ClientGone, 503),
             (Cause::Quota, 503),
             (Cause::RateLimited, 429),
             (Cause::Loop, 508),

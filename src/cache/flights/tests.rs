@@ -75,7 +75,7 @@ fn i8_what_was_asked_before_an_invalidation_is_not_stored_and_takes_nobody_new()
 
 #[test]
 fn i11_an_unsafe_request_whose_client_went_while_it_waited_is_not_sent() {
-    let cases = [(false, vec!["Overdue 1 no-permit", "Fetch 2"]), (true, vec!["Fetch 1"])];
+    let cases = [(false, vec!["Overdue 1 client-gone", "Fetch 2"]), (true, vec!["Fetch 1"])];
     for (safe, expected) in cases {
         let mut tower = Tower::new(1);
         tower.step(Work::Arrived(shared("/a").with_client()));

@@ -44,7 +44,7 @@ impl Flights {
                 continue;
             }
             self.permits.release(class);
-            let cause = if full.is_some() { Cause::Quota } else { Cause::NoPermit };
+            let cause = if full.is_some() { Cause::Quota } else { Cause::ClientGone };
             if let Some(flight) = self.abandon(id, full, todo) {
                 todo.push(Work::Overdue(flight.passengers, cause, full));
             }

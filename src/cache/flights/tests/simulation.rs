@@ -181,8 +181,9 @@ impl Simulation {
             Work::Wake(_, flight) if *flight != FlightId::TURN => Some(*flight),
             _ => None,
         });
-        // Anybody else who is told by an arrival is told that there was no permit.
-        let told = |work: &Work| matches!(work, Work::Overdue(_, cause, _) if *cause != Cause::NoPermit);
+        // Anybody else who is told by an arrival is told that there was no permit, or had left before there was one.
+        let others = |cause: &Cause| matches!(cause, Cause::NoPermit | Cause::ClientGone);
+        let told = |work: &Work| matches!(work, Work::Overdue(_, cause, _) if !others(cause));
         let told = first.iter().any(told);
         if background {
             assert!(begun.is_none() || !(joins || apart && errand.poll.is_none()), "one refresh of many");
