@@ -128,7 +128,10 @@ fn must_show_2_a_dead_accept_thread_has_a_successor_at_the_same_port_and_nobody_
         await_failures(&mut connected[0], 0, 1);
 
         target.proc.client().expect_end();
-        assert!(eventually(|| counter(&mut connected[0], "deadAcceptors") == 1), "it did not die for want of a {what}");
+        assert!(
+            eventually(|| counter(&mut connected[0], "deadAcceptors") == 1),
+            "refused a {what}, it has no successor"
+        );
         for (n, client) in connected.iter_mut().enumerate() {
             client.get("/hit").expect("HIT", "/hit");
             let miss = format!("/after-{n}");

@@ -65,7 +65,7 @@ fn start(pages: &Arc<Pages>) -> Target {
     let configuration = json!({
         "backend": { "maxConcurrentRequests": 6 },
         "cache": { "maxBytes": "4MiB", "slowRequestTimeout": 20_000 },
-        "proxy": { "headerTimeout": 1000, "bodyTimeout": 1000, "writeTimeout": 1000 },
+        "proxy": { "headerTimeout": 1000, "bodyTimeout": 1000, "writeTimeout": 2000 },
     });
     let proc = Start::with(config_for(&origin, configuration)).descriptors(4096).run();
     Target::of(origin, proc)

@@ -11,7 +11,14 @@ use crate::pages::{self, LARGE_PAGES, Pages};
 use crate::support::{Client, Reply};
 
 /// Kinds of requests.
-pub const REQUESTS: usize = 9;
+pub const REQUESTS: usize = 11;
+
+/// A slow link: so many bytes, then a pause. A socket takes more when a third of what the kernel lends it is free again, which
+/// is a megabyte on loopback: it has to come within `writeTimeout`, on a busy machine too.
+const PART: usize = 256 * 1024;
+const PAUSE: Duration = Duration::from_millis(50);
+/// Large answers asked for at once over a slow link: the kernel takes two to four, the rest waits in the program.
+const IN_A_ROW: usize = 8;
 
 /// What all of them share.
 pub struct Town<'a> {
@@ -62,10 +69,12 @@ impl<'a> Regular<'a> {
             0..=5 => ("GET of what is stored", self.get(&steady)),
             6..=8 => ("GET of what expires", self.get_brief()),
             9..=11 => ("GET of what is new", self.get_once()),
-            12 | 13 => ("POST", self.post()),
+            12 => ("POST", self.post(1000)),
+            13 => ("POST of what is large", self.post(40_000)),
             14 | 15 => ("pipelined pair", self.pair(&steady)),
             16 => ("HEAD", self.head(&steady)),
             17 => ("conditional GET", self.conditional(&steady)),
+            18 if self.dice.one_in(10) => ("GET over a slow link", self.get_slowly()),
             18 => ("GET of what is large", self.get_large()),
             _ => ("range", self.range(&steady)),
         }
@@ -88,6 +97,20 @@ impl<'a> Regular<'a> {
         self.get(&target)
     }
 
+    /// The same on a connection of its own: stuck again and again, and never for long.
+    fn get_slowly(&mut self) -> Result<(), Trouble> {
+        let target = format!("/large/{}", self.dice.below(LARGE_PAGES));
+        let asked = self.town.pages.now();
+        let mut client = Client::connect_narrow(self.town.addr);
+        client.try_send(head("GET", &target, "").repeat(IN_A_ROW)).map_err(|error| lost(&error))?;
+        for _ in 0..IN_A_ROW {
+            let reply = client.read_slowly(PART, PAUSE);
+            let reply = reply.ok_or_else(|| Trouble::Lost("cut while it read".to_owned()))?;
+            self.judge(&target, asked, &reply)?;
+        }
+        Ok(())
+    }
+
     fn get_once(&mut self) -> Result<(), Trouble> {
         self.get(&format!("/once/{}", self.town.number()))
     }
@@ -104,9 +127,11 @@ impl<'a> Regular<'a> {
         targets.iter().zip(replies).try_for_each(|(target, reply)| self.judge(target, asked, &reply).map(|_| ()))
     }
 
-    fn post(&mut self) -> Result<(), Trouble> {
+    /// Sends the target's own text, so many times at most.
+    fn post(&mut self, most: u64) -> Result<(), Trouble> {
         let target = format!("/echo/{}", self.town.number());
-        let sent = target.repeat(usize::try_from(self.dice.between(1, 1000)).expect("a small number"));
+        let times = self.dice.between(most / 4, most);
+        let sent = target.repeat(usize::try_from(times).expect("a small number"));
         let reply = if self.dice.one_in(3) {
             let body: String = sent.as_bytes().chunks(4096).map(chunk).chain(["0\r\n\r\n".to_owned()]).collect();
             self.exchange("POST", &target, "Transfer-Encoding: chunked\r\n", body.as_bytes())?
