@@ -15,6 +15,7 @@ use larder::clock::Clock;
 use larder::config::Loaded;
 use larder::front::listener;
 use larder::logging;
+use larder::threads::spawn;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
@@ -54,11 +55,11 @@ fn serve(loaded: Loaded) -> Result<(), Box<dyn std::error::Error>> {
     wait(&mut signals, &systemd, app.addr())?;
     systemd.tell(State::Stopping);
     log::info!("stopping: requests in progress are answered first; a second signal ends at once");
-    std::thread::spawn(move || {
+    spawn("stop", move || {
         if signals.read(&mut [0]).is_ok() {
             std::process::exit(1);
         }
-    });
+    })?;
     app.stop();
     Ok(())
 }

@@ -97,7 +97,7 @@ impl Routes {
                 }
             }
         }
-        sorted.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        sorted.prefixes.sort_unstable_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         sorted
     }
 

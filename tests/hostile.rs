@@ -2,7 +2,7 @@
 //! the names of the tests. Memory, threads and descriptors are what the kernel says of the process, and are printed.
 //!
 //! ```sh
-//! cargo test --release --target x86_64-unknown-linux-musl --test hostile -- --nocapture --include-ignored    # as CI runs it
+//! cargo test --release --target x86_64-unknown-linux-musl --test hostile -- --nocapture --include-ignored    # as CI runs it; the last option wants strace
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step is a failed test")]

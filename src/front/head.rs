@@ -14,6 +14,7 @@ mod search;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Version};
+use memchr::memchr;
 
 pub use self::refusal::Refusal;
 pub use self::search::Search;
@@ -90,7 +91,7 @@ pub fn parse(raw: &Bytes, limits: &Limits) -> Result<Parsed, Refusal> {
 
 /// Reads the head whose request line stands first in `raw` and that is known to have `lines` lines.
 fn read(raw: &Bytes, lines: usize) -> Result<Head, Refusal> {
-    let mut rest = raw.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").ok_or(Refusal::LineEnding));
+    let mut rest = lines_of(raw);
     let first = rest.next().unwrap_or(Err(Refusal::RequestLine))?;
     let line::RequestLine { method, target, version } = line::read(raw, first)?;
     let fields = fields::read(raw, rest, lines.saturating_sub(1))?;
@@ -106,9 +107,20 @@ fn read(raw: &Bytes, lines: usize) -> Result<Head, Refusal> {
     })
 }
 
+/// Every line that has ended, without its CRLF.
+fn lines_of(mut raw: &[u8]) -> impl Iterator<Item = Result<&[u8], Refusal>> {
+    std::iter::from_fn(move || {
+        let (line, rest) = raw.split_at_checked(memchr(b'\n', raw)? + 1)?;
+        raw = rest;
+        Some(line.strip_suffix(b"\r\n").ok_or(Refusal::LineEnding))
+    })
+}
+
 /// RFC 9110 §5.6.2.
 pub(super) fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    matches!(byte,
+        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_'
+        | b'`' | b'|' | b'~')
 }
 
 /// A byte that may stand in a field value: anything but control characters, HTAB excepted (RFC 9110 §5.5).

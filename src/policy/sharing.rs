@@ -1,13 +1,10 @@
 //! How a request stands to the store and to the flights (RFC 9111 §3, §3.5, §5.2.1.5).
 
-use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, COOKIE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, PRAGMA,
-    RANGE,
-};
+use http::header::{AUTHORIZATION, COOKIE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use http::{HeaderMap, HeaderName, Method};
 
 use super::rule::Rule;
-use super::wishes::{CACHE_REFRESH, Wishes, X_CACHE_REFRESH};
+use super::wishes::Wishes;
 
 /// If-Range is none of them: without a Range it says nothing.
 const PRECONDITIONS: [HeaderName; 4] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE];
@@ -86,9 +83,13 @@ impl Asks {
     ) -> Asks {
         let (mut identity, mut conditional, mut range, mut wishes) = (false, false, false, false);
         for name in fields.keys() {
-            conditional |= PRECONDITIONS.contains(name);
-            range |= name == RANGE;
-            wishes |= [CACHE_CONTROL, PRAGMA, CACHE_REFRESH, X_CACHE_REFRESH].contains(name);
+            match name.as_str() {
+                // If-Range is none of them: without a Range it says nothing.
+                "if-match" | "if-none-match" | "if-modified-since" | "if-unmodified-since" => conditional = true,
+                "range" => range = true,
+                "cache-control" | "pragma" | "cache-refresh" | "x-cache-refresh" => wishes = true,
+                _ => {}
+            }
             identity |= identity_fields.contains(name) && !is_set_aside(name, rule);
         }
         let wishes = if wishes { Wishes::of(fields) } else { Wishes::default() };

@@ -8,9 +8,9 @@ use http::{HeaderMap, HeaderName};
 use super::directives::{Directives, Members};
 
 /// `true` in it asks for a newer answer.
-pub const CACHE_REFRESH: HeaderName = HeaderName::from_static("cache-refresh");
+const CACHE_REFRESH: HeaderName = HeaderName::from_static("cache-refresh");
 /// As [`CACHE_REFRESH`].
-pub const X_CACHE_REFRESH: HeaderName = HeaderName::from_static("x-cache-refresh");
+const X_CACHE_REFRESH: HeaderName = HeaderName::from_static("x-cache-refresh");
 
 /// What a request wants of the cache. Garbage wishes for nothing: an invalid value of a directive is as if the directive
 /// were absent.

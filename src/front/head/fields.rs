@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Version};
+use memchr::memchr;
 
 use super::{Framing, Refusal, host};
 
@@ -80,7 +81,7 @@ fn read_line(raw: &Bytes, line: &[u8]) -> Result<(HeaderName, HeaderValue), Refu
     if matches!(line, [b' ' | b'\t', ..]) {
         return Err(Refusal::Fold);
     }
-    let colon = line.iter().position(|byte| *byte == b':').ok_or(Refusal::FieldName)?;
+    let colon = memchr(b':', line).ok_or(Refusal::FieldName)?;
     let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
     // RFC 9112 §5.1: whitespace before the colon is refused with every other byte that is no token.
     let name = HeaderName::from_bytes(name).map_err(|_| Refusal::FieldName)?;

@@ -1,6 +1,7 @@
 //! Where a head ends, found without looking at any byte twice.
 
 use bytes::Bytes;
+use memchr::memchr;
 
 use super::line::{MAX_METHOD_BYTES, MAX_TARGET_BYTES};
 use super::{Head, Limits, Refusal};
@@ -32,7 +33,7 @@ impl Search {
         if raw.starts_with(&[0x16, 0x03]) {
             return Err(Refusal::Tls);
         }
-        while let Some(found) = raw.iter().skip(self.scanned).position(|byte| *byte == b'\n') {
+        while let Some(found) = memchr(b'\n', raw.get(self.scanned..).unwrap_or_default()) {
             let end = self.scanned + found + 1;
             if end > limits.max_head_bytes {
                 return Err(self.too_large(end));

@@ -99,7 +99,7 @@ impl Json {
 fn write_members(out: &mut String, members: &[(String, Json)], depth: Option<usize>) {
     let mut members: Vec<&(String, Json)> = members.iter().collect();
     if depth.is_some() {
-        members.sort_by(|a, b| a.0.cmp(&b.0));
+        members.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     }
     write_all(out, ('{', '}'), &members, depth, |out, (key, value), depth| {
         let _ = write!(out, "{key:?}: ");
