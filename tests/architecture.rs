@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Every part of the crate, top-down, with the parts it knows. An arrow points down in this table, but for [`KNOT`].
 const ARROWS: [(&str, &[&str]); 29] = [
-    ("main", &["app", "clock", "config", "front", "logging"]),
+    ("main", &["app", "clock", "config", "front", "logging", "threads"]),
     ("commands", &["arguments", "clock", "config"]),
     ("arguments", &["config"]),
     ("systemd", &[]),
