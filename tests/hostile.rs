@@ -9,6 +9,8 @@
 
 #[path = "hostile/attackers.rs"]
 mod attackers;
+#[path = "hostile/calls.rs"]
+mod calls;
 #[path = "hostile/descriptors.rs"]
 mod descriptors;
 #[path = "hour/dice.rs"]

@@ -20,6 +20,7 @@ pub struct Start {
     processes: Option<u32>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    trace: Option<PathBuf>,
 }
 
 /// Runs the rest of a command line as user 65533, whose processes and threads are counted together.
@@ -76,6 +77,12 @@ impl Start {
         self
     }
 
+    /// Has strace write every system call of all its threads into `file`.
+    pub fn traced(mut self, file: PathBuf) -> Start {
+        self.trace = Some(file);
+        self
+    }
+
     /// Starts the program and waits until it listens.
     #[track_caller]
     pub fn run(self) -> Proc {
@@ -105,8 +112,10 @@ impl Start {
     fn command(&self, folder: &std::path::Path) -> Command {
         // `exec` keeps the process number, so the child is the program itself.
         let limit = self.descriptors.map(|limit| format!("ulimit -n {limit}; ")).unwrap_or_default();
+        // With -D, strace is the grandchild and the program still the child.
+        let trace = self.trace.as_ref().map(|file| format!("strace -D -f -qq -o '{}' ", file.display()));
         let mut command = Command::new("sh");
-        command.arg("-c").arg(format!("{limit}exec \"$0\" \"$@\""));
+        command.arg("-c").arg(format!("{limit}exec {}\"$0\" \"$@\"", trace.unwrap_or_default()));
         match self.processes {
             None => command.arg(env!("CARGO_BIN_EXE_larder")),
             Some(processes) => {
