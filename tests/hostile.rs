@@ -9,6 +9,8 @@
 
 #[path = "hostile/attackers.rs"]
 mod attackers;
+#[path = "hostile/budgets.rs"]
+mod budgets;
 #[path = "hostile/calls.rs"]
 mod calls;
 #[path = "hostile/descriptors.rs"]
