@@ -118,9 +118,7 @@ fn lines_of(mut raw: &[u8]) -> impl Iterator<Item = Result<&[u8], Refusal>> {
 
 /// RFC 9110 §5.6.2.
 pub(super) fn is_tchar(byte: u8) -> bool {
-    matches!(byte,
-        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_'
-        | b'`' | b'|' | b'~')
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// A byte that may stand in a field value: anything but control characters, HTAB excepted (RFC 9110 §5.5).

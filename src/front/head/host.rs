@@ -29,8 +29,7 @@ fn is_reg_name(name: &str) -> bool {
     while let Some(byte) = bytes.next() {
         let lawful = match byte {
             b'%' => (0..2).all(|_| bytes.next().is_some_and(|digit| digit.is_ascii_hexdigit())),
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => true,
-            _ => matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'('..=b'+' | b';' | b'='),
+            _ => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&byte),
         };
         if !lawful {
             return false;
