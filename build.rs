@@ -19,6 +19,14 @@ fn main() {
 
 /// The `88` of `rustc 1.88.0 (6b00bc388 2025-06-23)`.
 fn minor_version() -> Option<u32> {
-    let said = Command::new(env::var_os("RUSTC")?).arg("--version").output().ok()?;
-    String::from_utf8(said.stdout).ok()?.split('.').nth(1)?.parse().ok()
+    let said = Command::new(env::var_os("RUSTC")?)
+        .arg("--version")
+        .output()
+        .ok()?;
+    String::from_utf8(said.stdout)
+        .ok()?
+        .split('.')
+        .nth(1)?
+        .parse()
+        .ok()
 }

@@ -2,7 +2,10 @@
 //!
 //! `cargo bench --bench hit`. The steps take turns, so that whatever disturbs the machine disturbs all of them; the median
 //! of the rounds is printed, and the fastest.
-#![allow(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to say")]
+#![allow(
+    clippy::expect_used,
+    reason = "a benchmark that cannot be set up has nothing to say"
+)]
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -65,18 +68,26 @@ fn main() {
     let mut buffer = Vec::with_capacity(64 * 1024);
     let mut whole = Vec::with_capacity(64 * 1024);
     let mut steps = [
-        Step::new("head::parse, 12 fields", || drop(black_box(head::parse(black_box(&raw), &limits)))),
-        Step::new("routes.find", || _ = black_box(routes.find(black_box(&request.target)))),
+        Step::new("head::parse, 12 fields", || {
+            drop(black_box(head::parse(black_box(&raw), &limits)))
+        }),
+        Step::new("routes.find", || {
+            _ = black_box(routes.find(black_box(&request.target)))
+        }),
         Step::new("store.find, 1,000 entries", visitor(&small, 1_000)),
         Step::new("store.find, 1,000,000 entries", visitor(&large, 1_000_000)),
         Step::new("clock.now", || _ = black_box(proxy.clock().now())),
         Step::new("proxy.hit (routes.find, store.find, reuse)", || {
             drop(black_box(proxy.hit(black_box(&request), now)))
         }),
-        Step::new("reply::head and body", || render(black_box(&hit), &proxy, &mut buffer)),
+        Step::new("reply::head and body", || {
+            render(black_box(&hit), &proxy, &mut buffer)
+        }),
         Step::new("all of a hit: parse, clock, hit, render", || {
             let request = self::request(black_box(&raw), &limits);
-            let hit = proxy.hit(&request, proxy.clock().now()).expect("still fresh");
+            let hit = proxy
+                .hit(&request, proxy.clock().now())
+                .expect("still fresh");
             render(&hit, &proxy, &mut whole);
         }),
     ];
@@ -105,11 +116,16 @@ impl<'a> Step<'a> {
             (0..calls).for_each(|_| once());
             start.elapsed()
         };
-        Step { name, call: Box::new(call), rounds: Vec::new() }
+        Step {
+            name,
+            call: Box::new(call),
+            rounds: Vec::new(),
+        }
     }
 
     fn round(&mut self) {
-        self.rounds.push((self.call)(CALLS).as_secs_f64() * 1e9 / f64::from(CALLS));
+        self.rounds
+            .push((self.call)(CALLS).as_secs_f64() * 1e9 / f64::from(CALLS));
     }
 
     fn median(&self) -> f64 {
@@ -123,7 +139,12 @@ impl<'a> Step<'a> {
     }
 
     fn print(&self) {
-        println!("{:<45} {:>8.1} ns   (fastest round {:.1})", self.name, self.median(), self.sorted()[0]);
+        println!(
+            "{:<45} {:>8.1} ns   (fastest round {:.1})",
+            self.name,
+            self.median(),
+            self.sorted()[0]
+        );
     }
 }
 
@@ -136,7 +157,9 @@ fn render(reply: &Reply, proxy: &Proxy, out: &mut Vec<u8>) {
 }
 
 fn request(raw: &Bytes, limits: &Limits) -> Request {
-    let Ok(Parsed::Head { head, .. }) = head::parse(raw, limits) else { panic!("the head is lawful") };
+    let Ok(Parsed::Head { head, .. }) = head::parse(raw, limits) else {
+        panic!("the head is lawful")
+    };
     Request {
         method: head.method,
         target: head.target,
@@ -167,7 +190,10 @@ fn filled(entries: u64) -> Store {
     let mut key = String::new();
     for number in 0..entries {
         write_key(&mut key, number);
-        let (head, body) = (Box::from(*b"HTTP/1.1 200 OK\r\n"), Bytes::from_static(b"{\"site\":1}"));
+        let (head, body) = (
+            Box::from(*b"HTTP/1.1 200 OK\r\n"),
+            Bytes::from_static(b"{\"site\":1}"),
+        );
         let stored = Stored {
             key: Key::from(key.as_str()),
             status: StatusCode::OK,
@@ -196,17 +222,47 @@ fn write_key(key: &mut String, mut number: u64) {
 }
 
 fn a_lifetime() -> Lifetime {
-    let (at, fields) = (Now { mono: Duration::ZERO, wall: Duration::ZERO }, HeaderMap::new());
-    let response = Received { status: StatusCode::OK, fields: &fields, word: Word::default(), asked: at, at };
-    lifetime(&response, &Rule::default(), &Defaults::default(), Allowed::Any).expect("the default one")
+    let (at, fields) = (
+        Now {
+            mono: Duration::ZERO,
+            wall: Duration::ZERO,
+        },
+        HeaderMap::new(),
+    );
+    let response = Received {
+        status: StatusCode::OK,
+        fields: &fields,
+        word: Word::default(),
+        asked: at,
+        at,
+    };
+    lifetime(
+        &response,
+        &Rule::default(),
+        &Defaults::default(),
+        Allowed::Any,
+    )
+    .expect("the default one")
 }
 
 /// A proxy that has the answer to `request`.
 fn proxy_that_has(config: Config, request: &Request) -> Arc<Proxy> {
     let (sender, errands) = channel();
-    let proxy = Arc::new(Proxy::new(config, Clock::new(), 0x5EED_CAFE, 10, Box::new(Later(sender))));
+    let proxy = Arc::new(Proxy::new(
+        config,
+        Clock::new(),
+        0x5EED_CAFE,
+        10,
+        Box::new(Later(sender)),
+    ));
     let target = request.target.clone();
-    let asked = Request { method: Method::GET, target, fields: HeaderMap::new(), body: Body::default(), ..*request };
+    let asked = Request {
+        method: Method::GET,
+        target,
+        fields: HeaderMap::new(),
+        body: Body::default(),
+        ..*request
+    };
     let (waiter, responder) = Waiter::new();
     proxy.answer(asked, responder);
     let (flight, errand) = errands.try_recv().expect("an errand for the origin");
@@ -235,7 +291,12 @@ struct Ready;
 
 impl Origin for Ready {
     fn fetch(&mut self, _: &OriginRequest) -> Result<Fetched, FetchError> {
-        let fields = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        Ok(Fetched::Whole(Response { status: StatusCode::OK, fields, body: vec![b'7'; 1500].into() }))
+        let fields =
+            HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        Ok(Fetched::Whole(Response {
+            status: StatusCode::OK,
+            fields,
+            body: vec![b'7'; 1500].into(),
+        }))
     }
 }

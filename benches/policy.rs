@@ -1,6 +1,9 @@
 //! What each question of the policy costs: `cargo bench --bench policy`. The fields are those of a browser that reloads a page
 //! of a careful origin: more of each than most exchanges have.
-#![allow(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to say")]
+#![allow(
+    clippy::expect_used,
+    reason = "a benchmark that cannot be set up has nothing to say"
+)]
 
 use std::time::Duration;
 
@@ -16,7 +19,10 @@ use larder::policy::vary::Selecting;
 use larder::policy::wishes::Wishes;
 use larder::policy::{conditions, dates, ranges, reuse, validation};
 
-const NOW: Now = Now { mono: Duration::from_secs(1_000), wall: Duration::from_secs(1_763_164_800) };
+const NOW: Now = Now {
+    mono: Duration::from_secs(1_000),
+    wall: Duration::from_secs(1_763_164_800),
+};
 const BODY: &[u8] = &[b'7'; 1500];
 
 fn main() {
@@ -24,7 +30,15 @@ fn main() {
 }
 
 fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-    lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    lines
+        .iter()
+        .map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        })
+        .collect()
 }
 
 fn request() -> HeaderMap {
@@ -34,7 +48,10 @@ fn request() -> HeaderMap {
         ("cache-control", "max-age=0"),
         ("if-none-match", "\"a\", \"b\""),
         ("range", "bytes=0-99"),
-        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+        (
+            "user-agent",
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        ),
     ])
 }
 
@@ -42,7 +59,10 @@ fn response() -> HeaderMap {
     fields(&[
         ("date", "Sat, 15 Nov 2025 00:00:00 GMT"),
         ("age", "3"),
-        ("cache-control", "public, max-age=60, stale-while-revalidate=30, stale-if-error=\"600\""),
+        (
+            "cache-control",
+            "public, max-age=60, stale-while-revalidate=30, stale-if-error=\"600\"",
+        ),
         ("etag", "\"a\""),
         ("last-modified", "Fri, 14 Nov 2025 12:00:00 GMT"),
         ("vary", "Accept-Encoding, Accept-Language"),
@@ -52,9 +72,20 @@ fn response() -> HeaderMap {
 
 fn stored() -> Lifetime {
     let fields = response();
-    let response =
-        Received { status: StatusCode::OK, fields: &fields, word: Word::of(&fields, &[]), asked: NOW, at: NOW };
-    lifetime(&response, &Rule::default(), &Defaults::default(), Allowed::Any).expect("the origin gives it one")
+    let response = Received {
+        status: StatusCode::OK,
+        fields: &fields,
+        word: Word::of(&fields, &[]),
+        asked: NOW,
+        at: NOW,
+    };
+    lifetime(
+        &response,
+        &Rule::default(),
+        &Defaults::default(),
+        Allowed::Any,
+    )
+    .expect("the origin gives it one")
 }
 
 #[divan::bench]
@@ -87,7 +118,8 @@ fn preconditions(bencher: Bencher<'_, '_>) {
 fn a_range(bencher: Bencher<'_, '_>) {
     let (request, stored) = (request(), response());
     let size = BODY.len() as u64;
-    bencher.bench_local(|| ranges::serving(black_box(&request), StatusCode::OK, &stored, size, NOW));
+    bencher
+        .bench_local(|| ranges::serving(black_box(&request), StatusCode::OK, &stored, size, NOW));
 }
 
 #[divan::bench]

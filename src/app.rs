@@ -97,7 +97,10 @@ impl App {
             let what = format!("cannot listen on {host} port {port}");
             StartError { what, cause }
         })?;
-        let thread = |cause| StartError { what: "cannot start a thread".to_owned(), cause };
+        let thread = |cause| StartError {
+            what: "cannot start a thread".to_owned(),
+            cause,
+        };
         let (limits, source) = (limits(&config), source(&config, &clock)?);
         let (permits, workers) = (config.backend.max_concurrent_requests, config.proxy.workers);
         let timer = Arc::new(Timer::new(clock.clone()));
@@ -112,13 +115,20 @@ impl App {
             timer: Arc::clone(&timer),
             scheduler: Arc::clone(&scheduler),
         };
-        let proxy = Arc::new(Proxy::new(config, clock, mark(), limits.max_connections / 2, Box::new(crew)));
+        let proxy = Arc::new(Proxy::new(
+            config,
+            clock,
+            mark(),
+            limits.max_connections / 2,
+            Box::new(crew),
+        ));
 
         let mut origin_workers = Vec::new();
         for _ in 0..permits {
             let origin = source.connect();
             let (proxy, orders) = (Arc::clone(&proxy), orders.clone());
-            origin_workers.push(spawn("origin", move || work(&proxy, &orders, origin)).map_err(thread)?);
+            origin_workers
+                .push(spawn("origin", move || work(&proxy, &orders, origin)).map_err(thread)?);
         }
         let mut others = Vec::new();
         let resolving = resolve_in_background(&source, &mut others).map_err(thread)?;
@@ -131,12 +141,24 @@ impl App {
         others.push(spawn("scheduler", move || offering.run(&served)).map_err(thread)?);
         let front = Some(front);
         let resolving = Some(resolving);
-        Ok(App { front, proxy, timer, scheduler, errands, questions, resolving, origin_workers, others })
+        Ok(App {
+            front,
+            proxy,
+            timer,
+            scheduler,
+            errands,
+            questions,
+            resolving,
+            origin_workers,
+            others,
+        })
     }
 
     /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
-        self.front.as_ref().map_or(SocketAddr::from(([0, 0, 0, 0], 0)), Front::addr)
+        self.front
+            .as_ref()
+            .map_or(SocketAddr::from(([0, 0, 0, 0], 0)), Front::addr)
     }
 
     /// The proxy itself, for what is asked of it without a socket.
@@ -178,7 +200,12 @@ impl App {
         }
         let _ = self.questions.send_timeout(Question::Stop, STOP_LAST);
         // A worker may be waiting for the origin, and the resolver for the network: they end with the process.
-        for thread in self.others.drain(..).chain(self.origin_workers.drain(..)).filter(JoinHandle::is_finished) {
+        for thread in self
+            .others
+            .drain(..)
+            .chain(self.origin_workers.drain(..))
+            .filter(JoinHandle::is_finished)
+        {
             let _ = thread.join();
         }
     }
@@ -194,13 +221,15 @@ impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.what, self.cause)?;
         match self.cause.kind() {
-            io::ErrorKind::AddrInUse => {
-                f.write_str("; another program has this port: stop it, or choose another with --port")
-            }
+            io::ErrorKind::AddrInUse => f.write_str(
+                "; another program has this port: stop it, or choose another with --port",
+            ),
             io::ErrorKind::PermissionDenied => {
                 f.write_str("; ports below 1024 need a privilege: choose a higher one with --port")
             }
-            io::ErrorKind::AddrNotAvailable => f.write_str("; this machine has no such address: see proxy.bind"),
+            io::ErrorKind::AddrNotAvailable => {
+                f.write_str("; this machine has no such address: see proxy.bind")
+            }
             _ => Ok(()),
         }
     }
@@ -224,7 +253,9 @@ impl Crew for Threads {
     }
 
     fn administer(&self, request: Request, responder: Box<dyn Responder>) {
-        let asked = self.questions.try_send(Question::Answer(Box::new(request), responder));
+        let asked = self
+            .questions
+            .try_send(Question::Answer(Box::new(request), responder));
         if let Err(Question::Answer(_, mut responder)) = asked.map_err(TrySendError::into_inner) {
             responder.reply(admin::busy());
         }
@@ -245,7 +276,10 @@ fn work(proxy: &Arc<Proxy>, orders: &Receiver<Order>, mut origin: Box<dyn Origin
         let fly = std::panic::AssertUnwindSafe(|| proxy.fly(flight, &errand, &mut *origin));
         if std::panic::catch_unwind(fly).is_err() {
             proxy.counters().panics.bump();
-            log::error!("a fault while fetching {}; those waiting were told", errand.request.target.path());
+            log::error!(
+                "a fault while fetching {}; those waiting were told",
+                errand.request.target.path()
+            );
         }
     }
 }
@@ -253,24 +287,35 @@ fn work(proxy: &Arc<Proxy>, orders: &Receiver<Order>, mut origin: Box<dyn Origin
 /// The admin thread: one question at a time.
 fn administer(proxy: &Proxy, questions: &Receiver<Question>) {
     while let Ok(Question::Answer(request, mut responder)) = questions.recv() {
-        let answer = std::panic::AssertUnwindSafe(|| responder.reply(admin::answer(proxy, &request)));
+        let answer =
+            std::panic::AssertUnwindSafe(|| responder.reply(admin::answer(proxy, &request)));
         if std::panic::catch_unwind(answer).is_err() {
             // The responder, dropped unused, answers 500 (I10).
             proxy.counters().panics.bump();
-            log::error!("a fault while answering {}; the client was told 500", request.target.path());
+            log::error!(
+                "a fault while answering {}; the client was told 500",
+                request.target.path()
+            );
         }
     }
 }
 
-fn resolve_in_background(source: &Source, threads: &mut Vec<JoinHandle<()>>) -> io::Result<Sender<()>> {
+fn resolve_in_background(
+    source: &Source,
+    threads: &mut Vec<JoinHandle<()>>,
+) -> io::Result<Sender<()>> {
     let (stop, stopped) = bounded::<()>(0);
-    let Some(addresses) = source.name().cloned() else { return Ok(stop) };
+    let Some(addresses) = source.name().cloned() else {
+        return Ok(stop);
+    };
     let (first, looked) = bounded(1);
     threads.push(spawn("resolve", move || {
         loop {
             look_up(&addresses);
             let _ = first.try_send(());
-            if stopped.recv_timeout(RESOLVE_EVERY) != Err(crossbeam_channel::RecvTimeoutError::Timeout) {
+            if stopped.recv_timeout(RESOLVE_EVERY)
+                != Err(crossbeam_channel::RecvTimeoutError::Timeout)
+            {
                 return;
             }
         }
@@ -284,7 +329,10 @@ fn look_up(addresses: &Addresses) {
         Ok(outside) if outside.is_empty() => {}
         Ok(outside) => {
             let outside: Vec<String> = outside.iter().map(ToString::to_string).collect();
-            log::warn!("the origin's name leads to {}, outside of backend.allow: not asked there", outside.join(", "));
+            log::warn!(
+                "the origin's name leads to {}, outside of backend.allow: not asked there",
+                outside.join(", ")
+            );
         }
         Err(_) => {
             let remedy = if addresses.is_local_name() {
@@ -292,7 +340,10 @@ fn look_up(addresses: &Addresses) {
             } else {
                 ""
             };
-            log::warn!("the origin's name has no address now{remedy}; looking again in {} s", RESOLVE_EVERY.as_secs());
+            log::warn!(
+                "the origin's name has no address now{remedy}; looking again in {} s",
+                RESOLVE_EVERY.as_secs()
+            );
         }
     }
 }
@@ -313,7 +364,10 @@ fn limits(config: &Config) -> Limits {
     Limits {
         max_connections: listener::connection_limit(proxy.max_connections),
         max_connections_per_client: proxy.max_connections_per_client,
-        head: head::Limits { max_head_bytes: proxy.max_header_bytes, ..head::Limits::default() },
+        head: head::Limits {
+            max_head_bytes: proxy.max_header_bytes,
+            ..head::Limits::default()
+        },
         max_body_bytes: proxy.max_body_bytes,
         header_timeout: proxy.header_timeout,
         body_timeout: proxy.body_timeout,
@@ -327,10 +381,11 @@ fn source(config: &Config, clock: &Clock) -> Result<Source, StartError> {
     let (authority, tls) = match &backend.origin {
         OriginUrl::Http(authority) => (authority.clone(), None),
         OriginUrl::Https(authority) => {
-            let client = Client::new(&backend.tls.trust, authority).map_err(|problem| StartError {
-                what: format!("cannot ask {}", backend.origin),
-                cause: io::Error::new(io::ErrorKind::InvalidInput, problem),
-            })?;
+            let client =
+                Client::new(&backend.tls.trust, authority).map_err(|problem| StartError {
+                    what: format!("cannot ask {}", backend.origin),
+                    cause: io::Error::new(io::ErrorKind::InvalidInput, problem),
+                })?;
             (authority.clone(), Some(client))
         }
         OriginUrl::Sim(query) => {
@@ -345,11 +400,21 @@ fn source(config: &Config, clock: &Clock) -> Result<Source, StartError> {
                 stream_idle: backend.idle_timeout.saturating_mul(STREAM_PATIENCE),
                 total: backend.total_timeout,
             };
-            let settings = SimSettings { limits, ..SimSettings::parse(query).map_err(wrong)? };
-            return Ok(Source::Sim(clock.clone(), Arc::new(Mutex::new(Simulation::new(settings, clock.now())))));
+            let settings = SimSettings {
+                limits,
+                ..SimSettings::parse(query).map_err(wrong)?
+            };
+            return Ok(Source::Sim(
+                clock.clone(),
+                Arc::new(Mutex::new(Simulation::new(settings, clock.now()))),
+            ));
         }
     };
-    let addresses = Addresses::new(authority.host(), backend.origin.port(), backend.allow.clone());
+    let addresses = Addresses::new(
+        authority.host(),
+        backend.origin.port(),
+        backend.allow.clone(),
+    );
     let settings = HttpSettings {
         tls,
         authority,

@@ -61,8 +61,18 @@ pub struct Health {
 impl Arguments {
     /// What they and these variables say over the file.
     pub fn overrides(&self, variables: Variables) -> Overrides {
-        let (origin, preset, cache_ttl) = (self.origin.clone(), self.preset.clone(), self.cache_ttl.clone());
-        Overrides { port: self.port, origin, preset, cache_ttl, variables }
+        let (origin, preset, cache_ttl) = (
+            self.origin.clone(),
+            self.preset.clone(),
+            self.cache_ttl.clone(),
+        );
+        Overrides {
+            port: self.port,
+            origin,
+            preset,
+            cache_ttl,
+            variables,
+        }
     }
 }
 
@@ -76,7 +86,10 @@ pub fn read(given: impl Iterator<Item = String>) -> Result<Arguments, ExitCode> 
             ExitCode::SUCCESS
         }
         Err(()) => {
-            eprintln!("{}\nlarder --help tells the options", exit.output.trim_end());
+            eprintln!(
+                "{}\nlarder --help tells the options",
+                exit.output.trim_end()
+            );
             ExitCode::from(2)
         }
     })
@@ -84,12 +97,16 @@ pub fn read(given: impl Iterator<Item = String>) -> Result<Arguments, ExitCode> 
 
 /// Every variable whose name and text are UTF-8.
 pub fn environment() -> Vec<(String, String)> {
-    std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+        .collect()
 }
 
 fn split(word: String) -> Vec<String> {
     match word.split_once('=') {
-        Some((option, value)) if option.starts_with("--") => vec![option.to_owned(), value.to_owned()],
+        Some((option, value)) if option.starts_with("--") => {
+            vec![option.to_owned(), value.to_owned()]
+        }
         _ => vec![word],
     }
 }
@@ -104,23 +121,40 @@ mod tests {
 
     #[test]
     fn both_ways_to_give_a_value() {
-        for words in [&["--port=9", "--origin=http://a/?b=c"][..], &["--port", "9", "--origin", "http://a/?b=c"]] {
+        for words in [
+            &["--port=9", "--origin=http://a/?b=c"][..],
+            &["--port", "9", "--origin", "http://a/?b=c"],
+        ] {
             let arguments = of(words).unwrap_or_else(|_| panic!("{words:?}"));
-            assert_eq!((arguments.port, arguments.origin.as_deref()), (Some(9), Some("http://a/?b=c")));
+            assert_eq!(
+                (arguments.port, arguments.origin.as_deref()),
+                (Some(9), Some("http://a/?b=c"))
+            );
         }
     }
 
     #[test]
     fn a_command_stands_behind_the_options() {
-        let health = of(&["--port", "9", "health", "http://a/"]).unwrap_or_else(|_| panic!("lawful"));
-        let Some(Command::Health(Health { url })) = &health.command else { panic!("no command") };
-        assert_eq!((url.as_deref(), health.overrides(Variables::default()).port), (Some("http://a/"), Some(9)));
+        let health =
+            of(&["--port", "9", "health", "http://a/"]).unwrap_or_else(|_| panic!("lawful"));
+        let Some(Command::Health(Health { url })) = &health.command else {
+            panic!("no command")
+        };
+        assert_eq!(
+            (url.as_deref(), health.overrides(Variables::default()).port),
+            (Some("http://a/"), Some(9))
+        );
     }
 
     #[test]
     fn a_mistake_is_exit_code_2() {
-        for words in [&["--prot", "9"][..], &["--port", "many"], &["stray"], &["health", "a", "b"], &["--version=yes"]]
-        {
+        for words in [
+            &["--prot", "9"][..],
+            &["--port", "many"],
+            &["stray"],
+            &["health", "a", "b"],
+            &["--version=yes"],
+        ] {
             assert!(of(words).is_err(), "{words:?}");
         }
     }

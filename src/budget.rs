@@ -20,7 +20,10 @@ pub struct Lease {
 impl Budget {
     /// A budget of `ceiling` bytes.
     pub fn new(ceiling: usize) -> Budget {
-        Budget { taken: Arc::new(AtomicUsize::new(0)), ceiling }
+        Budget {
+            taken: Arc::new(AtomicUsize::new(0)),
+            ceiling,
+        }
     }
 
     /// Bytes taken at this moment.
@@ -30,7 +33,9 @@ impl Budget {
 
     fn take(&self, bytes: usize) -> bool {
         let sum = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= self.ceiling);
-        self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, sum).is_ok()
+        self.taken
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, sum)
+            .is_ok()
     }
 
     fn give_back(&self, bytes: usize) {
@@ -50,7 +55,10 @@ impl Lease {
         let more = bytes.saturating_sub(self.bytes);
         for (at, budget) in self.from.iter().enumerate() {
             if !budget.take(more) {
-                self.from.iter().take(at).for_each(|taken| taken.give_back(more));
+                self.from
+                    .iter()
+                    .take(at)
+                    .for_each(|taken| taken.give_back(more));
                 return false;
             }
         }
@@ -61,7 +69,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.from.iter().for_each(|budget| budget.give_back(self.bytes));
+        self.from
+            .iter()
+            .for_each(|budget| budget.give_back(self.bytes));
     }
 }
 

@@ -33,25 +33,42 @@ enum Began {
 
 impl Clock {
     /// A clock whose monotonic time starts now, at zero.
-    #[expect(clippy::new_without_default, reason = "reading the clock is not a default")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "reading the clock is not a default"
+    )]
     pub fn new() -> Clock {
-        Clock { began: Began::Running(Instant::now()), skipped: Arc::default() }
+        Clock {
+            began: Began::Running(Instant::now()),
+            skipped: Arc::default(),
+        }
     }
 
     /// A clock that stands at this wall time since the Unix epoch, its monotonic time at zero, and moves by [`Clock::skip`]
     /// alone: a simulation's, which then goes the same way each time.
     pub fn standing(wall: Duration) -> Clock {
-        Clock { began: Began::Standing(wall), skipped: Arc::default() }
+        Clock {
+            began: Began::Standing(wall),
+            skipped: Arc::default(),
+        }
     }
 
     /// What time it is.
     pub fn now(&self) -> Now {
         let skipped = Duration::from_millis(self.skipped.load(Ordering::Acquire));
         match self.began {
-            Began::Standing(wall) => Now { mono: skipped, wall: wall + skipped },
+            Began::Standing(wall) => Now {
+                mono: skipped,
+                wall: wall + skipped,
+            },
             Began::Running(since) => {
-                let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-                Now { mono: since.elapsed() + skipped, wall: wall + skipped }
+                let wall = SystemTime::now()
+                    .duration_since(SystemTime::UNIX_EPOCH)
+                    .unwrap_or(Duration::ZERO);
+                Now {
+                    mono: since.elapsed() + skipped,
+                    wall: wall + skipped,
+                }
             }
         }
     }
@@ -79,9 +96,24 @@ mod tests {
 
     #[test]
     fn a_standing_clock_moves_by_skipping_alone() {
-        let (clock, hour) = (Clock::standing(Duration::from_secs(7)), Duration::from_secs(3600));
-        assert_eq!(clock.now(), Now { mono: Duration::ZERO, wall: Duration::from_secs(7) });
+        let (clock, hour) = (
+            Clock::standing(Duration::from_secs(7)),
+            Duration::from_secs(3600),
+        );
+        assert_eq!(
+            clock.now(),
+            Now {
+                mono: Duration::ZERO,
+                wall: Duration::from_secs(7)
+            }
+        );
         clock.skip(hour);
-        assert_eq!(clock.now(), Now { mono: hour, wall: hour + Duration::from_secs(7) });
+        assert_eq!(
+            clock.now(),
+            Now {
+                mono: hour,
+                wall: hour + Duration::from_secs(7)
+            }
+        );
     }
 }

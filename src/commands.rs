@@ -22,7 +22,11 @@ pub fn run(arguments: &Arguments) -> Result<Loaded, ExitCode> {
     }
     let overrides = arguments.overrides(Variables::gather(arguments::environment(), Path::new("")));
     let file = file(arguments, &overrides);
-    let loaded = load(file.as_deref(), &overrides, &Surroundings::of_this_process());
+    let loaded = load(
+        file.as_deref(),
+        &overrides,
+        &Surroundings::of_this_process(),
+    );
     if let Some(Command::Health(health)) = &arguments.command {
         return Err(tell_health(health.url.as_deref(), loaded));
     }
@@ -44,14 +48,23 @@ pub fn run(arguments: &Arguments) -> Result<Loaded, ExitCode> {
 
 /// The configuration file. `None`: there is none, and none is asked for.
 fn file(arguments: &Arguments, overrides: &Overrides) -> Option<PathBuf> {
-    let named = || overrides.variables.find("CONFIG_PATH").map(|(path, _)| PathBuf::from(path));
+    let named = || {
+        overrides
+            .variables
+            .find("CONFIG_PATH")
+            .map(|(path, _)| PathBuf::from(path))
+    };
     let here = || Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists());
     arguments.config.clone().or_else(named).or_else(here)
 }
 
 fn tell_check(loaded: &Loaded, variables: &Variables) {
     println!("configuration is valid");
-    loaded.config.warnings.iter().for_each(|warning| println!("warning: {warning}"));
+    loaded
+        .config
+        .warnings
+        .iter()
+        .for_each(|warning| println!("warning: {warning}"));
     for (name, meaning) in variables.known() {
         println!("{name}: {meaning}");
     }
@@ -64,7 +77,10 @@ fn tell_all(loaded: &Loaded, file: Option<&Path>) {
         loaded.config.preset.name(),
         loaded.preset_because
     );
-    println!("// file: {}", file.map_or("none".to_owned(), |path| path.display().to_string()));
+    println!(
+        "// file: {}",
+        file.map_or("none".to_owned(), |path| path.display().to_string())
+    );
     print!("{}", loaded.listing());
 }
 
@@ -74,7 +90,10 @@ fn tell_health(url: Option<&str>, loaded: Result<Loaded, Problems>) -> ExitCode 
         (Some(url), _) => url.to_owned(),
         (None, Ok(loaded)) => address(&loaded.config, "/health"),
         (None, Err(problems)) => {
-            println!("unknown: the configuration is wrong: {}", problems.to_string().replace('\n', "; "));
+            println!(
+                "unknown: the configuration is wrong: {}",
+                problems.to_string().replace('\n', "; ")
+            );
             return ExitCode::FAILURE;
         }
     };
@@ -102,11 +121,16 @@ fn clear(config: &Config) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(answer) => {
-            eprintln!("not cleared: {url} answers {} {}", answer.status, answer.first_line);
+            eprintln!(
+                "not cleared: {url} answers {} {}",
+                answer.status, answer.first_line
+            );
             ExitCode::FAILURE
         }
         Err(Failure::Refused) => {
-            println!("nothing to clear: no Larder listens at {url}, and answers are kept in its memory only");
+            println!(
+                "nothing to clear: no Larder listens at {url}, and answers are kept in its memory only"
+            );
             ExitCode::SUCCESS
         }
         Err(failure) => {

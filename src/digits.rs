@@ -29,7 +29,10 @@ impl Digits {
 
     #[inline]
     fn of(mut number: u64, base: u64, least: usize) -> Digits {
-        let mut digits = Digits { text: [b'0'; 20], from: 20 };
+        let mut digits = Digits {
+            text: [b'0'; 20],
+            from: 20,
+        };
         while number > 0 {
             digits.from -= 1;
             digits.text[digits.from] = b"0123456789abcdef"[(number % base) as usize];
@@ -61,7 +64,9 @@ mod tests {
 
     #[test]
     fn the_edges_are_as_the_formatting_machinery_prints_them() {
-        [0, 9, 10, 15, 16, 0xFFFF_FFFF, 1 << 32, u64::MAX].into_iter().for_each(is_as_printed);
+        [0, 9, 10, 15, 16, 0xFFFF_FFFF, 1 << 32, u64::MAX]
+            .into_iter()
+            .for_each(is_as_printed);
     }
 
     proptest! {

@@ -41,8 +41,19 @@ pub fn start(level: LevelFilter) -> io::Result<Log> {
         .set_location_level(LevelFilter::Off)
         .add_filter_allow_str("larder")
         .build();
-    WriteLogger::init(level, config, Lines { to: to.clone(), line: Vec::new() }).map_err(io::Error::other)?;
-    Ok(Log { lines: to, thread: Some(thread) })
+    WriteLogger::init(
+        level,
+        config,
+        Lines {
+            to: to.clone(),
+            line: Vec::new(),
+        },
+    )
+    .map_err(io::Error::other)?;
+    Ok(Log {
+        lines: to,
+        thread: Some(thread),
+    })
 }
 
 impl Write for Lines {
@@ -66,7 +77,10 @@ impl Write for Lines {
 impl Drop for Log {
     fn drop(&mut self) {
         // An empty line ends the thread; a full channel is given a moment.
-        let told = self.lines.send_timeout(Vec::new(), Duration::from_millis(500)).is_ok();
+        let told = self
+            .lines
+            .send_timeout(Vec::new(), Duration::from_millis(500))
+            .is_ok();
         if let Some(thread) = self.thread.take().filter(|_| told) {
             let _ = thread.join();
         }
@@ -89,7 +103,11 @@ fn write_lines(from: &Receiver<Vec<u8>>) {
         let mut out = io::stderr().lock();
         let dropped = DROPPED.load(Ordering::Relaxed);
         if dropped > told {
-            let _ = writeln!(out, "{} log lines were dropped: standard error is slow", dropped - told);
+            let _ = writeln!(
+                out,
+                "{} log lines were dropped: standard error is slow",
+                dropped - told
+            );
             told = dropped;
         }
         let _ = out.write_all(&line);
@@ -103,11 +121,25 @@ mod tests {
     #[test]
     fn a_line_written_in_pieces_loses_its_secrets_and_nothing_else() {
         let (to, from) = bounded(2);
-        let mut lines = Lines { to, line: Vec::new() };
-        for piece in [&b"polling /a?tok"[..], b"en=abc", b"&b=1 fails\n", b"nothing to hide \xFF\n"] {
+        let mut lines = Lines {
+            to,
+            line: Vec::new(),
+        };
+        for piece in [
+            &b"polling /a?tok"[..],
+            b"en=abc",
+            b"&b=1 fails\n",
+            b"nothing to hide \xFF\n",
+        ] {
             assert_eq!(lines.write(piece).expect("taken"), piece.len());
         }
         let written: Vec<Vec<u8>> = from.try_iter().collect();
-        assert_eq!(written, ["polling /a?token=\u{2026}&b=1 fails\n".as_bytes(), b"nothing to hide \xFF\n"]);
+        assert_eq!(
+            written,
+            [
+                "polling /a?token=\u{2026}&b=1 fails\n".as_bytes(),
+                b"nothing to hide \xFF\n"
+            ]
+        );
     }
 }

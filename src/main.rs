@@ -27,7 +27,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     listener::prepare_process();
-    let begun = arguments::read(std::env::args().skip(1)).and_then(|arguments| commands::run(&arguments));
+    let begun =
+        arguments::read(std::env::args().skip(1)).and_then(|arguments| commands::run(&arguments));
     let loaded = match begun {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -45,7 +46,10 @@ fn serve(loaded: Loaded) -> Result<(), Box<dyn std::error::Error>> {
     let config = loaded.config;
     let _log = logging::start(config.log.level)?;
     log::info!("preset {}: {}", config.preset.name(), loaded.preset_because);
-    config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    config
+        .warnings
+        .iter()
+        .for_each(|warning| log::warn!("{warning}"));
     let mut signals = signals()?;
     let systemd = Systemd::of(&arguments::environment(), std::process::id())?;
     let origin = config.backend.origin.clone();
@@ -85,11 +89,19 @@ fn wait(signals: &mut UnixStream, systemd: &Systemd, addr: SocketAddr) -> io::Re
                 let asked = ask_itself(addr);
                 match &asked {
                     Ok(_) => systemd.tell(State::Well),
-                    Err(failure) if was_well => log::error!("Larder does not answer itself at {addr}: {failure}"),
+                    Err(failure) if was_well => {
+                        log::error!("Larder does not answer itself at {addr}: {failure}")
+                    }
                     Err(_) => {}
                 }
                 was_well = asked.is_ok();
-                patience = systemd.watchdog.map(|every| if was_well { every } else { every.min(ASK_AGAIN) });
+                patience = systemd.watchdog.map(|every| {
+                    if was_well {
+                        every
+                    } else {
+                        every.min(ASK_AGAIN)
+                    }
+                });
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

@@ -36,9 +36,12 @@ impl Request {
     /// printed.
     pub fn own_id(&self) -> Option<&HeaderValue> {
         let mut lines = self.fields.get_all("x-request-id").iter();
-        let (Some(own), None) = (lines.next(), lines.next()) else { return None };
+        let (Some(own), None) = (lines.next(), lines.next()) else {
+            return None;
+        };
         let lawful = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte);
-        ((1..=LONGEST_OWN_ID).contains(&own.len()) && own.as_bytes().iter().all(lawful)).then_some(own)
+        ((1..=LONGEST_OWN_ID).contains(&own.len()) && own.as_bytes().iter().all(lawful))
+            .then_some(own)
     }
 }
 

@@ -125,7 +125,10 @@ impl Outcome {
     /// `X-Cache-Status`: a closed set of words.
     pub fn x_cache_status(&self) -> &'static str {
         match self {
-            Outcome::Fetched { fwd: Fwd::Request, .. } | Outcome::Validated { forced: true } => "REFRESH",
+            Outcome::Fetched {
+                fwd: Fwd::Request, ..
+            }
+            | Outcome::Validated { forced: true } => "REFRESH",
             Outcome::Hit | Outcome::Stale { .. } | Outcome::Validated { .. } => "HIT",
             Outcome::Fetched { .. } | Outcome::Failed { .. } => "MISS",
             Outcome::Alone { .. } | Outcome::BuiltIn => "BYPASS",
@@ -142,21 +145,34 @@ impl Outcome {
 
     /// Writes the value of `Cache-Status` (RFC 9211). `ttl` is the seconds of lifetime left, negative when past, `None` when
     /// nothing is stored; `status` the origin's, `None` when it was not heard. On the way of every hit: no formatting machinery.
-    pub fn cache_status(&self, out: &mut impl fmt::Write, ttl: Option<i64>, status: Option<u16>) -> fmt::Result {
+    pub fn cache_status(
+        &self,
+        out: &mut impl fmt::Write,
+        ttl: Option<i64>,
+        status: Option<u16>,
+    ) -> fmt::Result {
         out.write_str("larder")?;
         match self {
             Outcome::Hit => out.write_str("; hit")?,
-            Outcome::Stale { .. } | Outcome::Validated { forced: false } => out.write_str("; fwd=stale")?,
+            Outcome::Stale { .. } | Outcome::Validated { forced: false } => {
+                out.write_str("; fwd=stale")?
+            }
             Outcome::Validated { forced: true } => out.write_str("; fwd=request")?,
-            Outcome::Fetched { fwd, .. } | Outcome::Alone { fwd, .. } | Outcome::Failed { fwd: Some(fwd), .. } => {
+            Outcome::Fetched { fwd, .. }
+            | Outcome::Alone { fwd, .. }
+            | Outcome::Failed { fwd: Some(fwd), .. } => {
                 write!(out, "; fwd={}", fwd.word())?;
             }
             Outcome::Failed { fwd: None, .. } | Outcome::BuiltIn => {}
         }
         let status = match self {
-            Outcome::Stale { because: Cause::Status(code) } | Outcome::Failed { cause: Cause::Status(code), .. } => {
-                Some(*code)
+            Outcome::Stale {
+                because: Cause::Status(code),
             }
+            | Outcome::Failed {
+                cause: Cause::Status(code),
+                ..
+            } => Some(*code),
             Outcome::Fetched { .. } | Outcome::Alone { .. } => status,
             Outcome::Validated { .. } => Some(StatusCode::NOT_MODIFIED.as_u16()),
             _ => None,
@@ -177,7 +193,10 @@ impl Outcome {
             Outcome::Alone { detail, .. } => write!(out, "; detail={detail}")?,
             _ => {}
         }
-        if let Outcome::Fetched { collapsed: true, .. } = self {
+        if let Outcome::Fetched {
+            collapsed: true, ..
+        } = self
+        {
             out.write_str("; collapsed")?;
         }
         Ok(())
@@ -203,7 +222,9 @@ impl Cause {
     pub fn status(&self) -> StatusCode {
         use FetchError::{Certificate, Connect, Protocol, Resolve, Tls, Truncated};
         match self {
-            Cause::Fetch(Resolve | Connect | Truncated | Protocol | Certificate | Tls) => StatusCode::BAD_GATEWAY,
+            Cause::Fetch(Resolve | Connect | Truncated | Protocol | Certificate | Tls) => {
+                StatusCode::BAD_GATEWAY
+            }
             Cause::Fetch(_) => StatusCode::GATEWAY_TIMEOUT,
             Cause::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
             Cause::RateLimited => StatusCode::TOO_MANY_REQUESTS,
@@ -251,7 +272,9 @@ impl Cause {
                 FetchError::Connect => "the origin refuses connections or cannot be reached",
                 FetchError::ConnectTimeout => "no connection to the origin in time",
                 FetchError::FirstByteTimeout => "the origin did not answer in time",
-                FetchError::IdleTimeout | FetchError::TotalTimeout => "the origin's answer was not complete in time",
+                FetchError::IdleTimeout | FetchError::TotalTimeout => {
+                    "the origin's answer was not complete in time"
+                }
                 FetchError::Truncated => "the origin broke off its answer",
                 FetchError::Protocol => "the origin's answer is not valid HTTP",
                 FetchError::Certificate => {
@@ -264,13 +287,21 @@ impl Cause {
             Cause::CheckFailed => "the origin's answer failed this route's check",
             Cause::Slow => "the origin is slow to answer",
             Cause::NoPermit => "all connections to the origin are busy",
-            Cause::ClientGone => "the client ended its connection while the request waited; it was not sent",
+            Cause::ClientGone => {
+                "the client ended its connection while the request waited; it was not sent"
+            }
             Cause::Quota => "the origin was asked as often as its quota allows",
             Cause::ParkedFull => "too many requests are waiting for the origin",
-            Cause::RateLimited => "this address has sent as many requests here as it may in a minute",
+            Cause::RateLimited => {
+                "this address has sent as many requests here as it may in a minute"
+            }
             Cause::Stopping => "the proxy is being stopped",
-            Cause::OnlyIfCached => "nothing stored can answer, and the request forbids asking the origin",
-            Cause::Loop => "this request has been through this proxy before; its origin leads back to it",
+            Cause::OnlyIfCached => {
+                "nothing stored can answer, and the request forbids asking the origin"
+            }
+            Cause::Loop => {
+                "this request has been through this proxy before; its origin leads back to it"
+            }
             Cause::Panicked => "a fault in the proxy; it is logged",
         }
     }
@@ -279,7 +310,11 @@ impl Cause {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Cause::Loop | Cause::OnlyIfCached | Cause::Panicked => None,
-            Cause::NoPermit | Cause::ClientGone | Cause::ParkedFull | Cause::Stopping | Cause::Slow => Some(2),
+            Cause::NoPermit
+            | Cause::ClientGone
+            | Cause::ParkedFull
+            | Cause::Stopping
+            | Cause::Slow => Some(2),
             _ => Some(5),
         }
     }
@@ -291,24 +326,68 @@ mod tests {
 
     fn printed(outcome: Outcome, ttl: Option<i64>, status: Option<u16>) -> String {
         let mut out = String::new();
-        outcome.cache_status(&mut out, ttl, status).expect("a String takes everything");
+        outcome
+            .cache_status(&mut out, ttl, status)
+            .expect("a String takes everything");
         out
     }
 
     #[test]
     fn h1_status_words() {
-        let stale = Outcome::Stale { because: Cause::Status(503) };
-        let fetched = Outcome::Fetched { fwd: Fwd::UriMiss, stored: true, collapsed: true };
-        let alone = Outcome::Alone { fwd: Fwd::Method, detail: "method" };
-        let failed = |fwd| Outcome::Failed { cause: Cause::NoPermit, fwd };
+        let stale = Outcome::Stale {
+            because: Cause::Status(503),
+        };
+        let fetched = Outcome::Fetched {
+            fwd: Fwd::UriMiss,
+            stored: true,
+            collapsed: true,
+        };
+        let alone = Outcome::Alone {
+            fwd: Fwd::Method,
+            detail: "method",
+        };
+        let failed = |fwd| Outcome::Failed {
+            cause: Cause::NoPermit,
+            fwd,
+        };
         let cases = [
             (Outcome::Hit, "HIT", "HIT", "larder; hit; ttl=7"),
-            (stale, "HIT", "HIT", "larder; fwd=stale; fwd-status=503; ttl=7; detail=status"),
-            (fetched, "MISS", "MISS", "larder; fwd=uri-miss; fwd-status=200; ttl=7; stored; collapsed"),
-            (alone, "BYPASS", "MISS", "larder; fwd=method; fwd-status=200; ttl=7; detail=method"),
-            (failed(Some(Fwd::UriMiss)), "MISS", "MISS", "larder; fwd=uri-miss; ttl=7; detail=no-permit"),
-            (failed(Some(Fwd::Stale)), "MISS", "MISS", "larder; fwd=stale; ttl=7; detail=no-permit"),
-            (failed(None), "MISS", "MISS", "larder; ttl=7; detail=no-permit"),
+            (
+                stale,
+                "HIT",
+                "HIT",
+                "larder; fwd=stale; fwd-status=503; ttl=7; detail=status",
+            ),
+            (
+                fetched,
+                "MISS",
+                "MISS",
+                "larder; fwd=uri-miss; fwd-status=200; ttl=7; stored; collapsed",
+            ),
+            (
+                alone,
+                "BYPASS",
+                "MISS",
+                "larder; fwd=method; fwd-status=200; ttl=7; detail=method",
+            ),
+            (
+                failed(Some(Fwd::UriMiss)),
+                "MISS",
+                "MISS",
+                "larder; fwd=uri-miss; ttl=7; detail=no-permit",
+            ),
+            (
+                failed(Some(Fwd::Stale)),
+                "MISS",
+                "MISS",
+                "larder; fwd=stale; ttl=7; detail=no-permit",
+            ),
+            (
+                failed(None),
+                "MISS",
+                "MISS",
+                "larder; ttl=7; detail=no-permit",
+            ),
         ];
         for (outcome, x_cache_status, x_cache, cache_status) in cases {
             assert_eq!(outcome.x_cache_status(), x_cache_status);

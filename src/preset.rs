@@ -61,15 +61,26 @@ const MAYBE_ZERO: [Line; 9] = [
 ];
 
 /// Everything else that answers with readings. Not judged: nothing is known of it.
-const OTHERS: [Line; 3] = [("/api/*", 0, 5, 30), ("/pw/*", 0, 10, 60), ("/stats", 0, 5, 30)];
+const OTHERS: [Line; 3] = [
+    ("/api/*", 0, 5, 30),
+    ("/pw/*", 0, 10, 60),
+    ("/stats", 0, 5, 30),
+];
 
 /// Commands that one address may give in a minute.
 const CONTROLS_PER_MINUTE: u32 = 10;
 
 /// The routes of the preset `pypowerwall`, the most important poll first.
 pub fn pypowerwall_routes() -> Vec<Route> {
-    let meters = Check { json: Some(JsonKind::Object), require: vec!["/site/instant_power".to_owned()], ..texts() };
-    let json = Check { json: Some(JsonKind::Any), ..texts() };
+    let meters = Check {
+        json: Some(JsonKind::Object),
+        require: vec!["/site/instant_power".to_owned()],
+        ..texts()
+    };
+    let json = Check {
+        json: Some(JsonKind::Any),
+        ..texts()
+    };
     let groups = [
         (&METERS[..], Some(meters), Some(HomeCheck::Aggregates)),
         (&MAYBE_EMPTY, Some(json), Some(HomeCheck::EmptyIsNews)),
@@ -78,7 +89,11 @@ pub fn pypowerwall_routes() -> Vec<Route> {
     ];
     let routes = groups.iter().flat_map(|(lines, check, home)| {
         lines.iter().filter_map(|line| {
-            let rule = Rule { check: check.clone(), home: *home, ..timed(line) };
+            let rule = Rule {
+                check: check.clone(),
+                home: *home,
+                ..timed(line)
+            };
             Pattern::parse(line.0).map(|pattern| Route { pattern, rule })
         })
     });
@@ -87,8 +102,15 @@ pub fn pypowerwall_routes() -> Vec<Route> {
 
 /// Commands, which are never stored: as many as a person gives, not as many as a program gone wild.
 fn control() -> Option<Route> {
-    let rate_limit = Some(RateLimit { per_minute: CONTROLS_PER_MINUTE, unsafe_only: true, route: 0 });
-    let rule = Rule { rate_limit, ..Rule::default() };
+    let rate_limit = Some(RateLimit {
+        per_minute: CONTROLS_PER_MINUTE,
+        unsafe_only: true,
+        route: 0,
+    });
+    let rule = Rule {
+        rate_limit,
+        ..Rule::default()
+    };
     Pattern::parse("/control/*").map(|pattern| Route { pattern, rule })
 }
 
@@ -112,7 +134,10 @@ fn timed(&(_, poll, stale, ttl): &Line) -> Rule {
 }
 
 fn texts() -> Check {
-    Check { not_text: NO_ANSWER.map(str::to_owned).into(), ..Check::default() }
+    Check {
+        not_text: NO_ANSWER.map(str::to_owned).into(),
+        ..Check::default()
+    }
 }
 
 #[cfg(test)]
@@ -123,15 +148,27 @@ mod tests {
 
     fn rule(path: &str) -> Rule {
         let pattern = Pattern::parse(path).expect("a pattern");
-        let found = pypowerwall_routes().into_iter().find(|route| route.pattern == pattern);
+        let found = pypowerwall_routes()
+            .into_iter()
+            .find(|route| route.pattern == pattern);
         found.unwrap_or_else(|| panic!("{path}")).rule
     }
 
     #[test]
     fn each_path_once_and_none_lost() {
         let routes = pypowerwall_routes();
-        assert_eq!(routes.len(), METERS.len() + MAYBE_EMPTY.len() + MAYBE_ZERO.len() + OTHERS.len() + 1);
-        assert_eq!(routes.iter().map(|route| &route.pattern).collect::<HashSet<_>>().len(), routes.len());
+        assert_eq!(
+            routes.len(),
+            METERS.len() + MAYBE_EMPTY.len() + MAYBE_ZERO.len() + OTHERS.len() + 1
+        );
+        assert_eq!(
+            routes
+                .iter()
+                .map(|route| &route.pattern)
+                .collect::<HashSet<_>>()
+                .len(),
+            routes.len()
+        );
     }
 
     #[test]
@@ -150,26 +187,49 @@ mod tests {
         for (path, poll, stale, ttl) in expected {
             let rule = rule(path);
             let times = [rule.poll_interval, rule.stale_time, rule.cache_ttl];
-            assert_eq!(times, [poll, stale, ttl].map(|seconds| Some(Duration::from_secs(seconds))), "{path}");
+            assert_eq!(
+                times,
+                [poll, stale, ttl].map(|seconds| Some(Duration::from_secs(seconds))),
+                "{path}"
+            );
             assert!(rule.own_poll, "{path}");
         }
-        let polled = pypowerwall_routes().into_iter().filter(|route| route.rule.poll_interval.is_some());
+        let polled = pypowerwall_routes()
+            .into_iter()
+            .filter(|route| route.rule.poll_interval.is_some());
         assert_eq!(polled.count(), expected.len(), "nothing else is polled");
     }
 
     #[test]
     fn r13_commands_are_counted_and_nothing_else_is_said_of_them() {
-        let limit = RateLimit { per_minute: 10, unsafe_only: true, route: 0 };
-        assert_eq!(rule("/control/*"), Rule { rate_limit: Some(limit), ..Rule::default() });
-        let limited = pypowerwall_routes().into_iter().filter(|route| route.rule.rate_limit.is_some());
+        let limit = RateLimit {
+            per_minute: 10,
+            unsafe_only: true,
+            route: 0,
+        };
+        assert_eq!(
+            rule("/control/*"),
+            Rule {
+                rate_limit: Some(limit),
+                ..Rule::default()
+            }
+        );
+        let limited = pypowerwall_routes()
+            .into_iter()
+            .filter(|route| route.rule.rate_limit.is_some());
         assert_eq!(limited.count(), 1);
     }
 
     #[test]
     fn every_path_shares_what_the_server_gives_to_everybody() {
-        let readings = pypowerwall_routes().into_iter().filter(|route| route.rule.rate_limit.is_none());
+        let readings = pypowerwall_routes()
+            .into_iter()
+            .filter(|route| route.rule.rate_limit.is_none());
         for Route { pattern, rule } in readings {
-            assert!(rule.strip_cookies && rule.strip_origin && rule.cors && rule.own_location, "{pattern:?}");
+            assert!(
+                rule.strip_cookies && rule.strip_origin && rule.cors && rule.own_location,
+                "{pattern:?}"
+            );
             assert_eq!(
                 (rule.set_cookie, rule.ignore_vary.as_slice()),
                 (Some(SetCookie::Strip), &[ORIGIN][..]),
@@ -181,10 +241,27 @@ mod tests {
     #[test]
     fn each_kind_of_body_has_its_judge() {
         let judges = ["/aggregates", "/vitals", "/json", "/api/*"].map(|path| rule(path).home);
-        let expected = [Some(HomeCheck::Aggregates), Some(HomeCheck::EmptyIsNews), Some(HomeCheck::Witnessed), None];
+        let expected = [
+            Some(HomeCheck::Aggregates),
+            Some(HomeCheck::EmptyIsNews),
+            Some(HomeCheck::Witnessed),
+            None,
+        ];
         assert_eq!(judges, expected);
-        assert!(rule("/csv").check.is_some_and(|check| check.json.is_none() && check.verdict(b"ERROR!").is_err()));
-        assert!(rule("/vitals").check.is_some_and(|check| check.verdict(b"<html>").is_err()));
-        assert!(rule("/aggregates").check.is_some_and(|check| check.verdict(b"{}").is_err()));
+        assert!(
+            rule("/csv")
+                .check
+                .is_some_and(|check| check.json.is_none() && check.verdict(b"ERROR!").is_err())
+        );
+        assert!(
+            rule("/vitals")
+                .check
+                .is_some_and(|check| check.verdict(b"<html>").is_err())
+        );
+        assert!(
+            rule("/aggregates")
+                .check
+                .is_some_and(|check| check.verdict(b"{}").is_err())
+        );
     }
 }

@@ -112,13 +112,32 @@ pub struct Proxy {
 
 impl Proxy {
     /// A proxy with nothing stored. `parked` requests may wait for the origin in all; `mark` tells this process from others.
-    pub fn new(config: Config, clock: Clock, mark: u32, parked: usize, crew: Box<dyn Crew>) -> Proxy {
+    pub fn new(
+        config: Config,
+        clock: Clock,
+        mark: u32,
+        parked: usize,
+        crew: Box<dyn Crew>,
+    ) -> Proxy {
         let cache = &config.cache;
         let backend = &config.backend;
-        let schedule = Schedule { steps: backend.backoff.clone(), max_retry_after: backend.max_retry_after };
+        let schedule = Schedule {
+            steps: backend.backoff.clone(),
+            max_retry_after: backend.max_retry_after,
+        };
         let (permits, slow) = (backend.max_concurrent_requests, cache.slow_request_timeout);
-        let restraint = Restraint { spacing: backend.min_spacing, quota: backend.quota, retries: backend.retries };
-        let flights = Flights::new(permits, parked, slow, restraint, (schedule, u64::from(mark)));
+        let restraint = Restraint {
+            spacing: backend.min_spacing,
+            quota: backend.quota,
+            retries: backend.retries,
+        };
+        let flights = Flights::new(
+            permits,
+            parked,
+            slow,
+            restraint,
+            (schedule, u64::from(mark)),
+        );
         let store = Store::new(cache.max_bytes, cache.max_entries);
         let polls = Polls::new(&config);
         for key in polls.keys() {
@@ -132,7 +151,9 @@ impl Proxy {
             clock,
             counters: Arc::default(),
             statistics: Statistics::default(),
-            home: Mutex::new(Home::new(polls.ttl_of("/aggregates").unwrap_or(cache.defaults.ttl))),
+            home: Mutex::new(Home::new(
+                polls.ttl_of("/aggregates").unwrap_or(cache.defaults.ttl),
+            )),
             polls,
             forced: Mutex::default(),
             crowds: Mutex::default(),
@@ -189,9 +210,14 @@ impl Proxy {
     pub fn answer<R: Responder + 'static>(&self, request: Request, mut responder: R) {
         match route::builtin(&request.target, self.config.admin.root_names) {
             Some(BuiltIn::Health) => {
-                return responder.reply(Reply::built_in(StatusCode::OK, self.health(self.clock.now())));
+                return responder.reply(Reply::built_in(
+                    StatusCode::OK,
+                    self.health(self.clock.now()),
+                ));
             }
-            Some(BuiltIn::Admin(_) | BuiltIn::Unknown) => return self.crew.administer(request, Box::new(responder)),
+            Some(BuiltIn::Admin(_) | BuiltIn::Unknown) => {
+                return self.crew.administer(request, Box::new(responder));
+            }
             None => {}
         }
         let request = under_its_own_name(request);
@@ -205,10 +231,12 @@ impl Proxy {
         self.polls.note_demand(&request.target, now);
         match self.decide(&request, now) {
             Decision::Send(reply) => responder.reply(reply),
-            Decision::Board(asks, selected) => match self.asks_too_often(&request, selected.as_deref(), now) {
-                Some(reply) => responder.reply(reply),
-                None => self.board(request, Box::new(responder), &asks, selected, now),
-            },
+            Decision::Board(asks, selected) => {
+                match self.asks_too_often(&request, selected.as_deref(), now) {
+                    Some(reply) => responder.reply(reply),
+                    None => self.board(request, Box::new(responder), &asks, selected, now),
+                }
+            }
         }
     }
 
@@ -236,14 +264,20 @@ impl Proxy {
         let mut text = String::new();
         Key::write(&mut text, None, ROLE, target);
         let key = text.clone();
-        self.submit(Work::Invalidated { matches: Box::new(move |other| other == key), but });
+        self.submit(Work::Invalidated {
+            matches: Box::new(move |other| other == key),
+            but,
+        });
         self.store.remove(&text);
     }
 
     /// Drops everything that is stored, and keeps what is being fetched from being stored; answers how many there were.
     /// Pinned keys stay pinned.
     pub fn clear(&self) -> usize {
-        self.submit(Work::Invalidated { matches: Box::new(|_| true), but: None });
+        self.submit(Work::Invalidated {
+            matches: Box::new(|_| true),
+            but: None,
+        });
         self.store.clear()
     }
 
@@ -285,7 +319,9 @@ impl Proxy {
         while let Some(work) = inside.pop() {
             for next in flights.step(work, now) {
                 match next {
-                    Work::Look(flight, errand, class) => inside.push(self.look(flight, &errand, class, now)),
+                    Work::Look(flight, errand, class) => {
+                        inside.push(self.look(flight, &errand, class, now))
+                    }
                     Work::Insert(answer) => self.insert(&mut flights, answer, now),
                     other => outside.push(other),
                 }
@@ -295,28 +331,45 @@ impl Proxy {
     }
 
     fn look(&self, flight: FlightId, errand: &Errand, class: Class, now: Now) -> Work {
-        let found = errand.key.as_ref().and_then(|key| self.store.peek(key.as_str()));
+        let found = errand
+            .key
+            .as_ref()
+            .and_then(|key| self.store.peek(key.as_str()));
         let found = found.and_then(|variants| variants.into_selected(&errand.request.fields));
-        let fresh = found.filter(|stored| match reuse(&stored.lifetime, &Wishes::default(), now) {
-            Reuse::Fresh { refresh_due, .. } => class == Class::Client || !refresh_due,
-            _ => false,
-        });
+        let fresh = found.filter(
+            |stored| match reuse(&stored.lifetime, &Wishes::default(), now) {
+                Reuse::Fresh { refresh_due, .. } => class == Class::Client || !refresh_due,
+                _ => false,
+            },
+        );
         let whole = fresh.filter(|stored| stored.status != StatusCode::PARTIAL_CONTENT);
         whole.map_or(Work::Missing(flight), |stored| Work::Found(flight, stored))
     }
 
     /// Stores an answer, unless it would replace a good one that may still be served by one that is not.
     fn insert(&self, flights: &mut Flights, answer: Shared, now: Now) {
-        let Shared { stored, sent, checked, .. } = answer;
+        let Shared {
+            stored,
+            sent,
+            checked,
+            ..
+        } = answer;
         let mut crowds = self.crowds.lock();
         if crowds.forbids(&stored.key, now) {
             return flights.mark(&stored.key, now);
         }
-        let known = self.store.peek(stored.key.as_str()).and_then(|variants| variants.into_selected(&sent));
+        let known = self
+            .store
+            .peek(stored.key.as_str())
+            .and_then(|variants| variants.into_selected(&sent));
         if let Some(known) = known {
             // By the RFC any answer but a failure is the new truth (RFC 9111 §4.3.3); where the user says how long answers
             // live, none but a good one takes the place of a good one.
-            let is_users = checked || matches!(known.lifetime.source(), LifetimeSource::Rule | LifetimeSource::Default);
+            let is_users = checked
+                || matches!(
+                    known.lifetime.source(),
+                    LifetimeSource::Rule | LifetimeSource::Default
+                );
             let is_worse = !stored.status.is_success() && (is_users || is_failure(stored.status));
             let is_better = known.status.is_success() && is_worse;
             if is_better && known.serves_despite(Cause::CheckFailed, now) {
@@ -346,12 +399,27 @@ impl Proxy {
                 let wait = until.map(|until| until.saturating_sub(now.mono));
                 self.turn_away(passengers, cause, wait, now);
             }
-            Work::Polled { poll, refused, again } => self.crew.polled(poll, PollEnd { refused, again }),
+            Work::Polled {
+                poll,
+                refused,
+                again,
+            } => self.crew.polled(poll, PollEnd { refused, again }),
             Work::PollFails(key, cause) => {
-                log::warn!("polling {} fails: {}; what is stored is kept", key.target(), cause.message());
+                log::warn!(
+                    "polling {} fails: {}; what is stored is kept",
+                    key.target(),
+                    cause.message()
+                );
             }
-            Work::OriginDown { cause, still: false } => {
-                log::warn!("the origin is in trouble: {} ({}); its breaker is open", cause.message(), cause.detail());
+            Work::OriginDown {
+                cause,
+                still: false,
+            } => {
+                log::warn!(
+                    "the origin is in trouble: {} ({}); its breaker is open",
+                    cause.message(),
+                    cause.detail()
+                );
             }
             Work::OriginDown { cause, still: true } => {
                 log::info!(

@@ -21,8 +21,7 @@ use crate::policy::ranges::ContentRange;
 use crate::policy::rule::OnExhausted;
 
 /// The fields of every content of our own: what it is and nothing else, and for nobody to keep.
-pub const OWN_CONTENT: &str =
-    "Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n";
+pub const OWN_CONTENT: &str = "Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n";
 
 /// A whole reply, decided but not yet written.
 pub enum Reply {
@@ -60,12 +59,22 @@ pub enum Reply {
 impl Reply {
     /// Our own error, with the cause's own time to try again. `fwd`: why what is stored is no answer; `None`: nobody looked.
     pub fn failed(cause: Cause, fwd: Option<Fwd>) -> Reply {
-        Reply::Failed(Failure { cause, fwd, backoff: None, cors: false, instead: OnExhausted::Error })
+        Reply::Failed(Failure {
+            cause,
+            fwd,
+            backoff: None,
+            cors: false,
+            instead: OnExhausted::Error,
+        })
     }
 
     /// One of our own endpoints, with this JSON.
     pub fn built_in(status: StatusCode, body: String) -> Reply {
-        Reply::BuiltIn { status, field: None, body }
+        Reply::BuiltIn {
+            status,
+            field: None,
+            body,
+        }
     }
 
     /// Its status code.
@@ -82,7 +91,10 @@ impl Reply {
     pub fn outcome(&self) -> Outcome {
         match self {
             Reply::Stored { outcome, .. } | Reply::Relayed { outcome, .. } => *outcome,
-            Reply::Failed(Failure { cause, fwd, .. }) => Outcome::Failed { cause: *cause, fwd: *fwd },
+            Reply::Failed(Failure { cause, fwd, .. }) => Outcome::Failed {
+                cause: *cause,
+                fwd: *fwd,
+            },
             Reply::BuiltIn { .. } => Outcome::BuiltIn,
         }
     }
@@ -144,14 +156,18 @@ impl Failure {
     pub fn status(&self) -> StatusCode {
         match (self.cause, self.backoff) {
             _ if self.instead != OnExhausted::Error => StatusCode::OK,
-            (Cause::Status(code), Some(_)) => StatusCode::from_u16(code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
+            (Cause::Status(code), Some(_)) => {
+                StatusCode::from_u16(code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+            }
             _ => self.cause.status(),
         }
     }
 
     /// Seconds after which to try again. `None`: trying again changes nothing, or its client is to notice nothing.
     fn retry_after(&self) -> Option<u64> {
-        self.backoff.or(self.cause.retry_after()).filter(|_| self.instead == OnExhausted::Error)
+        self.backoff
+            .or(self.cause.retry_after())
+            .filter(|_| self.instead == OnExhausted::Error)
     }
 
     fn body(&self, id: &IdText<'_>) -> Bytes {
@@ -211,7 +227,9 @@ pub fn stored_head(
 ) -> (Box<[u8]>, u32) {
     let mut out = Vec::with_capacity(512);
     status_line(&mut out, response.status);
-    fields(&mut out, &response.fields, |name| name != header::AGE && !without.contains(name));
+    fields(&mut out, &response.fields, |name| {
+        name != header::AGE && !without.contains(name)
+    });
     // A head is at most 16 KiB.
     let fields_end = u32::try_from(out.len()).unwrap_or(u32::MAX);
     own_of_stored(&mut out, lifetime, received, via);
@@ -223,21 +241,54 @@ pub fn stored_head(
 
 /// Our fields of a stored answer that never change.
 fn own_of_stored(out: &mut Vec<u8>, lifetime: &Lifetime, received: Now, via: &str) {
-    let _ = write!(out, "Via: 1.1 {via}\r\nX-Cache-Timestamp: {}\r\n", dates::iso8601(received.wall));
-    let _ = write!(out, "X-Cache-Expires-At: {}\r\n", dates::iso8601(received.wall + lifetime.fresh_for()));
+    let _ = write!(
+        out,
+        "Via: 1.1 {via}\r\nX-Cache-Timestamp: {}\r\n",
+        dates::iso8601(received.wall)
+    );
+    let _ = write!(
+        out,
+        "X-Cache-Expires-At: {}\r\n",
+        dates::iso8601(received.wall + lifetime.fresh_for())
+    );
 }
 
 /// Writes the head of a reply up to, not including, the fields of the connection and the empty line. `head_only`: to a HEAD.
-pub fn head(out: &mut Vec<u8>, reply: &Reply, head_only: bool, id: &IdText<'_>, via: &str, clock: &Clock) {
+pub fn head(
+    out: &mut Vec<u8>,
+    reply: &Reply,
+    head_only: bool,
+    id: &IdText<'_>,
+    via: &str,
+    clock: &Clock,
+) {
     match reply {
-        Reply::Stored { stored, outcome, now, shape } => {
+        Reply::Stored {
+            stored,
+            outcome,
+            now,
+            shape,
+        } => {
             match shape {
                 Shape::Whole => out.extend_from_slice(&stored.head),
                 _ => shape::start(out, stored, shape),
             }
             let ttl = stored.lifetime.expires_in(*now);
-            push(out, &["Age: ", decimal(stored.lifetime.age(*now).as_secs()).as_str()]);
-            push(out, &["\r\nX-Cache-Expires-In: ", decimal(ttl.max(0).unsigned_abs()).as_str(), "\r\n"]);
+            push(
+                out,
+                &[
+                    "Age: ",
+                    decimal(stored.lifetime.age(*now).as_secs()).as_str(),
+                ],
+            );
+            push(
+                out,
+                &[
+                    "\r\nX-Cache-Expires-In: ",
+                    decimal(ttl.max(0).unsigned_abs()).as_str(),
+                    "\r\n",
+                ],
+            );
             cache_fields(out, outcome, Some(ttl), Some(stored.status.as_u16()), id);
         }
         Reply::Relayed { response, outcome } => {
@@ -263,19 +314,33 @@ pub fn head(out: &mut Vec<u8>, reply: &Reply, head_only: bool, id: &IdText<'_>, 
             let _ = write!(out, "Content-Length: {}\r\n", failure.body(id).len());
             cache_fields(out, &reply.outcome(), None, None, id);
         }
-        Reply::BuiltIn { status, field, body } => {
+        Reply::BuiltIn {
+            status,
+            field,
+            body,
+        } => {
             status_line(out, *status);
             own_fields(out, clock);
             if let Some((name, value)) = field {
                 push(out, &[name, ": ", value, "\r\n"]);
             }
-            let _ = write!(out, "Content-Length: {}\r\nX-Request-Id: {id}\r\n", body.len());
+            let _ = write!(
+                out,
+                "Content-Length: {}\r\nX-Request-Id: {id}\r\n",
+                body.len()
+            );
         }
     }
 }
 
 /// The head of an answer that is passed on as it comes, without framing.
-pub fn opening_head(out: &mut Vec<u8>, opening: &Opening, outcome: &Outcome, id: &IdText<'_>, via: &str) {
+pub fn opening_head(
+    out: &mut Vec<u8>,
+    opening: &Opening,
+    outcome: &Outcome,
+    id: &IdText<'_>,
+    via: &str,
+) {
     status_line(out, opening.status);
     fields(out, &opening.fields, |_| true);
     let _ = write!(out, "Via: 1.1 {via}\r\n");
@@ -285,7 +350,11 @@ pub fn opening_head(out: &mut Vec<u8>, opening: &Opening, outcome: &Outcome, id:
 /// The body of a reply.
 pub fn body(reply: &Reply, id: &IdText<'_>) -> Bytes {
     match reply {
-        Reply::Stored { stored, shape: Shape::Whole, .. } => stored.body.clone(),
+        Reply::Stored {
+            stored,
+            shape: Shape::Whole,
+            ..
+        } => stored.body.clone(),
         Reply::Stored { stored, shape, .. } => shape::body(stored, shape),
         Reply::Relayed { response, .. } => response.body.clone(),
         Reply::Failed(failure) => failure.body(id),
@@ -295,7 +364,9 @@ pub fn body(reply: &Reply, id: &IdText<'_>) -> Bytes {
 
 /// Whether a status never has a body (RFC 9110 §6.4.1).
 pub fn bodiless(status: StatusCode) -> bool {
-    status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
+    status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
 }
 
 /// Writes the first line of a head.
@@ -304,10 +375,22 @@ pub fn status_line(out: &mut Vec<u8>, status: StatusCode) {
     let _ = write!(out, "HTTP/1.1 {} {reason}\r\n", status.as_u16());
 }
 
-fn cache_fields(out: &mut Vec<u8>, outcome: &Outcome, ttl: Option<i64>, status: Option<u16>, id: &IdText<'_>) {
+fn cache_fields(
+    out: &mut Vec<u8>,
+    outcome: &Outcome,
+    ttl: Option<i64>,
+    status: Option<u16>,
+    id: &IdText<'_>,
+) {
     push(
         out,
-        &["X-Cache: ", outcome.x_cache(), "\r\nX-Cache-Status: ", outcome.x_cache_status(), "\r\nCache-Status: "],
+        &[
+            "X-Cache: ",
+            outcome.x_cache(),
+            "\r\nX-Cache-Status: ",
+            outcome.x_cache_status(),
+            "\r\nCache-Status: ",
+        ],
     );
     let _ = outcome.cache_status(&mut Text(out), ttl, status);
     let [first, second, third] = id.parts();
@@ -316,12 +399,19 @@ fn cache_fields(out: &mut Vec<u8>, outcome: &Outcome, ttl: Option<i64>, status: 
 
 /// What every reply of our own begins with.
 fn own_fields(out: &mut Vec<u8>, clock: &Clock) {
-    let _ = write!(out, "Date: {}\r\n{OWN_CONTENT}", dates::imf_fixdate(clock.now().wall));
+    let _ = write!(
+        out,
+        "Date: {}\r\n{OWN_CONTENT}",
+        dates::imf_fixdate(clock.now().wall)
+    );
 }
 
 /// Writes the origin's fields, but those of the names we say ourselves.
 pub fn fields(out: &mut Vec<u8>, fields: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) {
-    for (name, value) in fields.iter().filter(|(name, _)| wanted(name) && !is_ours(name)) {
+    for (name, value) in fields
+        .iter()
+        .filter(|(name, _)| wanted(name) && !is_ours(name))
+    {
         write_name(out, name);
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());
@@ -331,27 +421,46 @@ pub fn fields(out: &mut Vec<u8>, fields: &HeaderMap, wanted: impl Fn(&HeaderName
 
 fn is_ours(name: &HeaderName) -> bool {
     let name = name.as_str();
-    name == "x-request-id" || name.strip_prefix("x-cache").is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    name == "x-request-id"
+        || name
+            .strip_prefix("x-cache")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 /// Writes a field name in its usual capitals; the http crate keeps names in lower case.
 fn write_name(out: &mut Vec<u8>, name: &HeaderName) {
-    const UNUSUAL: [&str; 7] =
-        ["ETag", "WWW-Authenticate", "TE", "DNT", "X-XSS-Protection", "X-UA-Compatible", "CDN-Cache-Control"];
+    const UNUSUAL: [&str; 7] = [
+        "ETag",
+        "WWW-Authenticate",
+        "TE",
+        "DNT",
+        "X-XSS-Protection",
+        "X-UA-Compatible",
+        "CDN-Cache-Control",
+    ];
     let name = name.as_str();
-    if let Some(usual) = UNUSUAL.iter().find(|usual| usual.eq_ignore_ascii_case(name)) {
+    if let Some(usual) = UNUSUAL
+        .iter()
+        .find(|usual| usual.eq_ignore_ascii_case(name))
+    {
         return out.extend_from_slice(usual.as_bytes());
     }
     let mut start = true;
     for byte in name.bytes() {
-        out.push(if start { byte.to_ascii_uppercase() } else { byte });
+        out.push(if start {
+            byte.to_ascii_uppercase()
+        } else {
+            byte
+        });
         start = byte == b'-';
     }
 }
 
 /// What `write!` does for text, without the formatting machinery: every hit comes this way.
 fn push(out: &mut Vec<u8>, pieces: &[&str]) {
-    pieces.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+    pieces
+        .iter()
+        .for_each(|piece| out.extend_from_slice(piece.as_bytes()));
 }
 
 /// Bytes as a place for text.

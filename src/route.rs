@@ -97,21 +97,38 @@ impl Routes {
                 }
             }
         }
-        sorted.prefixes.sort_unstable_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        sorted
+            .prefixes
+            .sort_unstable_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         sorted
     }
 
     /// The rule of a target. Allocates nothing; one or two hash lookups where an exact pattern fits.
     pub fn find(&self, target: &Target) -> Match<'_> {
         let path = target.path();
-        let exact = target.query().and_then(|_| self.targets.get(target.as_str())).or_else(|| self.paths.get(path));
+        let exact = target
+            .query()
+            .and_then(|_| self.targets.get(target.as_str()))
+            .or_else(|| self.paths.get(path));
         if let Some(rule) = exact {
-            return Match { rule, explicit: true, default_applies: true };
+            return Match {
+                rule,
+                explicit: true,
+                default_applies: true,
+            };
         }
         if is_odd(path) {
-            return Match { rule: &self.none, explicit: false, default_applies: false };
+            return Match {
+                rule: &self.none,
+                explicit: false,
+                default_applies: false,
+            };
         }
-        Match { rule: self.by_prefix(path).unwrap_or(&self.none), explicit: false, default_applies: true }
+        Match {
+            rule: self.by_prefix(path).unwrap_or(&self.none),
+            explicit: false,
+            default_applies: true,
+        }
     }
 
     /// The rate limit of a target. A path that is spelled in an odd way has that of its plain spelling: what the origin takes
@@ -121,12 +138,19 @@ impl Routes {
         let plain = || Some(plain(path)).filter(|plain| plain != path);
         self.find(target).rule.rate_limit.as_ref().or_else(|| {
             let plain = plain()?;
-            self.paths.get(&plain).or_else(|| self.by_prefix(&plain))?.rate_limit.as_ref()
+            self.paths
+                .get(&plain)
+                .or_else(|| self.by_prefix(&plain))?
+                .rate_limit
+                .as_ref()
         })
     }
 
     fn by_prefix(&self, path: &str) -> Option<&Rule> {
-        self.prefixes.iter().find(|(prefix, _)| path.starts_with(prefix.as_str())).map(|(_, rule)| rule)
+        self.prefixes
+            .iter()
+            .find(|(prefix, _)| path.starts_with(prefix.as_str()))
+            .map(|(_, rule)| rule)
     }
 }
 
@@ -174,7 +198,10 @@ fn below_ours(path: &str) -> Option<&str> {
 fn named(name: &str) -> Option<BuiltIn> {
     match name {
         "/health" => Some(BuiltIn::Health),
-        _ => ADMIN_NAMES.into_iter().find(|known| *known == name).map(BuiltIn::Admin),
+        _ => ADMIN_NAMES
+            .into_iter()
+            .find(|known| *known == name)
+            .map(BuiltIn::Admin),
     }
 }
 
@@ -190,7 +217,10 @@ pub fn origin_target(target: &Target) -> Option<Target> {
 fn is_odd(path: &str) -> bool {
     let bytes = path.as_bytes();
     let is_encoded = |three: &[u8]| {
-        three[0] == b'%' && [*b"2f", *b"2e", *b"5c"].iter().any(|code| code.eq_ignore_ascii_case(&three[1..]))
+        three[0] == b'%'
+            && [*b"2f", *b"2e", *b"5c"]
+                .iter()
+                .any(|code| code.eq_ignore_ascii_case(&three[1..]))
     };
     bytes.iter().any(|byte| matches!(byte, b';' | b'\\'))
         || bytes.windows(2).any(|two| two == b"//")
@@ -202,21 +232,30 @@ fn is_odd(path: &str) -> bool {
 fn plain(path: &str) -> String {
     let decoded = decoded(path);
     let mut segments = Vec::new();
-    for segment in decoded.split(['/', '\\']).map(|segment| segment.split(';').next().unwrap_or_default()) {
+    for segment in decoded
+        .split(['/', '\\'])
+        .map(|segment| segment.split(';').next().unwrap_or_default())
+    {
         match segment {
             "" | "." => {}
             ".." => drop(segments.pop()),
             _ => segments.push(segment),
         }
     }
-    let end = if decoded.ends_with(['/', '\\']) && !segments.is_empty() { "/" } else { "" };
+    let end = if decoded.ends_with(['/', '\\']) && !segments.is_empty() {
+        "/"
+    } else {
+        ""
+    };
     format!("/{}{end}", segments.join("/"))
 }
 
 /// Without percent-encoding (RFC 3986 §2.1); what is none stays as it is.
 fn decoded(path: &str) -> String {
-    let digit =
-        |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16)).and_then(|d| u8::try_from(d).ok());
+    let digit = |byte: Option<&u8>| {
+        byte.and_then(|byte| char::from(*byte).to_digit(16))
+            .and_then(|d| u8::try_from(d).ok())
+    };
     let bytes = path.as_bytes();
     let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while let Some(byte) = bytes.get(at) {
@@ -244,14 +283,24 @@ mod tests {
     }
 
     fn route(pattern: &str, seconds: u64) -> Route {
-        let rule = Rule { cache_ttl: Some(Duration::from_secs(seconds)), ..Rule::default() };
-        Route { pattern: Pattern::parse(pattern).expect("a pattern"), rule }
+        let rule = Rule {
+            cache_ttl: Some(Duration::from_secs(seconds)),
+            ..Rule::default()
+        };
+        Route {
+            pattern: Pattern::parse(pattern).expect("a pattern"),
+            rule,
+        }
     }
 
     /// Seconds the rule gives, whether it is exact, whether the default applies.
     fn found(routes: &Routes, text: &str) -> (Option<u64>, bool, bool) {
         let found = routes.find(&target(text));
-        (found.rule.cache_ttl.map(|ttl| ttl.as_secs()), found.explicit, found.default_applies)
+        (
+            found.rule.cache_ttl.map(|ttl| ttl.as_secs()),
+            found.explicit,
+            found.default_applies,
+        )
     }
 
     #[test]
@@ -289,13 +338,37 @@ mod tests {
     #[test]
     fn neither_glob_nor_default_covers_an_odd_path() {
         let routes = Routes::new(vec![route("/*", 1)]);
-        let odd =
-            ["//", "/a//b", "/a/..", "/../a", "/a/./b", "/.", "/a;b", "/a\\b", "/%2e%2E/a", "/a%2Fb", "/a%5c", "/%2e"];
+        let odd = [
+            "//",
+            "/a//b",
+            "/a/..",
+            "/../a",
+            "/a/./b",
+            "/.",
+            "/a;b",
+            "/a\\b",
+            "/%2e%2E/a",
+            "/a%2Fb",
+            "/a%5c",
+            "/%2e",
+        ];
         for text in odd {
             assert_eq!(found(&routes, text), (None, false, false), "{text}");
-            assert_eq!(found(&routes, &format!("{text}?q")), (None, false, false), "{text}?q");
+            assert_eq!(
+                found(&routes, &format!("{text}?q")),
+                (None, false, false),
+                "{text}?q"
+            );
         }
-        for text in ["/a.b", "/...", "/.well-known/x", "/a?b=http://c/../d;e\\%2f", "/a%20b", "/a%2", "/%"] {
+        for text in [
+            "/a.b",
+            "/...",
+            "/.well-known/x",
+            "/a?b=http://c/../d;e\\%2f",
+            "/a%20b",
+            "/a%2",
+            "/%",
+        ] {
             assert_eq!(found(&routes, text), (Some(1), false, true), "{text}");
         }
     }
@@ -303,12 +376,31 @@ mod tests {
     #[test]
     fn r13_no_spelling_of_a_path_gets_past_its_limit() {
         let limited = |pattern, limit: Option<u32>| {
-            let rate_limit = limit.map(|per_minute| RateLimit { per_minute, unsafe_only: false, route: 0 });
-            Route { rule: Rule { rate_limit, ..Rule::default() }, ..route(pattern, 1) }
+            let rate_limit = limit.map(|per_minute| RateLimit {
+                per_minute,
+                unsafe_only: false,
+                route: 0,
+            });
+            Route {
+                rule: Rule {
+                    rate_limit,
+                    ..Rule::default()
+                },
+                ..route(pattern, 1)
+            }
         };
         let free = limited("/control/free", None);
-        let routes = Routes::new(vec![limited("/control/*", Some(5)), limited("/one", Some(6)), free, route("/*", 1)]);
-        let found = |text: &str| routes.rate_limit(&target(text)).map(|limit| (limit.per_minute, limit.route));
+        let routes = Routes::new(vec![
+            limited("/control/*", Some(5)),
+            limited("/one", Some(6)),
+            free,
+            route("/*", 1),
+        ]);
+        let found = |text: &str| {
+            routes
+                .rate_limit(&target(text))
+                .map(|limit| (limit.per_minute, limit.route))
+        };
         let under = [
             "/control/x",
             "//control/x",
@@ -326,16 +418,34 @@ mod tests {
         for text in ["/one", "/one?x", "//one", "/%6f%6e%65", "/one;x"] {
             assert_eq!(found(text), Some((6, 1)), "{text}");
         }
-        for text in ["/control/free", "/control/free?x", "//control/free", "/control", "/other", "/one/", "/%zz", "*"] {
+        for text in [
+            "/control/free",
+            "/control/free?x",
+            "//control/free",
+            "/control",
+            "/other",
+            "/one/",
+            "/%zz",
+            "*",
+        ] {
             assert_eq!(found(text), None, "{text}");
         }
     }
 
     #[test]
     fn patterns() {
-        assert_eq!(Pattern::parse("/a"), Some(Pattern::ExactPath("/a".to_string())));
-        assert_eq!(Pattern::parse("/a?b=*"), Some(Pattern::ExactTarget("/a?b=*".to_string())));
-        assert_eq!(Pattern::parse("/a*"), Some(Pattern::Prefix("/a".to_string())));
+        assert_eq!(
+            Pattern::parse("/a"),
+            Some(Pattern::ExactPath("/a".to_string()))
+        );
+        assert_eq!(
+            Pattern::parse("/a?b=*"),
+            Some(Pattern::ExactTarget("/a?b=*".to_string()))
+        );
+        assert_eq!(
+            Pattern::parse("/a*"),
+            Some(Pattern::Prefix("/a".to_string()))
+        );
         for text in ["", "a", "*", "/a*b", "/*/b", "/**", "/a b", "/a#b", "/ä"] {
             assert_eq!(Pattern::parse(text), None, "{text}");
         }
@@ -348,7 +458,10 @@ mod tests {
             ("/health?x", Some(BuiltIn::Health)),
             ("/_larder/health", Some(BuiltIn::Health)),
             ("/cache/stats", Some(BuiltIn::Admin("/cache/stats"))),
-            ("/_larder/cache/stats?limit=5", Some(BuiltIn::Admin("/cache/stats"))),
+            (
+                "/_larder/cache/stats?limit=5",
+                Some(BuiltIn::Admin("/cache/stats")),
+            ),
             ("/cache", None),
             ("/cache/stats/", None),
             ("/_larder/_larder/health", Some(BuiltIn::Unknown)),
@@ -364,7 +477,11 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(builtin(&target(text), true), expected, "{text}");
             let below = expected.filter(|_| text.starts_with("/_larder/"));
-            assert_eq!(builtin(&target(text), false), below, "{text} without root names");
+            assert_eq!(
+                builtin(&target(text), false),
+                below,
+                "{text} without root names"
+            );
             let ours = |root_names| is_ours(&target(text), root_names);
             let way_past = text.starts_with(ORIGINS);
             assert_eq!(
@@ -373,8 +490,14 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(origin_target(&target("/_larder/origin/health?x=1")), Some(target("/health?x=1")));
-        assert_eq!(origin_target(&target("/_larder/origin/?x")), Some(target("/?x")));
+        assert_eq!(
+            origin_target(&target("/_larder/origin/health?x=1")),
+            Some(target("/health?x=1"))
+        );
+        assert_eq!(
+            origin_target(&target("/_larder/origin/?x")),
+            Some(target("/?x"))
+        );
         assert_eq!(origin_target(&target("/_larder/origin")), None);
         assert_eq!(origin_target(&target("/health")), None);
     }

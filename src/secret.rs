@@ -22,7 +22,10 @@ impl Secret {
     /// Whether `other` is the same text. Takes as long for a near miss as for a far one; only the length shows.
     pub fn is(&self, other: &[u8]) -> bool {
         let own = self.0.as_bytes();
-        let differing = own.iter().zip(other).fold(0, |bits, (one, two)| bits | (one ^ two));
+        let differing = own
+            .iter()
+            .zip(other)
+            .fold(0, |bits, (one, two)| bits | (one ^ two));
         own.len() == other.len() && std::hint::black_box(differing) == 0
     }
 }
@@ -53,7 +56,9 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
 fn next_value(text: &str) -> Option<(&str, usize)> {
     text.match_indices(['?', '&', ';']).find_map(|(at, _)| {
         let parameter = &text[at + 1..];
-        let equals = parameter.find(|c| !is_of_name(c)).filter(|end| parameter[*end..].starts_with('='))?;
+        let equals = parameter
+            .find(|c| !is_of_name(c))
+            .filter(|end| parameter[*end..].starts_with('='))?;
         if !is_secret(&parameter[..equals]) {
             return None;
         }
@@ -76,12 +81,21 @@ fn is_secret(name: &str) -> bool {
     let mut plain = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();
     while let Some((first, after)) = rest.split_first() {
-        let encoded = after.get(..2).and_then(|two| std::str::from_utf8(two).ok()).filter(|_| *first == b'%');
+        let encoded = after
+            .get(..2)
+            .and_then(|two| std::str::from_utf8(two).ok())
+            .filter(|_| *first == b'%');
         let decoded = encoded.and_then(|two| u8::from_str_radix(two, 16).ok());
         plain.push(decoded.unwrap_or(*first));
-        rest = if decoded.is_some() { &after[2..] } else { after };
+        rest = if decoded.is_some() {
+            &after[2..]
+        } else {
+            after
+        };
     }
-    NAMES.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(&plain))
+    NAMES
+        .iter()
+        .any(|known| known.as_bytes().eq_ignore_ascii_case(&plain))
 }
 
 #[cfg(test)]
@@ -97,12 +111,21 @@ mod tests {
             ("/soe?page=2", "/soe?page=2"),
             ("/soe?token=abc", "/soe?token=…"),
             ("/soe?a=1&KEY=abc&b=2", "/soe?a=1&KEY=…&b=2"),
-            ("/soe?secret=a&password=b&auth=c&sig=d&code=e", "/soe?secret=…&password=…&auth=…&sig=…&code=…"),
+            (
+                "/soe?secret=a&password=b&auth=c&sig=d&code=e",
+                "/soe?secret=…&password=…&auth=…&sig=…&code=…",
+            ),
             ("/soe?%74oke%6E=abc", "/soe?%74oke%6E=…"),
             ("/soe?token=a=b;c/d?e", "/soe?token=…"),
             ("/soe?token=&a=1", "/soe?token=&a=1"),
-            ("/soe?tokens=3&keyboard=x&token", "/soe?tokens=3&keyboard=x&token"),
-            ("polling /a?token=abc fails: \"/b?x&sig=d\" too", "polling /a?token=… fails: \"/b?x&sig=…\" too"),
+            (
+                "/soe?tokens=3&keyboard=x&token",
+                "/soe?tokens=3&keyboard=x&token",
+            ),
+            (
+                "polling /a?token=abc fails: \"/b?x&sig=d\" too",
+                "polling /a?token=… fails: \"/b?x&sig=…\" too",
+            ),
             ("key=value is no query", "key=value is no query"),
             ("/a?b=http://c/?token=abc", "/a?b=http://c/?token=…"),
         ];

@@ -103,14 +103,21 @@ impl Statistics {
     pub fn fetched(&self, fetch: &Fetch<'_>, hits: impl Fn(&Key) -> u64) {
         let took = fetch.ended.mono.saturating_sub(fetch.asked.mono);
         let target = fetch.target.as_str().chars().take(LONGEST_TEXT).collect();
-        let completed = Completed { target, asked: fetch.asked.wall, took, good: fetch.good };
+        let completed = Completed {
+            target,
+            asked: fetch.asked.wall,
+            took,
+            good: fetch.good,
+        };
         let mut table = self.table.lock();
         table.recent.truncate(RECENT - 1);
         table.recent.push_front(completed);
         if !fetch.good {
             table.errors.count(fetch.ended);
         }
-        let Some(key) = fetch.key.filter(|key| key.as_str().len() <= LONGEST_TEXT) else { return };
+        let Some(key) = fetch.key.filter(|key| key.as_str().len() <= LONGEST_TEXT) else {
+            return;
+        };
         let entry = table.entry(key, fetch.polled, &hits);
         entry.counted = entry.tally.hits + hits(key);
         let tally = &mut entry.tally;
@@ -160,8 +167,14 @@ impl Statistics {
     /// The same of each key that had any.
     pub fn errors_by_key(&self, now: Now) -> Vec<(Key, f64)> {
         let table = self.table.lock();
-        let rates = table.entries.iter().map(|(key, entry)| (key, entry.tally.errors.per_minute(now)));
-        rates.filter(|(_, rate)| *rate > 0.0).map(|(key, rate)| (key.clone(), rate)).collect()
+        let rates = table
+            .entries
+            .iter()
+            .map(|(key, entry)| (key, entry.tally.errors.per_minute(now)));
+        rates
+            .filter(|(_, rate)| *rate > 0.0)
+            .map(|(key, rate)| (key.clone(), rate))
+            .collect()
     }
 }
 
@@ -173,14 +186,19 @@ impl Table {
             }
             self.ordinary += 1;
         }
-        self.entries.entry(key.clone()).or_insert_with(|| Entry { polled, ..Entry::default() })
+        self.entries.entry(key.clone()).or_insert_with(|| Entry {
+            polled,
+            ..Entry::default()
+        })
     }
 
     /// Takes out the entry used least. Hits are counted elsewhere, so whoever is about to leave is counted anew.
     fn make_room(&mut self, hits: &impl Fn(&Key) -> u64) {
         for recounts in 1..=RECOUNTS {
             let ordinary = self.entries.iter_mut().filter(|(_, entry)| !entry.polled);
-            let Some((key, entry)) = ordinary.min_by_key(|(_, entry)| entry.counted + entry.tally.misses) else {
+            let Some((key, entry)) =
+                ordinary.min_by_key(|(_, entry)| entry.counted + entry.tally.misses)
+            else {
                 return;
             };
             let known = std::mem::replace(&mut entry.counted, entry.tally.hits + hits(key));
@@ -239,14 +257,31 @@ mod tests {
     use super::*;
 
     fn at(seconds: u64) -> Now {
-        Now { mono: Duration::from_secs(seconds), wall: Duration::from_secs(1_750_000_000 + seconds) }
+        Now {
+            mono: Duration::from_secs(seconds),
+            wall: Duration::from_secs(1_750_000_000 + seconds),
+        }
     }
 
-    fn fetch(statistics: &Statistics, path: &str, polled: bool, span: (u64, u64), good: bool, hits: u64) -> Key {
+    fn fetch(
+        statistics: &Statistics,
+        path: &str,
+        polled: bool,
+        span: (u64, u64),
+        good: bool,
+        hits: u64,
+    ) -> Key {
         let target = Target::parse(Bytes::copy_from_slice(path.as_bytes())).expect("a target");
         let key = Key::new(None, "anonymous", &target);
         let (asked, ended) = (at(span.0), at(span.1));
-        let fetch = Fetch { target: &target, key: Some(&key), polled, asked, ended, good };
+        let fetch = Fetch {
+            target: &target,
+            key: Some(&key),
+            polled,
+            asked,
+            ended,
+            good,
+        };
         statistics.fetched(&fetch, |_| hits);
         key
     }
@@ -263,7 +298,10 @@ mod tests {
         let tally = statistics.tally(&key).expect("watched");
 
         assert_eq!((tally.misses, tally.fetches), (3, 2));
-        assert_eq!((tally.average(), tally.longest), (Some(Duration::from_secs(2)), Duration::from_secs(3)));
+        assert_eq!(
+            (tally.average(), tally.longest),
+            (Some(Duration::from_secs(2)), Duration::from_secs(3))
+        );
         assert_eq!(Tally::default().average(), None);
     }
 
@@ -275,8 +313,14 @@ mod tests {
         }
         let recent = statistics.recent();
         let (newest, oldest) = (&recent[0], &recent[19]);
-        assert_eq!((recent.len(), newest.target.as_str(), oldest.target.as_str()), (20, "/29", "/10"));
-        assert_eq!((newest.asked, newest.took, newest.good), (at(29).wall, Duration::from_secs(2), false));
+        assert_eq!(
+            (recent.len(), newest.target.as_str(), oldest.target.as_str()),
+            (20, "/29", "/10")
+        );
+        assert_eq!(
+            (newest.asked, newest.took, newest.good),
+            (at(29).wall, Duration::from_secs(2), false)
+        );
     }
 
     #[test]
@@ -288,8 +332,14 @@ mod tests {
         for n in 0..5000 {
             let (target, hits) = (target(n), |key: &Key| if *key == used { 7 } else { 0 });
             let key = Key::new(None, "anonymous", &target);
-            let fetch =
-                Fetch { target: &target, key: Some(&key), polled: false, asked: at(n), ended: at(n), good: true };
+            let fetch = Fetch {
+                target: &target,
+                key: Some(&key),
+                polled: false,
+                asked: at(n),
+                ended: at(n),
+                good: true,
+            };
             statistics.fetched(&fetch, hits);
         }
         assert!(statistics.tally(&polled).is_some() && statistics.tally(&used).is_some());
@@ -306,8 +356,17 @@ mod tests {
         let key = fetch(&statistics, "/bad", false, (30, 50), false, 0);
         fetch(&statistics, "/bad", false, (90, 110), false, 0);
         fetch(&statistics, "/good", false, (90, 110), true, 0);
-        for (seconds, rate) in [(110, 0.2), (599, 0.2), (600, 0.1), (660, 0.0), (1_000_000, 0.0)] {
-            let of_key: Vec<(Key, f64)> = (rate > 0.0).then(|| (key.clone(), rate)).into_iter().collect();
+        for (seconds, rate) in [
+            (110, 0.2),
+            (599, 0.2),
+            (600, 0.1),
+            (660, 0.0),
+            (1_000_000, 0.0),
+        ] {
+            let of_key: Vec<(Key, f64)> = (rate > 0.0)
+                .then(|| (key.clone(), rate))
+                .into_iter()
+                .collect();
             assert_eq!(statistics.errors_a_minute(at(seconds)), rate, "{seconds}");
             assert_eq!(statistics.errors_by_key(at(seconds)), of_key, "{seconds}");
         }

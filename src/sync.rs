@@ -54,7 +54,10 @@ mod modelled {
         }
     }
 
-    #[allow(clippy::unwrap_used, reason = "taken only inside wait_for, which puts it back")]
+    #[allow(
+        clippy::unwrap_used,
+        reason = "taken only inside wait_for, which puts it back"
+    )]
     impl<T> Deref for MutexGuard<'_, T> {
         type Target = T;
         fn deref(&self) -> &T {
@@ -62,7 +65,10 @@ mod modelled {
         }
     }
 
-    #[allow(clippy::unwrap_used, reason = "taken only inside wait_for, which puts it back")]
+    #[allow(
+        clippy::unwrap_used,
+        reason = "taken only inside wait_for, which puts it back"
+    )]
     impl<T> DerefMut for MutexGuard<'_, T> {
         fn deref_mut(&mut self) -> &mut T {
             self.0.as_mut().unwrap()

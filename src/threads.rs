@@ -13,5 +13,8 @@ pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Joi
 
 /// For whatever work, so that std's part is in the program once and not for each thread.
 fn start(name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
-    Builder::new().name(format!("larder-{name}")).stack_size(STACK).spawn(work)
+    Builder::new()
+        .name(format!("larder-{name}"))
+        .stack_size(STACK)
+        .spawn(work)
 }

@@ -30,7 +30,11 @@ struct Due {
 impl Timer {
     /// A timer without deadlines.
     pub fn new(clock: Clock) -> Timer {
-        Timer { due: Mutex::default(), changed: Condvar::new(), clock }
+        Timer {
+            due: Mutex::default(),
+            changed: Condvar::new(),
+            clock,
+        }
     }
 
     /// Reports this flight's deadline at this monotonic time.

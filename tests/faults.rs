@@ -9,7 +9,11 @@
 //! LARDER_BLESS=1 cargo test --test faults the_page  # writes docs/FAULTS.md
 //! ```
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed step is a failed test"
+)]
 
 #[path = "faults/cell.rs"]
 mod cell;
@@ -21,7 +25,11 @@ mod expected;
 mod fault;
 #[path = "faults/page.rs"]
 mod page;
-#[allow(dead_code, unused_imports, reason = "the other integration tests use the rest")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the other integration tests use the rest"
+)]
 #[path = "it/support/mod.rs"]
 mod support;
 #[path = "faults/table.rs"]
@@ -46,13 +54,18 @@ type Cell<'a> = (&'a Table, &'a Fault, Option<u64>, Method);
 #[test]
 fn every_fault_is_met_as_the_table_says() {
     let word = std::env::var("LARDER_FAULT").unwrap_or_default();
-    let faults: Vec<Fault> = fault::all().into_iter().filter(|fault| fault.name.contains(&word)).collect();
+    let faults: Vec<Fault> = fault::all()
+        .into_iter()
+        .filter(|fault| fault.name.contains(&word))
+        .collect();
     let cells = cells(&faults);
     let (next, wrong, begun) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Instant::now());
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let Some((table, fault, age, method)) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some((table, fault, age, method)) =
+                    cells.get(next.fetch_add(1, Ordering::Relaxed))
+                {
                     let failure = cell::play(table, fault, *age, *method);
                     wrong.lock().unwrap().extend(failure);
                 }
@@ -61,7 +74,13 @@ fn every_fault_is_met_as_the_table_says() {
     });
     println!("{} cells in {:?}", cells.len(), begun.elapsed());
     let wrong = wrong.into_inner().unwrap();
-    assert!(!cells.is_empty() && wrong.is_empty(), "{} of {}\n\n{}", wrong.len(), cells.len(), wrong.join("\n\n"));
+    assert!(
+        !cells.is_empty() && wrong.is_empty(),
+        "{} of {}\n\n{}",
+        wrong.len(),
+        cells.len(),
+        wrong.join("\n\n")
+    );
 }
 
 #[test]
@@ -72,15 +91,25 @@ fn the_page_is_what_is_expected() {
         fs::write(&path, &page).unwrap();
     }
     let written = fs::read_to_string(path).unwrap_or_default();
-    assert!(written == page, "LARDER_BLESS=1 cargo test --test faults the_page writes docs/FAULTS.md");
+    assert!(
+        written == page,
+        "LARDER_BLESS=1 cargo test --test faults the_page writes docs/FAULTS.md"
+    );
 }
 
 fn cells(faults: &[Fault]) -> Vec<Cell<'_>> {
     let mut cells = Vec::new();
     for table in &TABLES {
         for fault in faults {
-            for (_, age) in table.columns.iter().filter(|(_, age)| !table.leaves_out(fault, *age)) {
-                cells.extend([Method::Get, Method::Head, Method::Post].map(|method| (table, fault, *age, method)));
+            for (_, age) in table
+                .columns
+                .iter()
+                .filter(|(_, age)| !table.leaves_out(fault, *age))
+            {
+                cells.extend(
+                    [Method::Get, Method::Head, Method::Post]
+                        .map(|method| (table, fault, *age, method)),
+                );
             }
         }
     }

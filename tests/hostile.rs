@@ -5,7 +5,11 @@
 //! cargo test --release --target x86_64-unknown-linux-musl --test hostile -- --nocapture --include-ignored    # as CI runs it; the last option wants strace
 //! ```
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed step is a failed test"
+)]
 
 #[path = "hostile/attackers.rs"]
 mod attackers;
@@ -39,7 +43,11 @@ mod scene;
 mod slowloris;
 #[path = "hostile/smuggling.rs"]
 mod smuggling;
-#[allow(dead_code, unused_imports, reason = "the other integration tests use the rest")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the other integration tests use the rest"
+)]
 #[path = "it/support/mod.rs"]
 mod support;
 #[path = "hostile/threads.rs"]

@@ -64,15 +64,29 @@ fn must_show_2_an_hour_of_faults_harms_nobody() {
             let report = hour(seed, aloud);
             requests.fetch_add(report.requests, SeqCst);
             fetches.fetch_add(report.fetches, SeqCst);
-            let first = report.complaints.first().map(|text| format!("LARDER_HOUR={seed}: {text}\n"));
-            complaints.lock().expect("nobody panics with it").extend(first);
+            let first = report
+                .complaints
+                .first()
+                .map(|text| format!("LARDER_HOUR={seed}: {text}\n"));
+            complaints
+                .lock()
+                .expect("nobody panics with it")
+                .extend(first);
         }
     };
     let workers = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(live))));
     let complaints = complaints.into_inner().expect("nobody panicked with it");
-    let some = complaints.iter().take(10).map(String::as_str).collect::<String>();
-    assert!(complaints.is_empty(), "{} of {seeds:?} went wrong:\n{some}", complaints.len());
+    let some = complaints
+        .iter()
+        .take(10)
+        .map(String::as_str)
+        .collect::<String>();
+    assert!(
+        complaints.is_empty(),
+        "{} of {seeds:?} went wrong:\n{some}",
+        complaints.len()
+    );
     println!("{seeds:?}: {requests:?} requests, {fetches:?} at the origin");
 }
 
@@ -83,5 +97,7 @@ fn the_same_seed_is_the_same_hour() {
 }
 
 fn variable(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().expect("a number"))
 }

@@ -31,9 +31,19 @@ fn i2_replies_are_given_outside_the_locks() {
     let proxy = proxy(Keeping(Arc::clone(&fetches)));
     let told = Arc::new(AtomicUsize::new(0));
     for _ in 0..2 {
-        proxy.answer(request(&proxy), Asking { proxy: Arc::clone(&proxy), told: Arc::clone(&told) });
+        proxy.answer(
+            request(&proxy),
+            Asking {
+                proxy: Arc::clone(&proxy),
+                told: Arc::clone(&told),
+            },
+        );
     }
-    let (flight, errand) = fetches.lock().expect("nobody panics").pop().expect("one fetch for both");
+    let (flight, errand) = fetches
+        .lock()
+        .expect("nobody panics")
+        .pop()
+        .expect("one fetch for both");
     proxy.fly(flight, &errand, &mut Ready);
     assert_eq!(told.load(Ordering::SeqCst), 2);
 }
@@ -64,7 +74,10 @@ fn i10_a_panic_on_a_front_worker_is_answered_500_and_the_thread_lives() {
     let front = Front::start(listener, Arc::clone(&proxy), limits, 1).expect("a front");
     for turn in 1..=3 {
         assert!(ask(&front, &format!("/{turn}")).starts_with("HTTP/1.1 500 "));
-        assert!(ask(&front, "/health").starts_with("HTTP/1.1 200 "), "by the same, only worker");
+        assert!(
+            ask(&front, "/health").starts_with("HTTP/1.1 200 "),
+            "by the same, only worker"
+        );
         assert_eq!(proxy.counters().panics.count(), turn);
     }
     front.stop();
@@ -72,14 +85,24 @@ fn i10_a_panic_on_a_front_worker_is_answered_500_and_the_thread_lives() {
 
 fn ask(front: &Front, target: &str) -> String {
     let mut client = TcpStream::connect(front.addr()).expect("connects");
-    write!(client, "GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
+    write!(
+        client,
+        "GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .expect("sent");
     let mut reply = String::new();
     client.read_to_string(&mut reply).expect("a reply of text");
     reply
 }
 
 fn proxy(crew: impl Crew + 'static) -> Arc<Proxy> {
-    Arc::new(Proxy::new(Config::of(Preset::Api), Clock::new(), 1, 100, Box::new(crew)))
+    Arc::new(Proxy::new(
+        Config::of(Preset::Api),
+        Clock::new(),
+        1,
+        100,
+        Box::new(crew),
+    ))
 }
 
 fn request(proxy: &Proxy) -> Request {

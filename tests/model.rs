@@ -79,11 +79,23 @@ fn i8_nothing_older_than_an_invalidation_outlives_it() {
         let readers = house.start(2, |house| house.ask(Method::GET));
         house.origin.version.fetch_add(1, SeqCst);
         house.proxy.invalidate(&target(), None);
-        assert_ne!(house.stored_version(), Some(0), "stored before the invalidation");
-        assert_eq!(house.ask(Method::GET), Told::Version(1), "asked after the invalidation");
+        assert_ne!(
+            house.stored_version(),
+            Some(0),
+            "stored before the invalidation"
+        );
+        assert_eq!(
+            house.ask(Method::GET),
+            Told::Version(1),
+            "asked after the invalidation"
+        );
         ended(readers);
         house.close();
-        assert_ne!(house.stored_version(), Some(0), "stored after the invalidation");
+        assert_ne!(
+            house.stored_version(),
+            Some(0),
+            "stored after the invalidation"
+        );
     });
 }
 
@@ -106,7 +118,10 @@ fn an_answer_that_cannot_be_shared_is_fetched_for_each_client() {
         let house = House::new(Manner::Personal);
         let told = house.all(3, |house| house.ask(Method::GET));
         house.close();
-        assert!((1..=3).all(|fetch| told.contains(&Told::Version(fetch))), "{told:?}");
+        assert!(
+            (1..=3).all(|fetch| told.contains(&Told::Version(fetch))),
+            "{told:?}"
+        );
         assert_eq!(house.origin.fetches.load(SeqCst), 3);
     });
 }
@@ -117,7 +132,10 @@ fn bodies_that_are_passed_on_give_their_permits_back() {
         let house = House::new(Manner::Streams);
         for told in house.all(3, |house| house.ask(Method::GET)) {
             // A waiter has no use for a stream, and one permit is kept from streams.
-            assert!(matches!(told, Told::Failed(Cause::Slow | Cause::NoPermit)), "{told:?}");
+            assert!(
+                matches!(told, Told::Failed(Cause::Slow | Cause::NoPermit)),
+                "{told:?}"
+            );
         }
         house.close();
     });
@@ -128,7 +146,10 @@ fn a_deadline_at_any_moment_forgets_nobody() {
     explore(|| {
         let house = House::build(Manner::Personal, true);
         for told in house.all(4, |house| house.ask(Method::GET)) {
-            assert!(matches!(told, Told::Version(_) | Told::Failed(Cause::NoPermit)), "{told:?}");
+            assert!(
+                matches!(told, Told::Version(_) | Told::Failed(Cause::NoPermit)),
+                "{told:?}"
+            );
         }
         house.close();
     });
@@ -141,7 +162,10 @@ fn a_stop_at_any_moment_forgets_nobody() {
         let clients = house.start(3, |house| house.ask(Method::GET));
         house.proxy.stop();
         for told in ended(clients) {
-            assert!(matches!(told, Told::Version(_) | Told::Failed(Cause::Stopping)), "{told:?}");
+            assert!(
+                matches!(told, Told::Version(_) | Told::Failed(Cause::Stopping)),
+                "{told:?}"
+            );
         }
     });
 }
@@ -149,7 +173,10 @@ fn a_stop_at_any_moment_forgets_nobody() {
 /// Runs a scenario under two schedulers: one that finds what many switches lead to, one that finds what few do.
 fn explore(scenario: fn()) {
     run(RandomScheduler::new_from_seed(SEED, SCHEDULES), scenario);
-    run(PctScheduler::new_from_seed(SEED, DEPTH, SCHEDULES), scenario);
+    run(
+        PctScheduler::new_from_seed(SEED, DEPTH, SCHEDULES),
+        scenario,
+    );
 }
 
 fn run(scheduler: impl Scheduler + 'static, scenario: fn()) {
@@ -194,13 +221,27 @@ impl House {
         });
         let mut config = Config::of(Preset::Api);
         config.backend.max_concurrent_requests = PERMITS;
-        let proxy = Arc::new(Proxy::new(config, Clock::new(), 1, 100, Box::new(Shared(Arc::clone(&crew)))));
+        let proxy = Arc::new(Proxy::new(
+            config,
+            Clock::new(),
+            1,
+            100,
+            Box::new(Shared(Arc::clone(&crew))),
+        ));
         assert!(crew.proxy.set(Arc::downgrade(&proxy)).is_ok());
-        Arc::new(House { proxy, origin, crew })
+        Arc::new(House {
+            proxy,
+            origin,
+            crew,
+        })
     }
 
     /// Starts so many clients that do the same.
-    fn start<T: Send + 'static>(self: &Arc<House>, clients: usize, act: fn(&House) -> T) -> Vec<JoinHandle<T>> {
+    fn start<T: Send + 'static>(
+        self: &Arc<House>,
+        clients: usize,
+        act: fn(&House) -> T,
+    ) -> Vec<JoinHandle<T>> {
         let start = |_| {
             let house = Arc::clone(self);
             thread::spawn(move || act(&house))
@@ -214,15 +255,27 @@ impl House {
 
     fn ask(&self, method: Method) -> Told {
         let (waiter, responder) = Waiter::new();
-        self.proxy.answer(request(method), Once { responder, told: AtomicBool::new(false) });
-        told(waiter.wait(Duration::MAX).expect("a reply before the time runs out"))
+        self.proxy.answer(
+            request(method),
+            Once {
+                responder,
+                told: AtomicBool::new(false),
+            },
+        );
+        told(
+            waiter
+                .wait(Duration::MAX)
+                .expect("a reply before the time runs out"),
+        )
     }
 
     fn stored_version(&self) -> Option<u64> {
-        self.proxy.hit(&request(Method::GET), self.proxy.clock().now()).map(|reply| match told(reply) {
-            Told::Version(version) => version,
-            Told::Failed(cause) => panic!("a hit that is an error: {cause:?}"),
-        })
+        self.proxy
+            .hit(&request(Method::GET), self.proxy.clock().now())
+            .map(|reply| match told(reply) {
+                Told::Version(version) => version,
+                Told::Failed(cause) => panic!("a hit that is an error: {cause:?}"),
+            })
     }
 
     /// Waits for all threads, and sees that nothing is left of the flights.
@@ -235,7 +288,10 @@ impl House {
 }
 
 fn ended<T>(threads: Vec<JoinHandle<T>>) -> Vec<T> {
-    threads.into_iter().map(|thread| thread.join().expect("a client that ends well")).collect()
+    threads
+        .into_iter()
+        .map(|thread| thread.join().expect("a client that ends well"))
+        .collect()
 }
 
 fn told(reply: Reply) -> Told {
@@ -245,7 +301,12 @@ fn told(reply: Reply) -> Told {
         Reply::Failed(failure) => return Told::Failed(failure.cause),
         Reply::BuiltIn { .. } => panic!("not asked for"),
     };
-    Told::Version(std::str::from_utf8(&body).expect("text").parse().expect("a number"))
+    Told::Version(
+        std::str::from_utf8(&body)
+            .expect("text")
+            .parse()
+            .expect("a number"),
+    )
 }
 
 fn target() -> Target {
@@ -277,13 +338,23 @@ struct Shared(Arc<Hands>);
 
 impl Hands {
     fn start(&self, act: impl FnOnce(&Arc<Proxy>) + Send + 'static) {
-        let proxy = self.proxy.get().and_then(Weak::upgrade).expect("a proxy that is still there");
+        let proxy = self
+            .proxy
+            .get()
+            .and_then(Weak::upgrade)
+            .expect("a proxy that is still there");
         let thread = thread::spawn(move || act(&proxy));
-        self.threads.lock().expect("no panic while it is held").push(thread);
+        self.threads
+            .lock()
+            .expect("no panic while it is held")
+            .push(thread);
     }
 
     fn next_thread(&self) -> Option<JoinHandle<()>> {
-        self.threads.lock().expect("no panic while it is held").pop()
+        self.threads
+            .lock()
+            .expect("no panic while it is held")
+            .pop()
     }
 }
 
@@ -360,13 +431,23 @@ impl Origin for Worker {
             }
             Manner::Storable => version.to_string(),
         };
-        Ok(Fetched::Whole(Response { status: StatusCode::OK, fields, body: Bytes::from(body) }))
+        Ok(Fetched::Whole(Response {
+            status: StatusCode::OK,
+            fields,
+            body: Bytes::from(body),
+        }))
     }
 }
 
 fn opening() -> Opening {
     let begun = Bytes::from_static(b"begun");
-    Opening { status: StatusCode::OK, fields: HeaderMap::new(), length: None, begun, rest: Box::new(Over) }
+    Opening {
+        status: StatusCode::OK,
+        fields: HeaderMap::new(),
+        length: None,
+        begun,
+        rest: Box::new(Over),
+    }
 }
 
 struct Over;

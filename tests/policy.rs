@@ -1,7 +1,7 @@
 //! Properties of the policy as a whole: a response judged, then used, as `proxy` does it.
 //!
-//! That what is printed reads back stands with the parsers: `directives_tests.rs`, `structured_tests.rs` and
-//! `dates_tests.rs` in `src/policy`. What another cache makes of the same exchanges is in `policy/oracle.rs`.
+//! That what is printed reads back stands with the parsers: `directives/tests.rs`, `structured/tests.rs` and
+//! `dates/tests.rs` in `src/policy`. What another cache makes of the same exchanges is in `policy/oracle.rs`.
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
@@ -22,7 +22,10 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 
 /// Sun, 15 Jun 2025 15:15:00 GMT
-const RECEIVED: Now = Now { mono: Duration::from_secs(5000), wall: Duration::from_secs(1_750_000_500) };
+const RECEIVED: Now = Now {
+    mono: Duration::from_secs(5000),
+    wall: Duration::from_secs(1_750_000_500),
+};
 
 /// Response directives, each name once.
 const SAID: [&str; 14] = [
@@ -43,9 +46,18 @@ const SAID: [&str; 14] = [
 ];
 
 /// Request directives, each name once.
-const ASKED: [&str; 6] = ["no-cache", "no-store", "max-age=90", "min-fresh=20", "max-stale=30", "only-if-cached"];
+const ASKED: [&str; 6] = [
+    "no-cache",
+    "no-store",
+    "max-age=90",
+    "min-fresh=20",
+    "max-stale=30",
+    "only-if-cached",
+];
 
-const STATUSES: [u16; 14] = [200, 203, 204, 206, 299, 301, 302, 404, 410, 429, 500, 501, 503, 599];
+const STATUSES: [u16; 14] = [
+    200, 203, 204, 206, 299, 301, 302, 404, 410, 429, 500, 501, 503, 599,
+];
 
 /// A GET and its answer.
 #[derive(Clone, Debug)]
@@ -106,19 +118,36 @@ fn controlled(lines: &[String]) -> HeaderMap {
 }
 
 fn later(seconds: u64) -> Now {
-    Now { mono: RECEIVED.mono + Duration::from_secs(seconds), ..RECEIVED }
+    Now {
+        mono: RECEIVED.mono + Duration::from_secs(seconds),
+        ..RECEIVED
+    }
 }
 
 fn pure() -> Defaults {
-    Defaults { ttl: Duration::ZERO, stale_time: Duration::ZERO, ..Defaults::default() }
+    Defaults {
+        ttl: Duration::ZERO,
+        stale_time: Duration::ZERO,
+        ..Defaults::default()
+    }
 }
 
 fn rules() -> impl Strategy<Value = Rule> {
     let time = || prop::option::of((0u64..200).prop_map(Duration::from_secs));
     (time(), time(), time(), time(), any::<bool>()).prop_map(
         |(cache_ttl, stale_time, slow_grace, grace_time, forced)| {
-            let force = Force { must_revalidate: forced, ..Force::default() };
-            Rule { cache_ttl, stale_time, slow_grace, grace_time, force, ..Rule::default() }
+            let force = Force {
+                must_revalidate: forced,
+                ..Force::default()
+            };
+            Rule {
+                cache_ttl,
+                stale_time,
+                slow_grace,
+                grace_time,
+                force,
+                ..Rule::default()
+            }
         },
     )
 }
@@ -159,12 +188,28 @@ prop_compose! {
 /// The members in an order, a letter case, with blanks and on lines as they come.
 fn written(members: Vec<&'static str>) -> impl Strategy<Value = Vec<String>> {
     let count = members.len();
-    let looks = prop::collection::vec(("[ \t]{0,2},?[ \t]{0,2}", "[ \t]{0,2}", any::<bool>(), any::<bool>()), count);
+    let looks = prop::collection::vec(
+        (
+            "[ \t]{0,2},?[ \t]{0,2}",
+            "[ \t]{0,2}",
+            any::<bool>(),
+            any::<bool>(),
+        ),
+        count,
+    );
     (Just(members).prop_shuffle(), looks).prop_map(|(members, looks)| {
         let mut lines = vec![String::new()];
         for (member, (before, after, upper, ends_line)) in members.into_iter().zip(looks) {
-            let member = if upper { member.to_uppercase() } else { member.to_owned() };
-            let separator = if lines.last().is_none_or(String::is_empty) { "" } else { "," };
+            let member = if upper {
+                member.to_uppercase()
+            } else {
+                member.to_owned()
+            };
+            let separator = if lines.last().is_none_or(String::is_empty) {
+                ""
+            } else {
+                ","
+            };
             let text = format!("{separator}{before}{member}{after}");
             lines.last_mut().expect("never empty").push_str(&text);
             if ends_line {
@@ -288,7 +333,14 @@ const OF_THE_BODY: [&str; 3] = ["content-length", "content-encoding", "content-r
 
 /// Responses in which the same few fields come again and again.
 fn described() -> impl Strategy<Value = HeaderMap> {
-    let names = ["content-length", "content-encoding", "content-range", "etag", "x-a", "age"];
+    let names = [
+        "content-length",
+        "content-encoding",
+        "content-range",
+        "etag",
+        "x-a",
+        "age",
+    ];
     prop::collection::vec((select(names.to_vec()), "[a-z0-9]{1,3}"), 0..8).prop_map(|lines| {
         let mut fields = HeaderMap::new();
         for (name, value) in lines {

@@ -64,11 +64,19 @@
 //! Backoff is on, as it always is: after a 5xx, a dropped connection or a silence the origin is not asked for that
 //! target for 5 s; after a refused connection it is not asked for anything for 5 s.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed step is a failed test"
+)]
 
 #[path = "rfc9111/runner/mod.rs"]
 mod runner;
-#[allow(dead_code, unused_imports, reason = "the other integration tests use the rest")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the other integration tests use the rest"
+)]
 #[path = "it/support/mod.rs"]
 mod support;
 
@@ -116,35 +124,70 @@ struct Bullet {
 fn every_bullet_of_the_sheet_is_covered() {
     let bullets = bullets();
     let known: BTreeSet<&str> = bullets.iter().map(|bullet| bullet.id.as_str()).collect();
-    assert_eq!(known.len(), bullets.len(), "an id stands twice in bullets.json");
+    assert_eq!(
+        known.len(),
+        bullets.len(),
+        "an id stands twice in bullets.json"
+    );
     let scenarios: Vec<Scenario> = FILES.iter().flat_map(|file| load(file)).collect();
-    let named: BTreeSet<&str> = scenarios.iter().flat_map(|scenario| &scenario.bullet).map(String::as_str).collect();
+    let named: BTreeSet<&str> = scenarios
+        .iter()
+        .flat_map(|scenario| &scenario.bullet)
+        .map(String::as_str)
+        .collect();
     let unknown: Vec<&&str> = named.difference(&known).collect();
-    assert!(unknown.is_empty(), "scenarios name what is not in bullets.json: {unknown:?}");
+    assert!(
+        unknown.is_empty(),
+        "scenarios name what is not in bullets.json: {unknown:?}"
+    );
     let tests = bullets.iter().flat_map(|bullet| &bullet.elsewhere);
     let missing: Vec<&String> = tests.filter(|test| !is_a_test(test)).collect();
-    assert!(missing.is_empty(), "bullets.json names tests that are not there: {missing:?}");
-    let shown = |bullet: &&Bullet| !bullet.elsewhere.is_empty() || named.contains(bullet.id.as_str());
-    let open: Vec<&str> = bullets.iter().filter(|bullet| !shown(bullet)).map(|bullet| bullet.id.as_str()).collect();
-    assert!(open.is_empty(), "{} of {} are not covered: {open:#?}", open.len(), bullets.len());
+    assert!(
+        missing.is_empty(),
+        "bullets.json names tests that are not there: {missing:?}"
+    );
+    let shown =
+        |bullet: &&Bullet| !bullet.elsewhere.is_empty() || named.contains(bullet.id.as_str());
+    let open: Vec<&str> = bullets
+        .iter()
+        .filter(|bullet| !shown(bullet))
+        .map(|bullet| bullet.id.as_str())
+        .collect();
+    assert!(
+        open.is_empty(),
+        "{} of {} are not covered: {open:#?}",
+        open.len(),
+        bullets.len()
+    );
 }
 
 #[test]
 fn there_are_250_scenarios_with_names_of_their_own() {
     let scenarios: Vec<Scenario> = FILES.iter().flat_map(|file| load(file)).collect();
     let mut names = BTreeSet::new();
-    let twice: Vec<&String> =
-        scenarios.iter().map(|scenario| &scenario.name).filter(|name| !names.insert(*name)).collect();
+    let twice: Vec<&String> = scenarios
+        .iter()
+        .map(|scenario| &scenario.name)
+        .filter(|name| !names.insert(*name))
+        .collect();
     assert!(twice.is_empty(), "{twice:?}");
     assert!(scenarios.len() >= 250, "{}", scenarios.len());
 }
 
 #[test]
 fn every_file_is_played() {
-    let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let files = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let stem = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
-    let json = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
-    let found: BTreeSet<String> = json.map(|path| stem(&path)).filter(|name| name != "bullets").collect();
+    let json = files.filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "json")
+    });
+    let found: BTreeSet<String> = json
+        .map(|path| stem(&path))
+        .filter(|name| name != "bullets")
+        .collect();
     assert_eq!(found, FILES.iter().map(|file| (*file).to_owned()).collect());
 }
 
@@ -152,14 +195,22 @@ fn every_file_is_played() {
 fn the_page_is_what_the_scenarios_say() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/RFC9111.md");
     let files: Vec<(&str, Vec<Scenario>)> = FILES.iter().map(|file| (*file, load(file))).collect();
-    let elsewhere = bullets().into_iter().filter(|bullet| !bullet.elsewhere.is_empty());
-    let elsewhere = elsewhere.map(|bullet| Elsewhere { text: bullet.text, tests: bullet.elsewhere });
+    let elsewhere = bullets()
+        .into_iter()
+        .filter(|bullet| !bullet.elsewhere.is_empty());
+    let elsewhere = elsewhere.map(|bullet| Elsewhere {
+        text: bullet.text,
+        tests: bullet.elsewhere,
+    });
     let page = page::markdown(&files, &elsewhere.collect::<Vec<Elsewhere>>());
     if std::env::var_os("LARDER_BLESS").is_some() {
         fs::write(&path, &page).unwrap();
     }
     let written = fs::read_to_string(path).unwrap_or_default();
-    assert!(written == page, "LARDER_BLESS=1 cargo test --test rfc9111 the_page writes docs/RFC9111.md");
+    assert!(
+        written == page,
+        "LARDER_BLESS=1 cargo test --test rfc9111 the_page writes docs/RFC9111.md"
+    );
 }
 
 fn bullets() -> Vec<Bullet> {
@@ -168,7 +219,10 @@ fn bullets() -> Vec<Bullet> {
 
 /// Whether the file has a function of that name.
 fn is_a_test(test: &str) -> bool {
-    let Some((file, function)) = test.split_once(": ") else { return false };
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap_or_default();
+    let Some((file, function)) = test.split_once(": ") else {
+        return false;
+    };
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap_or_default();
     text.contains(&format!("fn {function}("))
 }

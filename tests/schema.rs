@@ -1,6 +1,10 @@
 //! Row C-3: docs/config.schema.json is what the keys say, and lets every valid file pass.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a file that cannot be read is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a file that cannot be read is a failed test"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -15,16 +19,24 @@ fn c3_the_schema_is_what_the_keys_say() {
         fs::write(&path, schema::schema()).unwrap();
     }
     let text = fs::read_to_string(path).unwrap();
-    assert!(text == schema::schema(), "it differs: LARDER_BLESS=1 cargo test --test schema writes it");
+    assert!(
+        text == schema::schema(),
+        "it differs: LARDER_BLESS=1 cargo test --test schema writes it"
+    );
 }
 
 #[test]
 fn c3_valid_files_fit_the_schema() {
     let schema: Value = serde_json::from_str(&schema::schema()).expect("JSON");
-    for name in ["config.example.json", "tests/fixtures/node-config.json", "tests/fixtures/node-config-example.json"] {
+    for name in [
+        "config.example.json",
+        "tests/fixtures/node-config.json",
+        "tests/fixtures/node-config-example.json",
+    ] {
         let text = fs::read_to_string(root().join(name)).unwrap();
         let bare: String = text.lines().map(without_comment).collect();
-        let file: Value = serde_json::from_str(&bare).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let file: Value =
+            serde_json::from_str(&bare).unwrap_or_else(|error| panic!("{name}: {error}"));
         expect_fits(&file, &schema, name);
     }
 }
@@ -37,11 +49,23 @@ fn expect_fits(value: &Value, schema: &Value, place: &str) {
         (None, None) => schema == &json!({}),
     };
     assert!(fits, "{place}: {value}");
-    for (name, member) in value.as_object().into_iter().flatten().filter(|_| schema.get("properties").is_some()) {
-        let known = schema["properties"].get(name).unwrap_or_else(|| panic!("{place}.{name} is not known"));
+    for (name, member) in value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|_| schema.get("properties").is_some())
+    {
+        let known = schema["properties"]
+            .get(name)
+            .unwrap_or_else(|| panic!("{place}.{name} is not known"));
         expect_fits(member, known, &format!("{place}.{name}"));
     }
-    for item in value.as_array().into_iter().flatten().filter(|_| schema.get("items").is_some()) {
+    for item in value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|_| schema.get("items").is_some())
+    {
         expect_fits(item, &schema["items"], place);
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Alone in its binary, because a binary has one global allocator, and with one test, because that counts for all threads.
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
-#![allow(unsafe_code, reason = "GlobalAlloc can be implemented in no other way; nothing of it is in the product")]
+#![allow(
+    unsafe_code,
+    reason = "GlobalAlloc can be implemented in no other way; nothing of it is in the product"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
@@ -41,9 +44,27 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 fn stored(key: &str, head: usize, body: usize) -> Arc<Stored> {
-    let (start, fields) = (Now { mono: Duration::ZERO, wall: Duration::ZERO }, HeaderMap::new());
-    let response = Received { status: StatusCode::OK, fields: &fields, word: Word::default(), asked: start, at: start };
-    let lifetime = lifetime(&response, &Rule::default(), &Defaults::default(), Allowed::Any).expect("the default");
+    let (start, fields) = (
+        Now {
+            mono: Duration::ZERO,
+            wall: Duration::ZERO,
+        },
+        HeaderMap::new(),
+    );
+    let response = Received {
+        status: StatusCode::OK,
+        fields: &fields,
+        word: Word::default(),
+        asked: start,
+        at: start,
+    };
+    let lifetime = lifetime(
+        &response,
+        &Rule::default(),
+        &Defaults::default(),
+        Allowed::Any,
+    )
+    .expect("the default");
     let (head, body) = (vec![b'h'; head].into(), Bytes::from(vec![b'b'; body]));
     // As the first hit does: a body that is shared gets a counter, which stays.
     drop(body.clone());

@@ -44,13 +44,29 @@ fn the_origin_is_asked_once_per_key_and_lifetime_however_many_ask() {
             thread::spawn(move || hammer(&proxy, &clock, client))
         })
         .collect();
-    let skips: usize = clients.into_iter().map(|client| client.join().expect("a client that is always answered")).sum();
+    let skips: usize = clients
+        .into_iter()
+        .map(|client| client.join().expect("a client that is always answered"))
+        .sum();
     assert_eq!(proxy.gauges(), Gauges::default());
-    let (fetches, at_once) = (origin.fetches.load(SeqCst), origin.most_at_once.load(SeqCst));
-    println!("{} requests, {skips} expirations, {fetches} fetches, {at_once} at once", CLIENTS * REQUESTS_EACH);
-    assert!((KEYS.len()..=KEYS.len() * (1 + skips)).contains(&fetches), "{fetches} fetches, {skips} expirations");
+    let (fetches, at_once) = (
+        origin.fetches.load(SeqCst),
+        origin.most_at_once.load(SeqCst),
+    );
+    println!(
+        "{} requests, {skips} expirations, {fetches} fetches, {at_once} at once",
+        CLIENTS * REQUESTS_EACH
+    );
+    assert!(
+        (KEYS.len()..=KEYS.len() * (1 + skips)).contains(&fetches),
+        "{fetches} fetches, {skips} expirations"
+    );
     assert!(at_once <= PERMITS, "{at_once} fetches at once");
-    assert_eq!(origin.doubled.load(SeqCst), 0, "two fetches for one key at once");
+    assert_eq!(
+        origin.doubled.load(SeqCst),
+        0,
+        "two fetches for one key at once"
+    );
 }
 
 /// Asks for all keys in turn; the first client moves the clock now and then. Answers how often it did.
@@ -82,7 +98,13 @@ fn proxy(clock: &Clock, origin: &Arc<Counting>) -> Arc<Proxy> {
     config.cache.slow_request_timeout = LIFETIME * 1000;
     config.cache.defaults.jitter = 0;
     let (errands, orders) = unbounded();
-    let proxy = Arc::new(Proxy::new(config, clock.clone(), 1, CLIENTS, Box::new(Threads(errands))));
+    let proxy = Arc::new(Proxy::new(
+        config,
+        clock.clone(),
+        1,
+        CLIENTS,
+        Box::new(Threads(errands)),
+    ));
     for _ in 0..PERMITS {
         let (proxy, orders) = (Arc::downgrade(&proxy), orders.clone());
         let mut origin = Worker(Arc::clone(origin));
@@ -145,7 +167,9 @@ impl Origin for Worker {
         let origin = &self.0;
         let asked_for = || origin.asked_for.lock().expect("no panic while it is held");
         origin.fetches.fetch_add(1, SeqCst);
-        origin.most_at_once.fetch_max(origin.at_once.fetch_add(1, SeqCst) + 1, SeqCst);
+        origin
+            .most_at_once
+            .fetch_max(origin.at_once.fetch_add(1, SeqCst) + 1, SeqCst);
         let doubled = !asked_for().insert(request.target.clone());
         origin.doubled.fetch_add(usize::from(doubled), SeqCst);
         // Time for others to come: a fetch without any would never be joined.
@@ -153,6 +177,10 @@ impl Origin for Worker {
         asked_for().remove(&request.target);
         origin.at_once.fetch_sub(1, SeqCst);
         let body = Bytes::copy_from_slice(request.target.as_str().as_bytes());
-        Ok(Fetched::Whole(Response { status: StatusCode::OK, fields: HeaderMap::new(), body }))
+        Ok(Fetched::Whole(Response {
+            status: StatusCode::OK,
+            fields: HeaderMap::new(),
+            body,
+        }))
     }
 }

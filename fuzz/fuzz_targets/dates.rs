@@ -12,9 +12,14 @@ use libfuzzer_sys::fuzz_target;
 const SECONDS: u64 = 253_402_300_800;
 
 fuzz_target!(|input: &[u8]| {
-    let Some((second, text)) = input.split_first_chunk() else { return };
+    let Some((second, text)) = input.split_first_chunk() else {
+        return;
+    };
     let second = u64::from_le_bytes(*second);
-    let now = Now { mono: Duration::ZERO, wall: Duration::from_secs(second) };
+    let now = Now {
+        mono: Duration::ZERO,
+        wall: Duration::from_secs(second),
+    };
     let read = parse(text, now);
     assert_eq!(parse(&text.to_ascii_uppercase(), now), read);
     assert_eq!(parse(&text.to_ascii_lowercase(), now), read);
@@ -23,9 +28,20 @@ fuzz_target!(|input: &[u8]| {
 
     let second = second % SECONDS;
     let written = imf_fixdate(Duration::from_secs(second));
-    assert_eq!(parse(written.as_str().as_bytes(), now), Some(second as i64), "{written}");
-    if let Some(read) = read.and_then(|read| u64::try_from(read).ok()).filter(|read| *read < SECONDS) {
+    assert_eq!(
+        parse(written.as_str().as_bytes(), now),
+        Some(second as i64),
+        "{written}"
+    );
+    if let Some(read) = read
+        .and_then(|read| u64::try_from(read).ok())
+        .filter(|read| *read < SECONDS)
+    {
         let written = imf_fixdate(Duration::from_secs(read));
-        assert_eq!(parse(written.as_str().as_bytes(), now), Some(read as i64), "{written}");
+        assert_eq!(
+            parse(written.as_str().as_bytes(), now),
+            Some(read as i64),
+            "{written}"
+        );
     }
 });

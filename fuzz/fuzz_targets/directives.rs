@@ -13,7 +13,9 @@ const CDN: HeaderName = HeaderName::from_static("cdn-cache-control");
 fuzz_target!(|input: &[u8]| {
     let (mut fields, mut old) = (HeaderMap::new(), HeaderMap::new());
     for line in input.split(|byte| *byte == b'\n') {
-        let Ok(value) = HeaderValue::from_bytes(line) else { return };
+        let Ok(value) = HeaderValue::from_bytes(line) else {
+            return;
+        };
         fields.append(CACHE_CONTROL, value.clone());
         fields.append(CDN, value.clone());
         old.append(PRAGMA, value);
@@ -21,7 +23,10 @@ fuzz_target!(|input: &[u8]| {
     let strict = Directives::of(&fields);
     let general = Word::of(&fields, &[]);
     assert_eq!((general.directives, general.targeted), (strict, false));
-    assert_eq!(fields_to_confirm(&fields, &general).is_empty(), !strict.names_fields);
+    assert_eq!(
+        fields_to_confirm(&fields, &general).is_empty(),
+        !strict.names_fields
+    );
 
     let word = Word::of(&fields, &[CDN]);
     if word.targeted {
@@ -34,7 +39,25 @@ fuzz_target!(|input: &[u8]| {
     assert!(!wishes.refresh || strict.no_cache || strict.max_age.is_some());
     assert!(!wishes.no_store || strict.no_store);
     assert!(!wishes.only_if_cached || strict.only_if_cached);
-    assert!(Wishes { refresh: false, ..Wishes::of(&old) }.is_none(), "Pragma can ask for nothing else");
-    let times = [strict.max_age, strict.s_maxage, word.directives.max_age, wishes.max_age, wishes.max_stale];
-    assert!(times.into_iter().flatten().all(|time| time <= LONGEST && time.subsec_nanos() == 0));
+    assert!(
+        Wishes {
+            refresh: false,
+            ..Wishes::of(&old)
+        }
+        .is_none(),
+        "Pragma can ask for nothing else"
+    );
+    let times = [
+        strict.max_age,
+        strict.s_maxage,
+        word.directives.max_age,
+        wishes.max_age,
+        wishes.max_stale,
+    ];
+    assert!(
+        times
+            .into_iter()
+            .flatten()
+            .all(|time| time <= LONGEST && time.subsec_nanos() == 0)
+    );
 });

@@ -9,7 +9,9 @@ use libfuzzer_sys::fuzz_target;
 const MAX_BODY_BYTES: u64 = 300;
 
 fuzz_target!(|input: &[u8]| {
-    let [kind, step, body @ ..] = input else { return };
+    let [kind, step, body @ ..] = input else {
+        return;
+    };
     let framing = match kind % 4 {
         0 => Framing::None,
         1 => Framing::Length(u64::from(*kind)),
@@ -21,9 +23,15 @@ fuzz_target!(|input: &[u8]| {
         assert!(content.len() as u64 <= MAX_BODY_BYTES);
         if done {
             let alone = decode(framing, &body[..consumed], usize::MAX);
-            assert_eq!(alone, Ok((content, consumed, true)), "the body ends where it was said to");
+            assert_eq!(
+                alone,
+                Ok((content, consumed, true)),
+                "the body ends where it was said to"
+            );
             if let Some(shorter) = consumed.checked_sub(1) {
-                assert!(!decode(framing, &body[..shorter], usize::MAX).is_ok_and(|(_, _, done)| done));
+                assert!(
+                    !decode(framing, &body[..shorter], usize::MAX).is_ok_and(|(_, _, done)| done)
+                );
             }
         } else {
             assert_eq!(consumed, body.len());

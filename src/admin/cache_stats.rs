@@ -15,12 +15,23 @@ use crate::message::Request;
 use crate::proxy::{Kept, Proxy};
 use crate::secret::redacted;
 
-pub(super) const ENDPOINT: Endpoint = Endpoint { name: "/cache/stats", effect: Effect::Reads, answer };
+pub(super) const ENDPOINT: Endpoint = Endpoint {
+    name: "/cache/stats",
+    effect: Effect::Reads,
+    answer,
+};
 
 fn answer(proxy: &Proxy, request: &Request) -> Value {
-    let (limit, now, store) = (limit(&request.target), proxy.clock().now(), proxy.store_gauges());
-    let keys: Map<String, Value> =
-        proxy.kept(limit).iter().map(|kept| (shown(&kept.stored.key), described(kept, now))).collect();
+    let (limit, now, store) = (
+        limit(&request.target),
+        proxy.clock().now(),
+        proxy.store_gauges(),
+    );
+    let keys: Map<String, Value> = proxy
+        .kept(limit)
+        .iter()
+        .map(|kept| (shown(&kept.stored.key), described(kept, now)))
+        .collect();
     let troubles = proxy.troubles(limit);
     let resting = troubles.keys.iter().map(|(key, pause)| {
         let left = pause.until.saturating_sub(now.mono);
@@ -50,28 +61,48 @@ fn described(kept: &Kept, now: Now) -> Value {
     let (stored, lifetime) = (&kept.stored, &kept.stored.lifetime);
     let since = now.mono.saturating_sub(lifetime.received());
     let mut described = Map::from_iter([
-        ("lastFetchTime".to_owned(), json!(milliseconds(now.wall.saturating_sub(since)))),
+        (
+            "lastFetchTime".to_owned(),
+            json!(milliseconds(now.wall.saturating_sub(since))),
+        ),
         ("size".to_owned(), json!(stored.body.len())),
         ("status".to_owned(), json!(stored.status.as_u16())),
-        ("hits".to_owned(), json!(stored.hits() + kept.tally.map_or(0, |tally| tally.hits))),
+        (
+            "hits".to_owned(),
+            json!(stored.hits() + kept.tally.map_or(0, |tally| tally.hits)),
+        ),
         ("ttl".to_owned(), json!(milliseconds(lifetime.ttl()))),
-        ("staleTime".to_owned(), json!(milliseconds(lifetime.stale_time()))),
+        (
+            "staleTime".to_owned(),
+            json!(milliseconds(lifetime.stale_time())),
+        ),
     ]);
     if let Some(tally) = kept.tally {
         described.insert("misses".to_owned(), json!(tally.misses));
         // With their fraction: a maximum cut to whole milliseconds would be below its average.
         let longest = tally.average().map(|_| tally.longest);
-        for (name, time) in [("avgResponseTime", tally.average()), ("maxResponseTime", longest)] {
-            described.extend(time.map(|time| (name.to_owned(), json!(time.as_secs_f64() * 1000.0))));
+        for (name, time) in [
+            ("avgResponseTime", tally.average()),
+            ("maxResponseTime", longest),
+        ] {
+            described
+                .extend(time.map(|time| (name.to_owned(), json!(time.as_secs_f64() * 1000.0))));
         }
     }
-    described.extend(kept.poll_interval.map(|every| ("pollInterval".to_owned(), json!(seconds(every)))));
+    described.extend(
+        kept.poll_interval
+            .map(|every| ("pollInterval".to_owned(), json!(seconds(every)))),
+    );
     Value::Object(described)
 }
 
 /// Whole seconds as an integer, others with their fraction.
 fn seconds(time: Duration) -> Value {
-    if time.subsec_nanos() == 0 { json!(time.as_secs()) } else { json!(time.as_secs_f64()) }
+    if time.subsec_nanos() == 0 {
+        json!(time.as_secs())
+    } else {
+        json!(time.as_secs_f64())
+    }
 }
 
 /// How a key is named in reports.

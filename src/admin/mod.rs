@@ -36,7 +36,11 @@ enum Effect {
     Changes,
 }
 
-static ENDPOINTS: [Endpoint; 3] = [cache_clear::ENDPOINT, cache_stats::ENDPOINT, queue_stats::ENDPOINT];
+static ENDPOINTS: [Endpoint; 3] = [
+    cache_clear::ENDPOINT,
+    cache_stats::ENDPOINT,
+    queue_stats::ENDPOINT,
+];
 
 /// Why an endpoint does not answer.
 struct Refusal {
@@ -49,11 +53,23 @@ struct Refusal {
 /// Answers a request for one of our own endpoints.
 pub fn answer(proxy: &Proxy, request: &Request) -> Reply {
     match decide(proxy, request) {
-        Ok(endpoint) => Reply::built_in(StatusCode::OK, (endpoint.answer)(proxy, request).to_string()),
-        Err(Refusal { status, error, message, field }) => {
+        Ok(endpoint) => Reply::built_in(
+            StatusCode::OK,
+            (endpoint.answer)(proxy, request).to_string(),
+        ),
+        Err(Refusal {
+            status,
+            error,
+            message,
+            field,
+        }) => {
             let id = IdText::new(proxy.mark(), request.id, request.own_id()).to_string();
             let body = json!({ "error": error, "message": message, "request_id": id }).to_string();
-            Reply::BuiltIn { status, field, body }
+            Reply::BuiltIn {
+                status,
+                field,
+                body,
+            }
         }
     }
 }
@@ -62,7 +78,11 @@ pub fn answer(proxy: &Proxy, request: &Request) -> Reply {
 pub fn busy() -> Reply {
     let message = "too many requests for Larder's own endpoints are waiting; try again in a moment";
     let body = json!({ "error": "admin_busy", "message": message }).to_string();
-    Reply::BuiltIn { status: StatusCode::SERVICE_UNAVAILABLE, field: Some(("Retry-After", "1")), body }
+    Reply::BuiltIn {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        field: Some(("Retry-After", "1")),
+        body,
+    }
 }
 
 /// The endpoint that is asked for, if this client may use it in this way.
@@ -71,13 +91,21 @@ fn decide(proxy: &Proxy, request: &Request) -> Result<&'static Endpoint, Refusal
     zone::admits(request, &config.admin, &config.proxy)?;
     let endpoint = find(&request.target).ok_or_else(nothing_there)?;
     let (allowed, field) = match endpoint.effect {
-        Effect::Reads => (matches!(request.method, Method::GET | Method::HEAD), ("Allow", "GET, HEAD")),
+        Effect::Reads => (
+            matches!(request.method, Method::GET | Method::HEAD),
+            ("Allow", "GET, HEAD"),
+        ),
         Effect::Changes => (request.method == Method::POST, ("Allow", "POST")),
     };
     if !allowed {
         let message = format!("{} takes {}", endpoint.name, field.1);
         let (status, error) = (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed");
-        return Err(Refusal { status, error, message, field: Some(field) });
+        return Err(Refusal {
+            status,
+            error,
+            message,
+            field: Some(field),
+        });
     }
     if endpoint.effect == Effect::Changes {
         zone::is_own_page(request)?;
@@ -95,15 +123,29 @@ fn find(target: &Target) -> Option<&'static Endpoint> {
 
 fn nothing_there() -> Refusal {
     let names: Vec<&str> = ENDPOINTS.iter().map(|endpoint| endpoint.name).collect();
-    let message = format!("Larder has no such endpoint; below /_larder it has /health, {}", names.join(", "));
-    Refusal { status: StatusCode::NOT_FOUND, error: "not_found", message, field: None }
+    let message = format!(
+        "Larder has no such endpoint; below /_larder it has /health, {}",
+        names.join(", ")
+    );
+    Refusal {
+        status: StatusCode::NOT_FOUND,
+        error: "not_found",
+        message,
+        field: None,
+    }
 }
 
 /// How many members a list may have in this reply.
 fn limit(target: &Target) -> usize {
-    let asked =
-        target.query().into_iter().flat_map(|query| query.split('&')).find_map(|one| one.strip_prefix("limit="));
-    asked.and_then(|text| text.parse().ok()).unwrap_or(MOST_LISTED).min(MOST_LISTED)
+    let asked = target
+        .query()
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .find_map(|one| one.strip_prefix("limit="));
+    asked
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(MOST_LISTED)
+        .min(MOST_LISTED)
 }
 
 fn milliseconds(time: Duration) -> u64 {
@@ -127,8 +169,13 @@ mod tests {
 
     #[test]
     fn a_list_is_as_long_as_asked_for_up_to_a_thousand() {
-        let cases =
-            [("/x", 1000), ("/x?limit=5", 5), ("/x?a=b&limit=0", 0), ("/x?limit=1001", 1000), ("/x?limit=-1", 1000)];
+        let cases = [
+            ("/x", 1000),
+            ("/x?limit=5", 5),
+            ("/x?a=b&limit=0", 0),
+            ("/x?limit=1001", 1000),
+            ("/x?limit=-1", 1000),
+        ];
         for (text, expected) in cases {
             let target = Target::parse(Bytes::from_static(text.as_bytes())).expect("a target");
             assert_eq!(limit(&target), expected, "{text}");

@@ -11,14 +11,25 @@ use crate::proxy::Proxy;
 use crate::secret::redacted;
 use crate::statistics::Completed;
 
-pub(super) const ENDPOINT: Endpoint = Endpoint { name: "/queue/stats", effect: Effect::Reads, answer };
+pub(super) const ENDPOINT: Endpoint = Endpoint {
+    name: "/queue/stats",
+    effect: Effect::Reads,
+    answer,
+};
 
 fn answer(proxy: &Proxy, request: &Request) -> Value {
     let (gauges, now) = (proxy.gauges(), proxy.clock().now());
     let under_way = proxy.under_way(limit(&request.target));
-    let queued: Vec<_> = under_way.queued.iter().map(|target| redacted(target.as_str())).collect();
-    let active: Vec<Value> =
-        under_way.active.iter().map(|(target, began)| running(target.as_str(), *began, now)).collect();
+    let queued: Vec<_> = under_way
+        .queued
+        .iter()
+        .map(|target| redacted(target.as_str()))
+        .collect();
+    let active: Vec<Value> = under_way
+        .active
+        .iter()
+        .map(|(target, began)| running(target.as_str(), *began, now))
+        .collect();
     json!({
         "queueLength": gauges.queued,
         "activeRequestCount": gauges.active,

@@ -31,7 +31,8 @@ impl Crowds {
     /// Once more a variant of this key had to go for another one. True when that was once too often.
     pub fn note(&mut self, key: &Key, now: Now) -> bool {
         if self.counts.len() >= MAX_COUNTED {
-            self.counts.retain(|_, (began, _)| now.mono < *began + WITHIN);
+            self.counts
+                .retain(|_, (began, _)| now.mono < *began + WITHIN);
         }
         if self.counts.len() >= MAX_COUNTED && !self.counts.contains_key(key) {
             return false;
@@ -55,7 +56,10 @@ mod tests {
     use super::*;
 
     fn at(seconds: u64) -> Now {
-        Now { mono: Duration::from_secs(seconds), wall: Duration::ZERO }
+        Now {
+            mono: Duration::from_secs(seconds),
+            wall: Duration::ZERO,
+        }
     }
 
     #[test]

@@ -52,8 +52,18 @@ struct Extent {
 
 impl Fifos {
     pub(super) fn new() -> Fifos {
-        let extent = Extent { newest: NONE, oldest: NONE, entries: 0, bytes: 0 };
-        Fifos { slots: Vec::new(), marks: Vec::new(), empty: NONE, extents: [extent; 3] }
+        let extent = Extent {
+            newest: NONE,
+            oldest: NONE,
+            entries: 0,
+            bytes: 0,
+        };
+        Fifos {
+            slots: Vec::new(),
+            marks: Vec::new(),
+            empty: NONE,
+            extents: [extent; 3],
+        }
     }
 
     /// Puts an entry in as the newest of `queue`, unused; answers its slot.
@@ -144,8 +154,15 @@ impl Fifos {
             self.slots.reserve_exact(more);
             self.marks.reserve_exact(more);
         }
-        self.slots.push(Slot { variants: None, newer: NONE, older: NONE });
-        self.marks.push(Mark { queue: Queue::Small, uses: 0 });
+        self.slots.push(Slot {
+            variants: None,
+            newer: NONE,
+            older: NONE,
+        });
+        self.marks.push(Mark {
+            queue: Queue::Small,
+            uses: 0,
+        });
         self.slots() - 1
     }
 

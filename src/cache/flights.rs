@@ -128,7 +128,11 @@ impl Flights {
         if !self.stopped {
             self.grant(now, &mut todo);
         }
-        todo.extend(self.past.drain(..).map(|(at, flight)| Work::Forget(at, flight)));
+        todo.extend(
+            self.past
+                .drain(..)
+                .map(|(at, flight)| Work::Forget(at, flight)),
+        );
         todo
     }
 
@@ -140,35 +144,57 @@ impl Flights {
     /// The numbers of this moment.
     pub fn gauges(&self) -> Gauges {
         let (active, queued) = self.permits.gauges();
-        Gauges { flights: self.flights.len(), parked: self.parked, active, queued }
+        Gauges {
+            flights: self.flights.len(),
+            parked: self.parked,
+            active,
+            queued,
+        }
     }
 
     fn arrived(&mut self, arrival: Arrival, now: Now, todo: &mut Vec<Work>) {
         let Arrival { passenger, errand } = arrival;
         let full = self.parked >= self.max_parked;
-        if let Some(cause) = if self.stopped { Some(Cause::Stopping) } else { full.then_some(Cause::ParkedFull) } {
+        if let Some(cause) = if self.stopped {
+            Some(Cause::Stopping)
+        } else {
+            full.then_some(Cause::ParkedFull)
+        } {
             return turn_away(passenger, &errand, cause, None, todo);
         }
-        let is_marked = errand.key.as_ref().is_some_and(|key| self.marks.has(key, now));
+        let is_marked = errand
+            .key
+            .as_ref()
+            .is_some_and(|key| self.marks.has(key, now));
         let joinable = errand.joins.as_ref().filter(|_| !is_marked);
         if let Some(flight) = joinable.and_then(|key| self.by_key.get(key)).copied() {
             return self.join(flight, passenger, now, todo);
         }
         // A refresh of a marked key would be one of many: every hit offers one, and these are not collapsed. What is polled
         // has one all the same.
-        let flies = |poll| self.flights.values().any(|flight| flight.errand.poll == Some(poll));
+        let flies = |poll| {
+            self.flights
+                .values()
+                .any(|flight| flight.errand.poll == Some(poll))
+        };
         let many = self.flights.len() >= self.max_parked + MAX_BACKGROUND;
         if passenger.is_none() && (many || joinable.is_none() && errand.poll.is_none_or(flies)) {
             return turn_away(None, &errand, Cause::ParkedFull, None, todo);
         }
-        let class = if passenger.is_some() { Class::Client } else { Class::Background };
+        let class = if passenger.is_some() {
+            Class::Client
+        } else {
+            Class::Background
+        };
         if let Some(until) = self.limits.exhausted(class, now) {
             return turn_away(passenger, &errand, Cause::Quota, Some(until), todo);
         }
         let breaker = self.backoff.breaker(now);
         let pass = match self.backoff.permission(errand.whose(), now) {
             Permission::Go(pass) => pass,
-            Permission::Wait(cause, until) => return turn_away(passenger, &errand, cause, Some(until), todo),
+            Permission::Wait(cause, until) => {
+                return turn_away(passenger, &errand, cause, Some(until), todo);
+            }
         };
         if breaker == Breaker::HalfOpen {
             todo.push(Work::OriginProbed);
@@ -190,7 +216,9 @@ impl Flights {
     }
 
     fn join(&mut self, id: FlightId, passenger: Option<Passenger>, now: Now, todo: &mut Vec<Work>) {
-        let (Some(flight), Some(passenger)) = (self.flights.get_mut(&id), passenger) else { return };
+        let (Some(flight), Some(passenger)) = (self.flights.get_mut(&id), passenger) else {
+            return;
+        };
         if now.mono >= flight.began + self.slow {
             return todo.push(Work::Overdue(vec![passenger], Cause::Slow, None));
         }
@@ -215,7 +243,11 @@ impl Flights {
         if let Some(leader) = &mut passenger {
             leader.leads = true;
         }
-        let class = if passenger.is_some() { Class::Client } else { Class::Background };
+        let class = if passenger.is_some() {
+            Class::Client
+        } else {
+            Class::Background
+        };
         let look = (joinable.is_some() && !errand.even_if_fresh).then(|| errand.clone());
         if let Some(key) = joinable {
             self.by_key.insert(key, id);
@@ -225,7 +257,17 @@ impl Flights {
         let stage = Stage::Looking;
         self.flights.insert(
             id,
-            Flight { errand, passengers, began: now.mono, class, stage, pass, repeated: 0, late: false, marked: false },
+            Flight {
+                errand,
+                passengers,
+                began: now.mono,
+                class,
+                stage,
+                pass,
+                repeated: 0,
+                late: false,
+                marked: false,
+            },
         );
         todo.push(Work::Wake(now.mono + self.slow, id));
         match look {
@@ -237,25 +279,39 @@ impl Flights {
 
     fn found(&mut self, id: FlightId, stored: Arc<Stored>, todo: &mut Vec<Work>) {
         if let Some(flight) = self.abandon(id, None, todo) {
-            todo.push(Work::Answer(flight.passengers, Arc::new(Landing::Found(stored))));
+            todo.push(Work::Answer(
+                flight.passengers,
+                Arc::new(Landing::Found(stored)),
+            ));
         }
     }
 
     fn opened(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
         self.unjoin(id);
-        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
         let (errand, pass) = (flight.errand.clone(), flight.pass);
         // A poll is to be stored, and nobody takes what is passed on: it has failed.
         let is_lost = errand.poll.is_some() && flight.passengers.is_empty();
-        let heard = if is_lost { Heard::Failure(Cause::Fetch(FetchError::IdleTimeout), None) } else { Heard::Answer };
+        let heard = if is_lost {
+            Heard::Failure(Cause::Fetch(FetchError::IdleTimeout), None)
+        } else {
+            Heard::Answer
+        };
         if let Some(key) = errand.shared_key() {
             self.marks.set(key, MARKED_FOR, now);
         }
         self.heard(&errand, pass, heard, false, now, todo);
-        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
         let mut passengers = std::mem::take(&mut flight.passengers);
         self.parked -= passengers.len();
-        let leader = passengers.first().is_some_and(|p| p.leads).then(|| passengers.remove(0));
+        let leader = passengers
+            .first()
+            .is_some_and(|p| p.leads)
+            .then(|| passengers.remove(0));
         // A body nobody takes needs no permit to stream: the flight ends at once.
         if leader.is_some() && !self.permits.begin_stream() {
             todo.extend(leader.map(|leader| Work::Overdue(vec![leader], Cause::NoPermit, None)));
@@ -287,7 +343,11 @@ impl Flights {
         let Some(flight) = self.end(id) else { return };
         if let Some(key) = &flight.errand.key {
             match &landing {
-                Landing::Shared(answer) | Landing::Failed { keeps: Some(answer), .. } => {
+                Landing::Shared(answer)
+                | Landing::Failed {
+                    keeps: Some(answer),
+                    ..
+                } => {
                     self.marks.clear(key);
                     if !flight.marked {
                         todo.push(Work::Insert(answer.clone()));
@@ -297,22 +357,36 @@ impl Flights {
                 Landing::Unshared(_) | Landing::Confirmed(_) if flight.errand.shared => {
                     self.marks.set(key, MARKED_FOR, now);
                 }
-                Landing::Unshared(_) | Landing::Confirmed(_) | Landing::Found(_) | Landing::Failed { .. } => {}
+                Landing::Unshared(_)
+                | Landing::Confirmed(_)
+                | Landing::Found(_)
+                | Landing::Failed { .. } => {}
             }
         }
         let heard = match &landing {
-            Landing::Failed { cause, .. } if flight.stage == Stage::Holding => Heard::Judged(Err(*cause)),
+            Landing::Failed { cause, .. } if flight.stage == Stage::Holding => {
+                Heard::Judged(Err(*cause))
+            }
             _ if flight.stage == Stage::Holding => Heard::Judged(Ok(())),
-            Landing::Failed { cause, retry_after, tells_trouble: true, .. } => Heard::Failure(*cause, *retry_after),
+            Landing::Failed {
+                cause,
+                retry_after,
+                tells_trouble: true,
+                ..
+            } => Heard::Failure(*cause, *retry_after),
             _ => Heard::Answer,
         };
-        let refused = landing.status().is_some_and(|status| NOTHING_THERE.contains(&status.as_u16()));
+        let refused = landing
+            .status()
+            .is_some_and(|status| NOTHING_THERE.contains(&status.as_u16()));
         self.heard(&flight.errand, flight.pass, heard, refused, now, todo);
         todo.push(Work::Answer(flight.passengers, Arc::new(landing)));
     }
 
     fn overdue(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
-        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
         match flight.stage {
             Stage::Waiting if !flight.passengers.is_empty() => {
                 let passengers = std::mem::take(&mut flight.passengers);
@@ -331,8 +405,9 @@ impl Flights {
                 flight.late = flight.stage == Stage::Flying;
                 self.late += usize::from(flight.late);
                 let all = std::mem::take(&mut flight.passengers);
-                let (with_stale, without): (Vec<_>, Vec<_>) =
-                    all.into_iter().partition(|p| p.has_stale_for(Cause::Slow, now));
+                let (with_stale, without): (Vec<_>, Vec<_>) = all
+                    .into_iter()
+                    .partition(|p| p.has_stale_for(Cause::Slow, now));
                 flight.passengers = without;
                 self.parked -= with_stale.len();
                 if !with_stale.is_empty() {
@@ -347,7 +422,9 @@ impl Flights {
         let hit: Vec<FlightId> = self
             .flights
             .iter()
-            .filter(|(id, f)| Some(**id) != but && f.errand.key.as_ref().is_some_and(|k| matches(k.as_str())))
+            .filter(|(id, f)| {
+                Some(**id) != but && f.errand.key.as_ref().is_some_and(|k| matches(k.as_str()))
+            })
             .map(|(id, _)| *id)
             .collect();
         for id in hit {
@@ -361,23 +438,42 @@ impl Flights {
     fn stop(&mut self, todo: &mut Vec<Work>) {
         self.stopped = true;
         self.send_back_the_waiting(Whose::Nobody, Cause::Stopping, None, todo);
-        let all: Vec<Passenger> = self.flights.values_mut().flat_map(|flight| flight.passengers.drain(..)).collect();
+        let all: Vec<Passenger> = self
+            .flights
+            .values_mut()
+            .flat_map(|flight| flight.passengers.drain(..))
+            .collect();
         self.parked = 0;
         todo.push(Work::Overdue(all, Cause::Stopping, None));
     }
 
     /// Takes a flight out that never asked the origin, and should not before `again`.
-    fn abandon(&mut self, id: FlightId, again: Option<Duration>, todo: &mut Vec<Work>) -> Option<Flight> {
+    fn abandon(
+        &mut self,
+        id: FlightId,
+        again: Option<Duration>,
+        todo: &mut Vec<Work>,
+    ) -> Option<Flight> {
         let flight = self.remove(id)?;
         self.backoff.withdraw(flight.errand.whose(), flight.pass);
-        todo.extend(flight.errand.poll.map(|poll| Work::Polled { poll, refused: false, again }));
+        todo.extend(flight.errand.poll.map(|poll| Work::Polled {
+            poll,
+            refused: false,
+            again,
+        }));
         Some(flight)
     }
 
     /// Nobody new joins this flight.
     fn unjoin(&mut self, id: FlightId) {
-        let key = self.flights.get(&id).and_then(|flight| flight.errand.joins.as_ref());
-        if let Some(key) = key.filter(|key| self.by_key.get(*key) == Some(&id)).cloned() {
+        let key = self
+            .flights
+            .get(&id)
+            .and_then(|flight| flight.errand.joins.as_ref());
+        if let Some(key) = key
+            .filter(|key| self.by_key.get(*key) == Some(&id))
+            .cloned()
+        {
             self.by_key.remove(&key);
         }
     }

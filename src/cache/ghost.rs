@@ -20,14 +20,20 @@ impl Ghost {
     /// A table of `places` hashes, at least one.
     pub(super) fn new(places: u32) -> Ghost {
         // As large as usize only where that is no smaller than u32, as everywhere larder runs.
-        Ghost { places: vec![Trace::default(); places.max(1) as usize].into(), evictions: 0 }
+        Ghost {
+            places: vec![Trace::default(); places.max(1) as usize].into(),
+            evictions: 0,
+        }
     }
 
     /// Notes that the entry with this hash was evicted.
     pub(super) fn note(&mut self, hash: u64) {
         self.evictions = self.evictions.wrapping_add(1);
         let place = self.place(hash);
-        self.places[place] = Trace { mark: mark(hash), eviction: self.evictions };
+        self.places[place] = Trace {
+            mark: mark(hash),
+            eviction: self.evictions,
+        };
     }
 
     /// Forgets this hash; true if it was one of the last `within` evictions.
@@ -65,7 +71,10 @@ mod tests {
         assert!(!ghost.recall(hashes[0], 2), "two evictions came after it");
         assert!(ghost.recall(hashes[0], 3));
         assert!(!ghost.recall(hashes[0], 3), "recalled before");
-        assert!(!ghost.recall(hashes[1] + 1, 3), "another key in the same place");
+        assert!(
+            !ghost.recall(hashes[1] + 1, 3),
+            "another key in the same place"
+        );
         assert!(ghost.recall(hashes[2], 1));
     }
 
@@ -74,7 +83,10 @@ mod tests {
         for places in [0, 1, 3, 1000] {
             let mut ghost = Ghost::new(places);
             for hash in [0, 1, u64::from(u32::MAX), u64::MAX, 1 << 63] {
-                assert!(!ghost.recall(hash, usize::MAX), "{hash} of {places}, nothing noted");
+                assert!(
+                    !ghost.recall(hash, usize::MAX),
+                    "{hash} of {places}, nothing noted"
+                );
                 ghost.note(hash);
                 assert!(ghost.recall(hash, 1), "{hash} of {places}");
             }

@@ -80,14 +80,28 @@ mod tests {
     #[test]
     fn the_text_names_role_origin_and_target() {
         let cases = [
-            (None, "anonymous", "/api/products?page=2", "cache:GET:anonymous:/api/products?page=2"),
-            (Some("garage"), "admin", "/soe", "cache:GET:admin:garage@/soe"),
+            (
+                None,
+                "anonymous",
+                "/api/products?page=2",
+                "cache:GET:anonymous:/api/products?page=2",
+            ),
+            (
+                Some("garage"),
+                "admin",
+                "/soe",
+                "cache:GET:admin:garage@/soe",
+            ),
             (None, "anonymous", "/a@/b", "cache:GET:anonymous:/a@/b"),
         ];
         for (origin, role, path, text) in cases {
             let key = Key::new(origin, role, &target(path));
             assert_eq!(key.as_str(), text);
-            assert!(text.ends_with(key.target()) && key.target().ends_with(path), "{}", key.target());
+            assert!(
+                text.ends_with(key.target()) && key.target().ends_with(path),
+                "{}",
+                key.target()
+            );
         }
     }
 

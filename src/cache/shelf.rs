@@ -63,7 +63,9 @@ pub(super) type Index = HashMap<u64, u32, BuildHasherDefault<AsItIs>>;
 impl<S: BuildHasher> Shelf<S> {
     pub(super) fn new(hasher: S, max_bytes: usize, max_entries: usize) -> Shelf<S> {
         // More entries than their own charge allows there never are.
-        let places = u32::try_from(max_entries.min(max_bytes / PER_ENTRY)).unwrap_or(MAX_SLOTS).min(MAX_SLOTS);
+        let places = u32::try_from(max_entries.min(max_bytes / PER_ENTRY))
+            .unwrap_or(MAX_SLOTS)
+            .min(MAX_SLOTS);
         Shelf {
             hasher,
             index: Index::default(),
@@ -152,14 +154,20 @@ impl<S: BuildHasher> Shelf<S> {
     /// Lists what is in the slots `from` to `to`; answers false once there are no more slots.
     pub(super) fn list_slots(&self, (from, to): (u32, u32), out: &mut Vec<Arc<Stored>>) -> bool {
         out.extend(
-            (from..to.min(self.fifos.slots())).filter_map(|slot| self.fifos.at(slot)).flat_map(Variants::iter).cloned(),
+            (from..to.min(self.fifos.slots()))
+                .filter_map(|slot| self.fifos.at(slot))
+                .flat_map(Variants::iter)
+                .cloned(),
         );
         to < self.fifos.slots()
     }
 
     /// Takes everything out; pins and counters stay.
     pub(super) fn clear(&mut self) -> (Fifos, Index) {
-        (std::mem::replace(&mut self.fifos, Fifos::new()), std::mem::take(&mut self.index))
+        (
+            std::mem::replace(&mut self.fifos, Fifos::new()),
+            std::mem::take(&mut self.index),
+        )
     }
 
     /// Keeps `key` from eviction from now on, stored already or not.
@@ -167,7 +175,9 @@ impl<S: BuildHasher> Shelf<S> {
         if self.pins.len() >= MAX_PINS && !self.pins.contains(&key) {
             return Pinned::TableFull;
         }
-        if let Some(entry) = self.standing(hash, key.as_str()).filter(|entry| entry.queue != Queue::Pinned)
+        if let Some(entry) = self
+            .standing(hash, key.as_str())
+            .filter(|entry| entry.queue != Queue::Pinned)
             && self.may_pin(self.pinned_beside(None), entry.charge)
         {
             self.fifos.requeue(entry.slot, Queue::Pinned, 0);
@@ -179,7 +189,10 @@ impl<S: BuildHasher> Shelf<S> {
     /// Makes `key` an ordinary one. Its entry goes on as the newest of the main queue.
     pub(super) fn unpin(&mut self, hash: u64, key: &str) {
         self.pins.remove(key);
-        if let Some(slot) = self.slot(hash, key).filter(|slot| self.fifos.queue_of(*slot) == Queue::Pinned) {
+        if let Some(slot) = self
+            .slot(hash, key)
+            .filter(|slot| self.fifos.queue_of(*slot) == Queue::Pinned)
+        {
             self.fifos.requeue(slot, Queue::Main, 0);
         }
     }
@@ -198,17 +211,26 @@ impl<S: BuildHasher> Shelf<S> {
     /// The slot of `key`, if its entry is here.
     fn slot(&self, hash: u64, key: &str) -> Option<u32> {
         let slot = *self.index.get(&hash)?;
-        self.fifos.at(slot).is_some_and(|variants| variants.newest().key.as_str() == key).then_some(slot)
+        self.fifos
+            .at(slot)
+            .is_some_and(|variants| variants.newest().key.as_str() == key)
+            .then_some(slot)
     }
 
     fn bytes(&self) -> usize {
-        self.fifos.bytes(Queue::Small) + self.fifos.bytes(Queue::Main) + self.fifos.bytes(Queue::Pinned)
+        self.fifos.bytes(Queue::Small)
+            + self.fifos.bytes(Queue::Main)
+            + self.fifos.bytes(Queue::Pinned)
     }
 
     fn standing(&self, hash: u64, key: &str) -> Option<Standing> {
         let slot = self.slot(hash, key)?;
         let charge = self.fifos.at(slot)?.charge();
-        Some(Standing { slot, queue: self.fifos.queue_of(slot), charge })
+        Some(Standing {
+            slot,
+            queue: self.fifos.queue_of(slot),
+            charge,
+        })
     }
 
     /// What is pinned, that entry left out.
@@ -239,9 +261,13 @@ impl<S: BuildHasher> Shelf<S> {
     fn make_room(&mut self, charge: usize, out: &mut Vec<Variants>) {
         let mut may_spare = MAX_SPARED;
         while self.bytes() + charge > self.max_bytes || self.index.len() >= self.max_entries {
-            let Some(slot) = self.victim(&mut may_spare) else { break };
-            if let (Queue::Small, Some(variants)) = (self.fifos.queue_of(slot), self.fifos.at(slot)) {
-                self.ghost.note(self.hasher.hash_one(variants.newest().key.as_str()));
+            let Some(slot) = self.victim(&mut may_spare) else {
+                break;
+            };
+            if let (Queue::Small, Some(variants)) = (self.fifos.queue_of(slot), self.fifos.at(slot))
+            {
+                self.ghost
+                    .note(self.hasher.hash_one(variants.newest().key.as_str()));
             }
             out.extend(self.take_slot(slot));
             self.evictions += 1;
@@ -251,9 +277,16 @@ impl<S: BuildHasher> Shelf<S> {
     /// The next entry to leave; `None` when only pinned ones are left.
     fn victim(&mut self, may_spare: &mut u32) -> Option<u32> {
         loop {
-            let (small, main) = (self.fifos.bytes(Queue::Small), self.fifos.bytes(Queue::Main));
+            let (small, main) = (
+                self.fifos.bytes(Queue::Small),
+                self.fifos.bytes(Queue::Main),
+            );
             // A tenth of what is held, not of what may be: the bound on entries may be the one that is met.
-            let queue = if main == 0 || small > (small + main) / 10 { Queue::Small } else { Queue::Main };
+            let queue = if main == 0 || small > (small + main) / 10 {
+                Queue::Small
+            } else {
+                Queue::Main
+            };
             let slot = self.fifos.oldest(queue)?;
             let uses = self.fifos.uses(slot);
             match queue {
@@ -272,7 +305,9 @@ impl<S: BuildHasher> Shelf<S> {
     }
 
     fn take_slot(&mut self, slot: u32) -> Option<Variants> {
-        let hash = self.hasher.hash_one(self.fifos.at(slot)?.newest().key.as_str());
+        let hash = self
+            .hasher
+            .hash_one(self.fifos.at(slot)?.newest().key.as_str());
         self.take(hash)
     }
 }
@@ -288,7 +323,9 @@ impl Hasher for AsItIs {
 
     fn write(&mut self, bytes: &[u8]) {
         // Never called for u64; folding keeps it a hash all the same.
-        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+        self.0 = bytes
+            .iter()
+            .fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
     }
 
     fn write_u64(&mut self, hash: u64) {
@@ -320,7 +357,10 @@ mod tests {
         shelf.insert(7, stored("a", 10), &HeaderMap::new(), &mut out);
         assert!(shelf.peek(7, "b").is_none());
         assert!(shelf.remove(7, "b").is_none());
-        assert_eq!(shelf.insert(7, stored("b", 10), &HeaderMap::new(), &mut out), Inserted::New);
+        assert_eq!(
+            shelf.insert(7, stored("b", 10), &HeaderMap::new(), &mut out),
+            Inserted::New
+        );
         assert!(shelf.peek(7, "a").is_none());
         assert!(shelf.peek(7, "b").is_some());
         assert_eq!((shelf.gauges().entries, out.len()), (1, 1));

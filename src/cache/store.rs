@@ -70,18 +70,26 @@ impl Stored {
 
     /// When it was used last, as [`Stored::used`]; its arrival is a use.
     pub(super) fn last_used(&self) -> u32 {
-        self.used.load(Ordering::Relaxed).max(tick(self.lifetime.received()))
+        self.used
+            .load(Ordering::Relaxed)
+            .max(tick(self.lifetime.received()))
     }
 
     /// Whether a request with these fields selects it.
     pub fn is_selected_by(&self, asked: &HeaderMap) -> bool {
-        self.selecting.as_ref().is_none_or(|selecting| selecting.matches(asked))
+        self.selecting
+            .as_ref()
+            .is_none_or(|selecting| selecting.matches(asked))
     }
 
     /// The origin's fields, read back from the head: for who has time.
     pub fn fields(&self) -> HeaderMap {
         let end = usize::try_from(self.fields_end).unwrap_or(usize::MAX);
-        let lines = self.head.get(..end).unwrap_or_default().split(|byte| *byte == b'\n');
+        let lines = self
+            .head
+            .get(..end)
+            .unwrap_or_default()
+            .split(|byte| *byte == b'\n');
         let mut fields = HeaderMap::new();
         for (name, value) in lines.skip(1).filter_map(field) {
             // More than a map can hold did not come out of one.
@@ -92,7 +100,10 @@ impl Stored {
 
     /// What it counts towards `maxBytes`.
     pub fn charge(&self) -> usize {
-        let selecting = self.selecting.as_ref().map_or(0, |selecting| selecting.charge());
+        let selecting = self
+            .selecting
+            .as_ref()
+            .map_or(0, |selecting| selecting.charge());
         self.key.as_str().len() + self.head.len() + self.body.len() + selecting + PER_ENTRY
     }
 }
@@ -267,7 +278,10 @@ impl Store {
             // Outlives the lock, as in `insert`.
             let mut removed = Vec::new();
             let to = from.saturating_add(SLICE);
-            more = self.shelf.lock().remove_from_slots((from, to), &mut left, &mut removed);
+            more = self
+                .shelf
+                .lock()
+                .remove_from_slots((from, to), &mut left, &mut removed);
             from = to;
         }
     }

@@ -43,7 +43,13 @@ impl Variants {
     /// The most recent one that this request selects (RFC 9111 §4). `None`: the origin has to be asked.
     pub fn select(&self, asked: &HeaderMap) -> Option<&Arc<Stored>> {
         let selected = self.iter().filter(|stored| stored.is_selected_by(asked));
-        selected.reduce(|best, older| if is_more_recent(older, best) { older } else { best })
+        selected.reduce(|best, older| {
+            if is_more_recent(older, best) {
+                older
+            } else {
+                best
+            }
+        })
     }
 
     /// The same, without counting a reference where there is a single one.
@@ -96,7 +102,10 @@ impl Variants {
         sent: &HeaderMap,
         room: usize,
     ) -> (Variants, Inserted) {
-        let unselected = known.into_iter().flat_map(Variants::iter).filter(|stored| !stored.is_selected_by(sent));
+        let unselected = known
+            .into_iter()
+            .flat_map(Variants::iter)
+            .filter(|stored| !stored.is_selected_by(sent));
         let mut older: Vec<_> = unselected.cloned().collect();
         let what = match known {
             _ if older.len() >= MOST => Inserted::Crowded,
@@ -104,7 +113,9 @@ impl Variants {
             _ => Inserted::New,
         };
         while older.len() >= MOST || newcomer.charge() + charge(&older) > room {
-            let Some(least) = least_recently_used(&older) else { break };
+            let Some(least) = least_recently_used(&older) else {
+                break;
+            };
             older.remove(least);
         }
         (Variants::of(newcomer, older), what)
@@ -113,12 +124,22 @@ impl Variants {
     /// What is left without those that `unwanted` says.
     pub(super) fn without(&self, mut unwanted: impl FnMut(&Stored) -> bool) -> Left {
         if let Variants::One(stored) = self {
-            return if unwanted(stored) { Left::Nothing } else { Left::All };
+            return if unwanted(stored) {
+                Left::Nothing
+            } else {
+                Left::All
+            };
         }
         let mut wanted = self.iter().filter(|stored| !unwanted(stored)).cloned();
-        let Some(newest) = wanted.next() else { return Left::Nothing };
+        let Some(newest) = wanted.next() else {
+            return Left::Nothing;
+        };
         let older: Vec<_> = wanted.collect();
-        if 1 + older.len() == self.len() { Left::All } else { Left::Some(Variants::of(newest, older)) }
+        if 1 + older.len() == self.len() {
+            Left::All
+        } else {
+            Left::Some(Variants::of(newest, older))
+        }
     }
 
     fn of(newest: Arc<Stored>, older: Vec<Arc<Stored>>) -> Variants {
@@ -126,7 +147,11 @@ impl Variants {
             return Variants::One(newest);
         }
         let charge = newest.charge() + charge(&older);
-        Variants::Several(Arc::new(Several { newest, older: older.into(), charge }))
+        Variants::Several(Arc::new(Several {
+            newest,
+            older: older.into(),
+            charge,
+        }))
     }
 }
 
@@ -137,15 +162,18 @@ fn charge(variants: &[Arc<Stored>]) -> usize {
 /// Whether the origin made the one after the other, as far as their Date tells: it is in whole seconds.
 fn is_more_recent(one: &Stored, other: &Stored) -> bool {
     let (one, other) = (&one.lifetime, &other.lifetime);
-    one.received() + other.initial_age() > other.received() + one.initial_age() + Duration::from_millis(500)
+    one.received() + other.initial_age()
+        > other.received() + one.initial_age() + Duration::from_millis(500)
 }
 
 /// Among several used in the same tenth of a second, the oldest.
 fn least_recently_used(newest_first: &[Arc<Stored>]) -> Option<usize> {
     let used = newest_first.iter().map(|stored| stored.last_used());
-    used.enumerate().rev().min_by_key(|(_, used)| *used).map(|(place, _)| place)
+    used.enumerate()
+        .rev()
+        .min_by_key(|(_, used)| *used)
+        .map(|(place, _)| place)
 }
 
 #[cfg(test)]
-#[path = "variants_tests.rs"]
 mod tests;

@@ -41,16 +41,24 @@ pub enum Failure {
 /// Sends a request without a body and reads its answer.
 pub fn ask(method: &str, url: &str) -> Result<Answer, Failure> {
     let uri: Uri = url.parse().map_err(|_| Failure::Url)?;
-    let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(Failure::Url) };
+    let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(Failure::Url);
+    };
     if authority.as_str().contains('@') {
         return Err(Failure::Url);
     }
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let host = authority
+        .host()
+        .trim_start_matches('[')
+        .trim_end_matches(']');
     let mut stream = connect(host, authority.port_u16().unwrap_or(80))?;
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    stream.set_write_timeout(Some(PATIENCE)).map_err(Failure::Io)?;
-    let head =
-        format!("{method} {target} HTTP/1.1\r\nHost: {authority}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    stream
+        .set_write_timeout(Some(PATIENCE))
+        .map_err(Failure::Io)?;
+    let head = format!(
+        "{method} {target} HTTP/1.1\r\nHost: {authority}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).map_err(Failure::Io)?;
     answer(&read(&mut stream).map_err(Failure::Io)?).ok_or(Failure::NotHttp)
 }
@@ -60,7 +68,9 @@ fn connect(host: &str, port: u16) -> Result<TcpStream, Failure> {
     for addr in (host, port).to_socket_addrs().map_err(Failure::Io)? {
         match TcpStream::connect_timeout(&addr, PATIENCE) {
             Ok(stream) => return Ok(stream),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => failed = Failure::Refused,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                failed = Failure::Refused
+            }
             Err(error) => failed = Failure::Io(error),
         }
     }
@@ -83,7 +93,9 @@ fn read(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
             Ok(0) => break,
             Ok(size) => bytes.extend_from_slice(&part[..size]),
             // How Linux calls a read that ran out of time.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(io::ErrorKind::TimedOut.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             Err(error) => return Err(error),
         }
     }
@@ -93,8 +105,20 @@ fn read(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
 fn answer(bytes: &[u8]) -> Option<Answer> {
     let text = String::from_utf8_lossy(bytes);
     let (head, body) = text.split_once("\r\n\r\n")?;
-    let status = head.strip_prefix("HTTP/1.")?.get(1..)?.strip_prefix(' ')?.get(..3)?.parse().ok()?;
-    let first_line = body.lines().next().unwrap_or_default().chars().take(SHOWN).collect();
+    let status = head
+        .strip_prefix("HTTP/1.")?
+        .get(1..)?
+        .strip_prefix(' ')?
+        .get(..3)?
+        .parse()
+        .ok()?;
+    let first_line = body
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(SHOWN)
+        .collect();
     Some(Answer { status, first_line })
 }
 
@@ -103,7 +127,9 @@ impl fmt::Display for Failure {
         match self {
             Failure::Url => f.write_str("not a URL that can be asked: http://host:port/path is"),
             Failure::Refused => f.write_str("nobody listens there"),
-            Failure::Io(error) if error.kind() == io::ErrorKind::TimedOut => f.write_str("no answer within 3 s"),
+            Failure::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
+                f.write_str("no answer within 3 s")
+            }
             Failure::Io(error) => error.fmt(f),
             Failure::NotHttp => f.write_str("what came back is not HTTP"),
         }
@@ -117,7 +143,10 @@ mod tests {
     #[test]
     fn answers() {
         let cases = [
-            ("HTTP/1.1 200 OK\r\nA: b\r\n\r\n{\"ok\":1}\nmore", Some((200, "{\"ok\":1}"))),
+            (
+                "HTTP/1.1 200 OK\r\nA: b\r\n\r\n{\"ok\":1}\nmore",
+                Some((200, "{\"ok\":1}")),
+            ),
             ("HTTP/1.0 503 \r\n\r\n", Some((503, ""))),
             ("HTTP/1.1 200 OK\r\nA: b\r\n", None),
             ("HTTP/2 200\r\n\r\n", None),
@@ -126,14 +155,24 @@ mod tests {
             ("", None),
         ];
         for (bytes, expected) in cases {
-            let expected = expected.map(|(status, line): (u16, &str)| Answer { status, first_line: line.to_owned() });
+            let expected = expected.map(|(status, line): (u16, &str)| Answer {
+                status,
+                first_line: line.to_owned(),
+            });
             assert_eq!(answer(bytes.as_bytes()), expected, "{bytes:?}");
         }
     }
 
     #[test]
     fn what_cannot_be_asked() {
-        for url in ["", "localhost", "https://localhost/", "/health", "http://u@localhost/", "http://"] {
+        for url in [
+            "",
+            "localhost",
+            "https://localhost/",
+            "/health",
+            "http://u@localhost/",
+            "http://",
+        ] {
             assert!(matches!(ask("GET", url), Err(Failure::Url)), "{url}");
         }
     }

@@ -14,7 +14,11 @@ pub fn blanked(text: &str) -> String {
             (Place::Escape, _) => Place::Text,
             (same, _) => same,
         };
-        clean.push(if place == Place::Comment { ' ' } else { character });
+        clean.push(if place == Place::Comment {
+            ' '
+        } else {
+            character
+        });
     }
     clean
 }

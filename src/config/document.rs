@@ -13,14 +13,24 @@ pub fn read(name: &str, text: &str, problems: &mut Problems) -> Option<Value> {
     // Some editors begin a file with a byte order mark.
     let text = blanked(text.strip_prefix('\u{feff}').unwrap_or(text));
     let mut reader = serde_json::Deserializer::from_str(&text);
-    let whole = Part { path: String::new(), problems };
-    match whole.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)) {
+    let whole = Part {
+        path: String::new(),
+        problems,
+    };
+    match whole
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
+    {
         Ok(value) => Some(value),
         Err(error) => {
             let (line, column, mistake) = (error.line(), error.column(), error.to_string());
             let mistake = mistake.split(" at line ").next().unwrap_or_default();
             let found = format!("no JSON ({mistake})");
-            problems.add(format!("{name} line {line} column {column}"), found, "JSON, with or without // comments");
+            problems.add(
+                format!("{name} line {line} column {column}"),
+                found,
+                "JSON, with or without // comments",
+            );
             None
         }
     }
@@ -50,11 +60,19 @@ impl<'de> Visitor<'de> for Part<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
         let mut members = Map::new();
         while let Some(key) = from.next_key::<String>()? {
-            let path = if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
-            let value = from.next_value_seed(Part { path: path.clone(), problems: self.problems })?;
+            let path = if self.path.is_empty() {
+                key.clone()
+            } else {
+                format!("{}.{key}", self.path)
+            };
+            let value = from.next_value_seed(Part {
+                path: path.clone(),
+                problems: self.problems,
+            })?;
             let is_comment = key == "comment";
             if members.insert(key, value).is_some() && !is_comment {
-                self.problems.add(path, "a key that stands here twice", "each key once");
+                self.problems
+                    .add(path, "a key that stands here twice", "each key once");
             }
         }
         Ok(Value::Object(members))
@@ -64,7 +82,10 @@ impl<'de> Visitor<'de> for Part<'_> {
         let mut members = Vec::new();
         loop {
             let path = format!("{}[{}]", self.path, members.len());
-            match from.next_element_seed(Part { path, problems: self.problems })? {
+            match from.next_element_seed(Part {
+                path,
+                problems: self.problems,
+            })? {
                 Some(member) => members.push(member),
                 None => return Ok(Value::Array(members)),
             }
@@ -107,14 +128,21 @@ mod tests {
         let mut problems = Problems::default();
         let text = r#"{ "a": 1, "b": [{ "c": 1, "comment": 1, "comment": 2, "c": 2 }], "a": { "d": 1, "d": 1 } }"#;
         assert!(read("f", text, &mut problems).is_some());
-        let paths: Vec<&str> = problems.0.iter().map(|problem| problem.path.as_str()).collect();
+        let paths: Vec<&str> = problems
+            .0
+            .iter()
+            .map(|problem| problem.path.as_str())
+            .collect();
         assert_eq!(paths, ["b[0].c", "a.d", "a"]);
     }
 
     #[test]
     fn a_byte_order_mark_is_no_mistake() {
         let mut problems = Problems::default();
-        assert_eq!(read("f", "\u{feff}{}", &mut problems), Some(Value::Object(Map::new())));
+        assert_eq!(
+            read("f", "\u{feff}{}", &mut problems),
+            Some(Value::Object(Map::new()))
+        );
         assert_eq!(problems, Problems::default());
     }
 

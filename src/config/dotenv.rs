@@ -20,7 +20,11 @@ pub fn variables(text: &str, problems: &mut Problems) -> Vec<(String, String)> {
             }
             Some(None) => {
                 let number = text[..text.len() - rest.len()].matches('\n').count() + 1;
-                problems.add(format!(".env line {number}"), "something else", "NAME=value, or # and a comment");
+                problems.add(
+                    format!(".env line {number}"),
+                    "something else",
+                    "NAME=value, or # and a comment",
+                );
                 rest = after_line(rest);
             }
         }
@@ -32,8 +36,13 @@ pub fn variables(text: &str, problems: &mut Problems) -> Vec<(String, String)> {
 fn variable(text: &str) -> Option<(&str, String, &str)> {
     let (name, behind) = text.split_at(text.lines().next()?.find('=')?);
     let (name, behind) = (name.trim(), &behind[1..]);
-    let name = name.strip_prefix("export").filter(|name| name.starts_with([' ', '\t'])).map_or(name, str::trim);
-    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.');
+    let name = name
+        .strip_prefix("export")
+        .filter(|name| name.starts_with([' ', '\t']))
+        .map_or(name, str::trim);
+    let is_name = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.');
     if name.is_empty() || !is_name {
         return None;
     }
@@ -44,7 +53,11 @@ fn variable(text: &str) -> Option<(&str, String, &str)> {
             let tail = behind.lines().next().unwrap_or_default().trim();
             (tail.is_empty() || tail.starts_with('#')).then(|| (name, value, after_line(behind)))
         }
-        _ => Some((name, plain(value.lines().next().unwrap_or_default()).to_owned(), after_line(behind))),
+        _ => Some((
+            name,
+            plain(value.lines().next().unwrap_or_default()).to_owned(),
+            after_line(behind),
+        )),
     }
 }
 
@@ -68,9 +81,16 @@ fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
 
 /// A value without quotes, up to a comment.
 fn plain(line: &str) -> &str {
-    let comment = [" #", "\t#"].iter().filter_map(|mark| line.find(mark)).min();
+    let comment = [" #", "\t#"]
+        .iter()
+        .filter_map(|mark| line.find(mark))
+        .min();
     let line = comment.map_or(line, |at| &line[..at]);
-    if line.starts_with('#') { "" } else { line.trim() }
+    if line.starts_with('#') {
+        ""
+    } else {
+        line.trim()
+    }
 }
 
 fn after_line(text: &str) -> &str {
@@ -86,7 +106,10 @@ mod tests {
     fn read(text: &str) -> (Vec<(String, String)>, Vec<String>) {
         let mut problems = Problems::default();
         let found = variables(text, &mut problems);
-        (found, problems.0.into_iter().map(|problem| problem.path).collect())
+        (
+            found,
+            problems.0.into_iter().map(|problem| problem.path).collect(),
+        )
     }
 
     #[test]
@@ -107,17 +130,25 @@ mod tests {
             ("\u{feff}A=b", "b"),
         ];
         for (text, expected) in cases {
-            assert_eq!(read(text), (vec![("A".to_owned(), expected.to_owned())], vec![]), "{text}");
+            assert_eq!(
+                read(text),
+                (vec![("A".to_owned(), expected.to_owned())], vec![]),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_line_that_is_no_variable_is_named_by_its_number_and_the_others_count() {
-        let (found, problems) =
-            read("# all\n\nA=1\nno_variable\nB='two\nlines'\n9 C=3\nD=\"open\nH\n=5\nE=5\nF='x' y\nG=7");
+        let (found, problems) = read(
+            "# all\n\nA=1\nno_variable\nB='two\nlines'\n9 C=3\nD=\"open\nH\n=5\nE=5\nF='x' y\nG=7",
+        );
         let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["A", "B", "E", "G"]);
-        assert_eq!(problems, [4, 7, 8, 9, 10, 12].map(|line| format!(".env line {line}")));
+        assert_eq!(
+            problems,
+            [4, 7, 8, 9, 10, 12].map(|line| format!(".env line {line}"))
+        );
     }
 
     proptest! {

@@ -40,7 +40,10 @@ pub const VARIABLES: [(&str, Meaning); 56] = [
     ("LARDER_PRESET", Sets("preset")),
     ("CONFIG_PATH", File),
     ("BACKEND_URL", Sets("backend.url")),
-    ("MAX_CONCURRENT_REQUESTS", Sets("backend.maxConcurrentRequests")),
+    (
+        "MAX_CONCURRENT_REQUESTS",
+        Sets("backend.maxConcurrentRequests"),
+    ),
     ("PORT", Sets("proxy.port")),
     ("PW_PORT", SetsWithGateways("proxy.port")),
     ("PROXY_PORT", Sets("proxy.port")),
@@ -75,11 +78,26 @@ pub const VARIABLES: [(&str, Meaning); 56] = [
     ("PW_GATEWAYS", NotBuilt(GATEWAYS)),
     ("PW_CONTROL_SECRET", NotBuilt(GATEWAYS)),
     ("PW_NEG_SOLAR", NotBuilt(GATEWAYS)),
-    ("PW_CACHE_EXPIRE", Nothing("how often to ask is pollInterval of a member of urlConfigs")),
-    ("PW_GRACEFUL_DEGRADATION", Nothing("the last good answer is always served, for cache.graceTime")),
-    ("PW_SUPPRESS_NETWORK_ERRORS", Nothing("an outage is always one line when it begins and one when it ends")),
-    ("PW_NETWORK_ERROR_RATE_LIMIT", Nothing("an outage is always one line when it begins and one when it ends")),
-    ("PW_FAIL_FAST", Nothing("a failing origin is always left alone for a while: backend.backoff")),
+    (
+        "PW_CACHE_EXPIRE",
+        Nothing("how often to ask is pollInterval of a member of urlConfigs"),
+    ),
+    (
+        "PW_GRACEFUL_DEGRADATION",
+        Nothing("the last good answer is always served, for cache.graceTime"),
+    ),
+    (
+        "PW_SUPPRESS_NETWORK_ERRORS",
+        Nothing("an outage is always one line when it begins and one when it ends"),
+    ),
+    (
+        "PW_NETWORK_ERROR_RATE_LIMIT",
+        Nothing("an outage is always one line when it begins and one when it ends"),
+    ),
+    (
+        "PW_FAIL_FAST",
+        Nothing("a failing origin is always left alone for a while: backend.backoff"),
+    ),
     ("PW_HOST", Nothing(POWERWALL)),
     ("PW_GW_PWD", Nothing(POWERWALL)),
     ("PW_PASSWORD", Nothing(POWERWALL)),
@@ -115,29 +133,46 @@ pub fn settings(variables: &Variables) -> Vec<Setting> {
         let (text, source) = variables.find(name)?;
         let (path, value) = match meaning(name, variables)? {
             Sets("log.level") => ("log.level", Value::from(text.to_ascii_lowercase())),
-            Sets(path) => (path, text.trim().parse::<u64>().map_or_else(|_| Value::from(text), Value::from)),
+            Sets(path) => (
+                path,
+                text.trim()
+                    .parse::<u64>()
+                    .map_or_else(|_| Value::from(text), Value::from),
+            ),
             Verbose if is_true(text) => ("log.level", Value::from("debug")),
             _ => return None,
         };
-        Some(Setting { path, value, source })
+        Some(Setting {
+            path,
+            value,
+            source,
+        })
     };
     VARIABLES.iter().filter_map(of).collect()
 }
 
 /// The variable of a program that stands before any API, if one is set (SEMANTICS "Which preset").
 pub fn speaks_of_an_api(variables: &Variables) -> Option<&'static str> {
-    ["CACHE_URL", "CACHE_TTL_SECONDS", "REDIS_HOST", "DB_HOST"].into_iter().find(|name| variables.find(name).is_some())
+    ["CACHE_URL", "CACHE_TTL_SECONDS", "REDIS_HOST", "DB_HOST"]
+        .into_iter()
+        .find(|name| variables.find(name).is_some())
 }
 
 /// Every known variable that is set, with what it means. A secret that stands in a file goes by the name of the variable that
 /// names the file.
 pub fn known(variables: &Variables) -> Vec<(&str, Meaning)> {
     let of = |name| {
-        let secret =
-            |name: &str| name.strip_suffix("_FILE").filter(|secret| SECRETS.contains(secret)).map(str::to_owned);
-        let is_in_file = SECRETS.contains(&name) && variables.find(&format!("{name}_FILE")).is_some();
+        let secret = |name: &str| {
+            name.strip_suffix("_FILE")
+                .filter(|secret| SECRETS.contains(secret))
+                .map(str::to_owned)
+        };
+        let is_in_file =
+            SECRETS.contains(&name) && variables.find(&format!("{name}_FILE")).is_some();
         let known = secret(name).unwrap_or_else(|| name.to_owned());
-        meaning(&known, variables).filter(|_| !is_in_file).map(|meaning| (name, meaning))
+        meaning(&known, variables)
+            .filter(|_| !is_in_file)
+            .map(|meaning| (name, meaning))
     };
     variables.names().into_iter().filter_map(of).collect()
 }
@@ -149,7 +184,12 @@ pub fn waiting(variables: &Variables) -> Option<String> {
         _ => None,
     };
     let names: Vec<String> = known(variables).into_iter().filter_map(waits).collect();
-    (!names.is_empty()).then(|| format!("set, but waiting for what is not built yet: {}", names.join(", ")))
+    (!names.is_empty()).then(|| {
+        format!(
+            "set, but waiting for what is not built yet: {}",
+            names.join(", ")
+        )
+    })
 }
 
 impl fmt::Display for Meaning {
@@ -168,17 +208,25 @@ impl fmt::Display for Meaning {
 
 /// What a name means beside the others that are set. `None`: it is not known.
 fn meaning(name: &str, variables: &Variables) -> Option<Meaning> {
-    let fits = |known: &str| known.strip_suffix('*').map_or(known == name, |prefix| name.starts_with(prefix));
+    let fits = |known: &str| {
+        known
+            .strip_suffix('*')
+            .map_or(known == name, |prefix| name.starts_with(prefix))
+    };
     let (_, meaning) = VARIABLES.iter().find(|(known, _)| fits(known))?;
     match meaning {
         SetsWithGateways(path) if variables.find("PW_GATEWAYS").is_some() => Some(Sets(path)),
-        SetsWithGateways(_) => Some(Nothing("without PW_GATEWAYS it is the pypowerwall server's own")),
+        SetsWithGateways(_) => Some(Nothing(
+            "without PW_GATEWAYS it is the pypowerwall server's own",
+        )),
         other => Some(*other),
     }
 }
 
 fn is_true(text: &str) -> bool {
-    ["1", "true", "yes", "on"].iter().any(|word| text.eq_ignore_ascii_case(word))
+    ["1", "true", "yes", "on"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -192,12 +240,24 @@ mod tests {
     use super::*;
 
     fn variables(environment: &[(&str, &str)]) -> Variables {
-        let environment = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        Variables { environment, ..Variables::default() }
+        let environment = environment
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
+        Variables {
+            environment,
+            ..Variables::default()
+        }
     }
 
     fn load(environment: &[(&str, &str)]) -> Result<Config, Problems> {
-        Config::load(None, &Overrides { variables: variables(environment), ..Overrides::default() })
+        Config::load(
+            None,
+            &Overrides {
+                variables: variables(environment),
+                ..Overrides::default()
+            },
+        )
     }
 
     #[test]
@@ -221,7 +281,10 @@ mod tests {
         ]);
         let config = config.expect("lawful");
         assert_eq!(config.backend.origin.to_string(), "http://10.0.0.9:80");
-        assert_eq!((config.proxy.port, config.backend.max_concurrent_requests), (2, 5));
+        assert_eq!(
+            (config.proxy.port, config.backend.max_concurrent_requests),
+            (2, 5)
+        );
         let defaults = &config.cache.defaults;
         let times = [defaults.ttl, defaults.stale_time, defaults.grace_time];
         assert_eq!(times, [9, 8, 6].map(Duration::from_secs));
@@ -234,8 +297,14 @@ mod tests {
         let port = |environment: &[(&str, &str)]| load(environment).expect("lawful").proxy.port;
         assert_eq!(port(&[("PW_PORT", "9")]), 8676);
         assert_eq!(port(&[("PW_PORT", "9"), ("PORT", "8")]), 8);
-        assert_eq!(port(&[("PW_PORT", "9"), ("PORT", "8"), ("PW_GATEWAYS", "[]")]), 9);
-        assert_eq!(port(&[("PW_PORT", "9"), ("PROXY_PORT", "7"), ("PW_GATEWAYS", "[]")]), 7);
+        assert_eq!(
+            port(&[("PW_PORT", "9"), ("PORT", "8"), ("PW_GATEWAYS", "[]")]),
+            9
+        );
+        assert_eq!(
+            port(&[("PW_PORT", "9"), ("PROXY_PORT", "7"), ("PW_GATEWAYS", "[]")]),
+            7
+        );
     }
 
     #[test]
@@ -244,15 +313,25 @@ mod tests {
         assert_eq!(level(&[("DEBUG", "true")]), LevelFilter::Debug);
         assert_eq!(level(&[("PW_DEBUG", "Yes")]), LevelFilter::Debug);
         assert_eq!(level(&[("DEBUG", "express:*")]), LevelFilter::Info);
-        assert_eq!(level(&[("LOG_LEVEL", "WARNING"), ("DEBUG", "1")]), LevelFilter::Warn);
+        assert_eq!(
+            level(&[("LOG_LEVEL", "WARNING"), ("DEBUG", "1")]),
+            LevelFilter::Warn
+        );
     }
 
     #[test]
     fn a_variable_of_an_api_program_selects_its_preset() {
         for name in ["CACHE_URL", "CACHE_TTL_SECONDS", "REDIS_HOST", "DB_HOST"] {
-            assert_eq!(load(&[(name, "1800")]).expect("lawful").preset, Preset::Api, "{name}");
+            assert_eq!(
+                load(&[(name, "1800")]).expect("lawful").preset,
+                Preset::Api,
+                "{name}"
+            );
         }
-        let named = load(&[("CACHE_TTL_SECONDS", "1800"), ("LARDER_PRESET", "pypowerwall")]);
+        let named = load(&[
+            ("CACHE_TTL_SECONDS", "1800"),
+            ("LARDER_PRESET", "pypowerwall"),
+        ]);
         assert_eq!(named.expect("lawful").preset, Preset::Pypowerwall);
     }
 
@@ -260,7 +339,10 @@ mod tests {
     fn a_wrong_variable_is_named() {
         let problems = load(&[("PROXY_PORT", "eighty"), ("DEFAULT_TTL", "")]).expect_err("no port");
         assert_eq!(problems.0.len(), 1);
-        assert_eq!(problems.0[0].path, "proxy.port (from environment PROXY_PORT)");
+        assert_eq!(
+            problems.0[0].path,
+            "proxy.port (from environment PROXY_PORT)"
+        );
     }
 
     #[test]
@@ -272,7 +354,10 @@ mod tests {
             ("ADMIN_TOKEN_FILE", "/x"),
             ("PW_PORT", "1"),
         ]);
-        let told: Vec<String> = known(&given).iter().map(|(name, meaning)| format!("{name} {meaning}")).collect();
+        let told: Vec<String> = known(&given)
+            .iter()
+            .map(|(name, meaning)| format!("{name} {meaning}"))
+            .collect();
         assert_eq!(
             told,
             [

@@ -211,9 +211,19 @@ pub struct Loaded {
 }
 
 /// Reads a file under environment and command line, in these surroundings. `None` as path: no file.
-pub fn load(path: Option<&Path>, overrides: &Overrides, surroundings: &Surroundings) -> Result<Loaded, Problems> {
-    let Some(path) = path else { return of_text("{}", overrides, surroundings) };
-    let name = match overrides.variables.find("CONFIG_PATH").filter(|(named, _)| Path::new(named) == path) {
+pub fn load(
+    path: Option<&Path>,
+    overrides: &Overrides,
+    surroundings: &Surroundings,
+) -> Result<Loaded, Problems> {
+    let Some(path) = path else {
+        return of_text("{}", overrides, surroundings);
+    };
+    let name = match overrides
+        .variables
+        .find("CONFIG_PATH")
+        .filter(|(named, _)| Path::new(named) == path)
+    {
         Some((_, source)) => format!("{} (from {source})", path.display()),
         None => path.display().to_string(),
     };
@@ -221,8 +231,17 @@ pub fn load(path: Option<&Path>, overrides: &Overrides, surroundings: &Surroundi
 }
 
 /// The same for a text that stands in no file.
-fn of_text(text: &str, overrides: &Overrides, surroundings: &Surroundings) -> Result<Loaded, Problems> {
-    read::config("the configuration", Ok(text.to_owned()), overrides, surroundings)
+fn of_text(
+    text: &str,
+    overrides: &Overrides,
+    surroundings: &Surroundings,
+) -> Result<Loaded, Problems> {
+    read::config(
+        "the configuration",
+        Ok(text.to_owned()),
+        overrides,
+        surroundings,
+    )
 }
 
 impl Loaded {
@@ -249,16 +268,26 @@ impl Config {
         let retries = preset.retries();
         Config {
             preset,
-            backend: Backend { max_concurrent_requests, retries, ..Backend::default() },
+            backend: Backend {
+                max_concurrent_requests,
+                retries,
+                ..Backend::default()
+            },
             proxy: Proxy::default(),
             cache: Cache {
                 slow_request_timeout,
-                defaults: Defaults { grace_time, jitter, ..Defaults::default() },
+                defaults: Defaults {
+                    grace_time,
+                    jitter,
+                    ..Defaults::default()
+                },
                 ..Cache::default()
             },
             routes: preset.routes(),
             admin: Admin::default(),
-            log: Log { level: LevelFilter::Info },
+            log: Log {
+                level: LevelFilter::Info,
+            },
             warnings: Vec::new(),
         }
     }
@@ -278,7 +307,12 @@ impl Preset {
             Preset::Pypowerwall => (2, 2, 30, 0),
             Preset::Api => (16, 5, 60, 5),
         };
-        (requests, Duration::from_secs(slow), Duration::from_secs(grace), jitter)
+        (
+            requests,
+            Duration::from_secs(slow),
+            Duration::from_secs(grace),
+            jitter,
+        )
     }
 
     /// `retries`: a gateway is to be spared, an API to be told from its moods.
@@ -353,7 +387,10 @@ impl Default for Cache {
             max_bytes: 16 * 1024 * 1024,
             max_entries: 10_000,
             max_object_bytes: 4 * 1024 * 1024,
-            identity_fields: [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].into_iter().chain(own).collect(),
+            identity_fields: [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION]
+                .into_iter()
+                .chain(own)
+                .collect(),
             targeted_fields: vec![HeaderName::from_static("cdn-cache-control")],
             client_directives: ClientDirectives::default(),
         }

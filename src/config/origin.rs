@@ -20,8 +20,7 @@ pub enum OriginUrl {
 }
 
 const HTTP: &str = "http://host, https://host or the same with :port, without path, query or user";
-const NO_TLS: &str =
-    "an http:// or sim:// URL: this build of Larder is without TLS; one with the feature `tls` takes https://";
+const NO_TLS: &str = "an http:// or sim:// URL: this build of Larder is without TLS; one with the feature `tls` takes https://";
 const SIM: &str = "sim://powerwall, with or without a query such as ?latency=200ms&fail=0.1";
 
 impl OriginUrl {
@@ -34,7 +33,8 @@ impl OriginUrl {
             "https" => Err(NO_TLS.into()),
             "sim" => {
                 let query = simulation(rest).ok_or(SIM)?;
-                SimSettings::parse(&query).map_err(|wrong| format!("a sim:// URL with parameters it has: {wrong}"))?;
+                SimSettings::parse(&query)
+                    .map_err(|wrong| format!("a sim:// URL with parameters it has: {wrong}"))?;
                 Ok(OriginUrl::Sim(query))
             }
             _ => Err("an http://, https:// or sim:// URL".into()),
@@ -52,7 +52,9 @@ impl OriginUrl {
     /// The port of a server.
     pub fn port(&self) -> u16 {
         let usual = if self.is_https() { 443 } else { 80 };
-        self.authority().and_then(Authority::port_u16).unwrap_or(usual)
+        self.authority()
+            .and_then(Authority::port_u16)
+            .unwrap_or(usual)
     }
 
     /// Whether it is asked over TLS.
@@ -88,15 +90,23 @@ fn authority(rest: &str) -> Option<Authority> {
     let authority: Authority = rest.strip_suffix('/').unwrap_or(rest).parse().ok()?;
     let port = authority.as_str().strip_prefix(authority.host());
     let has_good_port = port == Some("") || authority.port_u16().is_some_and(|port| port > 0);
-    let is_plain = !authority.host().is_empty() && !authority.as_str().contains('@') && has_good_port;
+    let is_plain =
+        !authority.host().is_empty() && !authority.as_str().contains('@') && has_good_port;
     is_plain.then_some(authority)
 }
 
 /// The query.
 fn simulation(rest: &str) -> Option<String> {
     let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let is_printable = query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    (name.strip_suffix('/').unwrap_or(name).eq_ignore_ascii_case("powerwall") && is_printable).then(|| query.to_owned())
+    let is_printable = query
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    (name
+        .strip_suffix('/')
+        .unwrap_or(name)
+        .eq_ignore_ascii_case("powerwall")
+        && is_printable)
+        .then(|| query.to_owned())
 }
 
 #[cfg(test)]
@@ -113,7 +123,12 @@ mod tests {
             "sim://powerwall?latency=200ms&fail=0.1&null=1&hang=/freq&drop=0.05&seed=7",
         ];
         for url in written {
-            assert_eq!(OriginUrl::parse(url).map(|origin| origin.to_string()).as_deref(), Ok(url));
+            assert_eq!(
+                OriginUrl::parse(url)
+                    .map(|origin| origin.to_string())
+                    .as_deref(),
+                Ok(url)
+            );
         }
         let variants = [
             ("HTTP://A:1/", "http://A:1"),
@@ -121,7 +136,12 @@ mod tests {
             ("sim://powerwall/", "sim://powerwall"),
         ];
         for (url, shown) in variants {
-            assert_eq!(OriginUrl::parse(url).map(|origin| origin.to_string()).as_deref(), Ok(shown));
+            assert_eq!(
+                OriginUrl::parse(url)
+                    .map(|origin| origin.to_string())
+                    .as_deref(),
+                Ok(shown)
+            );
         }
     }
 
@@ -131,9 +151,20 @@ mod tests {
         if !tls::IS_BUILT {
             return assert_eq!(parsed, Err(NO_TLS.into()));
         }
-        assert_eq!(parsed.as_ref().map(|origin| (origin.to_string(), origin.port())), Ok(("https://a".into(), 443)));
-        assert_eq!(OriginUrl::parse("https://a:8443").map(|origin| origin.port()), Ok(8443));
-        assert_eq!(OriginUrl::parse("http://a").map(|origin| origin.port()), Ok(80));
+        assert_eq!(
+            parsed
+                .as_ref()
+                .map(|origin| (origin.to_string(), origin.port())),
+            Ok(("https://a".into(), 443))
+        );
+        assert_eq!(
+            OriginUrl::parse("https://a:8443").map(|origin| origin.port()),
+            Ok(8443)
+        );
+        assert_eq!(
+            OriginUrl::parse("http://a").map(|origin| origin.port()),
+            Ok(80)
+        );
         assert_eq!(OriginUrl::parse("https://u:p@a"), Err(HTTP.into()));
     }
 

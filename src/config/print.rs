@@ -5,7 +5,9 @@ use super::{Loaded, Source};
 
 /// Every key with its value and where that comes from, a line each; a route's keys only where they are set.
 pub fn listing(loaded: &Loaded) -> String {
-    let Loaded { config, sources, .. } = loaded;
+    let Loaded {
+        config, sources, ..
+    } = loaded;
     let mut lines: Vec<(String, String)> = Vec::new();
     for key in &KEYS {
         if let Some(value) = key.value {
@@ -18,12 +20,17 @@ pub fn listing(loaded: &Loaded) -> String {
     }
     for route in &config.routes {
         let path = path_of(&route.pattern);
-        let values = ROUTE_KEYS.iter().filter_map(|key| Some((key, (key.value)(&route.rule)?)));
+        let values = ROUTE_KEYS
+            .iter()
+            .filter_map(|key| Some((key, (key.value)(&route.rule)?)));
         for (key, value) in values {
             let top = key.path.split('.').next().unwrap_or_default();
             let line = format!("urlConfigs[\"{path}\"].{} = {value}", key.path);
             lines.push((line, format!("from {}", sources.of_route(&path, top))));
         }
     }
-    lines.into_iter().map(|(line, from)| format!("{line}   ({from})\n")).collect()
+    lines
+        .into_iter()
+        .map(|(line, from)| format!("{line}   ({from})\n"))
+        .collect()
 }

@@ -26,8 +26,17 @@ pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
     /// Notes one more.
-    pub fn add(&mut self, path: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) {
-        self.0.push(Problem { path: path.into(), found: shortened(found.into()), expected: expected.into() });
+    pub fn add(
+        &mut self,
+        path: impl Into<String>,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) {
+        self.0.push(Problem {
+            path: path.into(),
+            found: shortened(found.into()),
+            expected: expected.into(),
+        });
     }
 
     /// Whether one is about this key, or a key of this section.
@@ -37,13 +46,21 @@ impl Problems {
 
     /// `value`, if nothing is wrong.
     pub(super) fn or<T>(self, value: T) -> Result<T, Problems> {
-        if self.0.is_empty() { Ok(value) } else { Err(self) }
+        if self.0.is_empty() {
+            Ok(value)
+        } else {
+            Err(self)
+        }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: found {}, expected {}", self.path, self.found, self.expected)
+        write!(
+            f,
+            "{}: found {}, expected {}",
+            self.path, self.found, self.expected
+        )
     }
 }
 

@@ -50,11 +50,20 @@ pub fn markdown() -> String {
     let mut page = String::from(HEAD);
     page.push_str("\n## Keys\n\n| key | unit | default | what it does |\n|---|---|---|---|\n");
     for key in &KEYS {
-        page.push_str(&format!("| `{}` | {} | {} | {} |\n", key.path, key.kind, default(key), key.what));
+        page.push_str(&format!(
+            "| `{}` | {} | {} | {} |\n",
+            key.path,
+            key.kind,
+            default(key),
+            key.what
+        ));
     }
     page.push_str(ROUTES);
     for key in &ROUTE_KEYS {
-        page.push_str(&format!("| `{}` | {} | {} | {} |\n", key.path, key.kind, key.otherwise, key.what));
+        page.push_str(&format!(
+            "| `{}` | {} | {} | {} |\n",
+            key.path, key.kind, key.otherwise, key.what
+        ));
     }
     page.push_str(ENVIRONMENT);
     for (name, meaning) in &VARIABLES {
@@ -62,7 +71,9 @@ pub fn markdown() -> String {
     }
     let secrets: Vec<String> = SECRETS.iter().map(|name| format!("`{name}`")).collect();
     let secrets = secrets.join(", ");
-    page.push_str(&format!("\nSecrets, for which `NAME_FILE` may name a file that holds the value: {secrets}.\n"));
+    page.push_str(&format!(
+        "\nSecrets, for which `NAME_FILE` may name a file that holds the value: {secrets}.\n"
+    ));
     page
 }
 
@@ -70,21 +81,35 @@ pub fn markdown() -> String {
 pub fn dotenv() -> String {
     let mut file = String::from(DOTENV);
     for (name, meaning) in VARIABLES.iter().filter(|(name, _)| !name.ends_with('*')) {
-        let also = if SECRETS.contains(name) { "; or NAME_FILE, a file with the value" } else { "" };
-        file.push_str(&format!("\n# {meaning}{}\n# {name}=\n", also.replace("NAME", name)));
+        let also = if SECRETS.contains(name) {
+            "; or NAME_FILE, a file with the value"
+        } else {
+            ""
+        };
+        file.push_str(&format!(
+            "\n# {meaning}{}\n# {name}=\n",
+            also.replace("NAME", name)
+        ));
     }
     file
 }
 
 /// The path of every key, those of `urlConfigs` as `urlConfigs[].key`.
 pub fn paths() -> Vec<String> {
-    let routes = ROUTE_KEYS.iter().map(|key| format!("urlConfigs[].{}", key.path));
-    KEYS.iter().map(|key| key.path.to_owned()).chain(routes).collect()
+    let routes = ROUTE_KEYS
+        .iter()
+        .map(|key| format!("urlConfigs[].{}", key.path));
+    KEYS.iter()
+        .map(|key| key.path.to_owned())
+        .chain(routes)
+        .collect()
 }
 
 /// What holds in each preset where nobody says anything.
 fn default(key: &Key) -> String {
-    let Some(value) = key.value else { return String::new() };
+    let Some(value) = key.value else {
+        return String::new();
+    };
     let of = |preset| shown(&value(&Config::of(preset)));
     match (of(Preset::Pypowerwall), of(Preset::Api)) {
         (one, other) if one == other || key.path == "preset" => one,

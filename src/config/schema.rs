@@ -14,7 +14,11 @@ pub fn schema() -> String {
     for key in &KEYS {
         place(&mut schema, key.path, described(key.kind, key.what));
     }
-    place(&mut schema, "urlConfigs", json!({ "type": ["array", "null"], "items": member }));
+    place(
+        &mut schema,
+        "urlConfigs",
+        json!({ "type": ["array", "null"], "items": member }),
+    );
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("The configuration of Larder");
     format!("{schema:#}\n")
@@ -27,7 +31,9 @@ fn object() -> Value {
 
 /// Puts what a key may be where it stands, with the objects on the way.
 fn place(schema: &mut Value, path: &str, what: Value) {
-    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let (name, rest) = path
+        .split_once('.')
+        .map_or((path, None), |(name, rest)| (name, Some(rest)));
     let inner = &mut schema["properties"][name];
     match rest {
         None => *inner = what,
@@ -56,7 +62,11 @@ fn described(kind: &str, what: &str) -> Value {
     let mut of: Map<String, Value> = Map::new();
     of.insert("description".to_owned(), json!(format!("{what} ({kind})")));
     if types.is_empty() {
-        let words: Vec<Value> = kind.split(", ").map(Value::from).chain([Value::Null]).collect();
+        let words: Vec<Value> = kind
+            .split(", ")
+            .map(Value::from)
+            .chain([Value::Null])
+            .collect();
         of.insert("enum".to_owned(), Value::Array(words));
     } else {
         of.insert("type".to_owned(), json!([types, &["null"]].concat()));

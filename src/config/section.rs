@@ -42,12 +42,26 @@ pub struct Section<'a> {
 
 impl Section<'_> {
     /// Reads a whole object; what `read` did not ask for is a problem.
-    pub fn read(path: String, value: &Value, problems: &mut Problems, read: impl FnOnce(&mut Section<'_>)) {
+    pub fn read(
+        path: String,
+        value: &Value,
+        problems: &mut Problems,
+        read: impl FnOnce(&mut Section<'_>),
+    ) {
         let Value::Object(fields) = value else {
-            let place = if path.is_empty() { "the configuration".to_string() } else { path };
+            let place = if path.is_empty() {
+                "the configuration".to_string()
+            } else {
+                path
+            };
             return problems.add(place, shown(value), "an object");
         };
-        let mut section = Section { path, fields, asked: Vec::new(), problems };
+        let mut section = Section {
+            path,
+            fields,
+            asked: Vec::new(),
+            problems,
+        };
         read(&mut section);
         section.refuse_the_rest();
     }
@@ -62,9 +76,16 @@ impl Section<'_> {
     /// Reads the list of objects at `key`, if there is one.
     pub fn sections(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'_>)) {
         let Some(value) = self.find(key) else { return };
-        let Value::Array(members) = value else { return self.refuse(key, value, "a list of objects") };
+        let Value::Array(members) = value else {
+            return self.refuse(key, value, "a list of objects");
+        };
         for (at, member) in members.iter().enumerate() {
-            Section::read(format!("{}[{at}]", self.path_of(key)), member, self.problems, &mut read);
+            Section::read(
+                format!("{}[{at}]", self.path_of(key)),
+                member,
+                self.problems,
+                &mut read,
+            );
         }
     }
 
@@ -86,7 +107,9 @@ impl Section<'_> {
     /// A duration, zero included; a bare number counts in the unit of the key.
     #[inline(never)]
     pub fn duration(&mut self, key: &'static str, place: &mut Duration) {
-        self.set(key, place, expected_duration(key), |value| units::duration(value, TimeUnit::of_key(key)));
+        self.set(key, place, expected_duration(key), |value| {
+            units::duration(value, TimeUnit::of_key(key))
+        });
     }
 
     /// A duration that may be absent.
@@ -99,32 +122,62 @@ impl Section<'_> {
     /// A time limit: a duration above zero.
     #[inline(never)]
     pub fn limit(&mut self, key: &'static str, place: &mut Duration) {
-        let parse = |value: &Value| units::duration(value, TimeUnit::of_key(key)).filter(|limit| !limit.is_zero());
-        self.set(key, place, "a duration above zero, such as \"5s\", or a number of milliseconds", parse);
+        let parse = |value: &Value| {
+            units::duration(value, TimeUnit::of_key(key)).filter(|limit| !limit.is_zero())
+        };
+        self.set(
+            key,
+            place,
+            "a duration above zero, such as \"5s\", or a number of milliseconds",
+            parse,
+        );
     }
 
     /// A size in bytes, at least `least`.
     #[inline(never)]
     pub fn bytes(&mut self, key: &'static str, place: &mut usize, least: usize) {
-        let from = if least > 0 { format!(" from {least}") } else { String::new() };
+        let from = if least > 0 {
+            format!(" from {least}")
+        } else {
+            String::new()
+        };
         let expected = format!("a number of bytes{from}, or a text such as \"8MiB\"");
-        self.set(key, place, &expected, |value| units::bytes(value).filter(|size| *size >= least));
+        self.set(key, place, &expected, |value| {
+            units::bytes(value).filter(|size| *size >= least)
+        });
     }
 
     /// A whole number from `least` to `most`.
     #[inline(never)]
     pub fn count(&mut self, key: &'static str, place: &mut usize, least: usize, most: usize) {
         let parse = |value: &Value| {
-            value.as_u64().and_then(|count| usize::try_from(count).ok()).filter(|count| (least..=most).contains(count))
+            value
+                .as_u64()
+                .and_then(|count| usize::try_from(count).ok())
+                .filter(|count| (least..=most).contains(count))
         };
-        let to = if most < usize::MAX { format!(" to {most}") } else { String::new() };
-        self.set(key, place, &format!("a whole number from {least}{to}"), parse);
+        let to = if most < usize::MAX {
+            format!(" to {most}")
+        } else {
+            String::new()
+        };
+        self.set(
+            key,
+            place,
+            &format!("a whole number from {least}{to}"),
+            parse,
+        );
     }
 
     /// A whole number above zero that may be absent.
     #[inline(never)]
     pub fn some_count(&mut self, key: &'static str, place: &mut Option<u32>) {
-        let parse = |value: &Value| u32::try_from(value.as_u64()?).ok().filter(|count| *count > 0).map(Some);
+        let parse = |value: &Value| {
+            u32::try_from(value.as_u64()?)
+                .ok()
+                .filter(|count| *count > 0)
+                .map(Some)
+        };
         self.set(key, place, "a whole number from 1", parse);
     }
 
@@ -136,7 +189,9 @@ impl Section<'_> {
 
     /// One word of a closed set.
     pub fn word<T: Clone>(&mut self, key: &'static str, place: &mut T, words: &[(&str, T)]) {
-        self.set(key, place, &expected_word(words), |value| value.as_str().and_then(|text| meaning(text, words)));
+        self.set(key, place, &expected_word(words), |value| {
+            value.as_str().and_then(|text| meaning(text, words))
+        });
     }
 
     /// A list made of an object's members, each parsed with its name. Every wrong member is a problem of its own.
@@ -148,12 +203,18 @@ impl Section<'_> {
         parse: impl Fn(&str, &Value) -> Option<T>,
     ) {
         let Some(value) = self.find(key) else { return };
-        let Value::Object(members) = value else { return self.refuse(key, value, "an object") };
+        let Value::Object(members) = value else {
+            return self.refuse(key, value, "an object");
+        };
         place.clear();
         for (name, member) in members.iter().filter(|(name, _)| *name != "comment") {
             match parse(name, member) {
                 Some(parsed) => place.push(parsed),
-                None => self.problems.add(format!("{}.{name}", self.path_of(key)), shown(member), expected),
+                None => self.problems.add(
+                    format!("{}.{name}", self.path_of(key)),
+                    shown(member),
+                    expected,
+                ),
             }
         }
     }
@@ -167,19 +228,27 @@ impl Section<'_> {
         parse: impl Fn(&str) -> Option<T>,
     ) {
         let Some(value) = self.find(key) else { return };
-        let Value::Array(members) = value else { return self.refuse(key, value, "a list of texts") };
+        let Value::Array(members) = value else {
+            return self.refuse(key, value, "a list of texts");
+        };
         place.clear();
         for (at, member) in members.iter().enumerate() {
             match member.as_str().and_then(&parse) {
                 Some(parsed) => place.push(parsed),
-                None => self.problems.add(format!("{}[{at}]", self.path_of(key)), shown(member), expected),
+                None => self.problems.add(
+                    format!("{}[{at}]", self.path_of(key)),
+                    shown(member),
+                    expected,
+                ),
             }
         }
     }
 
     /// A list of words of a closed set.
     pub fn words<T: Clone>(&mut self, key: &'static str, place: &mut Vec<T>, words: &[(&str, T)]) {
-        self.list(key, place, &expected_word(words), |text| meaning(text, words));
+        self.list(key, place, &expected_word(words), |text| {
+            meaning(text, words)
+        });
     }
 
     /// Whether `key` is there with anything but null.
@@ -194,7 +263,11 @@ impl Section<'_> {
 
     /// The path of a key in this section.
     pub fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() {
+            key.to_string()
+        } else {
+            format!("{}.{key}", self.path)
+        }
     }
 }
 
@@ -213,7 +286,11 @@ impl<'a> Section<'a> {
 
     /// What an unknown key may have been meant to be.
     fn meant(&self, key: &str) -> String {
-        let nearest = self.asked.iter().min_by_key(|known| distance(key, known)).unwrap_or(&"comment");
+        let nearest = self
+            .asked
+            .iter()
+            .min_by_key(|known| distance(key, known))
+            .unwrap_or(&"comment");
         match keys::section_of(key).filter(|_| distance(key, nearest) > 0) {
             Some(section) => format!("\"{key}\" belongs in {section}"),
             None => format!("the nearest is \"{nearest}\""),
@@ -227,9 +304,17 @@ impl<'a> Section<'a> {
             }
             let path = self.path_of(key);
             if !NOT_BUILT_YET.contains(&key.as_str()) {
-                self.problems.add(path, "an unknown key", format!("a known one; {}", self.meant(key)));
+                self.problems.add(
+                    path,
+                    "an unknown key",
+                    format!("a known one; {}", self.meant(key)),
+                );
             } else if !value.is_null() {
-                self.problems.add(path, shown(value), format!("nothing: {key} is not built yet"));
+                self.problems.add(
+                    path,
+                    shown(value),
+                    format!("nothing: {key} is not built yet"),
+                );
             }
         }
     }
@@ -243,11 +328,17 @@ fn expected_duration(key: &str) -> &'static str {
 }
 
 fn meaning<T: Clone>(text: &str, words: &[(&str, T)]) -> Option<T> {
-    words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| meaning.clone())
+    words
+        .iter()
+        .find(|(word, _)| *word == text)
+        .map(|(_, meaning)| meaning.clone())
 }
 
 fn expected_word<T>(words: &[(&str, T)]) -> String {
-    let words: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+    let words: Vec<String> = words
+        .iter()
+        .map(|(word, _)| format!("\"{word}\""))
+        .collect();
     words.join(" or ")
 }
 
@@ -275,7 +366,13 @@ mod tests {
 
     #[test]
     fn distances() {
-        let cases = [("", "", 0), ("a", "", 1), ("", "ab", 2), ("cacheTtl", "cacheTTL", 0), ("kitten", "sitting", 3)];
+        let cases = [
+            ("", "", 0),
+            ("a", "", 1),
+            ("", "ab", 2),
+            ("cacheTtl", "cacheTTL", 0),
+            ("kitten", "sitting", 3),
+        ];
         for (from, to, expected) in cases {
             assert_eq!(distance(from, to), expected, "{from} {to}");
         }
@@ -284,8 +381,7 @@ mod tests {
 
     #[test]
     fn every_value_is_put_in_its_place_or_is_a_problem() {
-        let value =
-            json!({"count": 3, "wrong": 9, "none": null, "list": ["a", 1, "c"], "one": "b", "wait": 0, "comment": 1});
+        let value = json!({"count": 3, "wrong": 9, "none": null, "list": ["a", 1, "c"], "one": "b", "wait": 0, "comment": 1});
         let mut problems = Problems::default();
         let (mut count, mut wrong, mut none, mut list) = (0, 5, 7, Vec::new());
         let (mut one, mut wait) = (0, Duration::from_secs(1));
@@ -297,9 +393,15 @@ mod tests {
             top.word("one", &mut one, &[("b", 2)]);
             top.limit("wait", &mut wait);
         });
-        assert_eq!((count, wrong, none, list, one, wait), (3, 5, 7, vec![1, 3], 2, Duration::from_secs(1)));
-        let lines: Vec<String> =
-            problems.0.iter().map(|problem| format!("{}={}", problem.path, problem.found)).collect();
+        assert_eq!(
+            (count, wrong, none, list, one, wait),
+            (3, 5, 7, vec![1, 3], 2, Duration::from_secs(1))
+        );
+        let lines: Vec<String> = problems
+            .0
+            .iter()
+            .map(|problem| format!("{}={}", problem.path, problem.found))
+            .collect();
         assert_eq!(lines, ["top.wrong=9", "top.list[1]=1", "top.wait=0"]);
     }
 

@@ -41,13 +41,21 @@ pub struct Sources {
 }
 
 /// A key and another name for it. The first wins where both are given.
-const ALIASES: [(&str, &str); 2] = [("backend.firstByteTimeout", "backend.timeout"), ("log.level", "proxy.debug")];
+const ALIASES: [(&str, &str); 2] = [
+    ("backend.firstByteTimeout", "backend.timeout"),
+    ("log.level", "proxy.debug"),
+];
 
 impl Sources {
     /// Lays settings over the document of a file; of two for one key the later wins.
     pub fn new(mut document: Value, settings: Vec<Setting>) -> Sources {
         let mut laid = BTreeMap::new();
-        for Setting { path, value, source } in settings {
+        for Setting {
+            path,
+            value,
+            source,
+        } in settings
+        {
             if lay(&mut document, path, value) {
                 laid.insert(path, source);
             }
@@ -62,17 +70,31 @@ impl Sources {
 
     /// Where the value of a key such as `cache.maxBytes` comes from.
     pub fn of(&self, path: &str) -> Source {
-        let alias = ALIASES.iter().find(|(name, _)| *name == path).map(|(_, alias)| *alias);
+        let alias = ALIASES
+            .iter()
+            .find(|(name, _)| *name == path)
+            .map(|(_, alias)| *alias);
         let own = self.given(path);
-        own.or_else(|| alias.and_then(|alias| self.given(alias))).unwrap_or(Source::Preset)
+        own.or_else(|| alias.and_then(|alias| self.given(alias)))
+            .unwrap_or(Source::Preset)
     }
 
     /// Where the value of a key of the member of `urlConfigs` for this path comes from.
     pub fn of_route(&self, route: &str, key: &str) -> Source {
-        let members = self.document.get("urlConfigs").and_then(Value::as_array).into_iter().flatten();
-        let mut own = members.filter(|member| member.get("path").and_then(Value::as_str) == Some(route));
+        let members = self
+            .document
+            .get("urlConfigs")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let mut own =
+            members.filter(|member| member.get("path").and_then(Value::as_str) == Some(route));
         let says = |member: &Value| member.get(key).is_some_and(|value| !value.is_null());
-        if own.any(says) { Source::File } else { Source::Preset }
+        if own.any(says) {
+            Source::File
+        } else {
+            Source::Preset
+        }
     }
 
     /// Names the source in each problem with a value from outside the file.
@@ -86,7 +108,9 @@ impl Sources {
 
     fn given(&self, path: &str) -> Option<Source> {
         let in_file = || {
-            let value = self.document.pointer(&format!("/{}", path.replace('.', "/")))?;
+            let value = self
+                .document
+                .pointer(&format!("/{}", path.replace('.', "/")))?;
             // `proxy.debug: false` is no word about `log.level`.
             let silent = path == "proxy.debug" && *value == Value::Bool(false);
             (!value.is_null() && !silent).then_some(Source::File)
@@ -111,14 +135,18 @@ impl fmt::Display for Source {
 /// its own.
 fn lay(document: &mut Value, path: &'static str, value: Value) -> bool {
     let (section, key) = path.split_once('.').unwrap_or(("", path));
-    let Value::Object(top) = document else { return false };
+    let Value::Object(top) = document else {
+        return false;
+    };
     let mut place = top;
     if !section.is_empty() {
         let inner = place.entry(section).or_insert(Value::Null);
         if inner.is_null() {
             *inner = Value::Object(Map::new());
         }
-        let Value::Object(inner) = inner else { return false };
+        let Value::Object(inner) = inner else {
+            return false;
+        };
         place = inner;
     }
     place.insert(key.to_owned(), value);
@@ -132,7 +160,11 @@ mod tests {
     use super::*;
 
     fn setting(path: &'static str, number: u64, option: &'static str) -> Setting {
-        Setting { path, value: Value::from(number), source: Source::CommandLine(option) }
+        Setting {
+            path,
+            value: Value::from(number),
+            source: Source::CommandLine(option),
+        }
     }
 
     #[test]
@@ -144,24 +176,42 @@ mod tests {
             setting("cache.graceTime", 3, "--c"),
         ];
         let sources = Sources::new(document, laid);
-        assert_eq!(sources.document(), &json!({ "proxy": { "port": 2 }, "cache": 7, "log": { "level": "info" } }));
+        assert_eq!(
+            sources.document(),
+            &json!({ "proxy": { "port": 2 }, "cache": 7, "log": { "level": "info" } })
+        );
         assert_eq!(sources.of("proxy.port"), Source::CommandLine("--b"));
-        assert_eq!(sources.of("cache.graceTime"), Source::Preset, "it has no place to stand");
+        assert_eq!(
+            sources.of("cache.graceTime"),
+            Source::Preset,
+            "it has no place to stand"
+        );
         assert_eq!(sources.of("log.level"), Source::File);
-        assert_eq!(Sources::new(json!([]), vec![setting("preset", 1, "--a")]).document(), &json!([]));
+        assert_eq!(
+            Sources::new(json!([]), vec![setting("preset", 1, "--a")]).document(),
+            &json!([])
+        );
     }
 
     #[test]
     fn another_name_is_a_source_too() {
-        let sources = Sources::new(json!({ "backend": { "timeout": 5 }, "proxy": { "debug": false } }), Vec::new());
+        let sources = Sources::new(
+            json!({ "backend": { "timeout": 5 }, "proxy": { "debug": false } }),
+            Vec::new(),
+        );
         assert_eq!(sources.of("backend.firstByteTimeout"), Source::File);
-        assert_eq!(sources.of("log.level"), Source::Preset, "debug that is off says nothing");
+        assert_eq!(
+            sources.of("log.level"),
+            Source::Preset,
+            "debug that is off says nothing"
+        );
         assert_eq!(sources.of("backend.idleTimeout"), Source::Preset);
     }
 
     #[test]
     fn each_field_of_a_route_has_its_source() {
-        let document = json!({ "urlConfigs": [{ "path": "/a", "cacheTTL": 5, "staleTime": null }] });
+        let document =
+            json!({ "urlConfigs": [{ "path": "/a", "cacheTTL": 5, "staleTime": null }] });
         let sources = Sources::new(document, Vec::new());
         let of = [("/a", "cacheTTL"), ("/a", "staleTime"), ("/b", "cacheTTL")]
             .map(|(route, key)| sources.of_route(route, key));

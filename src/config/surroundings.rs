@@ -21,17 +21,31 @@ pub struct Surroundings {
 impl Surroundings {
     /// Those of this process.
     pub fn of_this_process() -> Surroundings {
-        let in_container = ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists());
-        Surroundings { in_container, is_own_name, is_own_address }
+        let in_container = ["/.dockerenv", "/run/.containerenv"]
+            .iter()
+            .any(|mark| Path::new(mark).exists());
+        Surroundings {
+            in_container,
+            is_own_name,
+            is_own_address,
+        }
     }
 
     /// Judges origin and listening address together; what is wrong with either alone has been said.
     pub(super) fn judge(&self, config: &mut Config, problems: &mut Problems) {
-        let Some(authority) = config.backend.origin.authority() else { return };
-        if problems.touch("backend.url") || problems.touch("proxy.port") || problems.touch("proxy.bind") {
+        let Some(authority) = config.backend.origin.authority() else {
+            return;
+        };
+        if problems.touch("backend.url")
+            || problems.touch("proxy.port")
+            || problems.touch("proxy.bind")
+        {
             return;
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
         let port = config.backend.origin.port();
         if port == config.proxy.port && self.listens(&config.proxy.bind, host) {
             let found = format!("{}, where Larder itself listens", config.backend.origin);
@@ -56,7 +70,10 @@ impl Surroundings {
         }
         addresses(host).into_iter().any(|ip| {
             let takes = |bound: &IpAddr| match bound.is_unspecified() {
-                true => (bound.is_ipv6() || ip.is_ipv4()) && (is_this_machine(ip) || (self.is_own_address)(ip)),
+                true => {
+                    (bound.is_ipv6() || ip.is_ipv4())
+                        && (is_this_machine(ip) || (self.is_own_address)(ip))
+                }
                 false => *bound == ip || (ip.is_unspecified() && bound.is_loopback()),
             };
             bound.iter().any(takes)
@@ -66,13 +83,18 @@ impl Surroundings {
 
 impl Default for Surroundings {
     fn default() -> Surroundings {
-        Surroundings { in_container: false, is_own_name: |_| false, is_own_address: |_| false }
+        Surroundings {
+            in_container: false,
+            is_own_name: |_| false,
+            is_own_address: |_| false,
+        }
     }
 }
 
 /// The addresses a host has without asking a name server (RFC 6761 §6.3): none for other names.
 fn addresses(host: &str) -> Vec<IpAddr> {
-    let is_localhost = host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost");
+    let is_localhost =
+        host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost");
     match host.parse::<IpAddr>() {
         Ok(ip) => vec![ip.to_canonical()],
         Err(_) if is_localhost => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
@@ -86,12 +108,17 @@ fn is_this_machine(ip: IpAddr) -> bool {
 }
 
 fn is_own_name(host: &str) -> bool {
-    fs::read_to_string("/proc/sys/kernel/hostname").is_ok_and(|own| own.trim().eq_ignore_ascii_case(host))
+    fs::read_to_string("/proc/sys/kernel/hostname")
+        .is_ok_and(|own| own.trim().eq_ignore_ascii_case(host))
 }
 
 /// The kernel talks to an own address from that address. Nothing is sent.
 fn is_own_address(ip: IpAddr) -> bool {
-    let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr = if ip.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
     let local = UdpSocket::bind((any, 0)).and_then(|socket| {
         socket.connect((ip, 9))?;
         socket.local_addr()
@@ -112,11 +139,15 @@ mod tests {
 
     /// Problems and warnings of an origin, for a proxy that listens on `bind` port 8676.
     fn told(bind: &str, origin: &str, surroundings: &Surroundings) -> (Vec<String>, Vec<String>) {
-        let text =
-            format!(r#"{{ "preset": "api", "proxy": {{ "bind": "{bind}" }}, "backend": {{ "url": "{origin}" }} }}"#);
+        let text = format!(
+            r#"{{ "preset": "api", "proxy": {{ "bind": "{bind}" }}, "backend": {{ "url": "{origin}" }} }}"#
+        );
         match super::super::of_text(&text, &Overrides::default(), surroundings) {
             Ok(loaded) => (Vec::new(), loaded.config.warnings),
-            Err(problems) => (problems.to_string().lines().map(str::to_owned).collect(), Vec::new()),
+            Err(problems) => (
+                problems.to_string().lines().map(str::to_owned).collect(),
+                Vec::new(),
+            ),
         }
     }
 
@@ -145,7 +176,11 @@ mod tests {
         ];
         for (bind, origin, itself) in cases {
             let (problems, _) = told(bind, origin, &HERE);
-            assert_eq!(problems.len(), usize::from(itself), "{origin} before {bind}: {problems:?}");
+            assert_eq!(
+                problems.len(),
+                usize::from(itself),
+                "{origin} before {bind}: {problems:?}"
+            );
         }
         let (problems, _) = told("::", "http://localhost:8676", &Surroundings::default());
         assert_eq!(
@@ -168,16 +203,32 @@ mod tests {
               as the compose file does, such as http://pypowerwall:8675"
             ]
         );
-        assert_eq!(told("::", "http://pypowerwall:8675", &HERE).1, Vec::<String>::new());
+        assert_eq!(
+            told("::", "http://pypowerwall:8675", &HERE).1,
+            Vec::<String>::new()
+        );
         assert_eq!(told("::", "sim://powerwall", &HERE).1, Vec::<String>::new());
-        assert_eq!(told("::", "http://localhost:8675", &Surroundings::default()).1, Vec::<String>::new());
+        assert_eq!(
+            told("::", "http://localhost:8675", &Surroundings::default()).1,
+            Vec::<String>::new()
+        );
     }
 
     #[test]
     fn this_process_knows_its_own_addresses() {
         assert!(is_own_address(Ipv4Addr::LOCALHOST.into()));
-        assert!(!is_own_address(Ipv4Addr::new(192, 0, 2, 1).into()), "an address for documentation");
+        assert!(
+            !is_own_address(Ipv4Addr::new(192, 0, 2, 1).into()),
+            "an address for documentation"
+        );
         assert!(!is_own_name("larder.invalid"));
-        assert!(load(None, &Overrides::default(), &Surroundings::of_this_process()).is_ok());
+        assert!(
+            load(
+                None,
+                &Overrides::default(),
+                &Surroundings::of_this_process()
+            )
+            .is_ok()
+        );
     }
 }

@@ -25,10 +25,17 @@ const PIN: &str = "the SHA-256 of the origin's certificate, 64 hexadecimal digit
 const LARGEST_FILE: u64 = 1024 * 1024;
 
 /// Reads the section, for this origin. `None`: its URL is a problem of its own.
-pub(super) fn read(section: &mut Section<'_>, origin: Option<&OriginUrl>, tls: &mut Tls, warnings: &mut Vec<String>) {
+pub(super) fn read(
+    section: &mut Section<'_>,
+    origin: Option<&OriginUrl>,
+    tls: &mut Tls,
+    warnings: &mut Vec<String>,
+) {
     let Tls { ca_file, trust } = tls;
     let expected = "the path of a file of certificates in PEM";
-    section.set("caFile", ca_file, expected, |value| value.as_str().map(|path| Some(path.to_owned())));
+    section.set("caFile", ca_file, expected, |value| {
+        value.as_str().map(|path| Some(path.to_owned()))
+    });
     if let Some(path) = ca_file {
         match certificates(path) {
             Ok(found) => trust.authorities = found,
@@ -37,11 +44,20 @@ pub(super) fn read(section: &mut Section<'_>, origin: Option<&OriginUrl>, tls: &
     }
     match section.find("pinSha256") {
         Some(Value::Array(_)) => section.list("pinSha256", &mut trust.pins, PIN, Pin::parse),
-        _ => section.set("pinSha256", &mut trust.pins, PIN, |value| Some(vec![Pin::parse(value.as_str()?)?])),
+        _ => section.set("pinSha256", &mut trust.pins, PIN, |value| {
+            Some(vec![Pin::parse(value.as_str()?)?])
+        }),
     }
     section.flag("insecure", &mut trust.is_insecure);
-    let given = [("caFile", ca_file.is_some()), ("pinSha256", !trust.pins.is_empty()), ("insecure", trust.is_insecure)];
-    let given: Vec<&str> = given.into_iter().filter_map(|(key, is_given)| is_given.then_some(key)).collect();
+    let given = [
+        ("caFile", ca_file.is_some()),
+        ("pinSha256", !trust.pins.is_empty()),
+        ("insecure", trust.is_insecure),
+    ];
+    let given: Vec<&str> = given
+        .into_iter()
+        .filter_map(|(key, is_given)| is_given.then_some(key))
+        .collect();
     match (origin, &given[..]) {
         (Some(origin), [key, ..]) if !origin.is_https() => {
             let found = format!("a value, and {origin} as backend.url");
@@ -65,6 +81,11 @@ fn certificates(path: &str) -> Result<Vec<Vec<u8>>, (String, String)> {
     let mut file = Vec::new();
     let read = File::open(path).and_then(|from| from.take(LARGEST_FILE).read_to_end(&mut file));
     let name = Value::from(path);
-    read.map_err(|error| (format!("{name}: {error}"), "the path of a readable file".to_owned()))?;
+    read.map_err(|error| {
+        (
+            format!("{name}: {error}"),
+            "the path of a readable file".to_owned(),
+        )
+    })?;
     tls::authorities(&file).map_err(|expected| (name.to_string(), expected))
 }

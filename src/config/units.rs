@@ -19,7 +19,11 @@ impl TimeUnit {
     /// The unit of a key: milliseconds where its name ends in `Timeout` or `Ms`, or is `timeout`; else seconds.
     pub fn of_key(key: &str) -> TimeUnit {
         let is_short = key.ends_with("Timeout") || key.ends_with("Ms") || key == "timeout";
-        if is_short { TimeUnit::Milliseconds } else { TimeUnit::Seconds }
+        if is_short {
+            TimeUnit::Milliseconds
+        } else {
+            TimeUnit::Seconds
+        }
     }
 
     fn in_seconds(self) -> f64 {
@@ -44,7 +48,9 @@ pub fn duration(value: &Value, bare: TimeUnit) -> Option<Duration> {
     };
     // Whole microseconds: 1.001 s is 1001 ms exactly, whatever its binary fraction.
     let microseconds = (number * seconds * 1e6).round();
-    (0.0..=LONGEST.as_secs_f64() * 1e6).contains(&microseconds).then(|| Duration::from_micros(microseconds as u64))
+    (0.0..=LONGEST.as_secs_f64() * 1e6)
+        .contains(&microseconds)
+        .then(|| Duration::from_micros(microseconds as u64))
 }
 
 /// A size in bytes, whole, up to 1 TiB or what a `usize` holds. `None`: anything else.
@@ -62,7 +68,9 @@ pub fn bytes(value: &Value) -> Option<usize> {
     };
     let size = number * scale;
     let is_whole = size.fract() == 0.0 && (0.0..=(1u64 << 40) as f64).contains(&size);
-    is_whole.then(|| usize::try_from(size as u64).ok()).flatten()
+    is_whole
+        .then(|| usize::try_from(size as u64).ok())
+        .flatten()
 }
 
 /// A number and the unit behind it, empty where there is none.
@@ -70,7 +78,10 @@ fn amount(value: &Value) -> Option<(f64, &str)> {
     match value {
         Value::Number(number) => number.as_f64().map(|number| (number, "")),
         Value::String(text) => {
-            let end = text.bytes().position(|byte| !byte.is_ascii_digit() && byte != b'.').unwrap_or(text.len());
+            let end = text
+                .bytes()
+                .position(|byte| !byte.is_ascii_digit() && byte != b'.')
+                .unwrap_or(text.len());
             let (number, unit) = text.split_at(end);
             Some((number.parse().ok()?, unit.trim_start()))
         }
@@ -111,7 +122,11 @@ mod tests {
             (json!([5]), TimeUnit::Seconds, None),
         ];
         for (value, unit, expected) in cases {
-            assert_eq!(duration(&value, unit), expected.map(Duration::from_millis), "{value} {unit:?}");
+            assert_eq!(
+                duration(&value, unit),
+                expected.map(Duration::from_millis),
+                "{value} {unit:?}"
+            );
         }
     }
 

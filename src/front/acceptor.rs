@@ -59,7 +59,12 @@ struct Serving {
 
 impl Door {
     fn new(gate: Arc<Gate>) -> Arc<Door> {
-        Arc::new(Door { gate, clients: Arc::default(), closed: Mutex::new(false), changed: Condvar::new() })
+        Arc::new(Door {
+            gate,
+            clients: Arc::default(),
+            closed: Mutex::new(false),
+            changed: Condvar::new(),
+        })
     }
 
     /// Lets a client in.
@@ -93,8 +98,17 @@ impl Door {
 
 impl Acceptor {
     /// Begins to accept on `listener`, with so many front workers.
-    pub(super) fn start(listener: TcpListener, gate: Arc<Gate>, workers: usize) -> io::Result<Acceptor> {
-        let acceptor = Acceptor { listener, gate, workers, servers: Mutex::default() };
+    pub(super) fn start(
+        listener: TcpListener,
+        gate: Arc<Gate>,
+        workers: usize,
+    ) -> io::Result<Acceptor> {
+        let acceptor = Acceptor {
+            listener,
+            gate,
+            workers,
+            servers: Mutex::default(),
+        };
         acceptor.open()?;
         Ok(acceptor)
     }
@@ -107,7 +121,11 @@ impl Acceptor {
     /// The thread's work: waits for the end of the server that accepts, and has another take over. Returns when stopping.
     pub(super) fn run(&self) {
         loop {
-            let door = self.servers.lock().last().map(|serving| Arc::clone(&serving.door));
+            let door = self
+                .servers
+                .lock()
+                .last()
+                .map(|serving| Arc::clone(&serving.door));
             if let Some(door) = door {
                 door.wait_until_closed();
             }
@@ -119,7 +137,15 @@ impl Acceptor {
     }
 
     fn succeed(&self) {
-        if self.gate.proxy.counters().dead_acceptors.bump().wrapping_add(1).is_power_of_two() {
+        if self
+            .gate
+            .proxy
+            .counters()
+            .dead_acceptors
+            .bump()
+            .wrapping_add(1)
+            .is_power_of_two()
+        {
             log::error!("tiny_http's accept thread has died; another takes over");
         }
         self.retire();
@@ -132,7 +158,10 @@ impl Acceptor {
     /// Meanwhile nobody waits for an answer in vain.
     fn turn_away_for(&self, time: Duration) {
         let until = self.gate.clock.now().mono + time;
-        while guard::wait_for_client(self.listener(), until.saturating_sub(self.gate.clock.now().mono)) {
+        while guard::wait_for_client(
+            self.listener(),
+            until.saturating_sub(self.gate.clock.now().mono),
+        ) {
             match self.listener.accept() {
                 Ok((mut client, _)) => {
                     self.gate.proxy.counters().sheds.note(Shed::Threads);
@@ -148,15 +177,29 @@ impl Acceptor {
         if !guard::room_for_threads(SERVER_THREADS + self.workers) {
             return Err(io::Error::other("the system refuses threads"));
         }
-        let (listener, door) = (self.listener.try_clone()?, Door::new(Arc::clone(&self.gate)));
+        let (listener, door) = (
+            self.listener.try_clone()?,
+            Door::new(Arc::clone(&self.gate)),
+        );
         guard::watch(listener.as_raw_fd(), Arc::clone(&door));
         // It panics where it is refused a thread.
-        let begun = catch_unwind(AssertUnwindSafe(|| tiny_http::Server::from_listener(listener, None)));
-        let server = begun.map_err(|_| io::Error::other("tiny_http does not start"))?.map_err(io::Error::other)?;
+        let begun = catch_unwind(AssertUnwindSafe(|| {
+            tiny_http::Server::from_listener(listener, None)
+        }));
+        let server = begun
+            .map_err(|_| io::Error::other("tiny_http does not start"))?
+            .map_err(io::Error::other)?;
         let server = Arc::new(server);
-        let mut serving = Serving { server: Arc::downgrade(&server), door, workers: Vec::new() };
+        let mut serving = Serving {
+            server: Arc::downgrade(&server),
+            door,
+            workers: Vec::new(),
+        };
         for _ in 0..self.workers {
-            let worker = Worker { server: Arc::clone(&server), door: Arc::clone(&serving.door) };
+            let worker = Worker {
+                server: Arc::clone(&server),
+                door: Arc::clone(&serving.door),
+            };
             serving.workers.push(spawn("front", move || worker.run())?);
         }
         self.servers.lock().push(serving);
@@ -167,7 +210,10 @@ impl Acceptor {
     fn retire(&self) {
         let mut servers = self.servers.lock();
         servers.retain(|serving| !serving.workers.iter().all(JoinHandle::is_finished));
-        servers.iter().filter(|serving| serving.door.is_closed()).for_each(Serving::wake);
+        servers
+            .iter()
+            .filter(|serving| serving.door.is_closed())
+            .for_each(Serving::wake);
     }
 
     /// Ends every front worker. Nobody accepts any more, and no client is connected.
@@ -182,7 +228,9 @@ impl Acceptor {
 
 impl Serving {
     fn wake(&self) {
-        let Some(server) = self.server.upgrade() else { return };
+        let Some(server) = self.server.upgrade() else {
+            return;
+        };
         self.workers.iter().for_each(|_| server.unblock());
     }
 }
@@ -219,8 +267,19 @@ mod tests {
     }
 
     fn gate() -> Arc<Gate> {
-        let proxy = Arc::new(Proxy::new(Config::of(Preset::Api), Clock::new(), 1, 100, Box::new(Nobody)));
-        let (drain, _ear) = Drain::new(proxy.clock().clone(), Arc::clone(proxy.counters()), PATIENCE).expect("a drain");
+        let proxy = Arc::new(Proxy::new(
+            Config::of(Preset::Api),
+            Clock::new(),
+            1,
+            100,
+            Box::new(Nobody),
+        ));
+        let (drain, _ear) = Drain::new(
+            proxy.clock().clone(),
+            Arc::clone(proxy.counters()),
+            PATIENCE,
+        )
+        .expect("a drain");
         let limits = Limits {
             max_connections: 64,
             max_connections_per_client: None,
@@ -245,8 +304,9 @@ mod tests {
     /// Asks a front worker; whether it answers.
     fn asks(client: &mut TcpStream) -> bool {
         let mut reply = [0; 12];
-        let asked =
-            client.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").and_then(|()| client.read_exact(&mut reply));
+        let asked = client
+            .write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            .and_then(|()| client.read_exact(&mut reply));
         // The rest of the reply is read, so that the next one is not taken for it.
         let _ = client.read(&mut [0; 8192]);
         asked.is_ok() && &reply == b"HTTP/1.1 200"
@@ -273,14 +333,23 @@ mod tests {
         // As if its thread had died. The server itself goes on here, so either takes new clients.
         let door = Arc::clone(&acceptor.servers.lock()[0].door);
         door.close();
-        assert!(eventually(|| acceptor.servers.lock().len() == 2), "nobody took over");
-        assert!(asks(&mut first), "a client of the server before is answered");
+        assert!(
+            eventually(|| acceptor.servers.lock().len() == 2),
+            "nobody took over"
+        );
+        assert!(
+            asks(&mut first),
+            "a client of the server before is answered"
+        );
         let mut clients: Vec<TcpStream> = (0..8).map(|_| connect(addr)).collect();
         assert!(clients.iter_mut().all(asks));
         assert_eq!(gate.proxy.counters().dead_acceptors.count(), 1);
         assert!(!acceptor.servers.lock()[0].workers[0].is_finished());
         drop((first, clients));
-        assert!(eventually(|| acceptor.servers.lock()[0].workers[0].is_finished()), "nobody is left to work for");
+        assert!(
+            eventually(|| acceptor.servers.lock()[0].workers[0].is_finished()),
+            "nobody is left to work for"
+        );
 
         gate.stop();
         guard::stop_listening(acceptor.listener());

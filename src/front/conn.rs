@@ -135,6 +135,8 @@ impl State {
     /// Position of a turn among the owed, unless it was dropped.
     pub(super) fn position(&self, turn: u64) -> Option<usize> {
         let oldest = self.next_turn.checked_sub(self.owed.len() as u64)?;
-        usize::try_from(turn.checked_sub(oldest)?).ok().filter(|at| *at < self.owed.len())
+        usize::try_from(turn.checked_sub(oldest)?)
+            .ok()
+            .filter(|at| *at < self.owed.len())
     }
 }

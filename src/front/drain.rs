@@ -117,19 +117,32 @@ impl Drain {
 
     fn served(&self) -> Vec<Arc<Conn>> {
         let stuck = self.0.stuck.lock();
-        stuck.iter().filter(|known| !known.watched).map(|known| Arc::clone(&known.conn)).collect()
+        stuck
+            .iter()
+            .filter(|known| !known.watched)
+            .map(|known| Arc::clone(&known.conn))
+            .collect()
     }
 
     fn stuck_now(&self, conn: &Arc<Conn>, watched: bool) -> Stuck {
-        Stuck { conn: Arc::clone(conn), since: self.0.clock.now().mono, watched }
+        Stuck {
+            conn: Arc::clone(conn),
+            since: self.0.clock.now().mono,
+            watched,
+        }
     }
 
     fn patience(&self) -> Duration {
         let now = self.0.clock.now().mono;
-        let Some(since) = self.0.stuck.lock().front().map(|first| first.since) else { return Duration::MAX };
+        let Some(since) = self.0.stuck.lock().front().map(|first| first.since) else {
+            return Duration::MAX;
+        };
         // A client just cut gives its bytes back in a moment; only then is it known whether the next must go too.
-        let left =
-            if self.0.outbox.is_over() { Duration::ZERO } else { (since + self.0.write_timeout).saturating_sub(now) };
+        let left = if self.0.outbox.is_over() {
+            Duration::ZERO
+        } else {
+            (since + self.0.write_timeout).saturating_sub(now)
+        };
         left + Duration::from_millis(1)
     }
 
@@ -140,7 +153,14 @@ impl Drain {
             let now = self.0.clock.now().mono;
             let mut stuck = self.0.stuck.lock();
             let late = |first: &Stuck| over || now >= first.since + self.0.write_timeout;
-            let Some(first) = stuck.front().is_some_and(late).then(|| stuck.pop_front()).flatten() else { return };
+            let Some(first) = stuck
+                .front()
+                .is_some_and(late)
+                .then(|| stuck.pop_front())
+                .flatten()
+            else {
+                return;
+            };
             drop(stuck);
             if over && now < first.since + self.0.write_timeout {
                 self.0.counters.sheds.note(Shed::Outbox);

@@ -63,7 +63,10 @@ impl Decoder {
             }
             State::Chunked(chunked) => chunked.push(input, out)?,
         };
-        Ok(Progress { consumed, done: self.is_done() })
+        Ok(Progress {
+            consumed,
+            done: self.is_done(),
+        })
     }
 }
 
@@ -81,11 +84,20 @@ mod tests {
 
     /// Decodes `input` pushed in pieces of the sizes given, then in one piece: content and bytes
     /// consumed, `None` if the input ends first.
-    fn decode(framing: Framing, max: u64, input: &[u8], sizes: &[usize]) -> Result<Option<(Vec<u8>, usize)>, Refusal> {
+    fn decode(
+        framing: Framing,
+        max: u64,
+        input: &[u8],
+        sizes: &[usize],
+    ) -> Result<Option<(Vec<u8>, usize)>, Refusal> {
         let mut decoder = Decoder::new(framing, max)?;
         let (mut out, mut at, mut sizes) = (Vec::new(), 0, sizes.iter());
         while !decoder.is_done() {
-            let size = sizes.next().copied().unwrap_or(usize::MAX).min(input.len() - at);
+            let size = sizes
+                .next()
+                .copied()
+                .unwrap_or(usize::MAX)
+                .min(input.len() - at);
             if size == 0 && at == input.len() {
                 return Ok(None);
             }
@@ -121,7 +133,10 @@ mod tests {
             (b"0000000000000003\r\nabc\r\n0\r\n\r\n", Some(b"abc")),
             (b"A\r\n0123456789\r\n0\r\n\r\n", Some(b"0123456789")),
             (b"a\r\n0123456789\r\n000\r\n\r\n", Some(b"0123456789")),
-            (b"1;x\r\na\r\n2 ;y=\"z\"\r\nbc\r\n0\t; \xE9\r\n\r\n", Some(b"abc")),
+            (
+                b"1;x\r\na\r\n2 ;y=\"z\"\r\nbc\r\n0\t; \xE9\r\n\r\n",
+                Some(b"abc"),
+            ),
             (b"1\r\n\n\r\n1\r\n\r\r\n0\r\n\r\n", Some(b"\n\r")),
             (b"0\r\nX-Sum: \t\xE9\r\nY:\r\n\r\n", Some(b"")),
             (b"3\r\nabc\r\n0\r\n", None),
@@ -129,16 +144,31 @@ mod tests {
             (b"3\r\nab", None),
         ];
         for (input, content) in cases {
-            let input_and_next = [input, if content.is_some() { b"0\r\n\r\nGET" } else { b"" }].concat();
+            let input_and_next = [
+                input,
+                if content.is_some() {
+                    b"0\r\n\r\nGET"
+                } else {
+                    b""
+                },
+            ]
+            .concat();
             let expected = content.map(|content| (content.to_vec(), input.len()));
-            assert_eq!(decode(Framing::Chunked, 10, &input_and_next, &[]), Ok(expected), "{}", input.escape_ascii());
+            assert_eq!(
+                decode(Framing::Chunked, 10, &input_and_next, &[]),
+                Ok(expected),
+                "{}",
+                input.escape_ascii()
+            );
         }
     }
 
     #[test]
     fn chunked_bodies_that_are_refused() {
-        let (extension, trailer) =
-            ([b"1".as_slice(), &[b';'; 257]].concat(), [b"0\r\nX: ".as_slice(), &[b'a'; 4096]].concat());
+        let (extension, trailer) = (
+            [b"1".as_slice(), &[b';'; 257]].concat(),
+            [b"0\r\nX: ".as_slice(), &[b'a'; 4096]].concat(),
+        );
         let cases: [(&[u8], Refusal); 27] = [
             (b"\r\n", Refusal::Chunk),
             (b";x\r\n", Refusal::Chunk),
@@ -169,13 +199,21 @@ mod tests {
             (&trailer, Refusal::Trailer),
         ];
         for (input, expected) in cases {
-            assert_eq!(decode(Framing::Chunked, 10, input, &[]), Err(expected), "{}", input.escape_ascii());
+            assert_eq!(
+                decode(Framing::Chunked, 10, input, &[]),
+                Err(expected),
+                "{}",
+                input.escape_ascii()
+            );
         }
     }
 
     #[test]
     fn a_chunk_too_large_is_refused_before_its_line_ends() {
-        assert_eq!(decode(Framing::Chunked, 10, b"b", &[]), Err(Refusal::TooLarge));
+        assert_eq!(
+            decode(Framing::Chunked, 10, b"b", &[]),
+            Err(Refusal::TooLarge)
+        );
     }
 
     proptest! {

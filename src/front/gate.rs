@@ -122,7 +122,12 @@ impl Gate {
 
     /// Waits a moment for a client that asks without pause: its last two requests came so far apart.
     pub(super) fn spin(&self, socket: Socket, apart: Option<Duration>) {
-        self.spin.until(|| socket.wait_readable(Duration::ZERO), apart, self.places.taken(), &self.clock);
+        self.spin.until(
+            || socket.wait_readable(Duration::ZERO),
+            apart,
+            self.places.taken(),
+            &self.clock,
+        );
     }
 
     /// Notes that accept failed, and waits a moment: what is short (descriptors, memory) may come back.

@@ -93,7 +93,9 @@ pub(crate) fn wait_for_client(listener: RawFd, at_most: Duration) -> bool {
 
 /// Shuts a client's socket down, both ways or only the writing side, unless it is closed already.
 pub(crate) fn shut(conn: &Conn, how: Shut) {
-    let Some(entry) = entry_of(conn.socket.0) else { return };
+    let Some(entry) = entry_of(conn.socket.0) else {
+        return;
+    };
     let entry = entry.lock();
     if let Entry::Client(owner) = &*entry
         && std::ptr::eq(Arc::as_ptr(owner), conn)
@@ -115,13 +117,22 @@ pub(crate) enum Shut {
 
 /// Every client connected now.
 pub(crate) fn clients_of(gate: &Arc<Gate>) -> Vec<Arc<Conn>> {
-    let chunks = TABLE.iter().enumerate().filter_map(|(at, chunk)| Some((at, chunk.get()?)));
-    let entries =
-        chunks.flat_map(|(at, chunk)| chunk.iter().enumerate().map(move |(i, entry)| (at * CHUNK + i, entry)));
+    let chunks = TABLE
+        .iter()
+        .enumerate()
+        .filter_map(|(at, chunk)| Some((at, chunk.get()?)));
+    let entries = chunks.flat_map(|(at, chunk)| {
+        chunk
+            .iter()
+            .enumerate()
+            .map(move |(i, entry)| (at * CHUNK + i, entry))
+    });
     entries
         .filter_map(|(fd, entry)| match &*entry.lock() {
             // Each client stands twice in the table: as accepted, and as the duplicate that tiny_http reads.
-            Entry::Client(conn) if Arc::ptr_eq(&conn.gate, gate) && conn.socket.0 as usize == fd => {
+            Entry::Client(conn)
+                if Arc::ptr_eq(&conn.gate, gate) && conn.socket.0 as usize == fd =>
+            {
                 Some(Arc::clone(conn))
             }
             _ => None,
@@ -136,7 +147,9 @@ fn entry_of(fd: RawFd) -> Option<&'static Mutex<Entry>> {
 
 fn entry_made(fd: RawFd) -> Option<&'static Mutex<Entry>> {
     let fd = usize::try_from(fd).ok()?;
-    let chunk = TABLE.get(fd / CHUNK)?.get_or_init(|| (0..CHUNK).map(|_| Mutex::new(Entry::Unknown)).collect());
+    let chunk = TABLE
+        .get(fd / CHUNK)?
+        .get_or_init(|| (0..CHUNK).map(|_| Mutex::new(Entry::Unknown)).collect());
     chunk.get(fd % CHUNK)
 }
 
@@ -163,7 +176,10 @@ fn recognise(fd: RawFd) -> Option<Arc<Conn>> {
 /// woken up: a client accepted in between is queued behind somebody else's connection, for as long as that lives.
 fn meet_the_last(gate: &Arc<Gate>) {
     let mut arrivals = ARRIVALS.lock();
-    while arrivals.iter().any(|(_, conn)| Arc::ptr_eq(&conn.gate, gate)) {
+    while arrivals
+        .iter()
+        .any(|(_, conn)| Arc::ptr_eq(&conn.gate, gate))
+    {
         if MET.wait_for(&mut arrivals, MEETING).timed_out() {
             return;
         }
@@ -177,13 +193,21 @@ fn client(fd: RawFd) -> Option<Arc<Conn>> {
         Entry::Foreign | Entry::Listener(_) => None,
         Entry::Unknown => {
             let found = recognise(fd);
-            *entry = found.as_ref().map_or(Entry::Foreign, |conn| Entry::Client(Arc::clone(conn)));
+            *entry = found
+                .as_ref()
+                .map_or(Entry::Foreign, |conn| Entry::Client(Arc::clone(conn)));
             found
         }
     }
 }
 
-fn accept_for(door: &Door, listener: RawFd, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int {
+fn accept_for(
+    door: &Door,
+    listener: RawFd,
+    addr: *mut sockaddr,
+    len: *mut socklen_t,
+    flags: c_int,
+) -> c_int {
     // SAFETY: `len` is null or the caller's live length, which the kernel both reads and writes.
     let room = if len.is_null() { 0 } else { unsafe { *len } };
     let gate = &door.gate;
@@ -217,8 +241,13 @@ fn welcome(door: &Door, fd: RawFd) -> Option<()> {
     let stream = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(fd) });
     let peer: IpAddr = stream.peer_addr().ok()?.ip().to_canonical();
     stream.set_nodelay(true).ok()?;
-    stream.set_read_timeout(Some(gate.limits.keep_alive_timeout)).ok()?;
-    match gate.admit(peer).and_then(|place| room_for(&stream).map(|()| place)) {
+    stream
+        .set_read_timeout(Some(gate.limits.keep_alive_timeout))
+        .ok()?;
+    match gate
+        .admit(peer)
+        .and_then(|place| room_for(&stream).map(|()| place))
+    {
         Ok(place) => {
             let conn = Arc::new(Conn::new(door, Socket(fd), peer, place));
             let entry = entry_made(fd)?;
@@ -240,7 +269,11 @@ fn room_for(stream: &TcpStream) -> Result<(), Shed> {
     if !room_for_duplicate(stream) {
         return Err(Shed::Descriptors);
     }
-    if room_for_threads(1) { Ok(()) } else { Err(Shed::Threads) }
+    if room_for_threads(1) {
+        Ok(())
+    } else {
+        Err(Shed::Threads)
+    }
 }
 
 fn forget(fd: RawFd) {
@@ -248,7 +281,9 @@ fn forget(fd: RawFd) {
     let known = std::mem::replace(&mut *entry.lock(), Entry::Unknown);
     match known {
         Entry::Client(conn) if conn.socket.0 == fd => {
-            ARRIVALS.lock().retain(|(_, waiting)| !Arc::ptr_eq(waiting, &conn));
+            ARRIVALS
+                .lock()
+                .retain(|(_, waiting)| !Arc::ptr_eq(waiting, &conn));
             MET.notify_all();
         }
         Entry::Listener(door) => door.close(),
@@ -263,7 +298,12 @@ fn close_now(fd: RawFd) -> c_int {
 
 /// accept4(2), for listeners of ours with the limits of the [`Gate`].
 #[unsafe(no_mangle)]
-pub extern "C" fn accept4(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int {
+pub extern "C" fn accept4(
+    fd: c_int,
+    addr: *mut sockaddr,
+    len: *mut socklen_t,
+    flags: c_int,
+) -> c_int {
     let door = entry_of(fd).and_then(|entry| match &*entry.lock() {
         Entry::Listener(door) => Some(Arc::clone(door)),
         _ => None,
@@ -287,10 +327,11 @@ pub unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c
     };
     // SAFETY: the caller lends `buf` for `len` bytes.
     let into = unsafe { std::slice::from_raw_parts_mut(buf.cast::<u8>(), len) };
-    let written = catch_unwind(AssertUnwindSafe(|| conn.next_ticket(Socket(fd), into))).unwrap_or_else(|_| {
-        conn.cut();
-        0
-    });
+    let written = catch_unwind(AssertUnwindSafe(|| conn.next_ticket(Socket(fd), into)))
+        .unwrap_or_else(|_| {
+            conn.cut();
+            0
+        });
     written.min(len) as ssize_t
 }
 
@@ -301,7 +342,11 @@ pub unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t {
     let ours = entry_of(fd).is_some_and(|entry| matches!(&*entry.lock(), Entry::Client(_)));
-    let flags = if ours { flags | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL } else { flags };
+    let flags = if ours {
+        flags | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL
+    } else {
+        flags
+    };
     // SAFETY: the caller's own arguments, handed on to the same call.
     unsafe { libc::sendto(fd, buf, len, flags, std::ptr::null(), 0) }
 }

@@ -31,7 +31,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { max_head_bytes: 16 * 1024, max_fields: 128 }
+        Limits {
+            max_head_bytes: 16 * 1024,
+            max_fields: 128,
+        }
     }
 }
 
@@ -86,14 +89,21 @@ pub fn parse(raw: &Bytes, limits: &Limits) -> Result<Parsed, Refusal> {
     let Some(consumed) = search.advance(raw, limits)? else {
         return Ok(Parsed::Incomplete);
     };
-    Ok(Parsed::Head { head: search.read(raw)?, consumed })
+    Ok(Parsed::Head {
+        head: search.read(raw)?,
+        consumed,
+    })
 }
 
 /// Reads the head whose request line stands first in `raw` and that is known to have `lines` lines.
 fn read(raw: &Bytes, lines: usize) -> Result<Head, Refusal> {
     let mut rest = lines_of(raw);
     let first = rest.next().unwrap_or(Err(Refusal::RequestLine))?;
-    let line::RequestLine { method, target, version } = line::read(raw, first)?;
+    let line::RequestLine {
+        method,
+        target,
+        version,
+    } = line::read(raw, first)?;
     let fields = fields::read(raw, rest, lines.saturating_sub(1))?;
     fields::check_host(&fields, version)?;
     Ok(Head {

@@ -49,7 +49,11 @@ pub fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
 pub fn connection_limit(configured: usize) -> usize {
     let descriptors = guard::descriptor_limit().saturating_sub(64) / 2;
     let threads = guard::thread_limit().saturating_sub(32);
-    let narrow = if cfg!(target_pointer_width = "32") { 512 } else { usize::MAX };
+    let narrow = if cfg!(target_pointer_width = "32") {
+        512
+    } else {
+        usize::MAX
+    };
     configured.min(descriptors).min(threads).min(narrow).max(4)
 }
 
@@ -64,14 +68,35 @@ pub fn prepare_process() {
 
 impl Front {
     /// Begins to serve `proxy` on `listener` with so many front workers.
-    pub fn start(listener: TcpListener, proxy: Arc<Proxy>, limits: Limits, workers: usize) -> io::Result<Front> {
-        let (drain, ear) = Drain::new(proxy.clock().clone(), Arc::clone(proxy.counters()), limits.write_timeout)?;
+    pub fn start(
+        listener: TcpListener,
+        proxy: Arc<Proxy>,
+        limits: Limits,
+        workers: usize,
+    ) -> io::Result<Front> {
+        let (drain, ear) = Drain::new(
+            proxy.clock().clone(),
+            Arc::clone(proxy.counters()),
+            limits.write_timeout,
+        )?;
         let gate = Arc::new(Gate::new(limits, proxy, drain.clone()));
         let addr = listener.local_addr()?;
-        let acceptor = Arc::new(Acceptor::start(listener, Arc::clone(&gate), workers.max(1))?);
+        let acceptor = Arc::new(Acceptor::start(
+            listener,
+            Arc::clone(&gate),
+            workers.max(1),
+        )?);
         let keeper = Arc::clone(&acceptor);
-        let threads = vec![spawn("drain", move || drain.run(ear))?, spawn("acceptor", move || keeper.run())?];
-        Ok(Front { addr, gate, acceptor, threads })
+        let threads = vec![
+            spawn("drain", move || drain.run(ear))?,
+            spawn("acceptor", move || keeper.run())?,
+        ];
+        Ok(Front {
+            addr,
+            gate,
+            acceptor,
+            threads,
+        })
     }
 
     /// The address it listens on.
@@ -102,7 +127,9 @@ impl Front {
     pub fn stop(mut self) {
         self.stop_accepting();
         self.stop_reading();
-        guard::clients_of(&self.gate).iter().for_each(|conn| conn.cut());
+        guard::clients_of(&self.gate)
+            .iter()
+            .for_each(|conn| conn.cut());
         self.acceptor.stop();
         self.gate.drain.stop();
         for thread in self.threads.drain(..) {

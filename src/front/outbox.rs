@@ -50,12 +50,18 @@ impl Outbox {
         let more = memory.len().saturating_sub(piece.bytes);
         piece.bytes += more;
         waiting.bytes += more;
-        Hold { outbox: self.clone(), end }
+        Hold {
+            outbox: self.clone(),
+            end,
+        }
     }
 
     /// Keeps these bytes for a client.
     pub(super) fn keep(&self, left: Bytes) -> Part {
-        Part { _hold: self.hold(&left), left }
+        Part {
+            _hold: self.hold(&left),
+            left,
+        }
     }
 
     /// True while more waits than may.
@@ -79,7 +85,9 @@ impl Part {
 impl Drop for Hold {
     fn drop(&mut self) {
         let waiting = &mut *self.outbox.0.lock();
-        let Some(piece) = waiting.pieces.get_mut(&self.end) else { return };
+        let Some(piece) = waiting.pieces.get_mut(&self.end) else {
+            return;
+        };
         piece.holders -= 1;
         if piece.holders == 0 {
             waiting.bytes -= piece.bytes;

@@ -33,7 +33,12 @@ impl Places {
     /// So many places in all. `per_client`: for one of the clients that are told apart; `None` is half of all.
     pub(super) fn new(all: usize, per_client: Option<usize>) -> Arc<Places> {
         let per_client = per_client.unwrap_or((all / 2).max(LEAST_PER_CLIENT));
-        Arc::new(Places { all, per_client, taken: AtomicUsize::new(0), by_client: Mutex::default() })
+        Arc::new(Places {
+            all,
+            per_client,
+            taken: AtomicUsize::new(0),
+            by_client: Mutex::default(),
+        })
     }
 
     /// How many are taken.
@@ -42,8 +47,16 @@ impl Places {
     }
 
     /// A place for a client, or why there is none. `client`: whose it is; `None` for a proxy, which stands for many.
-    pub(super) fn take(self: &Arc<Places>, client: Option<u128>, is_local: bool) -> Result<Place, Shed> {
-        let open = if is_local { self.all } else { self.all.saturating_sub(LOOPBACK_PLACES).max(1) };
+    pub(super) fn take(
+        self: &Arc<Places>,
+        client: Option<u128>,
+        is_local: bool,
+    ) -> Result<Place, Shed> {
+        let open = if is_local {
+            self.all
+        } else {
+            self.all.saturating_sub(LOOPBACK_PLACES).max(1)
+        };
         let mut by_client = self.by_client.lock();
         if self.taken() >= open {
             return Err(Shed::Connections);
@@ -56,7 +69,10 @@ impl Places {
             *own += 1;
         }
         self.taken.fetch_add(1, Ordering::Relaxed);
-        Ok(Place { places: Arc::clone(self), client })
+        Ok(Place {
+            places: Arc::clone(self),
+            client,
+        })
     }
 }
 
@@ -78,7 +94,12 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn taken(places: &Arc<Places>, count: usize, client: Option<u128>, is_local: bool) -> Vec<Place> {
+    fn taken(
+        places: &Arc<Places>,
+        count: usize,
+        client: Option<u128>,
+        is_local: bool,
+    ) -> Vec<Place> {
         let taken = (0..count).map(|_| places.take(client, is_local));
         taken.collect::<Result<_, _>>().expect("a place for each")
     }
@@ -91,13 +112,24 @@ mod tests {
     fn one_client_gets_half_of_all_and_others_the_rest() {
         let places = Places::new(100, None);
         let mut first = taken(&places, 50, Some(1), false);
-        assert_eq!(refusal(&places, Some(1), false), Some(Shed::ClientConnections));
+        assert_eq!(
+            refusal(&places, Some(1), false),
+            Some(Shed::ClientConnections)
+        );
         let second = taken(&places, 34, Some(2), false);
-        assert_eq!(refusal(&places, Some(2), false), Some(Shed::Connections), "the last 16 are for this machine");
+        assert_eq!(
+            refusal(&places, Some(2), false),
+            Some(Shed::Connections),
+            "the last 16 are for this machine"
+        );
         let here = taken(&places, 16, Some(3), true);
         assert_eq!(refusal(&places, Some(3), true), Some(Shed::Connections));
         first.pop();
-        assert_eq!(refusal(&places, Some(1), true), None, "a place given back is free");
+        assert_eq!(
+            refusal(&places, Some(1), true),
+            None,
+            "a place given back is free"
+        );
         drop((first, second, here));
         assert!(places.by_client.lock().is_empty() && places.taken() == 0);
     }
@@ -106,7 +138,11 @@ mod tests {
     fn a_number_of_ones_own_counts_and_a_proxy_is_not_counted() {
         let places = Places::new(100, Some(3));
         let _three = taken(&places, 3, Some(1), false);
-        assert_eq!(refusal(&places, Some(1), true), Some(Shed::ClientConnections), "on this machine too");
+        assert_eq!(
+            refusal(&places, Some(1), true),
+            Some(Shed::ClientConnections),
+            "on this machine too"
+        );
         let _proxied = taken(&places, 80, None, false);
         assert_eq!(refusal(&places, None, false), None);
     }

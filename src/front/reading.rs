@@ -84,17 +84,27 @@ impl Conn {
     }
 
     /// Answers requests the store can answer, and returns the first that it cannot.
-    fn read_past_hits(self: &Arc<Conn>, socket: Socket, unread: &mut BytesMut) -> Result<Incoming, End> {
+    fn read_past_hits(
+        self: &Arc<Conn>,
+        socket: Socket,
+        unread: &mut BytesMut,
+    ) -> Result<Incoming, End> {
         let mut last: Option<Duration> = None;
         loop {
             let (request, asked) = self.read_request(socket, unread)?;
-            let apart = last.replace(asked.at.mono).map(|last| asked.at.mono.saturating_sub(last));
+            let apart = last
+                .replace(asked.at.mono)
+                .map(|last| asked.at.mono.saturating_sub(last));
             // RFC 9112 §9.3.2: only requests that are all safe may be worked on at the same time.
             if !request.method.is_safe() || self.state.lock().alone {
                 self.wait_until_paid();
             }
             // Behind a reply that is owed, a hit waits its turn like all others.
-            let hit = if self.is_owed() { None } else { self.gate.proxy.hit(&request, asked.at) };
+            let hit = if self.is_owed() {
+                None
+            } else {
+                self.gate.proxy.hit(&request, asked.at)
+            };
             match hit {
                 Some(hit) => {
                     if !ticket::send_at_once(self, &hit, &asked, socket) {
@@ -120,22 +130,54 @@ impl Conn {
         state.next_turn += 1;
         state.last_read = asked.form.closes;
         state.alone = !request.method.is_safe();
-        state.owed.push_back(Owed { closes: asked.form.closes, ..Owed::default() });
-        Incoming { request, asked, turn }
+        state.owed.push_back(Owed {
+            closes: asked.form.closes,
+            ..Owed::default()
+        });
+        Incoming {
+            request,
+            asked,
+            turn,
+        }
     }
 
     fn read_request(&self, socket: Socket, unread: &mut BytesMut) -> Result<(Request, Asked), End> {
         self.wait_for_turn()?;
         let head = self.read_head(socket, unread)?;
         let body = self.read_body(socket, unread, &head)?;
-        let form = Form::of(&head.method, head.version, head.keep_alive && !self.gate.stopping());
-        let Head { method, target, version, fields, .. } = head;
+        let form = Form::of(
+            &head.method,
+            head.version,
+            head.keep_alive && !self.gate.stopping(),
+        );
+        let Head {
+            method,
+            target,
+            version,
+            fields,
+            ..
+        } = head;
         let id = self.gate.proxy.next_id();
         let at = self.gate.clock.now();
-        let request = Request { method, target, version, fields, body, peer: self.peer, id };
+        let request = Request {
+            method,
+            target,
+            version,
+            fields,
+            body,
+            peer: self.peer,
+            id,
+        };
         let Request { method, target, .. } = &request;
         let own_id = request.own_id().cloned();
-        let asked = Asked { form, id, own_id, method: method.clone(), target: target.clone(), at };
+        let asked = Asked {
+            form,
+            id,
+            own_id,
+            method: method.clone(),
+            target: target.clone(),
+            at,
+        };
         Ok((request, asked))
     }
 
@@ -171,7 +213,10 @@ impl Conn {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     self.gate.proxy.counters().slow_heads.bump();
-                    return Err(End::Refused(StatusCode::REQUEST_TIMEOUT, "the request head took too long to arrive"));
+                    return Err(End::Refused(
+                        StatusCode::REQUEST_TIMEOUT,
+                        "the request head took too long to arrive",
+                    ));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.is_owed() => {}
                 Err(_) => return Err(End::Closed),
@@ -186,7 +231,10 @@ impl Conn {
         let mut decoder = Decoder::new(head.framing, self.gate.limits.max_body_bytes as u64)?;
         if head.expects_continue && unread.is_empty() {
             self.wait_until_paid();
-            socket.send_within(b"HTTP/1.1 100 Continue\r\n\r\n", self.gate.limits.write_timeout);
+            socket.send_within(
+                b"HTTP/1.1 100 Continue\r\n\r\n",
+                self.gate.limits.write_timeout,
+            );
         }
         let deadline = self.gate.clock.now().mono + self.gate.limits.body_timeout;
         let mut lease = self.gate.body_lease(self.peer);
@@ -200,14 +248,20 @@ impl Conn {
                 return Err(End::Refused(StatusCode::SERVICE_UNAVAILABLE, message));
             }
             if progress.done {
-                return Ok(Body { bytes: Bytes::from(bytes), lease: Some(lease) });
+                return Ok(Body {
+                    bytes: Bytes::from(bytes),
+                    lease: Some(lease),
+                });
             }
             match self.receive(socket, unread, Some(deadline)) {
                 Ok(0) => return Err(End::Closed),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     self.gate.proxy.counters().slow_bodies.bump();
-                    return Err(End::Refused(StatusCode::REQUEST_TIMEOUT, "the request body took too long to arrive"));
+                    return Err(End::Refused(
+                        StatusCode::REQUEST_TIMEOUT,
+                        "the request body took too long to arrive",
+                    ));
                 }
                 Err(_) => return Err(End::Closed),
             }
@@ -215,7 +269,12 @@ impl Conn {
     }
 
     /// Appends what the client sends to `unread`. Without a deadline it waits as long as a connection may idle.
-    fn receive(&self, socket: Socket, unread: &mut BytesMut, deadline: Option<Duration>) -> io::Result<usize> {
+    fn receive(
+        &self,
+        socket: Socket,
+        unread: &mut BytesMut,
+        deadline: Option<Duration>,
+    ) -> io::Result<usize> {
         RECEIVED.with_borrow_mut(|buffer| {
             let got = match deadline {
                 None => socket.receive(buffer),
@@ -244,9 +303,16 @@ impl Conn {
     /// Answers a request that tiny_http must not see, after the replies owed before it, and ends the connection.
     fn refuse(&self, socket: Socket, status: StatusCode, message: &str) {
         self.gate.proxy.counters().refused_requests.bump();
-        log::debug!("refused a request from {}: {} {message}", self.peer, status.as_u16());
+        log::debug!(
+            "refused a request from {}: {} {message}",
+            self.peer,
+            status.as_u16()
+        );
         self.wait_until_paid();
-        if socket.send_within(&render::refusal(status, message), self.gate.limits.write_timeout) {
+        if socket.send_within(
+            &render::refusal(status, message),
+            self.gate.limits.write_timeout,
+        ) {
             socket.end_writing();
             self.discard(socket);
         }

@@ -18,7 +18,11 @@ pub(super) struct Form {
 
 impl Form {
     pub(super) fn of(method: &Method, version: Version, keep_alive: bool) -> Form {
-        Form { head_only: method == Method::HEAD, version, closes: !keep_alive }
+        Form {
+            head_only: method == Method::HEAD,
+            version,
+            closes: !keep_alive,
+        }
     }
 
     /// Ends the head of a reply.
@@ -51,13 +55,18 @@ pub(super) fn refusal(status: StatusCode, message: &str) -> Vec<u8> {
 /// The whole reply to a connection that cannot be kept; it ends after it.
 pub(super) fn turned_away(shed: Shed) -> Vec<u8> {
     let (error, message) = match shed {
-        Shed::Threads | Shed::Descriptors => {
-            ("out_of_resources", "the system gives nothing more for one more connection; try again in a moment")
-        }
-        Shed::ClientConnections => {
-            ("too_many_connections", "this address has as many as it may; raise proxy.maxConnectionsPerClient")
-        }
-        _ => ("too_many_connections", "all connections are in use; raise proxy.maxConnections"),
+        Shed::Threads | Shed::Descriptors => (
+            "out_of_resources",
+            "the system gives nothing more for one more connection; try again in a moment",
+        ),
+        Shed::ClientConnections => (
+            "too_many_connections",
+            "this address has as many as it may; raise proxy.maxConnectionsPerClient",
+        ),
+        _ => (
+            "too_many_connections",
+            "all connections are in use; raise proxy.maxConnections",
+        ),
     };
     told(StatusCode::SERVICE_UNAVAILABLE, error, message)
 }
@@ -65,7 +74,11 @@ pub(super) fn turned_away(shed: Shed) -> Vec<u8> {
 fn told(status: StatusCode, error: &str, message: &str) -> Vec<u8> {
     let word = status.canonical_reason().unwrap_or("Refused");
     let body = format!("{{\"error\":\"{error}\",\"message\":\"{message}\"}}");
-    let retry = if status == StatusCode::SERVICE_UNAVAILABLE { "Retry-After: 1\r\n" } else { "" };
+    let retry = if status == StatusCode::SERVICE_UNAVAILABLE {
+        "Retry-After: 1\r\n"
+    } else {
+        ""
+    };
     format!(
         "HTTP/1.1 {} {word}\r\n{}Content-Length: {}\r\n{retry}Connection: close\r\n\r\n{body}",
         status.as_u16(),

@@ -26,12 +26,21 @@ pub(super) struct Spin {
 impl Spin {
     /// For the processors of this machine, as far as this process may use them.
     pub(super) fn new() -> Spin {
-        Spin { cores: thread::available_parallelism().map_or(1, NonZero::get), spinning: AtomicUsize::new(0) }
+        Spin {
+            cores: thread::available_parallelism().map_or(1, NonZero::get),
+            spinning: AtomicUsize::new(0),
+        }
     }
 
     /// Looks for `ready` for a short while, if that may gain anything. `apart`: between the client's last two requests;
     /// `connections`: of all clients.
-    pub(super) fn until(&self, ready: impl Fn() -> bool, apart: Option<Duration>, connections: usize, clock: &Clock) {
+    pub(super) fn until(
+        &self,
+        ready: impl Fn() -> bool,
+        apart: Option<Duration>,
+        connections: usize,
+        clock: &Clock,
+    ) {
         if apart.is_none_or(|apart| apart >= PAUSE) || connections > self.cores {
             return;
         }
@@ -56,7 +65,10 @@ mod tests {
 
     /// How often a thread looks before it sleeps, where nothing comes.
     fn looks(cores: usize, spinning: usize, apart: Option<Duration>, connections: usize) -> usize {
-        let spin = Spin { cores, spinning: AtomicUsize::new(spinning) };
+        let spin = Spin {
+            cores,
+            spinning: AtomicUsize::new(spinning),
+        };
         let (looks, clock) = (Cell::new(0), Clock::standing(Duration::ZERO));
         let ready = || {
             looks.set(looks.get() + 1);
@@ -64,7 +76,11 @@ mod tests {
             false
         };
         spin.until(ready, apart, connections, &clock);
-        assert_eq!(spin.spinning.load(Ordering::Relaxed), spinning, "its turn is given back");
+        assert_eq!(
+            spin.spinning.load(Ordering::Relaxed),
+            spinning,
+            "its turn is given back"
+        );
         looks.get()
     }
 

@@ -53,29 +53,56 @@ pub(super) struct Asked {
 impl Ticket {
     pub(super) fn new(conn: Arc<Conn>, turn: u64, writer: Writer, asked: Asked) -> Ticket {
         conn.take_writer(turn, writer);
-        Ticket { conn, turn, answered: false, asked }
+        Ticket {
+            conn,
+            turn,
+            answered: false,
+            asked,
+        }
     }
 
     /// Closes after this reply too when the server is being stopped.
     fn form(&self) -> Form {
-        Form { closes: self.asked.form.closes || self.conn.gate.stopping(), ..self.asked.form }
+        Form {
+            closes: self.asked.form.closes || self.conn.gate.stopping(),
+            ..self.asked.form
+        }
     }
 }
 
 /// Sends a reply on the thread of the connection itself, which may wait for its client; false when the client is gone.
 pub(super) fn send_at_once(conn: &Arc<Conn>, reply: &Reply, asked: &Asked, socket: Socket) -> bool {
-    with_rendered(reply, asked, asked.form, &conn.gate, |now, later| conn.reply_here(socket, now, &later))
+    with_rendered(reply, asked, asked.form, &conn.gate, |now, later| {
+        conn.reply_here(socket, now, &later)
+    })
 }
 
 /// Puts a reply together: all of it where that fits one write, else its head; and the rest.
-fn with_rendered<T>(reply: &Reply, asked: &Asked, form: Form, gate: &Gate, then: impl FnOnce(&[u8], Bytes) -> T) -> T {
+fn with_rendered<T>(
+    reply: &Reply,
+    asked: &Asked,
+    form: Form,
+    gate: &Gate,
+    then: impl FnOnce(&[u8], Bytes) -> T,
+) -> T {
     asked.log(reply, gate);
     let id = asked.id_text(gate);
     let mut buffer = BUFFER.take();
     buffer.clear();
-    reply::head(&mut buffer, reply, form.head_only, &id, gate.proxy.via(), &gate.clock);
+    reply::head(
+        &mut buffer,
+        reply,
+        form.head_only,
+        &id,
+        gate.proxy.via(),
+        &gate.clock,
+    );
     form.end_head(&mut buffer);
-    let mut later = if form.head_only { Bytes::new() } else { reply::body(reply, &id) };
+    let mut later = if form.head_only {
+        Bytes::new()
+    } else {
+        reply::body(reply, &id)
+    };
     // A larger body is sent from where it lies: a copy of its beginning would stay with each client that is slow to take it.
     if buffer.len() + later.len() <= ONE_WRITE {
         buffer.extend_from_slice(&std::mem::take(&mut later));
@@ -121,7 +148,13 @@ impl Responder for Ticket {
         let id = self.asked.id_text(&self.conn.gate);
         let mut form = self.form();
         let mut head = Vec::with_capacity(512);
-        reply::opening_head(&mut head, opening, &outcome, &id, self.conn.gate.proxy.via());
+        reply::opening_head(
+            &mut head,
+            opening,
+            &outcome,
+            &id,
+            self.conn.gate.proxy.via(),
+        );
         let framing = match opening.length {
             Some(length) => {
                 let _ = write!(head, "Content-Length: {length}\r\n");
@@ -137,9 +170,16 @@ impl Responder for Ticket {
             }
         };
         form.end_head(&mut head);
-        let mut stream = Stream { conn: Arc::clone(&self.conn), turn: self.turn, framing, ended: false };
+        let mut stream = Stream {
+            conn: Arc::clone(&self.conn),
+            turn: self.turn,
+            framing,
+            ended: false,
+        };
         stream.closes_after(form.closes);
-        stream.conn.pass_on(self.turn, Bytes::from(head), form.head_only);
+        stream
+            .conn
+            .pass_on(self.turn, Bytes::from(head), form.head_only);
         stream.ended = form.head_only;
         Box::new(stream)
     }
@@ -153,7 +193,10 @@ impl Responder for Ticket {
         if self.asked.form.version == Version::HTTP_10 {
             return None;
         }
-        Some(Arc::new(Early { conn: Arc::downgrade(&self.conn), turn: self.turn }))
+        Some(Arc::new(Early {
+            conn: Arc::downgrade(&self.conn),
+            turn: self.turn,
+        }))
     }
 }
 
@@ -197,7 +240,10 @@ struct Stream {
 impl Stream {
     fn closes_after(&self, closes: bool) {
         let mut state = self.conn.state.lock();
-        if let Some(owed) = state.position(self.turn).and_then(|at| state.owed.get_mut(at)) {
+        if let Some(owed) = state
+            .position(self.turn)
+            .and_then(|at| state.owed.get_mut(at))
+        {
             owed.closes |= closes;
         }
     }
@@ -211,9 +257,13 @@ impl Stream {
             if state.dead || self.conn.gate.clock.now().mono >= deadline {
                 return false;
             }
-            self.conn.changed.wait_for(state, Duration::from_millis(100));
+            self.conn
+                .changed
+                .wait_for(state, Duration::from_millis(100));
             let left = state.position(self.turn).and_then(|at| state.owed.get(at));
-            untaken = left.map_or(0, |owed| owed.ready.iter().map(|part| part.left().len()).sum());
+            untaken = left.map_or(0, |owed| {
+                owed.ready.iter().map(|part| part.left().len()).sum()
+            });
         }
         true
     }

@@ -49,8 +49,14 @@ impl Worker {
         // Taken first: tiny_http answers a request whose writer nobody took.
         let writer = asked.into_writer();
         let gate = &self.door.gate;
-        let Some((conn, incoming)) = ticket.and_then(|ticket| gate.redeem(ticket)) else { return };
-        let Incoming { request, asked, turn } = incoming;
+        let Some((conn, incoming)) = ticket.and_then(|ticket| gate.redeem(ticket)) else {
+            return;
+        };
+        let Incoming {
+            request,
+            asked,
+            turn,
+        } = incoming;
         let ticket = Ticket::new(conn, turn, writer, asked);
         gate.proxy.answer(request, ticket);
     }

@@ -43,7 +43,10 @@ impl Conn {
         if sent.complete(now) && later.is_empty() {
             return self.finish(writer, closes);
         }
-        let left = now.get(sent.taken..).map(Bytes::copy_from_slice).unwrap_or_default();
+        let left = now
+            .get(sent.taken..)
+            .map(Bytes::copy_from_slice)
+            .unwrap_or_default();
         self.put_back(writer, [left, later], sent, true);
         self.pump();
     }
@@ -59,7 +62,9 @@ impl Conn {
                 match socket.send_now(rest) {
                     Ok(taken) => sent += taken,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        held.get_or_insert_with(|| [now, later].map(|part| drain.outbox().hold(part)));
+                        held.get_or_insert_with(|| {
+                            [now, later].map(|part| drain.outbox().hold(part))
+                        });
                         drain.watch(self);
                         // The drain cuts it before that.
                         let takes_more = socket.wait_writable(self.gate.limits.write_timeout * 2);
@@ -79,7 +84,9 @@ impl Conn {
         {
             let mut state = self.state.lock();
             let is_next = state.position(turn) == Some(0) && !state.dead;
-            let Some(owed) = state.owed.front_mut().filter(|owed| is_next && !owed.begun) else { return };
+            let Some(owed) = state.owed.front_mut().filter(|owed| is_next && !owed.begun) else {
+                return;
+            };
             owed.ready.push_back(self.gate.drain.outbox().keep(head));
         }
         self.pump();
@@ -90,7 +97,9 @@ impl Conn {
         {
             let mut state = self.state.lock();
             let at = state.position(turn).filter(|_| !state.dead);
-            let Some(owed) = at.and_then(|at| state.owed.get_mut(at)) else { return false };
+            let Some(owed) = at.and_then(|at| state.owed.get_mut(at)) else {
+                return false;
+            };
             owed.begun = true;
             owed.ready.push_back(self.gate.drain.outbox().keep(part));
             owed.whole = last;
@@ -103,7 +112,9 @@ impl Conn {
     pub(super) fn untaken(&self, turn: u64) -> usize {
         let state = self.state.lock();
         let owed = state.position(turn).and_then(|at| state.owed.get(at));
-        owed.map_or(0, |owed| owed.ready.iter().map(|part| part.left().len()).sum())
+        owed.map_or(0, |owed| {
+            owed.ready.iter().map(|part| part.left().len()).sum()
+        })
     }
 
     /// Writes whatever is ready and in turn.
@@ -111,7 +122,9 @@ impl Conn {
         while let Some(mut owed) = self.take_first() {
             match owed.write_ready() {
                 Wrote::All if owed.whole => {
-                    let Some(writer) = owed.writer.take() else { continue };
+                    let Some(writer) = owed.writer.take() else {
+                        continue;
+                    };
                     self.finish_one(writer, owed.closes);
                 }
                 Wrote::All => {
@@ -139,7 +152,10 @@ impl Conn {
         if state.position(turn) != Some(0) || state.writing || state.dead {
             return None;
         }
-        let owed = state.owed.front_mut().filter(|owed| owed.ready.is_empty() && !owed.unflushed)?;
+        let owed = state
+            .owed
+            .front_mut()
+            .filter(|owed| owed.ready.is_empty() && !owed.unflushed)?;
         let writer = owed.writer.take()?;
         owed.begun = true;
         owed.closes |= closes;
@@ -150,12 +166,15 @@ impl Conn {
     fn leave(&self, turn: u64, parts: [Bytes; 2], closes: bool) {
         let mut state = self.state.lock();
         let at = state.position(turn).filter(|_| !state.dead);
-        let Some(owed) = at.and_then(|at| state.owed.get_mut(at)) else { return };
+        let Some(owed) = at.and_then(|at| state.owed.get_mut(at)) else {
+            return;
+        };
         owed.begun = true;
         owed.whole = true;
         owed.closes |= closes;
         let parts = parts.into_iter().filter(|part| !part.is_empty());
-        owed.ready.extend(parts.map(|part| self.gate.drain.outbox().keep(part)));
+        owed.ready
+            .extend(parts.map(|part| self.gate.drain.outbox().keep(part)));
     }
 
     /// The first reply, with the right to write it, when it has something to write or is whole.
@@ -165,7 +184,8 @@ impl Conn {
             return None;
         }
         let first = state.owed.front_mut()?;
-        let due = first.writer.is_some() && (first.whole || first.unflushed || !first.ready.is_empty());
+        let due =
+            first.writer.is_some() && (first.whole || first.unflushed || !first.ready.is_empty());
         if !due {
             return None;
         }
@@ -186,7 +206,9 @@ impl Conn {
             drop(self.die());
             return true;
         }
-        let Some(first) = state.owed.front_mut() else { return true };
+        let Some(first) = state.owed.front_mut() else {
+            return true;
+        };
         let added = std::mem::take(&mut first.ready);
         let nothing = added.is_empty() && first.whole == unfinished.whole;
         unfinished.ready.extend(added);
@@ -200,8 +222,16 @@ impl Conn {
     /// Keeps the rest of a reply of which a part was written at once; the caller had the right to write.
     fn put_back(&self, writer: Writer, parts: [Bytes; 2], sent: Attempt, whole: bool) {
         let parts = parts.into_iter().filter(|part| !part.is_empty());
-        let ready = parts.map(|part| self.gate.drain.outbox().keep(part)).collect();
-        self.give_back(Owed { ready, writer: Some(writer), whole, unflushed: sent.unflushed, ..Owed::default() });
+        let ready = parts
+            .map(|part| self.gate.drain.outbox().keep(part))
+            .collect();
+        self.give_back(Owed {
+            ready,
+            writer: Some(writer),
+            whole,
+            unflushed: sent.unflushed,
+            ..Owed::default()
+        });
         if sent.dead {
             self.cut();
         }
@@ -238,8 +268,13 @@ impl Conn {
 
 impl Owed {
     fn write_ready(&mut self) -> Wrote {
-        let Some(writer) = self.writer.as_mut() else { return Wrote::All };
-        let mut sent = Attempt { unflushed: self.unflushed, ..Attempt::default() };
+        let Some(writer) = self.writer.as_mut() else {
+            return Wrote::All;
+        };
+        let mut sent = Attempt {
+            unflushed: self.unflushed,
+            ..Attempt::default()
+        };
         sent.flush(writer);
         while let Some(part) = self.ready.front_mut() {
             if sent.dead || sent.unflushed {
@@ -257,7 +292,10 @@ impl Owed {
         self.unflushed = sent.unflushed;
         match sent {
             Attempt { dead: true, .. } => Wrote::Dead,
-            Attempt { blocked: true, .. } | Attempt { unflushed: true, .. } => Wrote::Blocked,
+            Attempt { blocked: true, .. }
+            | Attempt {
+                unflushed: true, ..
+            } => Wrote::Blocked,
             _ => Wrote::All,
         }
     }

@@ -68,7 +68,9 @@ impl Shed {
     fn told(self) -> &'static str {
         match self {
             Shed::Connections => "all connections are in use (proxy.maxConnections)",
-            Shed::ClientConnections => "a client has all connections one may have (proxy.maxConnectionsPerClient)",
+            Shed::ClientConnections => {
+                "a client has all connections one may have (proxy.maxConnectionsPerClient)"
+            }
             Shed::Threads => "the system refuses a thread; raise the limit on processes",
             Shed::Descriptors => "the system refuses a descriptor; raise the limit on open files",
             Shed::Bodies => "too many request bodies are in memory",
@@ -101,7 +103,10 @@ impl Sheds {
     /// Tells of each cause whether it is over: since the last look nobody was turned away. To be called now and then.
     pub fn look(&self) {
         for (shed, turned_away) in self.over() {
-            log::warn!("no longer turning clients away: {}; {turned_away} were", shed.told());
+            log::warn!(
+                "no longer turning clients away: {}; {turned_away} were",
+                shed.told()
+            );
         }
     }
 
@@ -110,12 +115,18 @@ impl Sheds {
         let mut tallies = self.0.lock();
         let ended = |tally: &mut Tally| {
             let over = tally.episode > 0 && tally.episode == tally.seen;
-            let turned_away = if over { std::mem::take(&mut tally.episode) } else { 0 };
+            let turned_away = if over {
+                std::mem::take(&mut tally.episode)
+            } else {
+                0
+            };
             tally.seen = tally.episode;
             over.then_some(turned_away)
         };
         let tallies = Shed::ALL.into_iter().zip(tallies.iter_mut());
-        tallies.filter_map(|(shed, tally)| Some((shed, ended(tally)?))).collect()
+        tallies
+            .filter_map(|(shed, tally)| Some((shed, ended(tally)?)))
+            .collect()
     }
 }
 
@@ -142,7 +153,17 @@ mod tests {
         assert_eq!(sheds.over(), [(Shed::Threads, 2), (Shed::Bodies, 1)]);
         assert_eq!(sheds.over(), []);
         sheds.note(Shed::Threads);
-        assert_eq!((sheds.over(), sheds.over()), (vec![], vec![(Shed::Threads, 1)]));
-        assert_eq!((sheds.count(Shed::Threads), sheds.count(Shed::Bodies), sheds.count(Shed::Parked)), (3, 1, 0));
+        assert_eq!(
+            (sheds.over(), sheds.over()),
+            (vec![], vec![(Shed::Threads, 1)])
+        );
+        assert_eq!(
+            (
+                sheds.count(Shed::Threads),
+                sheds.count(Shed::Bodies),
+                sheds.count(Shed::Parked)
+            ),
+            (3, 1, 0)
+        );
     }
 }

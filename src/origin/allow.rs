@@ -28,7 +28,9 @@ impl Allow {
     /// Whether an origin of this name may be asked at all, as far as that can be known without looking the name up.
     pub fn may_admit(&self, host: &str) -> bool {
         match fixed_addresses(host) {
-            Some(addresses) => addresses.into_iter().any(|address| self.admits(host, address)),
+            Some(addresses) => addresses
+                .into_iter()
+                .any(|address| self.admits(host, address)),
             None => self.names(host) || self.networks().next().is_some(),
         }
     }
@@ -36,7 +38,11 @@ impl Allow {
     /// Whether no address matters.
     fn names(&self, host: &str) -> bool {
         let host = plain(bare(host));
-        self.0.is_empty() || self.0.iter().any(|allowed| matches!(allowed, Allowed::Name(name) if *name == host))
+        self.0.is_empty()
+            || self
+                .0
+                .iter()
+                .any(|allowed| matches!(allowed, Allowed::Name(name) if *name == host))
     }
 
     fn networks(&self) -> impl Iterator<Item = &Network> {
@@ -72,7 +78,10 @@ fn plain(name: &str) -> String {
 /// Whether it may be a name. A last label of digits makes it an address that is misspelt (RFC 1123 §2.1).
 fn is_name(text: &str) -> bool {
     let is_lawful = |label: &str| {
-        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     let name = text.strip_suffix('.').unwrap_or(text);
     let last = name.rsplit('.').next().unwrap_or_default();
@@ -84,7 +93,11 @@ mod tests {
     use super::*;
 
     fn allow(list: &[&str]) -> Allow {
-        Allow(list.iter().map(|text| Allowed::parse(text).expect(text)).collect())
+        Allow(
+            list.iter()
+                .map(|text| Allowed::parse(text).expect(text))
+                .collect(),
+        )
     }
 
     #[test]
@@ -104,7 +117,11 @@ mod tests {
         ];
         for (list, host, address, expected) in cases {
             let address = address.parse().expect(address);
-            assert_eq!(allow(list).admits(host, address), expected, "{list:?} {host} {address}");
+            assert_eq!(
+                allow(list).admits(host, address),
+                expected,
+                "{list:?} {host} {address}"
+            );
         }
     }
 
@@ -130,10 +147,32 @@ mod tests {
 
     #[test]
     fn places_are_shown_as_they_are_compared_and_typing_errors_are_none() {
-        for (text, shown) in [("10.0.0.0/8", "10.0.0.0/8"), ("Pi.Lan.", "pi.lan"), ("a_b-c", "a_b-c"), ("::1", "::1")] {
-            assert_eq!(Allowed::parse(text).map(|allowed| allowed.to_string()).as_deref(), Some(shown));
+        for (text, shown) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("Pi.Lan.", "pi.lan"),
+            ("a_b-c", "a_b-c"),
+            ("::1", "::1"),
+        ] {
+            assert_eq!(
+                Allowed::parse(text)
+                    .map(|allowed| allowed.to_string())
+                    .as_deref(),
+                Some(shown)
+            );
         }
-        for text in ["", ".", "a..b", "10.0.0", "10.0.0.256", "10.0.0.0/33", "a b", "http://a", "a:80", "*.lan", "ä"] {
+        for text in [
+            "",
+            ".",
+            "a..b",
+            "10.0.0",
+            "10.0.0.256",
+            "10.0.0.0/33",
+            "a b",
+            "http://a",
+            "a:80",
+            "*.lan",
+            "ä",
+        ] {
             assert_eq!(Allowed::parse(text), None, "{text}");
         }
     }

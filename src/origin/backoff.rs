@@ -139,11 +139,18 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
             return wait;
         }
         let troubles = self.troubles_of(whose);
-        if let Some(wait) = troubles.iter().flatten().find_map(|trouble| trouble.wait(now)) {
+        if let Some(wait) = troubles
+            .iter()
+            .flatten()
+            .find_map(|trouble| trouble.wait(now))
+        {
             return wait;
         }
         let [origin, key] = troubles.each_ref().map(Option::is_some);
-        troubles.into_iter().flatten().for_each(|trouble| trouble.probing = true);
+        troubles
+            .into_iter()
+            .flatten()
+            .for_each(|trouble| trouble.probing = true);
         Permission::Go(Pass { origin, key })
     }
 
@@ -151,13 +158,29 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     pub fn withdraw(&mut self, whose: Whose<&K>, pass: Pass) {
         let [origin, key] = self.troubles_of(whose);
         let ended = [origin.filter(|_| pass.origin), key.filter(|_| pass.key)];
-        ended.into_iter().flatten().for_each(|trouble| trouble.probing = false);
+        ended
+            .into_iter()
+            .flatten()
+            .for_each(|trouble| trouble.probing = false);
     }
 
     /// Takes in what was heard by who had this pass. `polled`: the key is polled, and probed at least every 30 s.
-    pub fn report(&mut self, whose: Whose<&K>, pass: Pass, heard: Heard, polled: bool, now: Now) -> Change {
+    pub fn report(
+        &mut self,
+        whose: Whose<&K>,
+        pass: Pass,
+        heard: Heard,
+        polled: bool,
+        now: Now,
+    ) -> Change {
         // Whatever this says of the origin: where that is at fault, the next may ask for this key.
-        self.withdraw(whose, Pass { origin: false, ..pass });
+        self.withdraw(
+            whose,
+            Pass {
+                origin: false,
+                ..pass
+            },
+        );
         match whose {
             Whose::Key(key) => self.hear(Some(key), pass, heard, polled, now),
             Whose::Nobody => self.hear(None, pass, heard, polled, now),
@@ -175,7 +198,8 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
             Heard::Failure(cause, retry_after) if is_failing(cause) => Some((cause, retry_after)),
             _ => None,
         };
-        self.ends.note(key, failure.is_some(), self.known.contains(key), now);
+        self.ends
+            .note(key, failure.is_some(), self.known.contains(key), now);
         let (cause, retry_after) = failure.filter(|_| self.ends.show_failure())?;
         self.ends.forget();
         self.tripped = true;
@@ -218,9 +242,26 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
 
     /// The keys in trouble.
     pub fn pauses(&self) -> impl Iterator<Item = (&K, Pause)> {
-        self.keys.iter().map(|(key, Trouble { cause, failures, until, .. })| {
-            (key, Pause { cause: *cause, failures: *failures, until: *until })
-        })
+        self.keys.iter().map(
+            |(
+                key,
+                Trouble {
+                    cause,
+                    failures,
+                    until,
+                    ..
+                },
+            )| {
+                (
+                    key,
+                    Pause {
+                        cause: *cause,
+                        failures: *failures,
+                        until: *until,
+                    },
+                )
+            },
+        )
     }
 
     fn troubles_of(&mut self, whose: Whose<&K>) -> [Option<&mut Trouble>; 2] {
@@ -232,14 +273,23 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         [self.origin.as_mut(), of_key]
     }
 
-    fn hear(&mut self, key: Option<&K>, pass: Pass, heard: Heard, polled: bool, now: Now) -> Change {
+    fn hear(
+        &mut self,
+        key: Option<&K>,
+        pass: Pass,
+        heard: Heard,
+        polled: bool,
+        now: Now,
+    ) -> Change {
         match heard {
             Heard::Answer => {
                 key.into_iter().for_each(|key| self.know(key));
                 self.answered(pass)
             }
             Heard::Judged(worth) => match (key, worth) {
-                (Some(key), Err(cause)) => Change::KeyDown(self.key_fails(key, cause, None, polled, now)),
+                (Some(key), Err(cause)) => {
+                    Change::KeyDown(self.key_fails(key, cause, None, polled, now))
+                }
                 (key, _) => {
                     key.into_iter().for_each(|key| self.know(key));
                     Change::None
@@ -257,13 +307,22 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
                 until.map_or(Change::None, Change::KeyDown)
             }
             Heard::Failure(cause, retry_after) => {
-                let up = if is_silence(cause) { self.fell_silent(key) } else { self.answered(pass) };
-                if self.silent.len() >= SILENT_KEYS || (is_silence(cause) && self.origin.is_some()) {
+                let up = if is_silence(cause) {
+                    self.fell_silent(key)
+                } else {
+                    self.answered(pass)
+                };
+                if self.silent.len() >= SILENT_KEYS || (is_silence(cause) && self.origin.is_some())
+                {
                     return self.origin_fails(cause, retry_after, now);
                 }
                 let Some(key) = key else { return up };
                 let until = self.key_fails(key, cause, retry_after, polled, now);
-                if up == Change::OriginUp { up } else { Change::KeyDown(until) }
+                if up == Change::OriginUp {
+                    up
+                } else {
+                    Change::KeyDown(until)
+                }
             }
         }
     }
@@ -280,7 +339,11 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         }
         let until = now.mono + self.wait(self.beside.failures(key) + 1, retry_after, false);
         let until = self.beside.add(key, cause, until);
-        if change == Change::None { Change::KeyDown(until) } else { change }
+        if change == Change::None {
+            Change::KeyDown(until)
+        } else {
+            change
+        }
     }
 
     fn origin_fails(&mut self, cause: Cause, retry_after: Option<Duration>, now: Now) -> Change {
@@ -291,7 +354,14 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         Change::OriginDown(trouble.until)
     }
 
-    fn key_fails(&mut self, key: &K, cause: Cause, after: Option<Duration>, polled: bool, now: Now) -> Duration {
+    fn key_fails(
+        &mut self,
+        key: &K,
+        cause: Cause,
+        after: Option<Duration>,
+        polled: bool,
+        now: Now,
+    ) -> Duration {
         let until = now.mono + self.wait(self.keys.failures(key) + 1, after, polled);
         self.keys.add(key, cause, until)
     }
@@ -301,9 +371,20 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
             return asked.min(self.schedule.max_retry_after);
         }
         let last = self.schedule.steps.len().saturating_sub(1);
-        let at = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX).min(last);
-        let step = self.schedule.steps.get(at).copied().unwrap_or(LONGEST_PROBE);
-        let step = if probed { step.min(LONGEST_PROBE) } else { step };
+        let at = usize::try_from(failures.saturating_sub(1))
+            .unwrap_or(usize::MAX)
+            .min(last);
+        let step = self
+            .schedule
+            .steps
+            .get(at)
+            .copied()
+            .unwrap_or(LONGEST_PROBE);
+        let step = if probed {
+            step.min(LONGEST_PROBE)
+        } else {
+            step
+        };
         // Jitter only shortens, up to a tenth: a return is still noticed within 30 s.
         step - step / 1000 * self.roll(100)
     }
@@ -315,11 +396,16 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
             return Change::None;
         }
         self.tripped = false;
-        if self.origin.take().is_some() { Change::OriginUp } else { Change::None }
+        if self.origin.take().is_some() {
+            Change::OriginUp
+        } else {
+            Change::None
+        }
     }
 
     fn fell_silent(&mut self, key: Option<&K>) -> Change {
-        if let Some(key) = key.filter(|key| self.known.contains(*key) && !self.silent.contains(key)) {
+        if let Some(key) = key.filter(|key| self.known.contains(*key) && !self.silent.contains(key))
+        {
             self.silent.push(key.clone());
         }
         Change::None
@@ -345,7 +431,10 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
 /// Failures that concern the origin whatever it was asked for.
 fn is_of_origin(cause: Cause) -> bool {
     use FetchError::{Certificate, Connect, ConnectTimeout, Resolve, Tls};
-    matches!(cause, Cause::Fetch(Resolve | Connect | ConnectTimeout | Certificate | Tls))
+    matches!(
+        cause,
+        Cause::Fetch(Resolve | Connect | ConnectTimeout | Certificate | Tls)
+    )
 }
 
 /// Failures that are one key's, unless there are many of them.
@@ -353,7 +442,10 @@ fn is_failing(cause: Cause) -> bool {
     use FetchError::{FirstByteTimeout, IdleTimeout, TotalTimeout, Truncated};
     match cause {
         Cause::Status(status) => status >= 500,
-        Cause::Fetch(error) => matches!(error, FirstByteTimeout | IdleTimeout | TotalTimeout | Truncated),
+        Cause::Fetch(error) => matches!(
+            error,
+            FirstByteTimeout | IdleTimeout | TotalTimeout | Truncated
+        ),
         _ => false,
     }
 }
@@ -364,5 +456,4 @@ fn is_silence(cause: Cause) -> bool {
 }
 
 #[cfg(test)]
-#[path = "backoff_tests.rs"]
 mod tests;

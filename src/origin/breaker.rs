@@ -53,7 +53,9 @@ impl Breaker {
 
 impl<K: Clone + Eq> Ends<K> {
     pub(super) fn new() -> Ends<K> {
-        Ends { ends: VecDeque::new() }
+        Ends {
+            ends: VecDeque::new(),
+        }
     }
 
     /// A request ended. `known`: its key has answered before.
@@ -62,7 +64,12 @@ impl<K: Clone + Eq> Ends<K> {
         if self.ends.len() >= MAX_ENDS {
             self.ends.pop_front();
         }
-        self.ends.push_back(End { at: now.mono, key: key.clone(), failed, known });
+        self.ends.push_back(End {
+            at: now.mono,
+            key: key.clone(),
+            failed,
+            known,
+        });
     }
 
     /// Whether half of them, or more, failed. A key that never answered says nothing while others do: a client can invent
@@ -76,7 +83,10 @@ impl<K: Clone + Eq> Ends<K> {
                 keys.push(&end.key);
             }
         }
-        let (ended, failed) = (counting().count(), counting().filter(|end| end.failed).count());
+        let (ended, failed) = (
+            counting().count(),
+            counting().filter(|end| end.failed).count(),
+        );
         ended >= LEAST_REQUESTS && keys.len() >= LEAST_KEYS && failed * 2 >= ended
     }
 

@@ -22,7 +22,8 @@ pub enum Sharing<'a> {
     Alone,
 }
 
-const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("larder/", env!("CARGO_PKG_VERSION")));
+const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("larder/", env!("CARGO_PKG_VERSION")));
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -95,7 +96,10 @@ pub fn forwarded(request: &Request, sharing: Sharing<'_>, via: &str, trusted: bo
     }
     append_via(&mut fields, request.version, via);
     if let Some(left) = forwards_left(request) {
-        fields.insert(header::MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
+        fields.insert(
+            header::MAX_FORWARDS,
+            HeaderValue::from(left.saturating_sub(1)),
+        );
     }
     fields
 }
@@ -104,7 +108,9 @@ pub fn forwarded(request: &Request, sharing: Sharing<'_>, via: &str, trusted: bo
 /// client sets no limit, or asks by a method that has none.
 pub fn forwards_left(request: &Request) -> Option<u64> {
     let mut lines = request.fields.get_all(header::MAX_FORWARDS).iter();
-    let (Some(value), None) = (lines.next(), lines.next()) else { return None };
+    let (Some(value), None) = (lines.next(), lines.next()) else {
+        return None;
+    };
     let digits = std::str::from_utf8(value.as_bytes()).ok()?;
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let has_limit = matches!(request.method, Method::OPTIONS | Method::TRACE);
@@ -113,7 +119,10 @@ pub fn forwards_left(request: &Request) -> Option<u64> {
 
 /// Takes off what the route says names nobody: Cookie, Origin.
 pub fn strip(fields: &mut HeaderMap, rule: &Rule) {
-    for (name, is_stripped) in [(header::COOKIE, rule.strip_cookies), (header::ORIGIN, rule.strip_origin)] {
+    for (name, is_stripped) in [
+        (header::COOKIE, rule.strip_cookies),
+        (header::ORIGIN, rule.strip_origin),
+    ] {
         if is_stripped {
             fields.remove(name);
         }
@@ -122,12 +131,23 @@ pub fn strip(fields: &mut HeaderMap, rule: &Rule) {
 
 /// Makes a Location that names the origin's own authority a path on whoever relays it (RFC 9110 §10.2.2).
 pub fn make_location_ours(fields: &mut HeaderMap, authority: &Authority) {
-    let Some(location) = fields.get(header::LOCATION).and_then(|value| value.to_str().ok()) else { return };
-    let rest = ["http://", "https://"].iter().find_map(|scheme| location.strip_prefix(scheme));
+    let Some(location) = fields
+        .get(header::LOCATION)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return;
+    };
+    let rest = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| location.strip_prefix(scheme));
     let path = rest.and_then(|rest| rest.strip_prefix(authority.as_str()));
     let path = path.filter(|path| path.is_empty() || path.starts_with(['/', '?', '#']));
     let Some(path) = path else { return };
-    let ours = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    let ours = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("/{path}")
+    };
     if let Ok(ours) = HeaderValue::try_from(ours) {
         fields.insert(header::LOCATION, ours);
     }
@@ -137,8 +157,12 @@ pub fn make_location_ours(fields: &mut HeaderMap, authority: &Authority) {
 pub fn seen_own_via(fields: &HeaderMap, via: &str) -> bool {
     list_members(fields, &header::VIA).any(|member| {
         // RFC 9110 §7.6.3: received-protocol RWS received-by [ RWS comment ]
-        let mut words = member.split(|b| matches!(b, b' ' | b'\t')).filter(|word| !word.is_empty());
-        words.nth(1).is_some_and(|received_by| received_by.eq_ignore_ascii_case(via.as_bytes()))
+        let mut words = member
+            .split(|b| matches!(b, b' ' | b'\t'))
+            .filter(|word| !word.is_empty());
+        words
+            .nth(1)
+            .is_some_and(|received_by| received_by.eq_ignore_ascii_case(via.as_bytes()))
     })
 }
 
@@ -148,7 +172,9 @@ pub fn acceptable(target: &Target) -> bool {
 }
 
 fn share(fields: &mut HeaderMap, request: &Request, selecting: Option<&Selecting>, via: &str) {
-    let selects = |name: &HeaderName| selecting.is_some_and(|selecting| selecting.names().any(|named| named == name));
+    let selects = |name: &HeaderName| {
+        selecting.is_some_and(|selecting| selecting.names().any(|named| named == name))
+    };
     for name in OF_ONE_CLIENT.iter().filter(|name| !selects(name)) {
         fields.remove(name);
     }
@@ -175,14 +201,22 @@ fn name_client(fields: &mut HeaderMap, peer: IpAddr) {
     }
     if fields.contains_key(header::FORWARDED) {
         // RFC 7239 §6: a colon has to be quoted, and brackets are part of an IPv6 address.
-        let node = if peer.is_ipv6() { format!("\"[{peer}]\"") } else { peer.to_string() };
+        let node = if peer.is_ipv6() {
+            format!("\"[{peer}]\"")
+        } else {
+            peer.to_string()
+        };
         append_to_list(fields, header::FORWARDED, &format!("for={node};proto=http"));
     }
 }
 
 /// Appends a member to a list field, in one line: many origins read only the first or the last line.
 fn append_to_list(fields: &mut HeaderMap, name: HeaderName, member: &str) {
-    let lines = fields.get_all(&name).iter().map(HeaderValue::as_bytes).filter(|line| !line.is_empty());
+    let lines = fields
+        .get_all(&name)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .filter(|line| !line.is_empty());
     let all: Vec<&[u8]> = lines.chain([member.as_bytes()]).collect();
     if let Ok(list) = HeaderValue::from_bytes(&all.join(&b", "[..])) {
         fields.insert(name, list);
@@ -191,7 +225,11 @@ fn append_to_list(fields: &mut HeaderMap, name: HeaderName, member: &str) {
 
 /// RFC 9110 §7.6.3: the version the message was received in, and who received it.
 fn append_via(fields: &mut HeaderMap, received: Version, via: &str) {
-    let protocol = if received == Version::HTTP_10 { "1.0" } else { "1.1" };
+    let protocol = if received == Version::HTTP_10 {
+        "1.0"
+    } else {
+        "1.1"
+    };
     if let Ok(line) = HeaderValue::try_from(format!("{protocol} {via}")) {
         fields.append(header::VIA, line);
     }
@@ -200,8 +238,17 @@ fn append_via(fields: &mut HeaderMap, received: Version, via: &str) {
 /// What only a proxy may say: who the client is, and what it asked for really. Origins that follow CGI read `_` as `-`.
 fn is_proxy_claim(name: &str) -> bool {
     let name = name.replace('_', "-");
-    let prefixed = ["x-forwarded-", "x-original-", "x-http-method"].iter().any(|prefix| name.starts_with(prefix));
-    let exact = ["forwarded", "x-real-ip", "x-host", "x-rewrite-url", "x-method-override", "proxy"];
+    let prefixed = ["x-forwarded-", "x-original-", "x-http-method"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
+    let exact = [
+        "forwarded",
+        "x-real-ip",
+        "x-host",
+        "x-rewrite-url",
+        "x-method-override",
+        "proxy",
+    ];
     prefixed || exact.contains(&name.as_str())
 }
 
@@ -219,12 +266,17 @@ pub fn is_never_sent(name: &HeaderName) -> bool {
 pub fn claims_another(sent: &HeaderMap) -> bool {
     let of_the_way = ["x-forwarded-for", "x-forwarded-port", "x-real-ip"];
     // Forwarded may name a host; ours only stands behind somebody else's.
-    sent.keys().any(|name| is_claim_about_client(name.as_str()) && !of_the_way.contains(&name.as_str()))
+    sent.keys()
+        .any(|name| is_claim_about_client(name.as_str()) && !of_the_way.contains(&name.as_str()))
 }
 
 /// The members of a comma-separated list field, all its lines taken together (RFC 9110 §5.6.1).
 fn list_members<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    fields.get_all(name).iter().flat_map(|line| line.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii)
+    fields
+        .get_all(name)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|b| *b == b','))
+        .map(<[u8]>::trim_ascii)
 }
 
 fn remove_all(fields: &mut HeaderMap, names: &[HeaderName]) {
@@ -234,7 +286,11 @@ fn remove_all(fields: &mut HeaderMap, names: &[HeaderName]) {
 }
 
 fn remove_where(fields: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
-    let names: Vec<HeaderName> = fields.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    let names: Vec<HeaderName> = fields
+        .keys()
+        .filter(|name| unwanted(name.as_str()))
+        .cloned()
+        .collect();
     remove_all(fields, &names);
 }
 

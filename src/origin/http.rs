@@ -67,9 +67,16 @@ impl HttpOrigin {
     /// An origin at `addresses`, to which no connection is opened yet.
     pub fn new(settings: &HttpSettings, addresses: Arc<Addresses>) -> HttpOrigin {
         let wire = Wire::new();
-        let connector = ().chain(TcpConnector::default()).chain(Tls(settings.tls.clone())).chain(wire.clone());
+        let connector =
+            ().chain(TcpConnector::default())
+                .chain(Tls(settings.tls.clone()))
+                .chain(wire.clone());
         let agent = Agent::with_parts(config(settings), connector, Known(addresses));
-        HttpOrigin { agent, wire, settings: settings.clone() }
+        HttpOrigin {
+            agent,
+            wire,
+            settings: settings.clone(),
+        }
     }
 
     fn uri(&self, request: &OriginRequest) -> Result<Uri, FetchError> {
@@ -77,7 +84,11 @@ impl HttpOrigin {
             return Err(FetchError::Protocol);
         }
         Uri::builder()
-            .scheme(if self.settings.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP })
+            .scheme(if self.settings.tls.is_some() {
+                Scheme::HTTPS
+            } else {
+                Scheme::HTTP
+            })
             .authority(self.settings.authority.clone())
             .path_and_query(request.target.as_str())
             .build()
@@ -85,12 +96,18 @@ impl HttpOrigin {
     }
 
     /// Sends the request once and waits for the response head.
-    fn ask(&self, request: &OriginRequest, uri: &Uri, connection: Connection) -> Result<Answer, Silenced> {
+    fn ask(
+        &self,
+        request: &OriginRequest,
+        uri: &Uri,
+        connection: Connection,
+    ) -> Result<Answer, Silenced> {
         let exchange = self.wire.begin(connection, request.herald.clone());
         match run(&self.agent, request, uri) {
             Ok(response) => Ok(Answer { exchange, response }),
             Err(error) => Err(Silenced {
-                stale_connection: matches!(error, ureq::Error::Io(_)) && exchange.is_unheard_on_reused(),
+                stale_connection: matches!(error, ureq::Error::Io(_))
+                    && exchange.is_unheard_on_reused(),
                 cause: cause(&error, &exchange),
             }),
         }
@@ -99,8 +116,10 @@ impl HttpOrigin {
     fn receive(&self, request: &OriginRequest, answer: Answer) -> Result<Fetched, FetchError> {
         let Answer { exchange, response } = answer;
         let (head, body) = response.into_parts();
-        let Framing { body: presence, trust } =
-            framing::judge(&request.method, head.status, head.version, &head.headers)?;
+        let Framing {
+            body: presence,
+            trust,
+        } = framing::judge(&request.method, head.status, head.version, &head.headers)?;
         if trust == Trust::Doubtful {
             // Without a body it may be idle already; it will be found closed all the same.
             exchange.end_connection();
@@ -111,10 +130,18 @@ impl HttpOrigin {
             fields.remove(header::CONTENT_LENGTH);
         }
         if presence != Presence::Some {
-            return Ok(Fetched::Whole(Response { status: head.status, fields, body: bytes::Bytes::new() }));
+            return Ok(Fetched::Whole(Response {
+                status: head.status,
+                fields,
+                body: bytes::Bytes::new(),
+            }));
         }
         let length = body.content_length();
-        let reading = Reading::new(body, exchange, self.settings.idle_timeout.saturating_mul(STREAM_PATIENCE));
+        let reading = Reading::new(
+            body,
+            exchange,
+            self.settings.idle_timeout.saturating_mul(STREAM_PATIENCE),
+        );
         self.receive_body(head.status, fields, length, reading)
     }
 
@@ -126,22 +153,36 @@ impl HttpOrigin {
         mut reading: Reading,
     ) -> Result<Fetched, FetchError> {
         let max = self.settings.max_object_bytes;
-        let too_large = length.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > max));
+        let too_large = length
+            .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > max));
         let gathered = if too_large || is_endless(&fields) {
             Gathered::Begun(bytes::Bytes::new())
         } else {
             reading.gather(length, max, self.patience())?
         };
         Ok(match gathered {
-            Gathered::Whole(body) => Fetched::Whole(Response { status, fields, body }),
-            Gathered::Begun(begun) => {
-                Fetched::Opening(Opening { status, fields, length, begun, rest: Box::new(reading) })
-            }
+            Gathered::Whole(body) => Fetched::Whole(Response {
+                status,
+                fields,
+                body,
+            }),
+            Gathered::Begun(begun) => Fetched::Opening(Opening {
+                status,
+                fields,
+                length,
+                begun,
+                rest: Box::new(reading),
+            }),
         })
     }
 
     fn patience(&self) -> Patience {
-        let HttpSettings { pause, idle_timeout: idle, total_timeout: total, .. } = self.settings;
+        let HttpSettings {
+            pause,
+            idle_timeout: idle,
+            total_timeout: total,
+            ..
+        } = self.settings;
         Patience { pause, idle, total }
     }
 }
@@ -151,7 +192,11 @@ impl Origin for HttpOrigin {
         let uri = self.uri(request)?;
         // An origin may close an idle connection in the moment a request is written to it, and nobody can tell whether it
         // acted on the request (RFC 9110 §9.2.2). Only what may be repeated runs that risk.
-        let connection = if request.repeatable { Connection::Any } else { Connection::New };
+        let connection = if request.repeatable {
+            Connection::Any
+        } else {
+            Connection::New
+        };
         let answer = match self.ask(request, &uri, connection) {
             Err(silenced) if silenced.stale_connection && request.repeatable => {
                 self.ask(request, &uri, Connection::New)
@@ -175,7 +220,11 @@ struct Silenced {
     stale_connection: bool,
 }
 
-fn run(agent: &Agent, request: &OriginRequest, uri: &Uri) -> Result<http::Response<ureq::Body>, ureq::Error> {
+fn run(
+    agent: &Agent,
+    request: &OriginRequest,
+    uri: &Uri,
+) -> Result<http::Response<ureq::Body>, ureq::Error> {
     let mut head = http::Request::new(());
     *head.method_mut() = request.method.clone();
     *head.uri_mut() = uri.clone();
@@ -191,9 +240,18 @@ fn run(agent: &Agent, request: &OriginRequest, uri: &Uri) -> Result<http::Respon
 
 /// Kinds of content that never end by themselves: waiting for a pause would only delay their first part.
 fn is_endless(fields: &HeaderMap) -> bool {
-    let Some(kind) = fields.get(header::CONTENT_TYPE) else { return false };
-    let kind = kind.as_bytes().split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
-    [&b"text/event-stream"[..], b"multipart/x-mixed-replace"].iter().any(|endless| kind.eq_ignore_ascii_case(endless))
+    let Some(kind) = fields.get(header::CONTENT_TYPE) else {
+        return false;
+    };
+    let kind = kind
+        .as_bytes()
+        .split(|b| *b == b';')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
+    [&b"text/event-stream"[..], b"multipart/x-mixed-replace"]
+        .iter()
+        .any(|endless| kind.eq_ignore_ascii_case(endless))
 }
 
 /// What an error of ureq means to us.
@@ -203,7 +261,9 @@ fn cause(error: &ureq::Error, exchange: &Exchange) -> FetchError {
         ureq::Error::HostNotFound => FetchError::Resolve,
         ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => FetchError::ConnectTimeout,
         ureq::Error::Timeout(_) => FetchError::FirstByteTimeout,
-        ureq::Error::Io(_) | ureq::Error::ConnectionFailed if !exchange.is_sent() => FetchError::Connect,
+        ureq::Error::Io(_) | ureq::Error::ConnectionFailed if !exchange.is_sent() => {
+            FetchError::Connect
+        }
         ureq::Error::Io(_) => FetchError::Truncated,
         _ => FetchError::Protocol,
     }

@@ -60,10 +60,22 @@ struct Window {
 impl Limits {
     /// Nothing has started yet.
     pub fn new(restraint: Restraint) -> Limits {
-        let Restraint { spacing, quota, retries } = restraint;
+        let Restraint {
+            spacing,
+            quota,
+            retries,
+        } = restraint;
         let spans = [(quota.per_minute, 60), (quota.per_day, 24 * 60 * 60)];
-        let windows = spans.into_iter().filter_map(|(limit, span)| Some(Window::new(limit?, span)));
-        Limits { spacing, next: Duration::ZERO, windows: windows.collect(), retries, saved: RETRY }
+        let windows = spans
+            .into_iter()
+            .filter_map(|(limit, span)| Some(Window::new(limit?, span)));
+        Limits {
+            spacing,
+            next: Duration::ZERO,
+            windows: windows.collect(),
+            retries,
+            saved: RETRY,
+        }
     }
 
     /// The monotonic time of the next turn. `None`: it is now.
@@ -73,7 +85,10 @@ impl Limits {
 
     /// The monotonic time before which the quota has no room for this class. `None`: it has.
     pub fn exhausted(&self, class: Class, now: Now) -> Option<Duration> {
-        self.windows.iter().filter_map(|window| window.full_until(class, now)).max()
+        self.windows
+            .iter()
+            .filter_map(|window| window.full_until(class, now))
+            .max()
     }
 
     /// A request starts: a first one, or a repetition.
@@ -96,18 +111,28 @@ impl Limits {
 
 impl Window {
     fn new(limit: u32, span: u64) -> Window {
-        Window { limit, part: span / PARTS, started: VecDeque::new() }
+        Window {
+            limit,
+            part: span / PARTS,
+            started: VecDeque::new(),
+        }
     }
 
     /// What counts at this moment: any span ends in the part of its last moment and begins at most `PARTS` parts before.
     fn counting(&self, now: Now) -> impl Iterator<Item = &(u64, u32)> {
         let current = now.mono.as_secs() / self.part;
-        self.started.iter().filter(move |(part, _)| part + PARTS >= current)
+        self.started
+            .iter()
+            .filter(move |(part, _)| part + PARTS >= current)
     }
 
     fn full_until(&self, class: Class, now: Now) -> Option<Duration> {
         // Whom nobody waits for leaves the last tenth to clients.
-        let reserved = if class == Class::Background { self.limit.div_ceil(10) } else { 0 };
+        let reserved = if class == Class::Background {
+            self.limit.div_ceil(10)
+        } else {
+            0
+        };
         let room = self.limit - reserved;
         let mut left: u32 = self.counting(now).map(|(_, count)| count).sum();
         if left < room {
@@ -134,5 +159,4 @@ impl Window {
 }
 
 #[cfg(test)]
-#[path = "limits_tests.rs"]
 mod tests;

@@ -15,19 +15,29 @@ impl Network {
     /// Reads `192.168.1.7`, `10.0.0.0/8`, `::1` or `fd00::/8`. Bits behind the prefix do not count.
     pub fn parse(text: &str) -> Option<Network> {
         let (address, length) = match text.split_once('/') {
-            Some((address, length)) if length.bytes().all(|byte| byte.is_ascii_digit()) => (address, Some(length)),
+            Some((address, length)) if length.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (address, Some(length))
+            }
             Some(_) => return None,
             None => (text, None),
         };
         let address: IpAddr = address.parse().ok()?;
         let bits = if address.is_ipv4() { 32 } else { 128 };
-        let length = length.map_or(Some(bits), |length| length.parse().ok()).filter(|length| *length <= bits)?;
-        Some(Network { base: mapped(address), prefix: 128 - bits + length })
+        let length = length
+            .map_or(Some(bits), |length| length.parse().ok())
+            .filter(|length| *length <= bits)?;
+        Some(Network {
+            base: mapped(address),
+            prefix: 128 - bits + length,
+        })
     }
 
     /// Whether `address` is in the block.
     pub fn contains(&self, address: IpAddr) -> bool {
-        (self.base ^ mapped(address)).checked_shr(128 - self.prefix).unwrap_or(0) == 0
+        (self.base ^ mapped(address))
+            .checked_shr(128 - self.prefix)
+            .unwrap_or(0)
+            == 0
     }
 }
 
@@ -78,22 +88,47 @@ mod tests {
         ];
         for (network, address, expected) in cases {
             let network = Network::parse(network).expect(network);
-            assert_eq!(network.contains(address.parse().expect(address)), expected, "{network:?} {address}");
+            assert_eq!(
+                network.contains(address.parse().expect(address)),
+                expected,
+                "{network:?} {address}"
+            );
         }
     }
 
     #[test]
     fn networks_are_shown_as_they_are_written() {
-        for text in ["10.0.0.0/8", "0.0.0.0/0", "192.168.1.7", "::/0", "fd00::/8", "::1", "::ffff:0.0.0.0/95"] {
-            assert_eq!(Network::parse(text).map(|network| network.to_string()).as_deref(), Some(text));
+        for text in [
+            "10.0.0.0/8",
+            "0.0.0.0/0",
+            "192.168.1.7",
+            "::/0",
+            "fd00::/8",
+            "::1",
+            "::ffff:0.0.0.0/95",
+        ] {
+            assert_eq!(
+                Network::parse(text)
+                    .map(|network| network.to_string())
+                    .as_deref(),
+                Some(text)
+            );
         }
     }
 
     #[test]
     fn what_is_no_network() {
-        for text in
-            ["", "10.0.0", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/+8", "a/8", "10.0.0.0/8/8"]
-        {
+        for text in [
+            "",
+            "10.0.0",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/",
+            "10.0.0.0/-1",
+            "10.0.0.0/+8",
+            "a/8",
+            "10.0.0.0/8/8",
+        ] {
             assert_eq!(Network::parse(text), None, "{text}");
         }
     }

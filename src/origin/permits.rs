@@ -79,8 +79,9 @@ impl Permits {
             return None;
         }
         let background_may = self.background < self.shared_limit();
-        let clients_turn =
-            self.limit == 1 && std::mem::take(&mut self.clients_turn) && !self.waiting_clients.is_empty();
+        let clients_turn = self.limit == 1
+            && std::mem::take(&mut self.clients_turn)
+            && !self.waiting_clients.is_empty();
         if background_may
             && !clients_turn
             && let Some(flight) = self.hurried.pop_front()
@@ -93,7 +94,11 @@ impl Permits {
             self.clients += 1;
             return Some((flight, Class::Client));
         }
-        let flight = if background_may { self.waiting_background.pop_front() } else { None }?;
+        let flight = if background_may {
+            self.waiting_background.pop_front()
+        } else {
+            None
+        }?;
         self.background += 1;
         Some((flight, Class::Background))
     }
@@ -150,7 +155,8 @@ impl Permits {
 
     /// Permits held, and flights waiting for one.
     pub fn gauges(&self) -> (usize, usize) {
-        let waiting = self.waiting_clients.len() + self.waiting_background.len() + self.hurried.len();
+        let waiting =
+            self.waiting_clients.len() + self.waiting_background.len() + self.hurried.len();
         (self.clients + self.background, waiting)
     }
 

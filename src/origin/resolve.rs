@@ -40,7 +40,13 @@ impl Addresses {
         let admitted = fixed.iter().flatten().filter(|ip| allow.admits(host, **ip));
         let known = admitted.map(|ip| SocketAddr::new(*ip, port)).collect();
         let name = fixed.map_or_else(|| Name::Dns(host.to_owned()), |_| Name::Fixed);
-        Addresses { name, port, allow, known: Mutex::new(known), refused: Mutex::default() }
+        Addresses {
+            name,
+            port,
+            allow,
+            known: Mutex::new(known),
+            refused: Mutex::default(),
+        }
     }
 
     /// Whether the addresses are known for good: an IP literal, or this machine. Then no lookup is needed.
@@ -64,18 +70,28 @@ impl Addresses {
     /// lookup has succeeded.
     pub fn current(&self) -> Result<Vec<SocketAddr>, FetchError> {
         let known = self.known.lock();
-        if known.is_empty() { Err(FetchError::Resolve) } else { Ok(known.clone()) }
+        if known.is_empty() {
+            Err(FetchError::Resolve)
+        } else {
+            Ok(known.clone())
+        }
     }
 
-    fn resolve_by(&self, lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>>) -> Result<Vec<IpAddr>, FetchError> {
-        let Name::Dns(name) = &self.name else { return Ok(Vec::new()) };
+    fn resolve_by(
+        &self,
+        lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>>,
+    ) -> Result<Vec<IpAddr>, FetchError> {
+        let Name::Dns(name) = &self.name else {
+            return Ok(Vec::new());
+        };
         // The lock is not held during the lookup: fetches go on with the old addresses meanwhile.
         let found = lookup(name, self.port).unwrap_or_default();
         if found.is_empty() {
             return Err(FetchError::Resolve);
         }
-        let (mut admitted, outside): (Vec<SocketAddr>, Vec<SocketAddr>) =
-            found.into_iter().partition(|address| self.allow.admits(name, address.ip()));
+        let (mut admitted, outside): (Vec<SocketAddr>, Vec<SocketAddr>) = found
+            .into_iter()
+            .partition(|address| self.allow.admits(name, address.ip()));
         admitted.truncate(MAX_ADDRESSES);
         if !admitted.is_empty() {
             *self.known.lock() = admitted;
@@ -85,7 +101,10 @@ impl Addresses {
 
     /// Remembers what is refused, and returns it unless it was so the time before. A resolver may give it in any order.
     fn news_of(&self, outside: Vec<SocketAddr>) -> Vec<IpAddr> {
-        let mut outside: Vec<IpAddr> = outside.iter().map(|address| address.ip().to_canonical()).collect();
+        let mut outside: Vec<IpAddr> = outside
+            .iter()
+            .map(|address| address.ip().to_canonical())
+            .collect();
         outside.sort_unstable();
         outside.dedup();
         outside.truncate(MAX_ADDRESSES);
@@ -100,7 +119,9 @@ impl Addresses {
 
 /// An IPv6 literal without its brackets; anything else as it is.
 pub(super) fn bare(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+    host.strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host)
 }
 
 /// The addresses of a host that needs no lookup, or `None`.
@@ -109,13 +130,20 @@ pub(super) fn fixed_addresses(host: &str) -> Option<Vec<IpAddr>> {
     if let Ok(ip) = bare.parse() {
         return Some(vec![ip]);
     }
-    is_localhost(bare).then(|| vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)])
+    is_localhost(bare).then(|| {
+        vec![
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ]
+    })
 }
 
 /// RFC 6761 §6.3: `localhost` and every name below it mean this machine, whatever a name server says.
 fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
-    name.rsplit('.').next().is_some_and(|top| top.eq_ignore_ascii_case("localhost"))
+    name.rsplit('.')
+        .next()
+        .is_some_and(|top| top.eq_ignore_ascii_case("localhost"))
 }
 
 #[cfg(test)]
@@ -133,7 +161,11 @@ mod tests {
 
     fn shown(addresses: &Addresses) -> String {
         let known = addresses.current().unwrap_or_default();
-        known.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        known
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
@@ -147,14 +179,24 @@ mod tests {
             ("powerwall.localhost", "127.0.0.1:80 [::1]:80"),
         ] {
             let addresses = any(host, 80);
-            assert_eq!(addresses.resolve_by(|_, _| panic!("looked up {host}")), Ok(vec![]));
+            assert_eq!(
+                addresses.resolve_by(|_, _| panic!("looked up {host}")),
+                Ok(vec![])
+            );
             assert_eq!(shown(&addresses), expected, "{host}");
         }
     }
 
     #[test]
     fn a_name_that_only_looks_like_localhost_is_looked_up() {
-        for host in ["localhost.example", "notlocalhost", "localhost..", "", "1.2.3", "[fd00::7"] {
+        for host in [
+            "localhost.example",
+            "notlocalhost",
+            "localhost..",
+            "",
+            "1.2.3",
+            "[fd00::7",
+        ] {
             assert_eq!(any(host, 80).current(), Err(FetchError::Resolve), "{host}");
         }
     }
@@ -168,7 +210,10 @@ mod tests {
         let found = SocketAddr::from(([10, 0, 0, 7], 8675));
         assert_eq!(addresses.resolve_by(|_, _| Ok(vec![found])), Ok(vec![]));
         assert_eq!(addresses.resolve_by(refuse), Err(FetchError::Resolve));
-        assert_eq!(addresses.resolve_by(|_, _| Ok(vec![])), Err(FetchError::Resolve));
+        assert_eq!(
+            addresses.resolve_by(|_, _| Ok(vec![])),
+            Err(FetchError::Resolve)
+        );
         assert_eq!(shown(&addresses), "10.0.0.7:8675");
 
         let moved = SocketAddr::from(([10, 0, 0, 8], 8675));
@@ -179,44 +224,81 @@ mod tests {
     #[test]
     fn a_long_answer_is_cut() {
         let addresses = any("many.example", 80);
-        let many = |_: &str, port| Ok((0..200).map(|last| SocketAddr::from(([10, 0, 0, last], port))).collect());
+        let many = |_: &str, port| {
+            Ok((0..200)
+                .map(|last| SocketAddr::from(([10, 0, 0, last], port)))
+                .collect())
+        };
         assert_eq!(addresses.resolve_by(many), Ok(vec![]));
-        assert_eq!(addresses.current().map(|known| known.len()), Ok(MAX_ADDRESSES));
+        assert_eq!(
+            addresses.current().map(|known| known.len()),
+            Ok(MAX_ADDRESSES)
+        );
     }
 
     #[test]
     fn p8_an_address_that_is_not_allowed_is_as_if_it_had_not_been_found_and_told_once() {
-        let allow = Allow(["10.0.0.0/8"].iter().filter_map(|text| Allowed::parse(text)).collect());
+        let allow = Allow(
+            ["10.0.0.0/8"]
+                .iter()
+                .filter_map(|text| Allowed::parse(text))
+                .collect(),
+        );
         let addresses = Addresses::new("pi.home.arpa", 80, allow);
         let find = |found: &[[u8; 4]]| {
-            let found: Vec<SocketAddr> = found.iter().map(|ip| SocketAddr::from((*ip, 80))).collect();
-            let news = addresses.resolve_by(|_, _| Ok(found.clone())).expect("something was found");
+            let found: Vec<SocketAddr> =
+                found.iter().map(|ip| SocketAddr::from((*ip, 80))).collect();
+            let news = addresses
+                .resolve_by(|_, _| Ok(found.clone()))
+                .expect("something was found");
             let news: Vec<String> = news.iter().map(ToString::to_string).collect();
             (news.join(" "), shown(&addresses))
         };
         let told = |news: &str, known: &str| (news.to_owned(), known.to_owned());
-        let (inside, moved, outside, other) = ([10, 0, 0, 7], [10, 0, 0, 8], [192, 0, 2, 1], [192, 0, 2, 2]);
+        let (inside, moved, outside, other) =
+            ([10, 0, 0, 7], [10, 0, 0, 8], [192, 0, 2, 1], [192, 0, 2, 2]);
         assert_eq!(find(&[outside]), told("192.0.2.1", ""), "unresolved");
         assert_eq!(find(&[outside]), told("", ""), "told once");
         assert_eq!(find(&[outside, inside]), told("", "10.0.0.7:80"));
-        assert_eq!(find(&[other, inside, outside]), told("192.0.2.1 192.0.2.2", "10.0.0.7:80"));
-        assert_eq!(find(&[outside, other, moved]), told("", "10.0.0.8:80"), "another order is no news");
-        assert_eq!(find(&[other]), told("192.0.2.2", "10.0.0.8:80"), "a rebound name leads nowhere else");
+        assert_eq!(
+            find(&[other, inside, outside]),
+            told("192.0.2.1 192.0.2.2", "10.0.0.7:80")
+        );
+        assert_eq!(
+            find(&[outside, other, moved]),
+            told("", "10.0.0.8:80"),
+            "another order is no news"
+        );
+        assert_eq!(
+            find(&[other]),
+            told("192.0.2.2", "10.0.0.8:80"),
+            "a rebound name leads nowhere else"
+        );
         assert_eq!(find(&[inside]), told("", "10.0.0.7:80"));
-        assert_eq!(find(&[other]), told("192.0.2.2", "10.0.0.7:80"), "told again when it comes again");
+        assert_eq!(
+            find(&[other]),
+            told("192.0.2.2", "10.0.0.7:80"),
+            "told again when it comes again"
+        );
     }
 
     #[test]
     fn p8_of_this_machines_addresses_only_those_allowed_are_known() {
         let allow = Allow(Allowed::parse("127.0.0.1").into_iter().collect());
-        assert_eq!(shown(&Addresses::new("localhost", 80, allow)), "127.0.0.1:80");
+        assert_eq!(
+            shown(&Addresses::new("localhost", 80, allow)),
+            "127.0.0.1:80"
+        );
     }
 
     #[test]
     fn names_of_multicast_dns_are_recognised() {
-        for (name, local) in
-            [("powerwall.local", true), ("Powerwall.LOCAL.", true), ("local.lan", false), ("10.0.0.1", false)]
-        {
+        for (name, local) in [
+            ("powerwall.local", true),
+            ("Powerwall.LOCAL.", true),
+            ("local.lan", false),
+            ("10.0.0.1", false),
+        ] {
             assert_eq!(any(name, 1).is_local_name(), local, "{name}");
         }
     }

@@ -44,10 +44,24 @@ impl Origin for SimOrigin {
         std::thread::sleep(reaction.after);
         Ok(match reaction.result? {
             Coming::Whole(response) => Fetched::Whole(response),
-            Coming::Paused { response, begun, announced, then } => {
-                let rest = Box::new(Trickle { left: response.body.slice(begun.len()..), then });
+            Coming::Paused {
+                response,
+                begun,
+                announced,
+                then,
+            } => {
+                let rest = Box::new(Trickle {
+                    left: response.body.slice(begun.len()..),
+                    then,
+                });
                 let (status, fields) = (response.status, response.fields);
-                Fetched::Opening(Opening { status, fields, length: Some(announced), begun, rest })
+                Fetched::Opening(Opening {
+                    status,
+                    fields,
+                    length: Some(announced),
+                    begun,
+                    rest,
+                })
             }
         })
     }

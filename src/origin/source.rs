@@ -22,8 +22,12 @@ impl Source {
     /// A connection for one worker; nothing is opened yet.
     pub fn connect(&self) -> Box<dyn Origin> {
         match self {
-            Source::Http(settings, addresses) => Box::new(HttpOrigin::new(settings, Arc::clone(addresses))),
-            Source::Sim(clock, simulation) => Box::new(SimOrigin::new(clock.clone(), Arc::clone(simulation))),
+            Source::Http(settings, addresses) => {
+                Box::new(HttpOrigin::new(settings, Arc::clone(addresses)))
+            }
+            Source::Sim(clock, simulation) => {
+                Box::new(SimOrigin::new(clock.clone(), Arc::clone(simulation)))
+            }
         }
     }
 

@@ -34,20 +34,34 @@ impl Trouble {
     /// One failure more, for which nobody asks before `until`. What was asked before the last failure takes nothing from the wait
     /// that one began.
     pub(super) fn after(known: Option<&Trouble>, cause: Cause, until: Duration) -> Trouble {
-        let (failures, until) = known.map_or((1, until), |known| (known.failures + 1, known.until.max(until)));
-        Trouble { cause, failures, until, probing: false }
+        let (failures, until) = known.map_or((1, until), |known| {
+            (known.failures + 1, known.until.max(until))
+        });
+        Trouble {
+            cause,
+            failures,
+            until,
+            probing: false,
+        }
     }
 
     /// How long somebody who asks now has to wait. `None`: not at all.
     pub(super) fn wait(&self, now: Now) -> Option<Permission> {
-        let until = if self.probing { self.until.max(now.mono + Duration::from_secs(1)) } else { self.until };
+        let until = if self.probing {
+            self.until.max(now.mono + Duration::from_secs(1))
+        } else {
+            self.until
+        };
         (now.mono < until).then_some(Permission::Wait(self.cause, until))
     }
 }
 
 impl<K> Default for Troubles<K> {
     fn default() -> Troubles<K> {
-        Troubles { all: HashMap::new(), order: VecDeque::new() }
+        Troubles {
+            all: HashMap::new(),
+            order: VecDeque::new(),
+        }
     }
 }
 

@@ -59,13 +59,19 @@ impl fmt::Display for CheckFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CheckFailure::Empty => f.write_str("the body is empty"),
-            CheckFailure::RefusedText => f.write_str("the body is a text that stands for a failure"),
+            CheckFailure::RefusedText => {
+                f.write_str("the body is a text that stands for a failure")
+            }
             CheckFailure::NotJson => f.write_str("the body is not JSON"),
             CheckFailure::NotAnObject => f.write_str("the body is not a JSON object"),
             CheckFailure::NotAnArray => f.write_str("the body is not a JSON array"),
             CheckFailure::Missing(pointer) => write!(f, "the body has nothing at {pointer}"),
-            CheckFailure::SuddenlyEmpty => f.write_str("the body says nothing, which is news from this home"),
-            CheckFailure::NoReadings => f.write_str("the body has neither a battery level nor powers"),
+            CheckFailure::SuddenlyEmpty => {
+                f.write_str("the body says nothing, which is news from this home")
+            }
+            CheckFailure::NoReadings => {
+                f.write_str("the body has neither a battery level nor powers")
+            }
         }
     }
 }
@@ -74,7 +80,11 @@ impl Check {
     /// Judges a whole body.
     pub fn verdict(&self, body: &[u8]) -> Result<(), CheckFailure> {
         let text = body.trim_ascii();
-        if self.not_text.iter().any(|refused| refused.trim().as_bytes() == text) {
+        if self
+            .not_text
+            .iter()
+            .any(|refused| refused.trim().as_bytes() == text)
+        {
             return Err(CheckFailure::RefusedText);
         }
         if self.non_empty && text.is_empty() {
@@ -88,7 +98,11 @@ impl Check {
             return Ok(());
         }
         self.visit(text)?;
-        if self.non_empty && is_empty_json(text) { Err(CheckFailure::Empty) } else { Ok(()) }
+        if self.non_empty && is_empty_json(text) {
+            Err(CheckFailure::Empty)
+        } else {
+            Ok(())
+        }
     }
 
     /// The first byte gives a JSON document's kind away.
@@ -109,9 +123,19 @@ impl Check {
 
     fn visit(&self, text: &[u8]) -> Result<(), CheckFailure> {
         let mut found = vec![false; self.require.len()];
-        let wanted = self.require.iter().enumerate().map(|(at, pointer)| Wanted { at, rest: pointer }).collect();
+        let wanted = self
+            .require
+            .iter()
+            .enumerate()
+            .map(|(at, pointer)| Wanted { at, rest: pointer })
+            .collect();
         let mut document = serde_json::Deserializer::from_slice(text);
-        let visited = Place { wanted, found: &mut found }.deserialize(&mut document).and_then(|()| document.end());
+        let visited = Place {
+            wanted,
+            found: &mut found,
+        }
+        .deserialize(&mut document)
+        .and_then(|()| document.end());
         visited.map_err(|_| CheckFailure::NotJson)?;
         match self.require.iter().zip(found).find(|(_, found)| !found) {
             Some((pointer, _)) => Err(CheckFailure::Missing(pointer.clone())),
@@ -143,7 +167,13 @@ impl<'a> Wanted<'a> {
     fn step(self) -> Option<(&'a str, Wanted<'a>)> {
         let path = self.rest.strip_prefix('/')?;
         let end = path.find('/').unwrap_or(path.len());
-        Some((&path[..end], Wanted { at: self.at, rest: &path[end..] }))
+        Some((
+            &path[..end],
+            Wanted {
+                at: self.at,
+                rest: &path[end..],
+            },
+        ))
     }
 }
 
@@ -212,7 +242,10 @@ impl<'de> Visitor<'de> for Children<'_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Children(place) = self;
         while let Some(wanted) = members.next_key_seed(Name(&place))? {
-            members.next_value_seed(Place { wanted, found: place.found })?;
+            members.next_value_seed(Place {
+                wanted,
+                found: place.found,
+            })?;
         }
         Ok(())
     }
@@ -221,7 +254,13 @@ impl<'de> Visitor<'de> for Children<'_, '_> {
         let Children(place) = self;
         for index in 0.. {
             let wanted = place.through(|token| is_index(token, index));
-            if elements.next_element_seed(Place { wanted, found: place.found })?.is_none() {
+            if elements
+                .next_element_seed(Place {
+                    wanted,
+                    found: place.found,
+                })?
+                .is_none()
+            {
                 break;
             }
         }
@@ -252,7 +291,10 @@ struct Name<'p, 'a, 'f>(&'p Place<'a, 'f>);
 impl<'de, 'a> DeserializeSeed<'de> for Name<'_, 'a, '_> {
     type Value = Vec<Wanted<'a>>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Wanted<'a>>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Vec<Wanted<'a>>, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
@@ -271,7 +313,11 @@ impl<'a> Visitor<'_> for Name<'_, 'a, '_> {
 
 /// Whether an escaped reference token means this name (RFC 6901 §4).
 fn is_name(token: &str, name: &str) -> bool {
-    if token.contains('~') { token.replace("~1", "/").replace("~0", "~") == name } else { token == name }
+    if token.contains('~') {
+        token.replace("~1", "/").replace("~0", "~") == name
+    } else {
+        token == name
+    }
 }
 
 /// Whether a reference token means this array index: digits without leading zeros (RFC 6901 §4).
@@ -285,5 +331,4 @@ fn skip<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
 }
 
 #[cfg(test)]
-#[path = "check_tests.rs"]
 mod tests;

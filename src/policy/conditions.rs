@@ -1,8 +1,8 @@
 //! A client's preconditions against a stored response (RFC 9110 §13, RFC 9111 §4.3.2). If-Range belongs to the ranges.
 
 use http::header::{
-    CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_UNMODIFIED_SINCE, LAST_MODIFIED, VARY,
+    CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, VARY,
 };
 use http::{HeaderMap, HeaderName, StatusCode};
 
@@ -42,7 +42,11 @@ pub fn evaluate(request: &HeaderMap, status: StatusCode, stored: &HeaderMap, now
     } else {
         is_known_since(request, stored, now)
     };
-    if is_known { Verdict::NotModified } else { Verdict::Send }
+    if is_known {
+        Verdict::NotModified
+    } else {
+        Verdict::Send
+    }
 }
 
 /// Whether a field of the stored response is repeated in a 304 made from it (RFC 9110 §15.4.5); Age is the sender's to add.
@@ -60,24 +64,34 @@ pub fn belongs_in_304(name: &HeaderName, stored: &HeaderMap) -> bool {
 fn is_unmodified(request: &HeaderMap, stored: &HeaderMap, now: Now) -> bool {
     let limit = date(request, &IF_UNMODIFIED_SINCE, now);
     let modified = date(stored, &LAST_MODIFIED, now);
-    limit.zip(modified).is_none_or(|(limit, modified)| modified <= limit)
+    limit
+        .zip(modified)
+        .is_none_or(|(limit, modified)| modified <= limit)
 }
 
 /// If-Modified-Since (§13.1.3). A response without Last-Modified counts as modified when it was made (RFC 9111 §4.3.2).
 fn is_known_since(request: &HeaderMap, stored: &HeaderMap, now: Now) -> bool {
     let since = date(request, &IF_MODIFIED_SINCE, now);
-    let compared = if stored.contains_key(LAST_MODIFIED) { &LAST_MODIFIED } else { &DATE };
+    let compared = if stored.contains_key(LAST_MODIFIED) {
+        &LAST_MODIFIED
+    } else {
+        &DATE
+    };
     let modified = date(stored, compared, now);
-    since.zip(modified).is_some_and(|(since, modified)| modified <= since)
+    since
+        .zip(modified)
+        .is_some_and(|(since, modified)| modified <= since)
 }
 
 /// `None`: absent, no HTTP date, or several lines, of which none counts.
 fn date(fields: &HeaderMap, name: &HeaderName, now: Now) -> Option<i64> {
     let mut lines = fields.get_all(name).iter();
     let line = lines.next()?;
-    lines.next().is_none().then(|| dates::parse(line.as_bytes().trim_ascii(), now))?
+    lines
+        .next()
+        .is_none()
+        .then(|| dates::parse(line.as_bytes().trim_ascii(), now))?
 }
 
 #[cfg(test)]
-#[path = "conditions_tests.rs"]
 mod tests;

@@ -8,8 +8,18 @@ use std::time::Duration;
 
 use crate::clock::Now;
 
-const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const WEEKDAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 const DAY: i64 = 86_400;
 /// The last second of the year 9999: four digits write no later one.
 const LAST_SECOND: u64 = 253_402_300_799;
@@ -119,7 +129,11 @@ fn rfc850_after_weekday(mut text: Cursor<'_>, now: Now) -> Option<i64> {
 fn asctime_after_weekday(mut text: Cursor<'_>) -> Option<i64> {
     let month = month(text.word()?)?;
     text.exactly(b" ")?;
-    let day = if text.exactly(b" ").is_some() { text.digits(1)? } else { text.digits(2)? };
+    let day = if text.exactly(b" ").is_some() {
+        text.digits(1)?
+    } else {
+        text.digits(2)?
+    };
     text.exactly(b" ")?;
     let second = text.time()?;
     text.exactly(b" ")?;
@@ -129,12 +143,17 @@ fn asctime_after_weekday(mut text: Cursor<'_>) -> Option<i64> {
 }
 
 fn is_weekday(word: &[u8], letters: usize) -> bool {
-    WEEKDAYS.iter().any(|name| name.as_bytes()[..letters.min(name.len())].eq_ignore_ascii_case(word))
+    WEEKDAYS
+        .iter()
+        .any(|name| name.as_bytes()[..letters.min(name.len())].eq_ignore_ascii_case(word))
 }
 
 /// The month's number, 1 to 12.
 fn month(word: &[u8]) -> Option<i64> {
-    (1..).zip(MONTHS).find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(word)).map(|(number, _)| number)
+    (1..)
+        .zip(MONTHS)
+        .find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(word))
+        .map(|(number, _)| number)
 }
 
 fn seconds(year: i64, month: i64, day: i64, second_of_day: i64) -> Option<i64> {
@@ -145,7 +164,9 @@ fn seconds(year: i64, month: i64, day: i64, second_of_day: i64) -> Option<i64> {
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     };
-    (1..=longest).contains(&day).then(|| days_from_civil(year, month, day) * DAY + second_of_day)
+    (1..=longest)
+        .contains(&day)
+        .then(|| days_from_civil(year, month, day) * DAY + second_of_day)
 }
 
 /// Days since 1970-01-01 of a day in the Gregorian calendar. Years are counted from March, so that the leap day is the
@@ -173,15 +194,22 @@ impl Civil {
     /// The inverse of [`days_from_civil`], for moments from 1970 to the end of 9999; later ones are taken as that end.
     fn of(wall: Duration) -> Civil {
         // Fits a usize of 32 bits from here on: fewer than 3 million days.
-        let (days, second_of_day) =
-            (wall.as_secs().min(LAST_SECOND) / 86_400, wall.as_secs().min(LAST_SECOND) % 86_400);
+        let (days, second_of_day) = (
+            wall.as_secs().min(LAST_SECOND) / 86_400,
+            wall.as_secs().min(LAST_SECOND) % 86_400,
+        );
         let (days, second_of_day) = (days as usize, second_of_day as usize);
         let shifted = days + 719_468;
         let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let march_month = (5 * day_of_year + 2) / 153;
-        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+        let month = if march_month < 10 {
+            march_month + 3
+        } else {
+            march_month - 9
+        };
         Civil {
             year: era * 400 + year_of_era + usize::from(month <= 2),
             month,
@@ -223,7 +251,11 @@ impl<'a> Cursor<'a> {
 
     /// The letters up to the next byte that is none.
     fn word(&mut self) -> Option<&'a [u8]> {
-        let length = self.0.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+        let length = self
+            .0
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphabetic())
+            .count();
         let (word, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(word)
@@ -232,7 +264,11 @@ impl<'a> Cursor<'a> {
     fn digits(&mut self, count: usize) -> Option<i64> {
         let (digits, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
-        digits.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0')))
+        digits.iter().try_fold(0, |sum, digit| {
+            digit
+                .is_ascii_digit()
+                .then(|| sum * 10 + i64::from(digit - b'0'))
+        })
     }
 
     /// `08:49:37` as the second of the day. A leap second, 60, is the first of the next minute.
@@ -257,5 +293,4 @@ impl<'a> Cursor<'a> {
 }
 
 #[cfg(test)]
-#[path = "dates_tests.rs"]
 mod tests;

@@ -107,7 +107,11 @@ impl Directives {
         let times = [
             ("max-age", &mut self.max_age, None),
             ("s-maxage", &mut self.s_maxage, None),
-            ("stale-while-revalidate", &mut self.stale_while_revalidate, None),
+            (
+                "stale-while-revalidate",
+                &mut self.stale_while_revalidate,
+                None,
+            ),
             ("stale-if-error", &mut self.stale_if_error, None),
             ("max-stale", &mut self.max_stale, Some(LONGEST)),
             ("min-fresh", &mut self.min_fresh, None),
@@ -115,7 +119,9 @@ impl Directives {
         let if_invalid = (invalid == Invalid::Strictest).then_some(Duration::ZERO);
         for (known, place, bare) in times {
             if place.is_none() && is(known) {
-                *place = value.map_or(bare, |value| delta_seconds(unquoted(value))).or(if_invalid);
+                *place = value
+                    .map_or(bare, |value| delta_seconds(unquoted(value)))
+                    .or(if_invalid);
             }
         }
     }
@@ -131,19 +137,30 @@ impl Directives {
                 last[at] = Some(value);
             }
         })?;
-        let value = |name: &str| TARGETED.iter().position(|known| *known == name).and_then(|at| last[at]);
+        let value = |name: &str| {
+            TARGETED
+                .iter()
+                .position(|known| *known == name)
+                .and_then(|at| last[at])
+        };
         let flag = |name| match value(name) {
             None => Some(false),
             Some(Value::Boolean(set)) => Some(set),
             Some(_) => None,
         };
         // Cache-Control lets these two name fields; here they count as if they named none.
-        let naming = |name| if value(name) == Some(Value::String) { Some(true) } else { flag(name) };
+        let naming = |name| {
+            if value(name) == Some(Value::String) {
+                Some(true)
+            } else {
+                flag(name)
+            }
+        };
         let time = |name| match value(name) {
             None => Some(None),
-            Some(Value::Integer(seconds)) => {
-                u64::try_from(seconds).ok().map(|seconds| Some(Duration::from_secs(seconds).min(LONGEST)))
-            }
+            Some(Value::Integer(seconds)) => u64::try_from(seconds)
+                .ok()
+                .map(|seconds| Some(Duration::from_secs(seconds).min(LONGEST))),
             Some(_) => None,
         };
         let found = Directives {
@@ -194,15 +211,24 @@ impl Word {
     /// The first field of `targeted` that is valid and not empty, else Cache-Control (RFC 9213 §2.2).
     pub fn of(response: &HeaderMap, targeted: &[HeaderName]) -> Word {
         let speaking = targeted.iter().find_map(|name| {
-            let lines: Vec<&[u8]> = response.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+            let lines: Vec<&[u8]> = response
+                .get_all(name)
+                .iter()
+                .map(HeaderValue::as_bytes)
+                .collect();
             Directives::of_targeted(&lines.join(&b","[..]))
         });
-        Word { directives: speaking.unwrap_or_else(|| Directives::of(response)), targeted: speaking.is_some() }
+        Word {
+            directives: speaking.unwrap_or_else(|| Directives::of(response)),
+            targeted: speaking.is_some(),
+        }
     }
 
     /// Whether a response to a request with Authorization may be given to others (§3.5).
     pub fn shares_authorized(&self) -> bool {
-        self.directives.public || self.directives.must_revalidate || self.directives.s_maxage.is_some()
+        self.directives.public
+            || self.directives.must_revalidate
+            || self.directives.s_maxage.is_some()
     }
 }
 
@@ -214,7 +240,9 @@ pub fn fields_to_confirm(response: &HeaderMap, word: &Word) -> Vec<HeaderName> {
         return found;
     }
     for (name, value) in Members::of(response, CACHE_CONTROL) {
-        if let Some(list) = value.filter(|list| name.eq_ignore_ascii_case(b"no-cache") && is_list_of_names(list)) {
+        if let Some(list) =
+            value.filter(|list| name.eq_ignore_ascii_case(b"no-cache") && is_list_of_names(list))
+        {
             // A name too long for a HeaderName names no field of this response either.
             found.extend(names(list).filter_map(|name| HeaderName::from_bytes(name).ok()));
         }
@@ -226,11 +254,15 @@ pub fn fields_to_confirm(response: &HeaderMap, word: &Word) -> Vec<HeaderName> {
 
 /// Whether a value of `no-cache` names fields, at least one and nothing else. An escaped character is no part of a name.
 fn is_list_of_names(value: &[u8]) -> bool {
-    names(value).next().is_some() && names(value).all(|name| name.iter().copied().all(structured::is_token_character))
+    names(value).next().is_some()
+        && names(value).all(|name| name.iter().copied().all(structured::is_token_character))
 }
 
 fn names(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    unquoted(value).split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
+    unquoted(value)
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !name.is_empty())
 }
 
 /// Digits as seconds (RFC 9111 §1.2.2), saturating at [`LONGEST`]. `None`: anything but digits, or nothing.
@@ -238,9 +270,11 @@ pub(super) fn delta_seconds(text: &[u8]) -> Option<Duration> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let seconds = text
-        .iter()
-        .fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')).min(LONGEST.as_secs()));
+    let seconds = text.iter().fold(0u64, |sum, digit| {
+        sum.saturating_mul(10)
+            .saturating_add(u64::from(digit - b'0'))
+            .min(LONGEST.as_secs())
+    });
     Some(Duration::from_secs(seconds))
 }
 
@@ -255,7 +289,11 @@ pub(super) struct Members<'a> {
 
 impl<'a> Members<'a> {
     pub(super) fn of(fields: &'a HeaderMap, name: HeaderName) -> Members<'a> {
-        Members { lines: fields.get_all(name).iter(), rest: &[], quoted: false }
+        Members {
+            lines: fields.get_all(name).iter(),
+            rest: &[],
+            quoted: false,
+        }
     }
 }
 
@@ -272,10 +310,16 @@ impl<'a> Iterator for Members<'a> {
         let member;
         (member, self.rest, self.quoted) = first_member(self.rest, false);
         let member = member.trim_ascii();
-        let Some(at) = member.iter().position(|byte| *byte == b'=') else { return Some((member, None)) };
+        let Some(at) = member.iter().position(|byte| *byte == b'=') else {
+            return Some((member, None));
+        };
         let (name, value) = (&member[..at], &member[at + 1..]);
         // Blanks around "=" are not in the grammar: the directive counts, its value does not.
-        let value = if name.ends_with(b" ") || name.ends_with(b"\t") { &[][..] } else { value };
+        let value = if name.ends_with(b" ") || name.ends_with(b"\t") {
+            &[][..]
+        } else {
+            value
+        };
         Some((name.trim_ascii_end(), Some(value)))
     }
 }
@@ -297,9 +341,11 @@ fn first_member(list: &[u8], mut quoted: bool) -> (&[u8], &[u8], bool) {
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {
-    value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value)
+    value
+        .strip_prefix(b"\"")
+        .and_then(|inner| inner.strip_suffix(b"\""))
+        .unwrap_or(value)
 }
 
 #[cfg(test)]
-#[path = "directives_tests.rs"]
 mod tests;

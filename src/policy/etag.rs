@@ -35,11 +35,23 @@ pub(super) fn weakly_equal(one: &[u8], other: &[u8]) -> bool {
 
 /// Whether the list `name` of a request (If-Match, If-None-Match), all its lines taken together, names a response that
 /// exists and has this tag. `*` names every one.
-pub(super) fn is_named(request: &HeaderMap, name: &HeaderName, tag: Option<&[u8]>, equal: Comparison) -> bool {
-    request.get_all(name).iter().map(|line| line.as_bytes().trim_ascii()).any(|line| {
-        // A whole line may be one tag: a comma in a tag without quotes is the origin's doing, not a list.
-        line == b"*" || tag.is_some_and(|tag| equal(line, tag) || members(line).any(|member| equal(member, tag)))
-    })
+pub(super) fn is_named(
+    request: &HeaderMap,
+    name: &HeaderName,
+    tag: Option<&[u8]>,
+    equal: Comparison,
+) -> bool {
+    request
+        .get_all(name)
+        .iter()
+        .map(|line| line.as_bytes().trim_ascii())
+        .any(|line| {
+            // A whole line may be one tag: a comma in a tag without quotes is the origin's doing, not a list.
+            line == b"*"
+                || tag.is_some_and(|tag| {
+                    equal(line, tag) || members(line).any(|member| equal(member, tag))
+                })
+        })
 }
 
 /// The members of one line. A tag knows no escapes: every quotation mark opens or closes (§8.8.3).
@@ -70,15 +82,30 @@ mod tests {
         ];
         for (one, other, strong, weak) in cases {
             let (one, other) = (one.as_bytes(), other.as_bytes());
-            assert_eq!((strongly_equal(one, other), weakly_equal(one, other)), (strong, weak), "{one:?} {other:?}");
-            assert_eq!((strongly_equal(other, one), weakly_equal(other, one)), (strong, weak), "{other:?} {one:?}");
+            assert_eq!(
+                (strongly_equal(one, other), weakly_equal(one, other)),
+                (strong, weak),
+                "{one:?} {other:?}"
+            );
+            assert_eq!(
+                (strongly_equal(other, one), weakly_equal(other, one)),
+                (strong, weak),
+                "{other:?} {one:?}"
+            );
         }
     }
 
     #[test]
     fn a_comma_in_a_quotation_does_not_split_and_a_backslash_escapes_nothing() {
-        let split = |line: &'static str| members(line.as_bytes()).map(<[u8]>::to_vec).collect::<Vec<_>>();
-        assert_eq!(split(r#""a,b" , W/"c",,d"#), [&br#""a,b""#[..], br#"W/"c""#, b"", b"d"]);
+        let split = |line: &'static str| {
+            members(line.as_bytes())
+                .map(<[u8]>::to_vec)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            split(r#""a,b" , W/"c",,d"#),
+            [&br#""a,b""#[..], br#"W/"c""#, b"", b"d"]
+        );
         assert_eq!(split(r#""a\","b""#), [&br#""a\""#[..], br#""b""#]);
     }
 }

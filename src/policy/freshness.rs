@@ -115,7 +115,9 @@ impl Lifetime {
 
     /// How old the response is: its `current_age` (§4.2.3).
     pub fn age(&self, now: Now) -> Duration {
-        self.initial_age().saturating_add(now.mono.saturating_sub(self.received())).min(LONGEST)
+        self.initial_age()
+            .saturating_add(now.mono.saturating_sub(self.received()))
+            .min(LONGEST)
     }
 
     /// Seconds until it is no longer fresh, rounded up; zero or below once it is not.
@@ -167,15 +169,21 @@ impl Lifetime {
     /// How long after its reception it is of use: to answer, or to be confirmed.
     pub(super) fn retained_for(&self) -> Duration {
         let confirmed = if self.validator { KEPT } else { Duration::ZERO };
-        let stale = self.allowance(Trouble::TimedOut).max(self.allowance(Trouble::Unreachable)).max(confirmed);
-        self.ttl().max(self.fresh_until().saturating_add(stale)).saturating_sub(self.initial_age())
+        let stale = self
+            .allowance(Trouble::TimedOut)
+            .max(self.allowance(Trouble::Unreachable))
+            .max(confirmed);
+        self.ttl()
+            .max(self.fresh_until().saturating_add(stale))
+            .saturating_sub(self.initial_age())
     }
 
     /// Whether it is worth storing: it answers for a time, may stand in where the origin allows it in so many words, or can
     /// be confirmed.
     pub(super) fn is_of_use(&self) -> bool {
         let graces = self.slow_grace().max(self.grace_time());
-        self.validator || self.ttl().max(self.fresh_until().saturating_add(graces)) > self.initial_age()
+        self.validator
+            || self.ttl().max(self.fresh_until().saturating_add(graces)) > self.initial_age()
     }
 }
 
@@ -204,7 +212,12 @@ pub enum Allowed {
 }
 
 /// The lifetime of a response. `None`: nobody gives it one.
-pub fn lifetime(response: &Received<'_>, rule: &Rule, defaults: &Defaults, allowed: Allowed) -> Option<Lifetime> {
+pub fn lifetime(
+    response: &Received<'_>,
+    rule: &Rule,
+    defaults: &Defaults,
+    allowed: Allowed,
+) -> Option<Lifetime> {
     if rule.cache_ttl.is_some_and(|ttl| ttl.is_zero()) {
         return None;
     }
@@ -218,12 +231,19 @@ pub fn lifetime(response: &Received<'_>, rule: &Rule, defaults: &Defaults, allow
     };
     let (stale_time, ttl, initial_age) = match source {
         LifetimeSource::Origin | LifetimeSource::Heuristic => {
-            let window = directives.stale_while_revalidate.filter(|_| stale == Stale::Allowed).unwrap_or_default();
+            let window = directives
+                .stale_while_revalidate
+                .filter(|_| stale == Stale::Allowed)
+                .unwrap_or_default();
             let age = initial_age(response.fields, response.asked, response.at);
             (fresh, fresh.saturating_add(window), age)
         }
         LifetimeSource::Rule | LifetimeSource::Default => {
-            let general = if defaults.pure() { fresh } else { defaults.stale_time };
+            let general = if defaults.pure() {
+                fresh
+            } else {
+                defaults.stale_time
+            };
             (rule.stale_time.unwrap_or(general), fresh, Duration::ZERO)
         }
     };
@@ -247,7 +267,9 @@ fn whose_word(
     defaults: &Defaults,
     ours: bool,
 ) -> Option<(LifetimeSource, Duration)> {
-    let ruled = rule.cache_ttl.filter(|_| ours && is_plainly_cacheable(response.status));
+    let ruled = rule
+        .cache_ttl
+        .filter(|_| ours && is_plainly_cacheable(response.status));
     if let Some(ttl) = ruled {
         return Some((LifetimeSource::Rule, ttl));
     }
@@ -255,28 +277,47 @@ fn whose_word(
         return Some((LifetimeSource::Origin, ttl));
     }
     if defaults.pure() && rule.cache_ttl.is_none() {
-        return heuristic(response).filter(|_| ours).map(|ttl| (LifetimeSource::Heuristic, ttl));
+        return heuristic(response)
+            .filter(|_| ours)
+            .map(|ttl| (LifetimeSource::Heuristic, ttl));
     }
-    default_ttl(response.status, rule, defaults).filter(|_| ours).map(|ttl| (LifetimeSource::Default, ttl))
+    default_ttl(response.status, rule, defaults)
+        .filter(|_| ours)
+        .map(|ttl| (LifetimeSource::Default, ttl))
 }
 
 /// Explicit freshness (§4.2.1). `Some(0)`: stale at once, also when what is there cannot be read, or may not be used
 /// unconfirmed (§5.2.2.4).
 fn explicit(response: &Received<'_>) -> Option<Duration> {
-    let Word { directives, targeted } = response.word;
+    let Word {
+        directives,
+        targeted,
+    } = response.word;
     if directives.no_cache {
         return Some(Duration::ZERO);
     }
     let told = directives.s_maxage.or(directives.max_age);
-    told.or_else(|| if targeted { None } else { expires_after_date(response) })
+    told.or_else(|| {
+        if targeted {
+            None
+        } else {
+            expires_after_date(response)
+        }
+    })
 }
 
 /// Expires minus Date; several Expires lines or an unreadable one are stale (§5.3).
 fn expires_after_date(response: &Received<'_>) -> Option<Duration> {
     let mut lines = response.fields.get_all(EXPIRES).iter();
     let first = lines.next()?;
-    let only = lines.next().is_none().then(|| dates::parse(first.as_bytes(), response.at)).flatten();
-    let seconds = only.and_then(|expires| u64::try_from(expires.saturating_sub(date_or_reception(response)?)).ok());
+    let only = lines
+        .next()
+        .is_none()
+        .then(|| dates::parse(first.as_bytes(), response.at))
+        .flatten();
+    let seconds = only.and_then(|expires| {
+        u64::try_from(expires.saturating_sub(date_or_reception(response)?)).ok()
+    });
     Some(Duration::from_secs(seconds.unwrap_or(0)).min(LONGEST))
 }
 
@@ -288,9 +329,16 @@ fn heuristic(response: &Received<'_>) -> Option<Duration> {
     {
         return None;
     }
-    let modified = response.fields.get(LAST_MODIFIED).and_then(|line| dates::parse(line.as_bytes(), response.at));
-    let since = modified.zip(date_or_reception(response)).map(|(modified, date)| date.saturating_sub(modified));
-    let seconds = since.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
+    let modified = response
+        .fields
+        .get(LAST_MODIFIED)
+        .and_then(|line| dates::parse(line.as_bytes(), response.at));
+    let since = modified
+        .zip(date_or_reception(response))
+        .map(|(modified, date)| date.saturating_sub(modified));
+    let seconds = since
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .unwrap_or(0);
     Some(Duration::from_secs(seconds / 10).min(LONGEST))
 }
 
@@ -304,7 +352,11 @@ fn default_ttl(status: StatusCode, rule: &Rule, defaults: &Defaults) -> Option<D
     if defaults.pure() {
         return None;
     }
-    let own = defaults.status_ttl.iter().find(|(code, _)| *code == status).map(|(_, ttl)| *ttl);
+    let own = defaults
+        .status_ttl
+        .iter()
+        .find(|(code, _)| *code == status)
+        .map(|(_, ttl)| *ttl);
     let ttl = own.or_else(|| is_plainly_cacheable(status).then_some(defaults.ttl))?;
     Some(ttl.min(rule.cache_ttl.unwrap_or(LONGEST)))
 }
@@ -317,13 +369,20 @@ fn is_plainly_cacheable(status: StatusCode) -> bool {
 
 /// The status codes RFC 9110 §15.1 defines as heuristically cacheable.
 fn is_heuristically_cacheable(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
+    matches!(
+        status.as_u16(),
+        200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501
+    )
 }
 
 /// What the origin says of stale answers, unless the route knows better. An error never stands in for an answer.
 fn whether_stale(status: StatusCode, directives: &Directives, rule: &Rule) -> Stale {
     let forbidden = directives.forbids_stale() && !rule.force.must_revalidate;
-    if forbidden || is_failure(status) { Stale::Forbidden } else { Stale::Allowed }
+    if forbidden || is_failure(status) {
+        Stale::Forbidden
+    } else {
+        Stale::Allowed
+    }
 }
 
 /// How far past its lifetime a response may go: slow first, failed second (§4.2.4, RFC 5861 §4).
@@ -336,14 +395,19 @@ fn graces(
 ) -> (Duration, Duration) {
     let (slow, failed) = match source {
         // The origin's word is stretched by the origin's word, unless the route itself says how far.
-        LifetimeSource::Origin | LifetimeSource::Heuristic => {
-            (Duration::ZERO, directives.stale_if_error.unwrap_or_default())
+        LifetimeSource::Origin | LifetimeSource::Heuristic => (
+            Duration::ZERO,
+            directives.stale_if_error.unwrap_or_default(),
+        ),
+        LifetimeSource::Rule | LifetimeSource::Default => {
+            (defaults.slow_grace.unwrap_or(ttl), defaults.grace_time)
         }
-        LifetimeSource::Rule | LifetimeSource::Default => (defaults.slow_grace.unwrap_or(ttl), defaults.grace_time),
     };
-    (rule.slow_grace.unwrap_or(slow).min(LONGEST), rule.grace_time.unwrap_or(failed).min(LONGEST))
+    (
+        rule.slow_grace.unwrap_or(slow).min(LONGEST),
+        rule.grace_time.unwrap_or(failed).min(LONGEST),
+    )
 }
 
 #[cfg(test)]
-#[path = "freshness_tests.rs"]
 mod tests;

@@ -68,19 +68,28 @@ pub struct Home {
 impl Home {
     /// A home of which nothing is known. `/aggregates` is expected at least this often; twice as old, it vouches for nothing.
     pub fn new(aggregates_every: Duration) -> Home {
-        Home { aggregates_every, aggregates: None, has_soe: None, spoken: Vec::new() }
+        Home {
+            aggregates_every,
+            aggregates: None,
+            has_soe: None,
+            spoken: Vec::new(),
+        }
     }
 
     /// Judges the body of a 2xx answer, and learns from it.
     pub fn judge(&mut self, target: &str, kind: HomeCheck, body: &[u8], now: Now) -> HomeVerdict {
-        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let (path, query) = target
+            .split_once('?')
+            .map_or((target, None), |(path, query)| (path, Some(query)));
         let sight = look(kind, body);
         if query.is_none() {
             self.learn(path, kind, &sight, now);
         }
         match sight {
             Ok(Sight::Something) => HomeVerdict::Good,
-            Ok(Sight::Nothing) if self.spoke_lately(path, now) => HomeVerdict::Bad(CheckFailure::SuddenlyEmpty),
+            Ok(Sight::Nothing) if self.spoke_lately(path, now) => {
+                HomeVerdict::Bad(CheckFailure::SuddenlyEmpty)
+            }
             Ok(Sight::Nothing) => match self.meters(now) {
                 Some(true) => HomeVerdict::Good,
                 Some(false) => HomeVerdict::Bad(CheckFailure::SuddenlyEmpty),
@@ -94,10 +103,20 @@ impl Home {
 
     /// The target that vouches for a zero: the battery's own, or the meters where that has no level to tell (no battery).
     pub fn witness_path(&self) -> &'static str {
-        if self.has_soe == Some(false) { "/aggregates" } else { "/soe" }
+        if self.has_soe == Some(false) {
+            "/aggregates"
+        } else {
+            "/soe"
+        }
     }
 
-    fn learn(&mut self, path: &str, kind: HomeCheck, sight: &Result<Sight, CheckFailure>, now: Now) {
+    fn learn(
+        &mut self,
+        path: &str,
+        kind: HomeCheck,
+        sight: &Result<Sight, CheckFailure>,
+        now: Now,
+    ) {
         let spoke = matches!(sight, Ok(Sight::Something));
         match kind {
             HomeCheck::Aggregates => self.aggregates = Some((now.mono, spoke)),
@@ -119,7 +138,12 @@ impl Home {
             return;
         }
         if self.spoken.len() == PATHS {
-            let longest_silent = self.spoken.iter().enumerate().min_by_key(|(_, (_, last))| *last).map(|(at, _)| at);
+            let longest_silent = self
+                .spoken
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, (_, last))| *last)
+                .map(|(at, _)| at);
             longest_silent.map(|at| self.spoken.swap_remove(at));
         }
         self.spoken.push((path.into(), at));
@@ -127,7 +151,9 @@ impl Home {
 
     fn spoke_lately(&self, path: &str, now: Now) -> bool {
         let lately = |last: Duration| now.mono.saturating_sub(last) < REMEMBERED;
-        self.spoken.iter().any(|(known, last)| **known == *path && lately(*last))
+        self.spoken
+            .iter()
+            .any(|(known, last)| **known == *path && lately(*last))
     }
 
     /// Whether the last `/aggregates` was good. `None`: there was none, or too long ago.
@@ -169,10 +195,11 @@ fn look(kind: HomeCheck, body: &[u8]) -> Result<Sight, CheckFailure> {
             Some(false) => Ok(Sight::Something),
             None => Err(CheckFailure::NotJson),
         },
-        (HomeCheck::Witnessed, _) => reading::of(text).map(|readings| readings.sight()).ok_or(CheckFailure::NoReadings),
+        (HomeCheck::Witnessed, _) => reading::of(text)
+            .map(|readings| readings.sight())
+            .ok_or(CheckFailure::NoReadings),
     }
 }
 
 #[cfg(test)]
-#[path = "home_tests.rs"]
 mod tests;

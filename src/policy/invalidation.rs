@@ -11,7 +11,9 @@ const MAX_LINES: usize = 2;
 /// `target` is that of the request; `authorities` are the `host:port` texts this origin is known under. What
 /// names another origin, or nothing that could be asked for, is left out.
 pub fn also_invalid(target: &str, response: &HeaderMap, authorities: &[&str]) -> Vec<String> {
-    let lines = [LOCATION, CONTENT_LOCATION].into_iter().flat_map(|name| response.get_all(name).iter().take(MAX_LINES));
+    let lines = [LOCATION, CONTENT_LOCATION]
+        .into_iter()
+        .flat_map(|name| response.get_all(name).iter().take(MAX_LINES));
     let mut named: Vec<String> = Vec::new();
     for other in lines.filter_map(|line| resolve(target, line, authorities)) {
         if other != target && !named.contains(&other) {
@@ -25,7 +27,9 @@ pub fn also_invalid(target: &str, response: &HeaderMap, authorities: &[&str]) ->
 /// Content-Location is the target itself.
 pub fn names_itself(target: &str, response: &HeaderMap, authorities: &[&str]) -> bool {
     let mut lines = response.get_all(CONTENT_LOCATION).iter();
-    let named = lines.next().and_then(|line| resolve(target, line, authorities));
+    let named = lines
+        .next()
+        .and_then(|line| resolve(target, line, authorities));
     lines.next().is_none() && named.is_some_and(|named| named == target)
 }
 
@@ -58,7 +62,10 @@ fn resolve(target: &str, reference: &HeaderValue, authorities: &[&str]) -> Optio
 
 fn default_port(scheme: &str) -> Option<&'static str> {
     let known = [("http", ":80"), ("https", ":443")];
-    known.into_iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name)).map(|(_, port)| port)
+    known
+        .into_iter()
+        .find(|(name, _)| scheme.eq_ignore_ascii_case(name))
+        .map(|(_, port)| port)
 }
 
 /// What follows the authority that `text` begins with, if it is one of ours but for letter case and a default port.
@@ -69,7 +76,9 @@ fn below<'a>(text: &'a str, default_ports: &[&str], authorities: &[&str]) -> Opt
     let (named, rest) = text.split_at(text.find(['/', '?']).unwrap_or(text.len()));
     let is_ours = |port: &&str| {
         let named = without(port, named);
-        authorities.iter().any(|ours| without(port, ours).eq_ignore_ascii_case(named))
+        authorities
+            .iter()
+            .any(|ours| without(port, ours).eq_ignore_ascii_case(named))
     };
     default_ports.iter().any(is_ours).then_some(rest)
 }
@@ -108,9 +117,9 @@ fn without_dots(path: &str) -> String {
 }
 
 fn split_query(text: &str) -> (&str, Option<&str>) {
-    text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)))
+    text.split_once('?')
+        .map_or((text, None), |(path, query)| (path, Some(query)))
 }
 
 #[cfg(test)]
-#[path = "invalidation_tests.rs"]
 mod tests;

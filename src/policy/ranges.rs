@@ -95,7 +95,9 @@ pub struct Joined {
 
 /// What the Range field of a request asks for.
 pub fn requested(request: &HeaderMap) -> Requested {
-    only(request, RANGE).and_then(range_set).unwrap_or(Requested::Nothing)
+    only(request, RANGE)
+        .and_then(range_set)
+        .unwrap_or(Requested::Nothing)
 }
 
 /// The Content-Range of a response. `None`: absent, repeated, unsatisfied (`*/9`), another unit, or invalid.
@@ -104,19 +106,37 @@ pub fn content_range(response: &HeaderMap) -> Option<ContentRange> {
     let (positions, complete) = cut(range, b'/')?;
     let (first, last) = cut(positions, b'-')?;
     let (first, last) = (exactly(first)?, exactly(last)?);
-    let complete = if complete == b"*" { None } else { Some(exactly(complete)?) };
-    let valid = unit.eq_ignore_ascii_case(b"bytes") && first <= last && complete.is_none_or(|complete| last < complete);
-    valid.then_some(ContentRange { first, last, complete })
+    let complete = if complete == b"*" {
+        None
+    } else {
+        Some(exactly(complete)?)
+    };
+    let valid = unit.eq_ignore_ascii_case(b"bytes")
+        && first <= last
+        && complete.is_none_or(|complete| last < complete);
+    valid.then_some(ContentRange {
+        first,
+        last,
+        complete,
+    })
 }
 
 /// What of a stored response of `body` bytes a GET gets, by its Range and If-Range (RFC 9110 §13.1.5).
 ///
 /// Of a stored 200: the whole, a part, or that it cannot be satisfied. Of a stored 206: a part that lies inside it, else it
 /// is not here. Any other status has no ranges.
-pub fn serving(request: &HeaderMap, status: StatusCode, stored: &HeaderMap, body: u64, now: Now) -> Serving {
+pub fn serving(
+    request: &HeaderMap,
+    status: StatusCode,
+    stored: &HeaderMap,
+    body: u64,
+    now: Now,
+) -> Serving {
     match status {
         StatusCode::OK => of_whole(request, stored, body, now),
-        StatusCode::PARTIAL_CONTENT => of_part(request, stored, body, now).unwrap_or(Serving::NotHere),
+        StatusCode::PARTIAL_CONTENT => {
+            of_part(request, stored, body, now).unwrap_or(Serving::NotHere)
+        }
         _ => Serving::Whole,
     }
 }
@@ -135,14 +155,22 @@ pub fn rest_of(stored: &HeaderMap, body: u64) -> Option<(String, HeaderValue)> {
 ///
 /// A Content-Range is believed where it begins and how long the whole is; where it ends, the body says.
 pub fn join(old: (&HeaderMap, &[u8]), new: (&HeaderMap, &[u8])) -> Option<Joined> {
-    let (one, other) = (Held::of(old.0, old.1.len() as u64)?, Held::of(new.0, new.1.len() as u64)?);
+    let (one, other) = (
+        Held::of(old.0, old.1.len() as u64)?,
+        Held::of(new.0, new.1.len() as u64)?,
+    );
     let complete = one.complete.or(other.complete);
     let agree = one.fits(complete) && other.fits(complete) && same_strong_validator(old.0, new.0);
     let in_order = one.first <= other.first;
-    let ((front, front_body), (back, back_body)) =
-        if in_order { ((one, old.1), (other, new.1)) } else { ((other, new.1), (one, old.1)) };
+    let ((front, front_body), (back, back_body)) = if in_order {
+        ((one, old.1), (other, new.1))
+    } else {
+        ((other, new.1), (one, old.1))
+    };
     let overlap = front_body.get(usize::try_from(back.first - front.first).ok()?..)?;
-    let (twice, beyond) = back_body.split_at_checked(overlap.len()).unwrap_or((back_body, &[]));
+    let (twice, beyond) = back_body
+        .split_at_checked(overlap.len())
+        .unwrap_or((back_body, &[]));
     // Equal strong validators promise equal bytes; where they do not keep it, nothing of it is believed.
     (agree && overlap.starts_with(twice)).then(|| Joined {
         first: front.first,
@@ -152,37 +180,65 @@ pub fn join(old: (&HeaderMap, &[u8]), new: (&HeaderMap, &[u8])) -> Option<Joined
 }
 
 fn of_whole(request: &HeaderMap, stored: &HeaderMap, body: u64, now: Now) -> Serving {
-    let Requested::One(spec) = requested(request) else { return Serving::Whole };
+    let Requested::One(spec) = requested(request) else {
+        return Serving::Whole;
+    };
     // The end of nothing is satisfiable, but no Content-Range can say so.
     let end_of_nothing = body == 0 && matches!(spec, Spec::Suffix(1..));
     if end_of_nothing || !if_range_holds(request, stored, now) {
         return Serving::Whole;
     }
     match positions(spec, body) {
-        Some((first, last)) => {
-            Serving::Part { body: first..last + 1, of: ContentRange { first, last, complete: Some(body) } }
-        }
+        Some((first, last)) => Serving::Part {
+            body: first..last + 1,
+            of: ContentRange {
+                first,
+                last,
+                complete: Some(body),
+            },
+        },
         None => Serving::Unsatisfiable { complete: body },
     }
 }
 
 fn of_part(request: &HeaderMap, stored: &HeaderMap, body: u64, now: Now) -> Option<Serving> {
-    let Requested::One(spec) = requested(request) else { return None };
-    let Held { first: start, end, complete } = Held::of(stored, body)?;
+    let Requested::One(spec) = requested(request) else {
+        return None;
+    };
+    let Held {
+        first: start,
+        end,
+        complete,
+    } = Held::of(stored, body)?;
     let (first, last) = match (complete, spec) {
         (Some(complete), spec) => positions(spec, complete)?,
-        (None, Spec::Positions { first, last: Some(last) }) => (first, last),
+        (
+            None,
+            Spec::Positions {
+                first,
+                last: Some(last),
+            },
+        ) => (first, last),
         (None, _) => return None,
     };
     let inside = start <= first && last < end && if_range_holds(request, stored, now);
-    inside.then(|| Serving::Part { body: first - start..last - start + 1, of: ContentRange { first, last, complete } })
+    inside.then(|| Serving::Part {
+        body: first - start..last - start + 1,
+        of: ContentRange {
+            first,
+            last,
+            complete,
+        },
+    })
 }
 
 /// The first and the last position a range means in a whole of `complete` bytes. `None`: it cannot be satisfied.
 fn positions(spec: Spec, complete: u64) -> Option<(u64, u64)> {
     let end = complete.checked_sub(1)?;
     match spec {
-        Spec::Positions { first, last } => (first <= end).then(|| (first, last.map_or(end, |last| last.min(end)))),
+        Spec::Positions { first, last } => {
+            (first <= end).then(|| (first, last.map_or(end, |last| last.min(end))))
+        }
         Spec::Suffix(0) => None,
         Spec::Suffix(length) => Some((complete.saturating_sub(length), end)),
     }
@@ -200,10 +256,18 @@ impl Held {
     /// `None`: no valid Content-Range, or a body that goes beyond the whole. A part that is said to reach the end does: if its
     /// length is not what was told, then neither is the whole's.
     fn of(stored: &HeaderMap, body: u64) -> Option<Held> {
-        let ContentRange { first, last, complete } = content_range(stored)?;
+        let ContentRange {
+            first,
+            last,
+            complete,
+        } = content_range(stored)?;
         let end = first.checked_add(body)?;
         let reaches_end = complete.is_some() && last.checked_add(1) == complete;
-        let held = Held { first, end, complete: if reaches_end { Some(end) } else { complete } };
+        let held = Held {
+            first,
+            end,
+            complete: if reaches_end { Some(end) } else { complete },
+        };
         held.fits(held.complete).then_some(held)
     }
 
@@ -222,9 +286,17 @@ fn range_set(text: &[u8]) -> Option<Requested> {
         return None;
     }
     let mut asked = None;
-    for member in set.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty()) {
+    for member in set
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|member| !member.is_empty())
+    {
         let spec = range_spec(member)?;
-        asked = Some(if asked.is_none() { Requested::One(spec) } else { Requested::Several });
+        asked = Some(if asked.is_none() {
+            Requested::One(spec)
+        } else {
+            Requested::Several
+        });
     }
     asked
 }
@@ -232,10 +304,16 @@ fn range_set(text: &[u8]) -> Option<Requested> {
 fn range_spec(text: &[u8]) -> Option<Spec> {
     match cut(text, b'-')? {
         (b"", length) => Some(Spec::Suffix(at_most(length)?)),
-        (first, b"") => Some(Spec::Positions { first: at_most(first)?, last: None }),
+        (first, b"") => Some(Spec::Positions {
+            first: at_most(first)?,
+            last: None,
+        }),
         (first, last) => {
             let (first, last) = (at_most(first)?, at_most(last)?);
-            (first <= last).then_some(Spec::Positions { first, last: Some(last) })
+            (first <= last).then_some(Spec::Positions {
+                first,
+                last: Some(last),
+            })
         }
     }
 }
@@ -245,9 +323,13 @@ fn if_range_holds(request: &HeaderMap, stored: &HeaderMap, now: Now) -> bool {
     if !request.contains_key(IF_RANGE) {
         return true;
     }
-    let Some(given) = only(request, IF_RANGE) else { return false };
+    let Some(given) = only(request, IF_RANGE) else {
+        return false;
+    };
     match dates::parse(given, now) {
-        Some(date) => strong_date(stored).is_some_and(|held| dates::parse(held.as_bytes(), now) == Some(date)),
+        Some(date) => {
+            strong_date(stored).is_some_and(|held| dates::parse(held.as_bytes(), now) == Some(date))
+        }
         None => strong_tag(stored).is_some_and(|held| held == given),
     }
 }
@@ -255,14 +337,20 @@ fn if_range_holds(request: &HeaderMap, stored: &HeaderMap, now: Now) -> bool {
 /// Whether both have the same ETag and it is strong, or else, where no different ETag speaks against it, the same strong
 /// Last-Modified.
 fn same_strong_validator(one: &HeaderMap, other: &HeaderMap) -> bool {
-    let dates = || strong_date(one).zip(strong_date(other)).is_some_and(|(one, other)| one == other);
+    let dates = || {
+        strong_date(one)
+            .zip(strong_date(other))
+            .is_some_and(|(one, other)| one == other)
+    };
     one.get_all(ETAG) == other.get_all(ETAG) && (strong_tag(one).is_some() || dates())
 }
 
 /// The ETag, if it is strong (RFC 9110 §8.8.3). `None`: absent, repeated, empty or weak.
 fn strong_tag(fields: &HeaderMap) -> Option<&HeaderValue> {
     let tag = only(fields, ETAG)?;
-    let weak = tag.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"W/"));
+    let weak = tag
+        .get(..2)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"W/"));
     fields.get(ETAG).filter(|_| !weak && !tag.is_empty())
 }
 
@@ -274,17 +362,28 @@ fn strong_date(fields: &HeaderMap) -> Option<&HeaderValue> {
     let seconds = |name| {
         let text = only(fields, name).filter(|text| !text.contains(&b'-'))?;
         // These forms do not need to know what time it is.
-        dates::parse(text, Now { mono: Duration::ZERO, wall: Duration::ZERO })
+        dates::parse(
+            text,
+            Now {
+                mono: Duration::ZERO,
+                wall: Duration::ZERO,
+            },
+        )
     };
     let (modified, date) = (seconds(LAST_MODIFIED)?, seconds(DATE)?);
-    fields.get(LAST_MODIFIED).filter(|_| date.saturating_sub(modified) >= STRONG_AFTER)
+    fields
+        .get(LAST_MODIFIED)
+        .filter(|_| date.saturating_sub(modified) >= STRONG_AFTER)
 }
 
 /// The value of a field that stands once, without the blanks around it. `None`: absent or repeated.
 fn only(fields: &HeaderMap, name: HeaderName) -> Option<&[u8]> {
     let mut lines = fields.get_all(name).iter();
     let first = lines.next()?;
-    lines.next().is_none().then(|| first.as_bytes().trim_ascii())
+    lines
+        .next()
+        .is_none()
+        .then(|| first.as_bytes().trim_ascii())
 }
 
 /// What stands before the first `mark`, and behind it.
@@ -297,7 +396,10 @@ fn cut(text: &[u8], mark: u8) -> Option<(&[u8], &[u8])> {
 fn exactly(digits: &[u8]) -> Option<u64> {
     let (first, _) = digits.split_first()?;
     // A number may be read from `+1` too.
-    first.is_ascii_digit().then(|| std::str::from_utf8(digits).ok()?.parse().ok()).flatten()
+    first
+        .is_ascii_digit()
+        .then(|| std::str::from_utf8(digits).ok()?.parse().ok())
+        .flatten()
 }
 
 /// Digits as a number; beyond a u64, its largest. `None`: anything else, or nothing.
@@ -307,5 +409,4 @@ fn at_most(digits: &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[path = "ranges_tests.rs"]
 mod tests;

@@ -70,7 +70,14 @@ impl Buckets {
         let place = find(&self.all).unwrap_or_else(|_| {
             self.make_room(now);
             let place = find(&self.all).unwrap_or_else(|place| place);
-            self.all.insert(place, Bucket { owner, full_at: now.mono, used: now.mono });
+            self.all.insert(
+                place,
+                Bucket {
+                    owner,
+                    full_at: now.mono,
+                    used: now.mono,
+                },
+            );
             place
         });
         &mut self.all[place]
@@ -94,10 +101,17 @@ mod tests {
 
     use super::*;
 
-    const TEN: RateLimit = RateLimit { per_minute: 10, unsafe_only: false, route: 0 };
+    const TEN: RateLimit = RateLimit {
+        per_minute: 10,
+        unsafe_only: false,
+        route: 0,
+    };
 
     fn at(millis: u64) -> Now {
-        Now { mono: Duration::from_millis(millis), wall: Duration::ZERO }
+        Now {
+            mono: Duration::from_millis(millis),
+            wall: Duration::ZERO,
+        }
     }
 
     fn owner(client: u128) -> Owner {
@@ -110,10 +124,20 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(buckets.take(owner(1), &TEN, at(1000)), Ok(()));
         }
-        assert_eq!(buckets.take(owner(1), &TEN, at(1000)), Err(Duration::from_secs(6)));
-        assert_eq!(buckets.take(owner(1), &TEN, at(6999)), Err(Duration::from_millis(1)), "a refusal costs nothing");
+        assert_eq!(
+            buckets.take(owner(1), &TEN, at(1000)),
+            Err(Duration::from_secs(6))
+        );
+        assert_eq!(
+            buckets.take(owner(1), &TEN, at(6999)),
+            Err(Duration::from_millis(1)),
+            "a refusal costs nothing"
+        );
         assert_eq!(buckets.take(owner(1), &TEN, at(7000)), Ok(()));
-        assert_eq!(buckets.take(owner(1), &TEN, at(7000)), Err(Duration::from_secs(6)));
+        assert_eq!(
+            buckets.take(owner(1), &TEN, at(7000)),
+            Err(Duration::from_secs(6))
+        );
         // However long it rests, it holds ten.
         for _ in 0..10 {
             assert_eq!(buckets.take(owner(1), &TEN, at(3_600_000)), Ok(()));
@@ -124,8 +148,18 @@ mod tests {
     #[test]
     fn r13_each_client_and_each_route_has_a_bucket_of_its_own() {
         let mut buckets = Buckets::default();
-        let one = RateLimit { per_minute: 1, ..TEN };
-        for owner in [owner(1), owner(2), Owner { client: 1, route: 1 }] {
+        let one = RateLimit {
+            per_minute: 1,
+            ..TEN
+        };
+        for owner in [
+            owner(1),
+            owner(2),
+            Owner {
+                client: 1,
+                route: 1,
+            },
+        ] {
             assert_eq!(buckets.take(owner, &one, at(0)), Ok(()));
             assert_eq!(buckets.take(owner, &one, at(0)), Err(MINUTE));
         }
@@ -134,7 +168,10 @@ mod tests {
     #[test]
     fn r13_a_full_table_forgets_a_full_bucket_and_only_else_one_in_use() {
         let mut buckets = Buckets::default();
-        let one = RateLimit { per_minute: 1, ..TEN };
+        let one = RateLimit {
+            per_minute: 1,
+            ..TEN
+        };
         // The first fills up within 6 s, all others within a minute.
         assert_eq!(buckets.take(owner(9), &TEN, at(1000)), Ok(()));
         assert_eq!(buckets.take(owner(8), &one, at(0)), Ok(()));
@@ -142,16 +179,32 @@ mod tests {
             assert_eq!(buckets.take(owner(100 + client), &one, at(2000)), Ok(()));
         }
         assert_eq!(buckets.take(owner(1), &one, at(10_000)), Ok(()));
-        let has = |buckets: &Buckets, client| buckets.all.iter().any(|bucket| bucket.owner == owner(client));
-        assert_eq!((has(&buckets, 9), has(&buckets, 8)), (false, true), "the one that is full");
+        let has = |buckets: &Buckets, client| {
+            buckets
+                .all
+                .iter()
+                .any(|bucket| bucket.owner == owner(client))
+        };
+        assert_eq!(
+            (has(&buckets, 9), has(&buckets, 8)),
+            (false, true),
+            "the one that is full"
+        );
         assert_eq!(buckets.take(owner(2), &one, at(10_000)), Ok(()));
-        assert_eq!((has(&buckets, 8), has(&buckets, 1)), (false, true), "the one unused longest");
+        assert_eq!(
+            (has(&buckets, 8), has(&buckets, 1)),
+            (false, true),
+            "the one unused longest"
+        );
         assert_eq!(buckets.all.len(), MAX_BUCKETS);
         assert!(buckets.all.is_sorted_by_key(|bucket| bucket.owner));
         // Who is refused is still heard of.
         assert!(buckets.take(owner(100), &one, at(11_000)).is_err());
         for client in 0..MAX_BUCKETS as u128 - 3 {
-            assert_eq!(buckets.take(owner(10_000 + client), &one, at(12_000)), Ok(()));
+            assert_eq!(
+                buckets.take(owner(10_000 + client), &one, at(12_000)),
+                Ok(())
+            );
         }
         assert!(has(&buckets, 100));
     }

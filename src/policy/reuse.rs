@@ -51,25 +51,38 @@ pub fn reuse(lifetime: &Lifetime, wishes: &Wishes, now: Now) -> Reuse {
     let told = Duration::from_secs(age.as_secs());
     let too_old = wishes.refresh || wishes.max_age.is_some_and(|most| told > most);
     if age < until {
-        let lasts = wishes.min_fresh.is_none_or(|least| until.saturating_sub(told) >= least);
+        let lasts = wishes
+            .min_fresh
+            .is_none_or(|least| until.saturating_sub(told) >= least);
         if too_old || !lasts {
             return Reuse::Forward { age };
         }
-        return Reuse::Fresh { age, refresh_due: age >= lifetime.stale_time() };
+        return Reuse::Fresh {
+            age,
+            refresh_due: age >= lifetime.stale_time(),
+        };
     }
     if too_old || wishes.min_fresh.is_some() || !lifetime.may_be_stale() {
         return Reuse::Validate { age };
     }
-    if wishes.max_stale.is_some_and(|most| told.saturating_sub(until) <= most) {
-        return Reuse::Stale { age, because: Because::MaxStale };
+    if wishes
+        .max_stale
+        .is_some_and(|most| told.saturating_sub(until) <= most)
+    {
+        return Reuse::Stale {
+            age,
+            because: Because::MaxStale,
+        };
     }
     // A client that names the greatest age it takes, takes nothing stale unless it says so (§5.2.1.1).
     if age < lifetime.ttl() && wishes.max_age.is_none() {
-        return Reuse::Stale { age, because: Because::WhileRevalidate };
+        return Reuse::Stale {
+            age,
+            because: Because::WhileRevalidate,
+        };
     }
     Reuse::Validate { age }
 }
 
 #[cfg(test)]
-#[path = "reuse_tests.rs"]
 mod tests;

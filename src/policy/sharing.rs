@@ -1,13 +1,20 @@
 //! How a request stands to the store and to the flights (RFC 9111 §3, §3.5, §5.2.1.5).
 
-use http::header::{AUTHORIZATION, COOKIE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
+use http::header::{
+    AUTHORIZATION, COOKIE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
+};
 use http::{HeaderMap, HeaderName, Method};
 
 use super::rule::Rule;
 use super::wishes::Wishes;
 
 /// If-Range is none of them: without a Range it says nothing.
-const PRECONDITIONS: [HeaderName; 4] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE];
+const PRECONDITIONS: [HeaderName; 4] = [
+    IF_NONE_MATCH,
+    IF_MODIFIED_SINCE,
+    IF_MATCH,
+    IF_UNMODIFIED_SINCE,
+];
 
 /// What a cache has to know of a request, found in one pass over its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,14 +92,20 @@ impl Asks {
         for name in fields.keys() {
             match name.as_str() {
                 // If-Range is none of them: without a Range it says nothing.
-                "if-match" | "if-none-match" | "if-modified-since" | "if-unmodified-since" => conditional = true,
+                "if-match" | "if-none-match" | "if-modified-since" | "if-unmodified-since" => {
+                    conditional = true
+                }
                 "range" => range = true,
                 "cache-control" | "pragma" | "cache-refresh" | "x-cache-refresh" => wishes = true,
                 _ => {}
             }
             identity |= identity_fields.contains(name) && !is_set_aside(name, rule);
         }
-        let wishes = if wishes { Wishes::of(fields) } else { Wishes::default() };
+        let wishes = if wishes {
+            Wishes::of(fields)
+        } else {
+            Wishes::default()
+        };
         let is_get = method == Method::GET;
         let sharing = if !is_get && method != Method::HEAD {
             Sharing::Alone(Because::Method)
@@ -107,7 +120,13 @@ impl Asks {
         } else {
             Sharing::Head
         };
-        Asks { sharing, identity, wishes, conditional, range }
+        Asks {
+            sharing,
+            identity,
+            wishes,
+            conditional,
+            range,
+        }
     }
 
     /// The same without what would force the origin to be asked.
@@ -117,7 +136,11 @@ impl Asks {
             Sharing::Alone(Because::NoStore) => Sharing::Head,
             other => other,
         };
-        Asks { sharing, wishes: self.wishes.content(), ..self }
+        Asks {
+            sharing,
+            wishes: self.wishes.content(),
+            ..self
+        }
     }
 }
 
@@ -141,16 +164,32 @@ mod tests {
     /// Fields, name and value.
     type Lines = &'static [(&'static str, &'static str)];
 
-    fn asks(method: &str, lines: &[(&'static str, &'static str)], has_body: bool, rule: &Rule) -> Asks {
+    fn asks(
+        method: &str,
+        lines: &[(&'static str, &'static str)],
+        has_body: bool,
+        rule: &Rule,
+    ) -> Asks {
         let mut fields = HeaderMap::new();
         for (name, value) in lines {
             fields.append(*name, HeaderValue::from_static(value));
         }
         let identity = [AUTHORIZATION, COOKIE, HeaderName::from_static("x-api-key")];
-        Asks::of(&Method::from_bytes(method.as_bytes()).expect("a method"), &fields, has_body, &identity, rule)
+        Asks::of(
+            &Method::from_bytes(method.as_bytes()).expect("a method"),
+            &fields,
+            has_body,
+            &identity,
+            rule,
+        )
     }
 
-    fn judge(method: &str, lines: &[(&'static str, &'static str)], has_body: bool, rule: &Rule) -> Sharing {
+    fn judge(
+        method: &str,
+        lines: &[(&'static str, &'static str)],
+        has_body: bool,
+        rule: &Rule,
+    ) -> Sharing {
         asks(method, lines, has_body, rule).sharing
     }
 
@@ -158,21 +197,59 @@ mod tests {
     fn what_a_request_has_decides() {
         let cases: [(&str, Lines, Sharing); 11] = [
             ("GET", &[], Sharing::Shared),
-            ("GET", &[("accept", "*/*"), ("cache-control", "max-age=0, nothing-to-see-here")], Sharing::Shared),
+            (
+                "GET",
+                &[
+                    ("accept", "*/*"),
+                    ("cache-control", "max-age=0, nothing-to-see-here"),
+                ],
+                Sharing::Shared,
+            ),
             ("HEAD", &[], Sharing::Head),
             ("POST", &[], Sharing::Alone(Because::Method)),
             ("get", &[], Sharing::Alone(Because::Method)),
-            ("M-SEARCH", &[("cookie", "a=b")], Sharing::Alone(Because::Method)),
-            ("GET", &[("authorization", "x")], Sharing::Alone(Because::Identity)),
-            ("HEAD", &[("cookie", "a=b")], Sharing::Alone(Because::Identity)),
-            ("GET", &[("x-api-key", "")], Sharing::Alone(Because::Identity)),
-            ("GET", &[("cache-control", "No-Store")], Sharing::Alone(Because::NoStore)),
-            ("GET", &[("if-none-match", "*"), ("cookie", "a=b")], Sharing::Alone(Because::Identity)),
+            (
+                "M-SEARCH",
+                &[("cookie", "a=b")],
+                Sharing::Alone(Because::Method),
+            ),
+            (
+                "GET",
+                &[("authorization", "x")],
+                Sharing::Alone(Because::Identity),
+            ),
+            (
+                "HEAD",
+                &[("cookie", "a=b")],
+                Sharing::Alone(Because::Identity),
+            ),
+            (
+                "GET",
+                &[("x-api-key", "")],
+                Sharing::Alone(Because::Identity),
+            ),
+            (
+                "GET",
+                &[("cache-control", "No-Store")],
+                Sharing::Alone(Because::NoStore),
+            ),
+            (
+                "GET",
+                &[("if-none-match", "*"), ("cookie", "a=b")],
+                Sharing::Alone(Because::Identity),
+            ),
         ];
         for (method, lines, expected) in cases {
-            assert_eq!(judge(method, lines, false, &Rule::default()), expected, "{method} {lines:?}");
+            assert_eq!(
+                judge(method, lines, false, &Rule::default()),
+                expected,
+                "{method} {lines:?}"
+            );
         }
-        assert_eq!(judge("GET", &[], true, &Rule::default()), Sharing::Alone(Because::Body));
+        assert_eq!(
+            judge("GET", &[], true, &Rule::default()),
+            Sharing::Alone(Because::Body)
+        );
     }
 
     #[test]
@@ -184,7 +261,11 @@ mod tests {
             (&[("if-match", "*")], true, false),
             (&[("if-unmodified-since", "x")], true, false),
             (&[("range", "bytes=0-1")], false, true),
-            (&[("range", "bytes=0-1"), ("if-none-match", "*")], true, true),
+            (
+                &[("range", "bytes=0-1"), ("if-none-match", "*")],
+                true,
+                true,
+            ),
         ];
         for (lines, conditional, range) in cases {
             let found = asks("GET", lines, false, &Rule::default());
@@ -194,28 +275,65 @@ mod tests {
                 "{lines:?}"
             );
         }
-        for line in [("cache-control", "no-cache"), ("pragma", "no-cache"), ("x-cache-refresh", "true")] {
-            assert!(asks("GET", &[line], false, &Rule::default()).wishes.refresh, "{line:?}");
+        for line in [
+            ("cache-control", "no-cache"),
+            ("pragma", "no-cache"),
+            ("x-cache-refresh", "true"),
+        ] {
+            assert!(
+                asks("GET", &[line], false, &Rule::default()).wishes.refresh,
+                "{line:?}"
+            );
         }
     }
 
     #[test]
     fn who_is_content_forces_nothing() {
-        let found = asks("GET", &[("cache-control", "no-store, no-cache, max-stale=5")], false, &Rule::default());
+        let found = asks(
+            "GET",
+            &[("cache-control", "no-store, no-cache, max-stale=5")],
+            false,
+            &Rule::default(),
+        );
         let content = found.content(&Method::GET);
         assert_eq!(content.sharing, Sharing::Shared);
-        assert!(!content.wishes.refresh && !content.wishes.no_store && content.wishes.max_stale.is_some());
+        assert!(
+            !content.wishes.refresh
+                && !content.wishes.no_store
+                && content.wishes.max_stale.is_some()
+        );
         assert_eq!(found.content(&Method::HEAD).sharing, Sharing::Head);
     }
 
     #[test]
     fn a_route_may_say_that_a_field_names_nobody() {
-        let stripping = Rule { strip_cookies: true, ..Rule::default() };
-        assert_eq!(judge("GET", &[("cookie", "a=b")], false, &stripping), Sharing::Shared);
+        let stripping = Rule {
+            strip_cookies: true,
+            ..Rule::default()
+        };
+        assert_eq!(
+            judge("GET", &[("cookie", "a=b")], false, &stripping),
+            Sharing::Shared
+        );
         let both = [("cookie", "a=b"), ("authorization", "x")];
-        assert_eq!(judge("GET", &both, false, &stripping), Sharing::Alone(Because::Identity));
-        let forcing = Rule { force: Force { authorization: true, ..Force::default() }, ..Rule::default() };
-        assert_eq!(judge("GET", &[("authorization", "x")], false, &forcing), Sharing::Shared);
-        assert_eq!(judge("GET", &both, false, &forcing), Sharing::Alone(Because::Identity));
+        assert_eq!(
+            judge("GET", &both, false, &stripping),
+            Sharing::Alone(Because::Identity)
+        );
+        let forcing = Rule {
+            force: Force {
+                authorization: true,
+                ..Force::default()
+            },
+            ..Rule::default()
+        };
+        assert_eq!(
+            judge("GET", &[("authorization", "x")], false, &forcing),
+            Sharing::Shared
+        );
+        assert_eq!(
+            judge("GET", &both, false, &forcing),
+            Sharing::Alone(Because::Identity)
+        );
     }
 }

@@ -19,11 +19,19 @@ pub(super) struct Moment(u64);
 
 impl From<Duration> for Span {
     fn from(length: Duration) -> Span {
-        let millis = length.saturating_add(Duration::from_micros(500)).as_millis();
-        if let Some(millis) = u32::try_from(millis).ok().filter(|millis| *millis < IN_SECONDS) {
+        let millis = length
+            .saturating_add(Duration::from_micros(500))
+            .as_millis();
+        if let Some(millis) = u32::try_from(millis)
+            .ok()
+            .filter(|millis| *millis < IN_SECONDS)
+        {
             return Span(millis);
         }
-        let seconds = length.saturating_add(Duration::from_millis(500)).as_secs().min(LONGEST.as_secs());
+        let seconds = length
+            .saturating_add(Duration::from_millis(500))
+            .as_secs()
+            .min(LONGEST.as_secs());
         // One less than they are, which is never below zero here: so LONGEST fits, too.
         Span(IN_SECONDS | (seconds - 1) as u32)
     }
@@ -62,7 +70,11 @@ mod tests {
 
     #[test]
     fn a_length_is_kept_to_the_millisecond_then_to_the_second() {
-        let (ms, secs, micros) = (Duration::from_millis, Duration::from_secs, Duration::from_micros);
+        let (ms, secs, micros) = (
+            Duration::from_millis,
+            Duration::from_secs,
+            Duration::from_micros,
+        );
         let limit = 1 << 31;
         let cases = [
             (Duration::ZERO, ms(0)),
@@ -92,7 +104,10 @@ mod tests {
         for moment in [Duration::ZERO, Duration::from_nanos(1), LONGEST, year_2500] {
             assert_eq!(Duration::from(Moment::from(moment)), moment);
         }
-        assert_eq!(Duration::from(Moment::from(Duration::MAX)), Duration::from_nanos(u64::MAX));
+        assert_eq!(
+            Duration::from(Moment::from(Duration::MAX)),
+            Duration::from_nanos(u64::MAX)
+        );
     }
 
     proptest! {

@@ -1,8 +1,9 @@
 //! Whether a response may be stored (RFC 9111 §3).
 
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, COOKIE, HOST, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, PRAGMA, RANGE, SET_COOKIE,
+    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, COOKIE, HOST, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, PRAGMA, RANGE,
+    SET_COOKIE,
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
@@ -17,8 +18,16 @@ use crate::clock::Now;
 
 /// Request fields that say how one client wants its answer, or number its request: a response that differs by them is no
 /// other client's.
-static OF_ONE_REQUEST: [HeaderName; 8] =
-    [CACHE_CONTROL, PRAGMA, RANGE, IF_RANGE, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
+static OF_ONE_REQUEST: [HeaderName; 8] = [
+    CACHE_CONTROL,
+    PRAGMA,
+    RANGE,
+    IF_RANGE,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    IF_MODIFIED_SINCE,
+    IF_UNMODIFIED_SINCE,
+];
 
 /// A request and its complete response, with what the configuration says about them.
 #[derive(Clone, Copy, Debug)]
@@ -135,7 +144,10 @@ impl Refusal {
 /// Judges a response.
 pub fn may_store(exchange: &Exchange<'_>) -> Storing {
     match permitted(exchange) {
-        Ok((lifetime, selecting)) => Storing::Store { lifetime, selecting },
+        Ok((lifetime, selecting)) => Storing::Store {
+            lifetime,
+            selecting,
+        },
         Err(refusal) => Storing::Refuse(refusal),
     }
 }
@@ -149,7 +161,8 @@ pub fn is_failure(status: StatusCode) -> bool {
 /// or range (304, 412, 416), those no cache may store (428, 429, 431, 511: RFC 6585), and what is no final response (below
 /// 200, from 600).
 fn is_never_stored(status: StatusCode) -> bool {
-    !matches!(status.as_u16(), 200..=599) || matches!(status.as_u16(), 304 | 412 | 416 | 428 | 429 | 431 | 511)
+    !matches!(status.as_u16(), 200..=599)
+        || matches!(status.as_u16(), 304 | 412 | 416 | 428 | 429 | 431 | 511)
 }
 
 /// Whether the user may say how long answers with this status live: never failures, which are nobody's good answer, nor parts.
@@ -164,7 +177,9 @@ fn is_understood(status: StatusCode) -> bool {
 
 fn permitted(exchange: &Exchange<'_>) -> Result<(Lifetime, Option<Box<Selecting>>), Refusal> {
     let is_get = exchange.method == Method::GET;
-    let is_own_post = exchange.method == Method::POST && exchange.status == StatusCode::OK && exchange.names_itself;
+    let is_own_post = exchange.method == Method::POST
+        && exchange.status == StatusCode::OK
+        && exchange.names_itself;
     if !is_get && !is_own_post {
         return Err(Refusal::Method);
     }
@@ -192,7 +207,10 @@ fn permitted(exchange: &Exchange<'_>) -> Result<(Lifetime, Option<Box<Selecting>
     response_permits(exchange, &word)?;
     let lifetime = lifetime_of(exchange, word)?;
     // No lifetime of the user's is meant for an error.
-    let is_users = matches!(lifetime.source(), LifetimeSource::Rule | LifetimeSource::Default);
+    let is_users = matches!(
+        lifetime.source(),
+        LifetimeSource::Rule | LifetimeSource::Default
+    );
     if is_users && is_failure(exchange.status) {
         return Err(Refusal::Status);
     }
@@ -204,16 +222,45 @@ fn permitted(exchange: &Exchange<'_>) -> Result<(Lifetime, Option<Box<Selecting>
 }
 
 fn lifetime_of(exchange: &Exchange<'_>, word: Word) -> Result<Lifetime, Refusal> {
-    let Exchange { status, response: fields, asked, received: at, .. } = *exchange;
-    let allowed = if exchange.identity { Allowed::OriginOnly } else { Allowed::Any };
-    let unnamed = if exchange.identity { Refusal::Identity } else { Refusal::NoLifetime };
-    let received = Received { status, fields, word, asked, at };
+    let Exchange {
+        status,
+        response: fields,
+        asked,
+        received: at,
+        ..
+    } = *exchange;
+    let allowed = if exchange.identity {
+        Allowed::OriginOnly
+    } else {
+        Allowed::Any
+    };
+    let unnamed = if exchange.identity {
+        Refusal::Identity
+    } else {
+        Refusal::NoLifetime
+    };
+    let received = Received {
+        status,
+        fields,
+        word,
+        asked,
+        at,
+    };
     let lifetime = lifetime(&received, exchange.rule, exchange.defaults, allowed).ok_or(unnamed)?;
-    if lifetime.is_of_use() { Ok(lifetime) } else { Err(Refusal::NoLifetime) }
+    if lifetime.is_of_use() {
+        Ok(lifetime)
+    } else {
+        Err(Refusal::NoLifetime)
+    }
 }
 
 fn response_permits(exchange: &Exchange<'_>, word: &Word) -> Result<(), Refusal> {
-    let Exchange { rule, response, status, .. } = *exchange;
+    let Exchange {
+        rule,
+        response,
+        status,
+        ..
+    } = *exchange;
     let said = &word.directives;
     if is_never_stored(status) || (said.must_understand && !is_understood(status)) {
         return Err(Refusal::Status);
@@ -238,7 +285,10 @@ fn response_permits(exchange: &Exchange<'_>, word: &Word) -> Result<(), Refusal>
         return Err(Refusal::SetCookie);
     }
     // §3.5, and so whatever the configured identity fields are.
-    if exchange.request.contains_key(AUTHORIZATION) && !word.shares_authorized() && !rule.force.authorization {
+    if exchange.request.contains_key(AUTHORIZATION)
+        && !word.shares_authorized()
+        && !rule.force.authorization
+    {
         return Err(Refusal::Authorization);
     }
     Ok(())
@@ -277,5 +327,4 @@ fn counts(name: &HeaderName, exchange: &Exchange<'_>) -> bool {
 }
 
 #[cfg(test)]
-#[path = "storing_tests.rs"]
 mod tests;

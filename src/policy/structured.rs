@@ -27,7 +27,11 @@ pub fn dictionary<'a>(text: &'a [u8], mut tell: impl FnMut(&'a [u8], Value)) -> 
     let mut more = !text.0.is_empty();
     while more {
         let key = text.key()?;
-        let value = if text.skip(b'=') { text.value()? } else { Value::Boolean(true) };
+        let value = if text.skip(b'=') {
+            text.value()?
+        } else {
+            Value::Boolean(true)
+        };
         text.parameters()?;
         tell(key, value);
         text.skip_all(is_blank);
@@ -78,14 +82,20 @@ impl<'a> Cursor<'a> {
     /// §4.2.3.3
     fn key(&mut self) -> Option<&'a [u8]> {
         let key = self.skip_all(|byte| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'.' | b'*')
+            byte.is_ascii_lowercase()
+                || byte.is_ascii_digit()
+                || matches!(byte, b'_' | b'-' | b'.' | b'*')
         });
         matches!(key.first()?, b'a'..=b'z' | b'*').then_some(key)
     }
 
     /// What stands behind `=` in a dictionary, its parameters left out (§4.2.1.1).
     fn value(&mut self) -> Option<Value> {
-        if self.skip(b'(') { self.inner_list() } else { self.bare_item() }
+        if self.skip(b'(') {
+            self.inner_list()
+        } else {
+            self.bare_item()
+        }
     }
 
     /// §4.2.1.2, from behind its opening parenthesis.
@@ -142,7 +152,9 @@ impl<'a> Cursor<'a> {
         if !(1..=15).contains(&whole.len()) {
             return None;
         }
-        let number = whole.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+        let number = whole
+            .iter()
+            .fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
         Some(Value::Integer(if negative { -number } else { number }))
     }
 
@@ -176,13 +188,15 @@ impl<'a> Cursor<'a> {
     /// §4.2.7. Padding may be missing, and the bits it stands for may be anything, as far as that section wants it lenient.
     fn byte_sequence(&mut self) -> Option<Value> {
         self.byte()?;
-        let letters = self.skip_all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')).len();
+        let letters = self
+            .skip_all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+            .len();
         let padding = self.skip_all(|byte| byte == b'=').len();
-        let decodes = letters % 4 != 1 && (padding == 0 || (padding <= 2 && (letters + padding).is_multiple_of(4)));
+        let decodes = letters % 4 != 1
+            && (padding == 0 || (padding <= 2 && (letters + padding).is_multiple_of(4)));
         (self.skip(b':') && decodes).then_some(Value::Other)
     }
 }
 
 #[cfg(test)]
-#[path = "structured_tests.rs"]
 mod tests;

@@ -1,16 +1,22 @@
 //! Asking the origin whether stored responses are still good, and what its answer makes of them (RFC 9111 §3.2, §4.3).
 
 use http::header::{
-    AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+    AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::etag;
 
 /// What a client asks about its own copy. The origin is asked about ours, and about the whole of it.
-static OF_THE_CLIENT: [HeaderName; 6] =
-    [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
+static OF_THE_CLIENT: [HeaderName; 6] = [
+    IF_MATCH,
+    IF_NONE_MATCH,
+    IF_MODIFIED_SINCE,
+    IF_UNMODIFIED_SINCE,
+    IF_RANGE,
+    RANGE,
+];
 
 /// They describe the stored body as it is. A 304 that says otherwise has no body to be right about.
 static OF_THE_BODY: [HeaderName; 3] = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE];
@@ -59,13 +65,26 @@ pub fn ask(request: &mut HeaderMap, stored: &[HeaderMap]) {
 /// validator is out of line, yet common; where one response was asked about, it can mean no other.
 pub fn confirmed(answer: &HeaderMap, stored: &[HeaderMap]) -> Option<usize> {
     if let Some(tag) = etag::of(answer) {
-        let equal = if etag::is_weak(tag) { etag::weakly_equal } else { etag::strongly_equal };
-        return stored.iter().position(|one| etag::of(one).is_some_and(|own| equal(own, tag)));
+        let equal = if etag::is_weak(tag) {
+            etag::weakly_equal
+        } else {
+            etag::strongly_equal
+        };
+        return stored
+            .iter()
+            .position(|one| etag::of(one).is_some_and(|own| equal(own, tag)));
     }
     let date = last_modified(answer);
-    let was_asked = |one: &HeaderMap| etag::of(one).is_some() || (stored.len() == 1 && last_modified(one).is_some());
-    let is_meant = |one: &HeaderMap| was_asked(one) && (date.is_none() || last_modified(one) == date);
-    let mut meant = stored.iter().enumerate().filter(|(_, one)| is_meant(one)).map(|(place, _)| place);
+    let was_asked = |one: &HeaderMap| {
+        etag::of(one).is_some() || (stored.len() == 1 && last_modified(one).is_some())
+    };
+    let is_meant =
+        |one: &HeaderMap| was_asked(one) && (date.is_none() || last_modified(one) == date);
+    let mut meant = stored
+        .iter()
+        .enumerate()
+        .filter(|(_, one)| is_meant(one))
+        .map(|(place, _)| place);
     let first = meant.next()?;
     meant.next().is_none().then_some(first)
 }
@@ -76,9 +95,16 @@ pub fn freshen(stored: &HeaderMap, update: &HeaderMap) -> HeaderMap {
     let updated = |name: &HeaderName| update.contains_key(name) && !OF_THE_BODY.contains(name);
     let mut fresh = HeaderMap::with_capacity(stored.len() + update.len());
     for name in stored.keys().filter(|name| **name != AGE || updated(name)) {
-        copy(name, if updated(name) { update } else { stored }, &mut fresh);
+        copy(
+            name,
+            if updated(name) { update } else { stored },
+            &mut fresh,
+        );
     }
-    for name in update.keys().filter(|name| updated(name) && !stored.contains_key(*name)) {
+    for name in update
+        .keys()
+        .filter(|name| updated(name) && !stored.contains_key(*name))
+    {
         copy(name, update, &mut fresh);
     }
     fresh
@@ -87,13 +113,19 @@ pub fn freshen(stored: &HeaderMap, update: &HeaderMap) -> HeaderMap {
 /// Whether a 200 to HEAD speaks of the stored response, which it then [updates](freshen); otherwise that one is out of date
 /// (RFC 9111 §4.3.5). Validators and a length have to be equal as far as the answer has them. `body`: bytes stored.
 pub fn head_confirms(stored: &HeaderMap, body: u64, answer: &HeaderMap) -> bool {
-    let is_same = |name: HeaderName| answer.get(&name).is_none_or(|theirs| stored.get(&name) == Some(theirs));
+    let is_same = |name: HeaderName| {
+        answer
+            .get(&name)
+            .is_none_or(|theirs| stored.get(&name) == Some(theirs))
+    };
     let mut lengths = answer.get_all(CONTENT_LENGTH).iter();
     is_same(ETAG) && is_same(LAST_MODIFIED) && lengths.all(|line| length(line) == Some(body))
 }
 
 fn last_modified(fields: &HeaderMap) -> Option<&HeaderValue> {
-    fields.get(LAST_MODIFIED).filter(|text| !text.as_bytes().trim_ascii().is_empty())
+    fields
+        .get(LAST_MODIFIED)
+        .filter(|text| !text.as_bytes().trim_ascii().is_empty())
 }
 
 fn copy(name: &HeaderName, from: &HeaderMap, to: &mut HeaderMap) {
@@ -105,9 +137,10 @@ fn copy(name: &HeaderName, from: &HeaderMap, to: &mut HeaderMap) {
 /// `None`: not only digits, or more than anybody can send.
 fn length(line: &HeaderValue) -> Option<u64> {
     let text = line.to_str().ok()?;
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
-#[path = "validation_tests.rs"]
 mod tests;

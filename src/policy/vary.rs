@@ -29,7 +29,11 @@ pub enum Nominated {
 /// those fields, so they cannot have selected anything.
 pub fn nominated(response: &HeaderMap, counts: impl Fn(&HeaderName) -> bool) -> Nominated {
     let mut names: Vec<HeaderName> = Vec::new();
-    for member in response.get_all(VARY).iter().flat_map(|line| members(line.as_bytes())) {
+    for member in response
+        .get_all(VARY)
+        .iter()
+        .flat_map(|line| members(line.as_bytes()))
+    {
         let name = match HeaderName::from_bytes(member) {
             _ if member.is_empty() => continue,
             Ok(name) if name != "*" => name,
@@ -45,7 +49,11 @@ pub fn nominated(response: &HeaderMap, counts: impl Fn(&HeaderName) -> bool) -> 
             return Nominated::Everything;
         }
     }
-    if names.is_empty() { Nominated::Nothing } else { Nominated::Fields(names) }
+    if names.is_empty() {
+        Nominated::Nothing
+    } else {
+        Nominated::Fields(names)
+    }
 }
 
 /// The request fields a response was selected by, with their values in the request the origin saw.
@@ -68,7 +76,11 @@ impl Selecting {
             }
             text.push(END_OF_VALUE);
         }
-        Selecting { names: names.into(), text: text.into(), coded }
+        Selecting {
+            names: names.into(),
+            text: text.into(),
+            coded,
+        }
     }
 
     /// Whether a request selects this response (§4.1). Lines and blanks around commas do not matter; in Accept-Language and
@@ -92,7 +104,9 @@ impl Selecting {
     pub fn repeat(&self, request: &mut HeaderMap) {
         for (name, held) in self.values() {
             request.remove(name);
-            let lines = held.into_iter().flat_map(|value| value.split(|byte| *byte == END_OF_LINE));
+            let lines = held
+                .into_iter()
+                .flat_map(|value| value.split(|byte| *byte == END_OF_LINE));
             for line in lines.filter_map(|line| HeaderValue::from_bytes(line).ok()) {
                 // Fails only when the request has more fields than a map holds, tens of thousands.
                 let _ = request.try_append(name, line);
@@ -124,13 +138,19 @@ impl Selecting {
     /// Each name with its value, lines parted by [`END_OF_LINE`]. `None`: absent.
     fn values(&self) -> impl Iterator<Item = (&HeaderName, Option<&[u8]>)> {
         let values = self.text.split(|byte| *byte == END_OF_VALUE);
-        self.names.iter().zip(values.map(|lines| lines.strip_suffix(&[END_OF_LINE])))
+        self.names
+            .iter()
+            .zip(values.map(|lines| lines.strip_suffix(&[END_OF_LINE])))
     }
 }
 
 /// The value of a field, its lines parted by [`END_OF_LINE`]; `several` is where they are put together if there is more
 /// than one. `None`: absent.
-fn value<'a>(fields: &'a HeaderMap, name: &HeaderName, several: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+fn value<'a>(
+    fields: &'a HeaderMap,
+    name: &HeaderName,
+    several: &'a mut Vec<u8>,
+) -> Option<&'a [u8]> {
     let mut lines = fields.get_all(name).iter();
     let first = lines.next()?.as_bytes();
     for line in lines {
@@ -144,7 +164,9 @@ fn value<'a>(fields: &'a HeaderMap, name: &HeaderName, several: &'a mut Vec<u8>)
 }
 
 fn same_value(name: &HeaderName, held: Option<&[u8]>, asked: Option<&[u8]>) -> bool {
-    let (Some(held), Some(asked)) = (held, asked) else { return held == asked };
+    let (Some(held), Some(asked)) = (held, asked) else {
+        return held == asked;
+    };
     if held == asked {
         return true;
     }
@@ -184,24 +206,32 @@ fn write_escaped(bytes: &[u8], out: &mut String) {
 
 /// The members of a list without the blanks around them; a new line begins a new member, as a comma does (RFC 9110 §5.3).
 fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|byte| matches!(*byte, b',' | END_OF_LINE)).map(<[u8]>::trim_ascii)
+    value
+        .split(|byte| matches!(*byte, b',' | END_OF_LINE))
+        .map(<[u8]>::trim_ascii)
 }
 
 /// Whether the order of the members says nothing, and there are few enough to compare them so.
 fn is_set(name: &HeaderName, value: &[u8]) -> bool {
-    (name == ACCEPT_ENCODING || name == ACCEPT_LANGUAGE) && members(value).take(MAX_SET + 1).count() <= MAX_SET
+    (name == ACCEPT_ENCODING || name == ACCEPT_LANGUAGE)
+        && members(value).take(MAX_SET + 1).count() <= MAX_SET
 }
 
 fn excludes_identity(accepted: &[u8]) -> bool {
     let weight = |coding: &[u8]| {
-        weighted(accepted).filter(|member| member.name.eq_ignore_ascii_case(coding)).map(|member| member.weight).min()
+        weighted(accepted)
+            .filter(|member| member.name.eq_ignore_ascii_case(coding))
+            .map(|member| member.weight)
+            .min()
     };
     weight(b"identity").or_else(|| weight(b"*")) == Some(0)
 }
 
 /// The members of Accept-Encoding or Accept-Language, empty ones left out.
 fn weighted(value: &[u8]) -> impl Iterator<Item = Weighted<'_>> {
-    members(value).filter(|member| !member.is_empty()).map(Weighted::of)
+    members(value)
+        .filter(|member| !member.is_empty())
+        .map(Weighted::of)
 }
 
 /// A coding or a language range, and how much it is wanted (RFC 9110 §12.4.2).
@@ -214,11 +244,21 @@ struct Weighted<'a> {
 impl<'a> Weighted<'a> {
     /// A member against the grammar, in its weight or for want of a name, is all name: it is equal to itself only.
     fn of(member: &'a [u8]) -> Weighted<'a> {
-        let cut = member.iter().position(|byte| *byte == b';').filter(|at| *at > 0).and_then(|at| {
-            let weight = member[at + 1..].trim_ascii_start();
-            Some(Weighted { name: member[..at].trim_ascii_end(), weight: thousandths(weight)? })
-        });
-        cut.unwrap_or(Weighted { name: member, weight: 1000 })
+        let cut = member
+            .iter()
+            .position(|byte| *byte == b';')
+            .filter(|at| *at > 0)
+            .and_then(|at| {
+                let weight = member[at + 1..].trim_ascii_start();
+                Some(Weighted {
+                    name: member[..at].trim_ascii_end(),
+                    weight: thousandths(weight)?,
+                })
+            });
+        cut.unwrap_or(Weighted {
+            name: member,
+            weight: 1000,
+        })
     }
 
     /// As it would be written in the field, in one way only.
@@ -242,17 +282,23 @@ impl PartialEq for Weighted<'_> {
 fn thousandths(weight: &[u8]) -> Option<u16> {
     let (name, number) = weight.split_at_checked(2)?;
     let (whole, rest) = number.split_first()?;
-    let decimals = if rest.is_empty() { rest } else { rest.strip_prefix(b".")? };
+    let decimals = if rest.is_empty() {
+        rest
+    } else {
+        rest.strip_prefix(b".")?
+    };
     if !name.eq_ignore_ascii_case(b"q=") || !b"01".contains(whole) || decimals.len() > 3 {
         return None;
     }
     let digit = |place| decimals.get(place).copied().unwrap_or(b'0');
     let digits = [*whole, digit(0), digit(1), digit(2)];
-    let sum =
-        digits.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u16::from(digit - b'0')))?;
+    let sum = digits.iter().try_fold(0, |sum, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| sum * 10 + u16::from(digit - b'0'))
+    })?;
     (sum <= 1000).then_some(sum)
 }
 
 #[cfg(test)]
-#[path = "vary_tests.rs"]
 mod tests;

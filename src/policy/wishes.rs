@@ -50,13 +50,18 @@ impl Wishes {
             wishes.refresh = Members::of(fields, PRAGMA)
                 .any(|(name, value)| name.eq_ignore_ascii_case(b"no-cache") && value.is_none());
         }
-        wishes.refresh = wishes.refresh || is_true(fields, CACHE_REFRESH) || is_true(fields, X_CACHE_REFRESH);
+        wishes.refresh =
+            wishes.refresh || is_true(fields, CACHE_REFRESH) || is_true(fields, X_CACHE_REFRESH);
         wishes
     }
 
     /// The same without what only a request to the origin can fulfil.
     pub fn content(self) -> Wishes {
-        Wishes { only_if_cached: self.only_if_cached, max_stale: self.max_stale, ..Wishes::default() }
+        Wishes {
+            only_if_cached: self.only_if_cached,
+            max_stale: self.max_stale,
+            ..Wishes::default()
+        }
     }
 
     /// Whether it wishes for nothing.
@@ -66,9 +71,11 @@ impl Wishes {
 }
 
 fn is_true(fields: &HeaderMap, name: HeaderName) -> bool {
-    fields.get_all(name).iter().any(|line| line.as_bytes().trim_ascii().eq_ignore_ascii_case(b"true"))
+    fields
+        .get_all(name)
+        .iter()
+        .any(|line| line.as_bytes().trim_ascii().eq_ignore_ascii_case(b"true"))
 }
 
 #[cfg(test)]
-#[path = "wishes_tests.rs"]
 mod tests;

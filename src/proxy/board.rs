@@ -31,17 +31,20 @@ impl Proxy {
     ) {
         let rule = self.routes.find(&request.target).rule;
         let alone = why_alone(asks, selected.as_deref());
-        let key = is_storable(&request.method, alone).then(|| Key::new(None, ROLE, &request.target));
+        let key =
+            is_storable(&request.method, alone).then(|| Key::new(None, ROLE, &request.target));
         let known = key.as_ref().and_then(|key| self.store.peek(key.as_str()));
         let joins = match (&key, &known, alone) {
             (Some(key), Some(known), None) => Some(joins(key, known.newest(), &request)),
             (Some(key), None, None) => Some(key.clone()),
             _ => None,
         };
-        let forced = selected
-            .as_ref()
-            .is_some_and(|stored| matches!(reuse(&stored.lifetime, &asks.wishes, now), Reuse::Forward { .. }))
-            || asks.wishes.refresh;
+        let forced = selected.as_ref().is_some_and(|stored| {
+            matches!(
+                reuse(&stored.lifetime, &asks.wishes, now),
+                Reuse::Forward { .. }
+            )
+        }) || asks.wishes.refresh;
         let fwd = match alone {
             Some(Because::Method) => Fwd::Method,
             Some(Because::Head) | None if forced => Fwd::Request,
@@ -56,11 +59,17 @@ impl Proxy {
                 && shape(stored, &request, asks.conditional, asks.range, now).is_some()
         });
         let safe = is_safe(&request.method);
-        let poll = key.as_ref().filter(|_| alone.is_none()).and_then(|_| self.polls.place_of(&request.target));
+        let poll = key
+            .as_ref()
+            .filter(|_| alone.is_none())
+            .and_then(|_| self.polls.place_of(&request.target));
         let request = Arc::new(request);
         let shared = alone.is_none();
         let (asked, herald) = (Arc::clone(&request), responder.herald());
-        let is_beside = matches!(alone, Some(Because::Head | Because::Range | Because::Conditional));
+        let is_beside = matches!(
+            alone,
+            Some(Because::Head | Because::Range | Because::Conditional)
+        );
         let beside = is_beside.then(|| Key::new(None, ROLE, &asked.target));
         let errand = Errand {
             request: asked,
@@ -76,11 +85,27 @@ impl Proxy {
         };
         // Whose request goes alone is told the truth: what stands in is for readers that everybody's answer would have done for.
         let stands_in = matches!(alone, None | Some(Because::Head));
-        let exhausted = if stands_in { rule.on_exhausted } else { OnExhausted::Error };
+        let exhausted = if stands_in {
+            rule.on_exhausted
+        } else {
+            OnExhausted::Error
+        };
         let (alone, cors) = (alone.map(Because::detail), rule.cors);
-        let passenger =
-            Passenger { request, responder, stale, leads: false, cors, exhausted, fwd, alone, again: false };
-        self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
+        let passenger = Passenger {
+            request,
+            responder,
+            stale,
+            leads: false,
+            cors,
+            exhausted,
+            fwd,
+            alone,
+            again: false,
+        };
+        self.submit(Work::Arrived(Arrival {
+            passenger: Some(passenger),
+            errand,
+        }));
     }
 
     /// A follower whose answer could not be shared, or was for other requests, asks for itself, at once and in parallel. The
@@ -90,13 +115,17 @@ impl Proxy {
         let key = shared.then(|| Key::new(None, ROLE, &passenger.request.target));
         let known = key.as_ref().and_then(|key| self.store.peek(key.as_str()));
         let joins = match (&key, known) {
-            (Some(key), Some(known)) if !passenger.again => Some(joins(key, known.newest(), &passenger.request)),
+            (Some(key), Some(known)) if !passenger.again => {
+                Some(joins(key, known.newest(), &passenger.request))
+            }
             (Some(key), None) if !passenger.again => Some(key.clone()),
             _ => None,
         };
         passenger.leads = false;
         passenger.again = true;
-        let poll = key.as_ref().and_then(|_| self.polls.place_of(&passenger.request.target));
+        let poll = key
+            .as_ref()
+            .and_then(|_| self.polls.place_of(&passenger.request.target));
         let request = Arc::clone(&passenger.request);
         let herald = passenger.responder.herald();
         let errand = Errand {
@@ -111,14 +140,19 @@ impl Proxy {
             plain: false,
             herald,
         };
-        self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
+        self.submit(Work::Arrived(Arrival {
+            passenger: Some(passenger),
+            errand,
+        }));
     }
 }
 
 /// What flights for this request are collapsed by: its key, and where it is known what the resource varies by, what this
 /// request selects.
 pub(super) fn joins(key: &Key, known: &Stored, request: &Request) -> Key {
-    let Some(selecting) = &known.selecting else { return key.clone() };
+    let Some(selecting) = &known.selecting else {
+        return key.clone();
+    };
     let mut text = format!("{key}\n");
     selecting.write_text(&request.fields, &mut text);
     Key::from(text.as_str())
@@ -141,7 +175,9 @@ fn why_alone(asks: &Asks, selected: Option<&Stored>) -> Option<Because> {
 /// Whether the answer may be stored at all: it is everybody's, or the origin may say that it is.
 fn is_storable(method: &Method, alone: Option<Because>) -> bool {
     match alone {
-        None | Some(Because::Identity | Because::Range | Because::Conditional) => method == Method::GET,
+        None | Some(Because::Identity | Because::Range | Because::Conditional) => {
+            method == Method::GET
+        }
         Some(Because::Method) => method == Method::POST,
         Some(Because::Head | Because::Body | Because::NoStore) => false,
     }
@@ -149,11 +185,17 @@ fn is_storable(method: &Method, alone: Option<Because>) -> bool {
 
 /// Whether the client, taken at its word, wants nothing of this response even from a cache whose origin fails (RFC 9111 §5.2.1).
 fn is_refused(stored: &Stored, wishes: &Wishes, now: Now) -> bool {
-    let is_unmet = matches!(reuse(&stored.lifetime, wishes, now), Reuse::Forward { .. } | Reuse::Validate { .. });
+    let is_unmet = matches!(
+        reuse(&stored.lifetime, wishes, now),
+        Reuse::Forward { .. } | Reuse::Validate { .. }
+    );
     is_unmet && !wishes.is_none()
 }
 
 /// Whether the method asks for nothing to be changed (RFC 9110 §9.2.1).
 pub(super) fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE
+    )
 }

@@ -45,7 +45,13 @@ impl Proxy {
     pub(super) fn asks(&self, request: &Request) -> Asks {
         let rule = self.routes.find(&request.target).rule;
         let has_body = request.body.lease.is_some();
-        Asks::of(&request.method, &request.fields, has_body, &self.config.cache.identity_fields, rule)
+        Asks::of(
+            &request.method,
+            &request.fields,
+            has_body,
+            &self.config.cache.identity_fields,
+            rule,
+        )
     }
 
     /// The stored response selected for this request, fresh or not.
@@ -58,22 +64,33 @@ impl Proxy {
         let variants = self.store.find(&key);
         KEY_TEXT.replace(key);
         let stored = variants?.into_selected(&request.fields)?;
-        (asks.sharing != Sharing::Alone(Because::Identity) || self.is_for_named(&stored, request)).then_some(stored)
+        (asks.sharing != Sharing::Alone(Because::Identity) || self.is_for_named(&stored, request))
+            .then_some(stored)
     }
 
     /// A client with a name gets from the shared cache only what the origin itself declared fit for all; one with
     /// Authorization what §3.5 allows.
     fn is_for_named(&self, stored: &Stored, request: &Request) -> bool {
-        let shares = || Word::of(&stored.fields(), &self.config.cache.targeted_fields).shares_authorized();
-        stored.lifetime.source() == LifetimeSource::Origin && (!request.fields.contains_key(AUTHORIZATION) || shares())
+        let shares =
+            || Word::of(&stored.fields(), &self.config.cache.targeted_fields).shares_authorized();
+        stored.lifetime.source() == LifetimeSource::Origin
+            && (!request.fields.contains_key(AUTHORIZATION) || shares())
     }
 
     /// The reply from this stored response, if it may be sent without asking the origin; begins its refresh when that is due.
-    pub(super) fn reply_at_once(&self, stored: Arc<Stored>, request: &Request, asks: &Asks, now: Now) -> Option<Reply> {
+    pub(super) fn reply_at_once(
+        &self,
+        stored: Arc<Stored>,
+        request: &Request,
+        asks: &Asks,
+        now: Now,
+    ) -> Option<Reply> {
         let refresh_due = match reuse(&stored.lifetime, &asks.wishes, now) {
             Reuse::Fresh { refresh_due, .. } => refresh_due,
             Reuse::Stale { because, .. } => because == reuse::Because::WhileRevalidate,
-            Reuse::Forward { .. } if self.is_reload_of_immutable(&stored, &asks.wishes, now) => false,
+            Reuse::Forward { .. } if self.is_reload_of_immutable(&stored, &asks.wishes, now) => {
+                false
+            }
             Reuse::Forward { .. } | Reuse::Validate { .. } => return None,
         };
         let shape = shape(&stored, request, asks.conditional, asks.range, now)?;
@@ -82,26 +99,42 @@ impl Proxy {
         }
         stored.count_hit();
         stored.note_use(now.mono);
-        Some(Reply::Stored { stored, outcome: Outcome::Hit, now, shape })
+        Some(Reply::Stored {
+            stored,
+            outcome: Outcome::Hit,
+            now,
+            shape,
+        })
     }
 
     /// A reload asks for what cannot have changed (RFC 8246 §2).
     fn is_reload_of_immutable(&self, stored: &Stored, wishes: &Wishes, now: Now) -> bool {
-        let calm = Wishes { refresh: false, ..*wishes };
+        let calm = Wishes {
+            refresh: false,
+            ..*wishes
+        };
         wishes.refresh
             && matches!(reuse(&stored.lifetime, &calm, now), Reuse::Fresh { .. })
-            && Word::of(&stored.fields(), &self.config.cache.targeted_fields).directives.immutable
+            && Word::of(&stored.fields(), &self.config.cache.targeted_fields)
+                .directives
+                .immutable
     }
 
     /// Decides what becomes of a request that no endpoint of ours answers.
     pub(super) fn decide(&self, request: &Request, now: Now) -> Decision {
         let asks = self.asks(request);
         let selected = self.selected(request, &asks);
-        if let Some(reply) = selected.clone().and_then(|stored| self.reply_at_once(stored, request, &asks, now)) {
+        if let Some(reply) = selected
+            .clone()
+            .and_then(|stored| self.reply_at_once(stored, request, &asks, now))
+        {
             return Decision::Send(reply);
         }
         if asks.wishes.only_if_cached {
-            return Decision::Send(Reply::failed(Cause::OnlyIfCached, Some(self.missed(request, selected.as_deref()))));
+            return Decision::Send(Reply::failed(
+                Cause::OnlyIfCached,
+                Some(self.missed(request, selected.as_deref())),
+            ));
         }
         if let Some(reply) = self.answer_too_soon(request, &asks, now) {
             return Decision::Send(reply);
@@ -111,7 +144,11 @@ impl Proxy {
 
     /// Why what is stored for a request is not its answer, where the origin is not asked either. `selected`: what that is.
     pub(super) fn missed(&self, request: &Request, selected: Option<&Stored>) -> Fwd {
-        let is_known = || self.store.peek(Key::new(None, ROLE, &request.target).as_str()).is_some();
+        let is_known = || {
+            self.store
+                .peek(Key::new(None, ROLE, &request.target).as_str())
+                .is_some()
+        };
         match selected {
             _ if !is_safe(&request.method) => Fwd::Method,
             Some(_) => Fwd::Stale,
@@ -129,8 +166,14 @@ impl Proxy {
         }
         let stored = self.selected(request, &content)?;
         let rule = self.routes.find(&request.target).rule;
-        let interval = rule.refresh_min_interval.or(rule.stale_time).unwrap_or(REFRESH_MIN_INTERVAL);
-        if !matches!(reuse(&stored.lifetime, &content.wishes, now), Reuse::Fresh { .. } | Reuse::Stale { .. }) {
+        let interval = rule
+            .refresh_min_interval
+            .or(rule.stale_time)
+            .unwrap_or(REFRESH_MIN_INTERVAL);
+        if !matches!(
+            reuse(&stored.lifetime, &content.wishes, now),
+            Reuse::Fresh { .. } | Reuse::Stale { .. }
+        ) {
             return None;
         }
         let mut forced = self.forced.lock();
@@ -145,7 +188,13 @@ impl Proxy {
 
 /// How much of a stored response answers this request: its preconditions first, then its range (RFC 9110 §13.2.2). `None`: it
 /// is a part, and another one is asked for.
-pub(super) fn shape(stored: &Stored, request: &Request, conditional: bool, range: bool, now: Now) -> Option<Shape> {
+pub(super) fn shape(
+    stored: &Stored,
+    request: &Request,
+    conditional: bool,
+    range: bool,
+    now: Now,
+) -> Option<Shape> {
     let is_part = stored.status == StatusCode::PARTIAL_CONTENT;
     if !conditional && !range && !is_part {
         return Some(Shape::Whole);
@@ -161,7 +210,13 @@ pub(super) fn shape(stored: &Stored, request: &Request, conditional: bool, range
     if !is_part && (!range || request.method != Method::GET) {
         return Some(Shape::Whole);
     }
-    match serving(&request.fields, stored.status, &fields, stored.body.len() as u64, now) {
+    match serving(
+        &request.fields,
+        stored.status,
+        &fields,
+        stored.body.len() as u64,
+        now,
+    ) {
         Serving::Whole => Some(Shape::Whole),
         Serving::Part { body, of } => Some(Shape::Part { body, of }),
         Serving::Unsatisfiable { complete } => Some(Shape::Unsatisfiable { complete }),

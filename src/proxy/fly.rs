@@ -65,7 +65,12 @@ impl Proxy {
     /// Flies an errand: asks the origin and tells everybody waiting. Blocks on the origin, with its timeouts.
     pub fn fly(self: &Arc<Proxy>, flight: FlightId, errand: &Errand, origin: &mut dyn Origin) {
         let asked = self.clock.now();
-        let mut landed = Landed { proxy: self, flight: Some(flight), errand, asked };
+        let mut landed = Landed {
+            proxy: self,
+            flight: Some(flight),
+            errand,
+            asked,
+        };
         match self.ask(errand, origin) {
             Ok(Asked::Whole(came)) => match self.judge(flight, errand, came) {
                 Judgement::Lands(landing) => landed.with(landing),
@@ -77,8 +82,15 @@ impl Proxy {
             Ok(Asked::Opening(opening)) if errand.shared && is_failure(opening.status) => {
                 let retry_after = self.retry_after(&opening.fields);
                 let cause = Cause::Status(opening.status.as_u16());
-                let tells_trouble = retry_after.is_some() || self.means_trouble(&errand.request, cause, asked);
-                landed.with(Landing::Failed { cause, response: None, retry_after, keeps: None, tells_trouble });
+                let tells_trouble =
+                    retry_after.is_some() || self.means_trouble(&errand.request, cause, asked);
+                landed.with(Landing::Failed {
+                    cause,
+                    response: None,
+                    retry_after,
+                    keeps: None,
+                    tells_trouble,
+                });
             }
             Ok(Asked::Opening(mut opening)) => {
                 self.adapt(errand, &mut opening.fields);
@@ -109,12 +121,19 @@ impl Proxy {
         }
         let asked = self.clock.now();
         let fetched = self.dated(origin.fetch(&request)?);
-        let applied = if is_plain { Applied::Itself(fetched) } else { known.apply(fetched) };
+        let applied = if is_plain {
+            Applied::Itself(fetched)
+        } else {
+            known.apply(fetched)
+        };
         Ok(match applied {
             Applied::Itself(fetched) => Asked::of(fetched, request.fields, asked),
-            Applied::Whole { response, confirms } => {
-                Asked::Whole(Came { response, sent: request.fields, asked, confirms })
-            }
+            Applied::Whole { response, confirms } => Asked::Whole(Came {
+                response,
+                sent: request.fields,
+                asked,
+                confirms,
+            }),
             Applied::Useless => Asked::Useless,
         })
     }
@@ -126,7 +145,8 @@ impl Proxy {
             Fetched::Opening(opening) => &mut opening.fields,
         };
         if !fields.contains_key(header::DATE)
-            && let Ok(now) = HeaderValue::from_str(dates::imf_fixdate(self.clock.now().wall).as_str())
+            && let Ok(now) =
+                HeaderValue::from_str(dates::imf_fixdate(self.clock.now().wall).as_str())
         {
             fields.insert(header::DATE, now);
         }
@@ -136,7 +156,12 @@ impl Proxy {
     /// Hands an errand to the crew; should that fail, nobody waits for it.
     pub(super) fn send_out(&self, flight: FlightId, errand: Errand) {
         let asked = self.clock.now();
-        let mut landed = Landed { proxy: self, flight: Some(flight), errand: &errand, asked };
+        let mut landed = Landed {
+            proxy: self,
+            flight: Some(flight),
+            errand: &errand,
+            asked,
+        };
         self.crew.fetch(flight, errand.clone());
         landed.flight = None;
     }
@@ -144,7 +169,10 @@ impl Proxy {
     /// What is stored for an errand that everybody shares: the response it would replace, else all that a strong tag may show
     /// to be this one's too (RFC 9111 §4.1). A weak one may stand for several codings of one thing.
     fn known_for(&self, errand: &Errand) -> Known {
-        let Some(variants) = errand.shared_key().and_then(|key| self.store.peek(key.as_str())) else {
+        let Some(variants) = errand
+            .shared_key()
+            .and_then(|key| self.store.peek(key.as_str()))
+        else {
             return Known::default();
         };
         let selected = variants.select(&errand.request.fields);
@@ -157,14 +185,22 @@ impl Proxy {
             Some(selected) => (vec![Arc::clone(selected)], vec![selected.fields()]),
             None => variants.iter().map(pair).filter(is_told_apart).unzip(),
         };
-        Known { stored, fields, selecting, are_others: selected.is_none() }
+        Known {
+            stored,
+            fields,
+            selecting,
+            are_others: selected.is_none(),
+        }
     }
 
     fn origin_request(&self, errand: &Errand, known: &Known) -> OriginRequest {
         let request = &errand.request;
         let trusted = self.config.proxy.trusts(request.peer);
         let has_body = request.body.lease.is_some();
-        let selecting = known.selecting.as_ref().and_then(|stored| stored.selecting.as_deref());
+        let selecting = known
+            .selecting
+            .as_ref()
+            .and_then(|stored| stored.selecting.as_deref());
         let sharing = match errand.shared {
             true => forward::Sharing::Shared { selecting },
             false => forward::Sharing::Alone,
@@ -181,7 +217,10 @@ impl Proxy {
             target: request.target.clone(),
             fields,
             body: has_body.then(|| request.body.bytes.clone()),
-            herald: errand.herald.clone().map(|herald| interim::as_the_route_wants(herald, rule)),
+            herald: errand
+                .herald
+                .clone()
+                .map(|herald| interim::as_the_route_wants(herald, rule)),
             repeatable: errand.is_repeatable(),
         }
     }
@@ -190,7 +229,12 @@ impl Proxy {
 impl Asked {
     fn of(fetched: Fetched, sent: HeaderMap, asked: Now) -> Asked {
         match fetched {
-            Fetched::Whole(response) => Asked::Whole(Came { response, sent, asked, confirms: None }),
+            Fetched::Whole(response) => Asked::Whole(Came {
+                response,
+                sent,
+                asked,
+                confirms: None,
+            }),
             Fetched::Opening(opening) => Asked::Opening(opening),
         }
     }
@@ -199,7 +243,10 @@ impl Asked {
 impl Known {
     /// The part that is stored, where it is the beginning of the whole.
     fn beginning(&self) -> Option<(&Arc<Stored>, &HeaderMap)> {
-        let stored = self.stored.first().filter(|stored| stored.status == StatusCode::PARTIAL_CONTENT)?;
+        let stored = self
+            .stored
+            .first()
+            .filter(|stored| stored.status == StatusCode::PARTIAL_CONTENT)?;
         Some((stored, self.fields.first()?))
     }
 
@@ -228,7 +275,9 @@ impl Known {
         let answer = match &fetched {
             Fetched::Whole(answer) => answer,
             // The rest alone, passed on as it comes, is not what its client asks for.
-            Fetched::Opening(rest) if rest.status == StatusCode::PARTIAL_CONTENT && self.beginning().is_some() => {
+            Fetched::Opening(rest)
+                if rest.status == StatusCode::PARTIAL_CONTENT && self.beginning().is_some() =>
+            {
                 return Applied::Useless;
             }
             Fetched::Opening(_) => return Applied::Itself(fetched),
@@ -236,24 +285,45 @@ impl Known {
         match (answer.status, self.beginning()) {
             (StatusCode::NOT_MODIFIED, None) => {
                 let confirmed = validation::confirmed(&answer.fields, &self.fields);
-                let Some((stored, fields)) = confirmed.and_then(|at| self.stored.get(at).zip(self.fields.get(at)))
+                let Some((stored, fields)) =
+                    confirmed.and_then(|at| self.stored.get(at).zip(self.fields.get(at)))
                 else {
                     return Applied::Useless;
                 };
                 let fields = validation::freshen(fields, &answer.fields);
-                let response = Response { status: stored.status, fields, body: stored.body.clone() };
-                Applied::Whole { response, confirms: Some(stored.lifetime) }
+                let response = Response {
+                    status: stored.status,
+                    fields,
+                    body: stored.body.clone(),
+                };
+                Applied::Whole {
+                    response,
+                    confirms: Some(stored.lifetime),
+                }
             }
             (StatusCode::PARTIAL_CONTENT, Some((stored, fields))) => {
                 let joined = ranges::join((fields, &stored.body), (&answer.fields, &answer.body));
-                let is_whole = |joined: &Joined| joined.first == 0 && joined.complete == Some(joined.body.len() as u64);
-                let Some(whole) = joined.filter(is_whole) else { return Applied::Useless };
+                let is_whole = |joined: &Joined| {
+                    joined.first == 0 && joined.complete == Some(joined.body.len() as u64)
+                };
+                let Some(whole) = joined.filter(is_whole) else {
+                    return Applied::Useless;
+                };
                 let mut fields = validation::freshen(fields, &answer.fields);
                 fields.remove(header::CONTENT_RANGE);
-                let response = Response { status: StatusCode::OK, fields, body: Bytes::from(whole.body) };
-                Applied::Whole { response, confirms: None }
+                let response = Response {
+                    status: StatusCode::OK,
+                    fields,
+                    body: Bytes::from(whole.body),
+                };
+                Applied::Whole {
+                    response,
+                    confirms: None,
+                }
             }
-            (StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::NOT_MODIFIED, Some(_)) => Applied::Useless,
+            (StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::NOT_MODIFIED, Some(_)) => {
+                Applied::Useless
+            }
             _ => Applied::Itself(fetched),
         }
     }

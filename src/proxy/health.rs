@@ -14,7 +14,12 @@ const MAX_NAMED: usize = 1000;
 impl Proxy {
     pub(super) fn health(&self, now: Now) -> String {
         let (flights, store, counters) = (self.gauges(), self.store.gauges(), &self.counters);
-        let polls: Vec<_> = self.polls.targets().take(MAX_NAMED).map(|target| redacted(target.as_str())).collect();
+        let polls: Vec<_> = self
+            .polls
+            .targets()
+            .take(MAX_NAMED)
+            .map(|target| redacted(target.as_str()))
+            .collect();
         json!({
             "status": "ok",
             "timestamp": dates::iso8601(now.wall).as_str(),
@@ -50,7 +55,12 @@ impl Proxy {
 
     /// How many were turned away, by cause.
     fn shed(&self) -> Value {
-        let counts = Shed::ALL.map(|shed| (shed.name().to_owned(), Value::from(self.counters.sheds.count(shed))));
+        let counts = Shed::ALL.map(|shed| {
+            (
+                shed.name().to_owned(),
+                Value::from(self.counters.sheds.count(shed)),
+            )
+        });
         Value::Object(counts.into_iter().collect())
     }
 

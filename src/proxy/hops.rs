@@ -19,12 +19,20 @@ impl Proxy {
         let id = IdText::new(self.mark, request.id, request.own_id()).to_string();
         let message = "Max-Forwards is 0: Larder, not the origin, has answered";
         let (status, body) = match request.method {
-            Method::OPTIONS => (StatusCode::OK, json!({ "message": message, "request_id": id })),
+            Method::OPTIONS => (
+                StatusCode::OK,
+                json!({ "message": message, "request_id": id }),
+            ),
             _ => {
-                let error = json!({ "error": "method_not_allowed", "message": message, "request_id": id });
+                let error =
+                    json!({ "error": "method_not_allowed", "message": message, "request_id": id });
                 (StatusCode::METHOD_NOT_ALLOWED, error)
             }
         };
-        Reply::BuiltIn { status, field: Some(ALLOW), body: body.to_string() }
+        Reply::BuiltIn {
+            status,
+            field: Some(ALLOW),
+            body: body.to_string(),
+        }
     }
 }

@@ -32,7 +32,10 @@ impl Proxy {
             .filter_map(|key| self.store.peek(key.as_str()))
             .map(|known| known.newest().clone());
         let others = std::iter::once_with(|| self.store.some(limit)).flatten();
-        let distinct = watched.chain(others).filter(|stored| seen.insert(stored.key.clone())).take(limit);
+        let distinct = watched
+            .chain(others)
+            .filter(|stored| seen.insert(stored.key.clone()))
+            .take(limit);
         distinct.map(|stored| self.kept_as(stored)).collect()
     }
 
@@ -58,13 +61,35 @@ impl Proxy {
 
     /// A fetch is over.
     pub(super) fn note_fetch(&self, errand: &Errand, asked: Now, good: bool) {
-        let (target, key, ended) = (&errand.request.target, errand.shared_key(), self.clock.now());
-        let fetch = Fetch { target, key, polled: errand.poll.is_some(), asked, ended, good };
-        self.statistics.fetched(&fetch, |key| self.store.peek(key.as_str()).map_or(0, |known| known.newest().hits()));
+        let (target, key, ended) = (
+            &errand.request.target,
+            errand.shared_key(),
+            self.clock.now(),
+        );
+        let fetch = Fetch {
+            target,
+            key,
+            polled: errand.poll.is_some(),
+            asked,
+            ended,
+            good,
+        };
+        self.statistics.fetched(&fetch, |key| {
+            self.store
+                .peek(key.as_str())
+                .map_or(0, |known| known.newest().hits())
+        });
     }
 
     fn kept_as(&self, stored: Arc<Stored>) -> Kept {
-        let (tally, poll_interval) = (self.statistics.tally(&stored.key), self.polls.interval_of(stored.key.target()));
-        Kept { stored, tally, poll_interval }
+        let (tally, poll_interval) = (
+            self.statistics.tally(&stored.key),
+            self.polls.interval_of(stored.key.target()),
+        );
+        Kept {
+            stored,
+            tally,
+            poll_interval,
+        }
     }
 }

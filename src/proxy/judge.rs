@@ -51,7 +51,12 @@ pub(super) enum Judgement {
 impl Proxy {
     /// Turns a whole response into what the flight lands with.
     pub(super) fn judge(&self, flight: FlightId, errand: &Errand, came: Came) -> Judgement {
-        let Came { mut response, sent, asked, confirms } = came;
+        let Came {
+            mut response,
+            sent,
+            asked,
+            confirms,
+        } = came;
         self.after_unsafe(flight, errand, response.status, &response.fields);
         let (request, status, received) = (&errand.request, response.status, self.clock.now());
         if request.method == Method::HEAD {
@@ -61,13 +66,26 @@ impl Proxy {
         let verdict = self.verdict(request, &response, &sent, (asked, received));
         self.adapt(errand, &mut response.fields);
         let answer = match (verdict, &errand.key) {
-            (Storing::Store { lifetime, selecting }, Some(key)) => {
+            (
+                Storing::Store {
+                    lifetime,
+                    selecting,
+                },
+                Some(key),
+            ) => {
                 let joined = self.joined(key, request, &response);
                 let kept = joined.as_ref().unwrap_or(&response);
                 let (stored, left_out) = self.rendered(key, kept, lifetime, selecting, received);
-                let (stored, sent, validated) = (Arc::new(stored), Arc::new(sent), confirms.is_some());
+                let (stored, sent, validated) =
+                    (Arc::new(stored), Arc::new(sent), confirms.is_some());
                 let checked = rule.check.is_some() || rule.home.is_some();
-                let answer = Shared { stored, sent, validated, checked, whole: None };
+                let answer = Shared {
+                    stored,
+                    sent,
+                    validated,
+                    checked,
+                    whole: None,
+                };
                 Ok((answer, left_out))
             }
             (Storing::Refuse(refusal), _) => Err(refusal),
@@ -77,12 +95,23 @@ impl Proxy {
             let retry_after = self.retry_after(&response.fields);
             let cause = Cause::Status(status.as_u16());
             let keeps = answer.ok().map(|(answer, _)| answer);
-            let tells_trouble = retry_after.is_some() || self.means_trouble(request, cause, received);
-            if let (None, true, true, Some(seconds)) = (retry_after, errand.safe, tells_trouble, cause.retry_after()) {
-                response.fields.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            let tells_trouble =
+                retry_after.is_some() || self.means_trouble(request, cause, received);
+            if let (None, true, true, Some(seconds)) =
+                (retry_after, errand.safe, tells_trouble, cause.retry_after())
+            {
+                response
+                    .fields
+                    .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             let response = Some(Arc::new(response));
-            return Judgement::Lands(Landing::Failed { cause, response, retry_after, keeps, tells_trouble });
+            return Judgement::Lands(Landing::Failed {
+                cause,
+                response,
+                retry_after,
+                keeps,
+                tells_trouble,
+            });
         }
         let home = self.judge_by_home(request, rule, &response, received);
         let body = response.body.clone();
@@ -90,23 +119,30 @@ impl Proxy {
             Err(Refusal::CheckFailed(_)) => Landing::failed(Cause::CheckFailed),
             _ if matches!(home, HomeVerdict::Bad(_)) => Landing::failed(Cause::CheckFailed),
             // The leader is told what came where not all of that is stored, or its request went alone.
-            Ok((answer, left_out)) if left_out || !errand.shared => {
-                Landing::Shared(Shared { whole: Some(Arc::new(response)), ..answer })
-            }
+            Ok((answer, left_out)) if left_out || !errand.shared => Landing::Shared(Shared {
+                whole: Some(Arc::new(response)),
+                ..answer
+            }),
             Ok((answer, _)) => Landing::Shared(answer),
             Err(_) => match (confirms, &errand.key) {
-                (Some(lifetime), Some(key)) => {
-                    Landing::Confirmed(Arc::new(self.rendered(key, &response, lifetime, None, received).0))
-                }
+                (Some(lifetime), Some(key)) => Landing::Confirmed(Arc::new(
+                    self.rendered(key, &response, lifetime, None, received).0,
+                )),
                 _ => Landing::Unshared(Arc::new(response)),
             },
         };
         let doubt = match (home, rule.home) {
             (HomeVerdict::NeedsWitness, _) => Doubt::Level,
-            (HomeVerdict::NeedsMeters, Some(kind)) => Doubt::Emptiness(kind, request.target.clone()),
+            (HomeVerdict::NeedsMeters, Some(kind)) => {
+                Doubt::Emptiness(kind, request.target.clone())
+            }
             _ => return Judgement::Lands(landing),
         };
-        Judgement::Held(Held { landing, body, doubt })
+        Judgement::Held(Held {
+            landing,
+            body,
+            doubt,
+        })
     }
 
     fn verdict(
@@ -142,22 +178,45 @@ impl Proxy {
     /// they are not.
     fn joined(&self, key: &Key, request: &Request, part: &Response) -> Option<Response> {
         let is_part = |status: StatusCode| status == StatusCode::PARTIAL_CONTENT;
-        let known = self.store.peek(key.as_str()).filter(|_| is_part(part.status))?.into_selected(&request.fields)?;
+        let known = self
+            .store
+            .peek(key.as_str())
+            .filter(|_| is_part(part.status))?
+            .into_selected(&request.fields)?;
         let old = is_part(known.status).then(|| known.fields())?;
-        let Joined { first, complete, body } = join((&old, &known.body), (&part.fields, &part.body))?;
+        let Joined {
+            first,
+            complete,
+            body,
+        } = join((&old, &known.body), (&part.fields, &part.body))?;
         if body.len() > self.config.cache.max_object_bytes {
             return None;
         }
         let mut fields = validation::freshen(&old, &part.fields);
         let length = body.len() as u64;
         let is_whole = first == 0 && complete == Some(length);
-        let status = if is_whole { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
+        let status = if is_whole {
+            StatusCode::OK
+        } else {
+            StatusCode::PARTIAL_CONTENT
+        };
         fields.remove(header::CONTENT_RANGE);
         if !is_whole {
-            let of = ContentRange { first, last: (first + length).saturating_sub(1), complete };
-            fields.insert(header::CONTENT_RANGE, HeaderValue::try_from(of.to_string()).ok()?);
+            let of = ContentRange {
+                first,
+                last: (first + length).saturating_sub(1),
+                complete,
+            };
+            fields.insert(
+                header::CONTENT_RANGE,
+                HeaderValue::try_from(of.to_string()).ok()?,
+            );
         }
-        Some(Response { status, fields, body: body.into() })
+        Some(Response {
+            status,
+            fields,
+            body: body.into(),
+        })
     }
 
     /// A response as it is stored, and whether fields of it are left out: those that may not be used again unconfirmed
@@ -172,12 +231,28 @@ impl Proxy {
     ) -> (Stored, bool) {
         let word = Word::of(&response.fields, &self.config.cache.targeted_fields);
         let unconfirmed = fields_to_confirm(&response.fields, &word);
-        let left_out = unconfirmed.iter().any(|name| response.fields.contains_key(name));
+        let left_out = unconfirmed
+            .iter()
+            .any(|name| response.fields.contains_key(name));
         let lifetime = self.jittered(key, lifetime, received);
-        let (head, fields_end) = reply::stored_head(response, &unconfirmed, &lifetime, received, &self.via);
+        let (head, fields_end) =
+            reply::stored_head(response, &unconfirmed, &lifetime, received, &self.via);
         let (hits, used) = (AtomicU32::new(0), AtomicU32::new(0));
         let (key, status, body) = (key.clone(), response.status, response.body.clone());
-        (Stored { key, status, head, fields_end, body, lifetime, selecting, hits, used }, left_out)
+        (
+            Stored {
+                key,
+                status,
+                head,
+                fields_end,
+                body,
+                lifetime,
+                selecting,
+                hits,
+                used,
+            },
+            left_out,
+        )
     }
 
     /// The lifetime of this stored answer: shortened by a share of its own, but where the clock fetches it anew anyway.
@@ -194,9 +269,15 @@ impl Proxy {
     /// The answer to a HEAD tells whether the stored answer to GET is still that one: it is freshened, or goes (RFC 9111 §4.3.5).
     fn after_head(&self, request: &Arc<Request>, answer: &Response, sent: &HeaderMap, asked: Now) {
         let key = Key::new(None, ROLE, &request.target);
-        let known = self.store.peek(key.as_str()).and_then(|variants| variants.into_selected(&request.fields));
-        let both_ok = |known: &Arc<Stored>| answer.status == StatusCode::OK && known.status == StatusCode::OK;
-        let Some(known) = known.filter(both_ok) else { return };
+        let known = self
+            .store
+            .peek(key.as_str())
+            .and_then(|variants| variants.into_selected(&request.fields));
+        let both_ok =
+            |known: &Arc<Stored>| answer.status == StatusCode::OK && known.status == StatusCode::OK;
+        let Some(known) = known.filter(both_ok) else {
+            return;
+        };
         let fields = known.fields();
         if !validation::head_confirms(&fields, known.body.len() as u64, &answer.fields) {
             let rule = self.routes.find(&request.target).rule;
@@ -207,14 +288,28 @@ impl Proxy {
             return;
         }
         let fields = validation::freshen(&fields, &answer.fields);
-        let (response, received) =
-            (Response { status: known.status, fields, body: known.body.clone() }, self.clock.now());
-        if let Storing::Store { lifetime, selecting } =
-            self.verdict(&plain(request), &response, sent, (asked, received))
+        let (response, received) = (
+            Response {
+                status: known.status,
+                fields,
+                body: known.body.clone(),
+            },
+            self.clock.now(),
+        );
+        if let Storing::Store {
+            lifetime,
+            selecting,
+        } = self.verdict(&plain(request), &response, sent, (asked, received))
         {
             let (stored, _) = self.rendered(&key, &response, lifetime, selecting, received);
             let (stored, sent) = (Arc::new(stored), Arc::new(sent.clone()));
-            self.submit(Work::Insert(Shared { stored, sent, validated: true, checked: false, whole: None }));
+            self.submit(Work::Insert(Shared {
+                stored,
+                sent,
+                validated: true,
+                checked: false,
+                whole: None,
+            }));
         }
     }
 
@@ -222,17 +317,29 @@ impl Proxy {
     /// nothing stored can stand in: by the RFC alone it is an answer like others, and whoever asks is told what the origin says.
     pub(super) fn means_trouble(&self, request: &Request, cause: Cause, now: Now) -> bool {
         let rule = self.routes.find(&request.target).rule;
-        let is_ruled = !self.config.cache.defaults.pure() || rule.cache_ttl.is_some() || rule.check.is_some();
-        let known = || self.store.peek(Key::new(None, ROLE, &request.target).as_str())?.into_selected(&request.fields);
+        let is_ruled =
+            !self.config.cache.defaults.pure() || rule.cache_ttl.is_some() || rule.check.is_some();
+        let known = || {
+            self.store
+                .peek(Key::new(None, ROLE, &request.target).as_str())?
+                .into_selected(&request.fields)
+        };
         is_ruled || known().is_some_and(|stored| stored.serves_despite(cause, now))
     }
 
     /// What the answer means in this home, where the route asks.
-    fn judge_by_home(&self, request: &Request, rule: &Rule, response: &Response, now: Now) -> HomeVerdict {
+    fn judge_by_home(
+        &self,
+        request: &Request,
+        rule: &Rule,
+        response: &Response,
+        now: Now,
+    ) -> HomeVerdict {
         match rule.home {
-            Some(kind) if request.method == Method::GET && response.status.is_success() => {
-                self.home.lock().judge(request.target.as_str(), kind, &response.body, now)
-            }
+            Some(kind) if request.method == Method::GET && response.status.is_success() => self
+                .home
+                .lock()
+                .judge(request.target.as_str(), kind, &response.body, now),
             _ => HomeVerdict::Good,
         }
     }
@@ -244,9 +351,13 @@ impl Proxy {
             fields.remove(header::SET_COOKIE);
         }
         if rule.cors {
-            fields.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            fields.insert(
+                header::ACCESS_CONTROL_ALLOW_ORIGIN,
+                HeaderValue::from_static("*"),
+            );
         }
-        if let (true, Some(authority)) = (rule.own_location, self.config.backend.origin.authority()) {
+        if let (true, Some(authority)) = (rule.own_location, self.config.backend.origin.authority())
+        {
             forward::make_location_ours(fields, authority);
         }
     }
@@ -254,22 +365,38 @@ impl Proxy {
     /// When the origin wants to be asked again (RFC 9110 §10.2.3): seconds, or a date.
     pub(super) fn retry_after(&self, fields: &HeaderMap) -> Option<Duration> {
         let text = fields.get(header::RETRY_AFTER)?.as_bytes();
-        let seconds = std::str::from_utf8(text).ok().and_then(|text| text.trim().parse().ok());
+        let seconds = std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
         let now = self.clock.now();
-        let until = || u64::try_from(dates::parse(text, now)?).ok()?.checked_sub(now.wall.as_secs());
+        let until = || {
+            u64::try_from(dates::parse(text, now)?)
+                .ok()?
+                .checked_sub(now.wall.as_secs())
+        };
         seconds.or_else(until).map(Duration::from_secs)
     }
 
     /// A successful unsafe request makes what is stored for its target worthless, and for what else the response names
     /// (RFC 9111 §4.4).
-    pub(super) fn after_unsafe(&self, flight: FlightId, errand: &Errand, status: StatusCode, fields: &HeaderMap) {
+    pub(super) fn after_unsafe(
+        &self,
+        flight: FlightId,
+        errand: &Errand,
+        status: StatusCode,
+        fields: &HeaderMap,
+    ) {
         if errand.safe || !(status.is_success() || status.is_redirection()) {
             return;
         }
         let target = &errand.request.target;
         self.invalidate(target, Some(flight));
-        let also = invalidation::also_invalid(target.as_str(), fields, &self.authorities(&errand.request));
-        for target in also.into_iter().filter_map(|target| Target::parse(target.into())) {
+        let also =
+            invalidation::also_invalid(target.as_str(), fields, &self.authorities(&errand.request));
+        for target in also
+            .into_iter()
+            .filter_map(|target| Target::parse(target.into()))
+        {
             self.invalidate(&target, Some(flight));
         }
     }
@@ -277,13 +404,25 @@ impl Proxy {
     /// Whether a response says that it is what a GET for the same target would bring (RFC 9110 §9.3.3).
     fn names_itself(&self, request: &Request, fields: &HeaderMap) -> bool {
         request.method == Method::POST
-            && invalidation::names_itself(request.target.as_str(), fields, &self.authorities(request))
+            && invalidation::names_itself(
+                request.target.as_str(),
+                fields,
+                &self.authorities(request),
+            )
     }
 
     /// The names this origin goes by: its own, and what its client calls it.
     fn authorities<'a>(&'a self, request: &'a Request) -> Vec<&'a str> {
-        let own = self.config.backend.origin.authority().map(Authority::as_str);
-        let host = request.fields.get(header::HOST).and_then(|host| host.to_str().ok());
+        let own = self
+            .config
+            .backend
+            .origin
+            .authority()
+            .map(Authority::as_str);
+        let host = request
+            .fields
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
         own.into_iter().chain(host).collect()
     }
 }

@@ -28,7 +28,9 @@ impl Proxy {
             match work {
                 Work::Open(first, others) => {
                     leader = first;
-                    others.into_iter().for_each(|passenger| self.board_again(passenger));
+                    others
+                        .into_iter()
+                        .for_each(|passenger| self.board_again(passenger));
                 }
                 other => self.carry_out(other, now),
             }
@@ -61,7 +63,10 @@ impl Proxy {
                 }
                 // The sink is dropped before its end: the client sees that the body was cut.
                 Err(error) => {
-                    log::warn!("the origin broke off {}: {error:?}", leader.request.target.path());
+                    log::warn!(
+                        "the origin broke off {}: {error:?}",
+                        leader.request.target.path()
+                    );
                     break;
                 }
             }
@@ -86,25 +91,41 @@ impl Proxy {
                     None => self.board_again(passenger),
                 },
                 Landing::Shared(answer) => self.share(passenger, answer, now),
-                Landing::Unshared(response) if refuses_head(&passenger.request.method, response.status) => {
+                Landing::Unshared(response)
+                    if refuses_head(&passenger.request.method, response.status) =>
+                {
                     self.ask_as_get(passenger);
                 }
                 Landing::Unshared(response) if passenger.leads => {
                     let outcome = passenger.fetched(false);
-                    passenger.responder.reply(Reply::Relayed { response: Arc::clone(response), outcome });
+                    passenger.responder.reply(Reply::Relayed {
+                        response: Arc::clone(response),
+                        outcome,
+                    });
                 }
                 Landing::Confirmed(stored) if passenger.leads => {
-                    let outcome = Outcome::Validated { forced: passenger.fwd == Fwd::Request };
+                    let outcome = Outcome::Validated {
+                        forced: passenger.fwd == Fwd::Request,
+                    };
                     match passenger.reply_of(stored, outcome, now) {
                         Some(reply) => passenger.responder.reply(reply),
                         None => self.board_again(passenger),
                     }
                 }
                 Landing::Unshared(_) | Landing::Confirmed(_) => self.board_again(passenger),
-                Landing::Failed { cause, keeps: Some(answer), .. } if !passenger.has_stale_for(*cause, now) => {
+                Landing::Failed {
+                    cause,
+                    keeps: Some(answer),
+                    ..
+                } if !passenger.has_stale_for(*cause, now) => {
                     self.share(passenger, answer, now);
                 }
-                Landing::Failed { cause, response, retry_after, .. } => {
+                Landing::Failed {
+                    cause,
+                    response,
+                    retry_after,
+                    ..
+                } => {
                     passenger.settle(*cause, response.as_ref(), *retry_after, now);
                 }
             }
@@ -112,14 +133,21 @@ impl Proxy {
     }
 
     /// Tells those aboard a flight that does not go, or goes too late for them.
-    pub(super) fn turn_away(&self, passengers: Vec<Passenger>, cause: Cause, wait: Option<Duration>, now: Now) {
+    pub(super) fn turn_away(
+        &self,
+        passengers: Vec<Passenger>,
+        cause: Cause,
+        wait: Option<Duration>,
+        now: Now,
+    ) {
         let shed = match cause {
             Cause::ParkedFull => Some(Shed::Parked),
             Cause::NoPermit => Some(Shed::Permits),
             _ => None,
         };
         for mut passenger in passengers {
-            shed.into_iter().for_each(|shed| self.counters.sheds.note(shed));
+            shed.into_iter()
+                .for_each(|shed| self.counters.sheds.note(shed));
             passenger.settle(cause, None, wait, now);
         }
     }
@@ -127,13 +155,20 @@ impl Proxy {
     /// Tells one passenger an answer that was stored, if it is for a request like this one.
     fn share(&self, mut passenger: Passenger, answer: &Shared, now: Now) {
         let outcome = match answer.validated {
-            true => Outcome::Validated { forced: passenger.fwd == Fwd::Request },
+            true => Outcome::Validated {
+                forced: passenger.fwd == Fwd::Request,
+            },
             false => passenger.fetched(true),
         };
         let reply = match &answer.whole {
-            Some(response) if passenger.leads => Some(Reply::Relayed { response: Arc::clone(response), outcome }),
+            Some(response) if passenger.leads => Some(Reply::Relayed {
+                response: Arc::clone(response),
+                outcome,
+            }),
             // What came of its own request the second time is its answer, whatever the origin says that it differs by.
-            _ if passenger.leads && passenger.again => passenger.reply_of(&answer.stored, outcome, now),
+            _ if passenger.leads && passenger.again => {
+                passenger.reply_of(&answer.stored, outcome, now)
+            }
             _ => passenger.reply_from(&answer.stored, outcome, now),
         };
         match reply {
@@ -146,7 +181,11 @@ impl Proxy {
     fn ask_as_get(&self, mut passenger: Passenger) {
         passenger.request = Arc::new(plain(&passenger.request));
         passenger.alone = None;
-        passenger.fwd = if passenger.stale.is_some() { Fwd::Stale } else { Fwd::UriMiss };
+        passenger.fwd = if passenger.stale.is_some() {
+            Fwd::Stale
+        } else {
+            Fwd::UriMiss
+        };
         self.board_again(passenger);
     }
 }
@@ -155,8 +194,17 @@ impl Passenger {
     /// Sends what is stored if the cause allows it; else what its route wants in place of errors, else what the origin said to
     /// its leader, else our error.
     /// `wait`: how long the origin is not asked again, where that is known.
-    pub(super) fn settle(&mut self, cause: Cause, response: Option<&Arc<Response>>, wait: Option<Duration>, now: Now) {
-        let stale = self.stale.take().filter(|stored| stored.serves_despite(cause, now));
+    pub(super) fn settle(
+        &mut self,
+        cause: Cause,
+        response: Option<&Arc<Response>>,
+        wait: Option<Duration>,
+        now: Now,
+    ) {
+        let stale = self
+            .stale
+            .take()
+            .filter(|stored| stored.serves_despite(cause, now));
         let stale = stale.and_then(|stored| {
             let reply = self.reply_from(&stored, Outcome::Stale { because: cause }, now)?;
             stored.count_hit();
@@ -165,11 +213,20 @@ impl Passenger {
         let reply = match (stale, response) {
             (Some(reply), _) => reply,
             (None, Some(response)) if self.leads && self.exhausted == OnExhausted::Error => {
-                Reply::Relayed { response: Arc::clone(response), outcome: self.fetched(false) }
+                Reply::Relayed {
+                    response: Arc::clone(response),
+                    outcome: self.fetched(false),
+                }
             }
             (None, _) => {
                 let (backoff, cors) = (wait.map(|wait| wait.as_secs() + 1), self.cors);
-                Reply::Failed(Failure { cause, fwd: Some(self.fwd), backoff, cors, instead: self.exhausted })
+                Reply::Failed(Failure {
+                    cause,
+                    fwd: Some(self.fwd),
+                    backoff,
+                    cors,
+                    instead: self.exhausted,
+                })
             }
         };
         self.responder.reply(reply);
@@ -177,7 +234,11 @@ impl Passenger {
 
     /// The reply from what is stored. `None`: it is for other requests, or not the part this one asks for.
     fn reply_from(&self, stored: &Arc<Stored>, outcome: Outcome, now: Now) -> Option<Reply> {
-        if stored.is_selected_by(&self.request.fields) { self.reply_of(stored, outcome, now) } else { None }
+        if stored.is_selected_by(&self.request.fields) {
+            self.reply_of(stored, outcome, now)
+        } else {
+            None
+        }
     }
 
     /// The same where it is known to be for this request.
@@ -185,18 +246,34 @@ impl Passenger {
         let fields = &self.request.fields;
         let (conditional, range) = (is_conditional(fields), fields.contains_key(header::RANGE));
         let shape = shape(stored, &self.request, conditional, range, now)?;
-        Some(Reply::Stored { stored: Arc::clone(stored), outcome, now, shape })
+        Some(Reply::Stored {
+            stored: Arc::clone(stored),
+            outcome,
+            now,
+            shape,
+        })
     }
 
     fn fetched(&self, stored: bool) -> Outcome {
         match self.alone {
-            Some(detail) => Outcome::Alone { fwd: self.fwd, detail },
-            None => Outcome::Fetched { fwd: self.fwd, stored, collapsed: !self.leads },
+            Some(detail) => Outcome::Alone {
+                fwd: self.fwd,
+                detail,
+            },
+            None => Outcome::Fetched {
+                fwd: self.fwd,
+                stored,
+                collapsed: !self.leads,
+            },
         }
     }
 }
 
 /// The origin has no HEAD: GET will tell (FEATURES C7; pypowerwall answers 501).
 pub(super) fn refuses_head(method: &Method, status: StatusCode) -> bool {
-    method == Method::HEAD && matches!(status, StatusCode::NOT_IMPLEMENTED | StatusCode::METHOD_NOT_ALLOWED)
+    method == Method::HEAD
+        && matches!(
+            status,
+            StatusCode::NOT_IMPLEMENTED | StatusCode::METHOD_NOT_ALLOWED
+        )
 }

@@ -72,7 +72,11 @@ struct Polled {
 
 /// What this configuration polls, in the order of the plan.
 pub fn polls(config: &Config) -> Vec<Poll> {
-    Polls::new(config).all.into_iter().map(|polled| polled.poll).collect()
+    Polls::new(config)
+        .all
+        .into_iter()
+        .map(|polled| polled.poll)
+        .collect()
 }
 
 impl Polls {
@@ -83,11 +87,25 @@ impl Polls {
             let interval = route.rule.poll_interval?;
             let target = route.pattern.target()?;
             let ttl = route.rule.cache_ttl.unwrap_or(default);
-            let poll = Poll { interval, idle: idle(&route.rule, interval, ttl), own: route.rule.own_poll };
-            Some(Polled { key: Key::new(None, ROLE, &target), target, poll, ttl, wanted: AtomicU64::new(0) })
+            let poll = Poll {
+                interval,
+                idle: idle(&route.rule, interval, ttl),
+                own: route.rule.own_poll,
+            };
+            Some(Polled {
+                key: Key::new(None, ROLE, &target),
+                target,
+                poll,
+                ttl,
+                wanted: AtomicU64::new(0),
+            })
         };
         let all: Vec<Polled> = config.routes.iter().filter_map(polled).collect();
-        let places = all.iter().enumerate().map(|(at, polled)| (polled.target.as_str().to_owned(), at)).collect();
+        let places = all
+            .iter()
+            .enumerate()
+            .map(|(at, polled)| (polled.target.as_str().to_owned(), at))
+            .collect();
         Polls { all, places }
     }
 
@@ -97,12 +115,18 @@ impl Polls {
 
     /// The lifetime of what is polled at this path.
     pub(super) fn ttl_of(&self, path: &str) -> Option<Duration> {
-        self.places.get(path).and_then(|place| self.all.get(*place)).map(|polled| polled.ttl)
+        self.places
+            .get(path)
+            .and_then(|place| self.all.get(*place))
+            .map(|polled| polled.ttl)
     }
 
     /// How often this target is asked for without anybody's asking. `None`: never.
     pub(super) fn interval_of(&self, target: &str) -> Option<Duration> {
-        self.places.get(target).and_then(|place| self.all.get(*place)).map(|polled| polled.poll.interval)
+        self.places
+            .get(target)
+            .and_then(|place| self.all.get(*place))
+            .map(|polled| polled.poll.interval)
     }
 
     /// What is polled, in the order of the plan.
@@ -118,22 +142,37 @@ impl Polls {
     /// A client asks: what is polled on demand goes at full pace.
     pub(super) fn note_demand(&self, target: &Target, now: Now) {
         if let Some(polled) = self.place_of(target).and_then(|place| self.all.get(place)) {
-            polled.wanted.store(u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX - 1) + 1, Ordering::Relaxed);
+            polled.wanted.store(
+                u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX - 1) + 1,
+                Ordering::Relaxed,
+            );
         }
     }
 }
 
 /// The pace of a poll while nobody asks; the preset's own then only keep their answers within their lifetime.
 fn idle(rule: &Rule, interval: Duration, ttl: Duration) -> Option<Idle> {
-    let slow = rule.poll_idle_interval.or(rule.own_poll.then_some(ttl)).filter(|slow| !slow.is_zero())?;
-    let usual = if rule.own_poll { OWN_WANTED_FOR } else { interval.saturating_mul(WANTED_INTERVALS) };
-    Some(Idle { after: rule.poll_idle_after.unwrap_or(usual), interval: slow })
+    let slow = rule
+        .poll_idle_interval
+        .or(rule.own_poll.then_some(ttl))
+        .filter(|slow| !slow.is_zero())?;
+    let usual = if rule.own_poll {
+        OWN_WANTED_FOR
+    } else {
+        interval.saturating_mul(WANTED_INTERVALS)
+    };
+    Some(Idle {
+        after: rule.poll_idle_after.unwrap_or(usual),
+        interval: slow,
+    })
 }
 
 impl Proxy {
     /// Polls what is at this place of the plan now, unless it is being fetched or in trouble.
     pub fn poll(&self, place: usize) {
-        let Some(polled) = self.polls.all.get(place) else { return };
+        let Some(polled) = self.polls.all.get(place) else {
+            return;
+        };
         let key = &polled.key;
         let request = self.own_request(polled.target.clone());
         self.fetch_for_nobody(request, key.clone(), key.clone(), For::Clock);
@@ -142,9 +181,13 @@ impl Proxy {
 
     /// What a poll's target varies by is refreshed for the requests that came since its last turn.
     fn poll_variants(&self, polled: &Polled) {
-        let Some(variants) = self.store.peek(polled.key.as_str()) else { return };
+        let Some(variants) = self.store.peek(polled.key.as_str()) else {
+            return;
+        };
         let since = self.clock.now().mono.saturating_sub(polled.poll.interval);
-        let used = variants.iter().filter(|stored| stored.was_used_since(since));
+        let used = variants
+            .iter()
+            .filter(|stored| stored.was_used_since(since));
         let selecting = used.filter_map(|stored| Some((stored, stored.selecting.as_ref()?)));
         for (stored, selecting) in selecting.take(MAX_VARIANTS_POLLED) {
             let mut request = self.own_request(polled.target.clone());
@@ -156,7 +199,10 @@ impl Proxy {
 
     /// Fetches in the background what nobody waits for; joined by whoever asks meanwhile.
     pub(super) fn fetch_for_nobody(&self, request: Request, key: Key, joins: Key, on_behalf: For) {
-        let poll = self.polls.place_of(&request.target).filter(|_| key == joins);
+        let poll = self
+            .polls
+            .place_of(&request.target)
+            .filter(|_| key == joins);
         let (request, key, joins) = (Arc::new(request), Some(key), Some(joins));
         let (shared, even_if_fresh) = (on_behalf != For::Named, on_behalf == For::Clock);
         let errand = Errand {
@@ -171,7 +217,10 @@ impl Proxy {
             plain: false,
             herald: None,
         };
-        self.submit(Work::Arrived(Arrival { passenger: None, errand }));
+        self.submit(Work::Arrived(Arrival {
+            passenger: None,
+            errand,
+        }));
     }
 
     /// The poll of this place has waited behind others for a whole interval: it goes first.
@@ -198,7 +247,10 @@ mod tests {
     }
 
     fn idle(after: u64, interval: u64) -> Option<Idle> {
-        Some(Idle { after: Duration::from_secs(after), interval: Duration::from_secs(interval) })
+        Some(Idle {
+            after: Duration::from_secs(after),
+            interval: Duration::from_secs(interval),
+        })
     }
 
     #[test]
@@ -208,11 +260,24 @@ mod tests {
             (r#", "pollIdleInterval": 0"#, None),
             (r#", "pollIdleAfter": 7"#, None),
             (r#", "pollIdleInterval": 90"#, idle(60, 90)),
-            (r#", "pollIdleInterval": "5m", "pollIdleAfter": 7"#, idle(7, 300)),
+            (
+                r#", "pollIdleInterval": "5m", "pollIdleAfter": 7"#,
+                idle(7, 300),
+            ),
         ];
         for (more, expected) in cases {
-            let polls = polls_of(&format!(r#"[{{ "path": "/soe", "pollInterval": 5{more} }}]"#));
-            assert_eq!(polls, [Poll { interval: Duration::from_secs(5), idle: expected, own: false }], "{more}");
+            let polls = polls_of(&format!(
+                r#"[{{ "path": "/soe", "pollInterval": 5{more} }}]"#
+            ));
+            assert_eq!(
+                polls,
+                [Poll {
+                    interval: Duration::from_secs(5),
+                    idle: expected,
+                    own: false
+                }],
+                "{more}"
+            );
         }
     }
 
@@ -223,7 +288,10 @@ mod tests {
         let cases = [
             ("", idle(60, 30)),
             (r#", "cacheTTL": 20"#, idle(60, 20)),
-            (r#", "pollIdleInterval": 120, "pollIdleAfter": 300"#, idle(300, 120)),
+            (
+                r#", "pollIdleInterval": 120, "pollIdleAfter": 300"#,
+                idle(300, 120),
+            ),
             (r#", "pollIdleInterval": 0"#, None),
         ];
         for (more, expected) in cases {

@@ -15,12 +15,20 @@ use crate::reply::{Failure, Reply};
 impl Proxy {
     /// What a client is told whose request would have the origin asked more often than its route allows. `selected`: what is stored
     /// for it. `None`: it may ask.
-    pub(super) fn asks_too_often(&self, request: &Request, selected: Option<&Stored>, now: Now) -> Option<Reply> {
+    pub(super) fn asks_too_often(
+        &self,
+        request: &Request,
+        selected: Option<&Stored>,
+        now: Now,
+    ) -> Option<Reply> {
         let limit = self.routes.rate_limit(&request.target)?;
         if limit.unsafe_only && is_safe(&request.method) {
             return None;
         }
-        let owner = Owner { client: network_of(self.client_of(request)), route: limit.route };
+        let owner = Owner {
+            client: network_of(self.client_of(request)),
+            route: limit.route,
+        };
         let wait = self.buckets.lock().take(owner, limit, now).err()?;
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let cors = self.routes.find(&request.target).rule.cors;
@@ -37,7 +45,9 @@ impl Proxy {
     fn client_of(&self, request: &Request) -> IpAddr {
         let proxy = &self.config.proxy;
         let named = Some(&request.fields).filter(|_| proxy.trusts(request.peer));
-        named.and_then(|fields| proxy.client_named(fields)).unwrap_or(request.peer)
+        named
+            .and_then(|fields| proxy.client_named(fields))
+            .unwrap_or(request.peer)
     }
 }
 
@@ -56,8 +66,16 @@ mod tests {
 
     #[test]
     fn r13_ipv4_counts_by_address_and_ipv6_by_network() {
-        let same = [("::ffff:10.0.0.1", "10.0.0.1"), ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2"), ("::1", "::2")];
-        let other = [("10.0.0.1", "10.0.0.2"), ("2001:db8:0:1::1", "2001:db8:0:2::1"), ("0.0.0.0", "::1")];
+        let same = [
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2"),
+            ("::1", "::2"),
+        ];
+        let other = [
+            ("10.0.0.1", "10.0.0.2"),
+            ("2001:db8:0:1::1", "2001:db8:0:2::1"),
+            ("0.0.0.0", "::1"),
+        ];
         let network = |text: &str| network_of(text.parse().expect(text));
         for (one, another) in same {
             assert_eq!(network(one), network(another), "{one} {another}");

@@ -21,7 +21,10 @@ struct Teller(Arc<Slot>);
 impl Waiter {
     /// A waiter, and the responder that ends its waiting.
     pub fn new() -> (Waiter, impl Responder + 'static) {
-        let slot = Arc::new(Slot { reply: Mutex::new(None), told: Condvar::new() });
+        let slot = Arc::new(Slot {
+            reply: Mutex::new(None),
+            told: Condvar::new(),
+        });
         (Waiter(Arc::clone(&slot)), Teller(slot))
     }
 

@@ -55,8 +55,15 @@ impl Proxy {
             Doubt::Level => self.home.lock().witness_path(),
             Doubt::Emptiness(..) => "/aggregates",
         };
-        let witness = Witness { proxy: Arc::clone(self), flight, held: Some(held), path };
-        let Some(target) = Target::parse(Bytes::from_static(path.as_bytes())) else { return };
+        let witness = Witness {
+            proxy: Arc::clone(self),
+            flight,
+            held: Some(held),
+            path,
+        };
+        let Some(target) = Target::parse(Bytes::from_static(path.as_bytes())) else {
+            return;
+        };
         let key = Some(Key::new(None, ROLE, &target));
         let poll = self.polls.place_of(&target);
         let request = Arc::new(self.own_request(target));
@@ -84,7 +91,10 @@ impl Proxy {
             plain: false,
             herald: None,
         };
-        self.submit(Work::Arrived(Arrival { passenger: Some(passenger), errand }));
+        self.submit(Work::Arrived(Arrival {
+            passenger: Some(passenger),
+            errand,
+        }));
     }
 
     /// A GET of our own.
@@ -108,15 +118,24 @@ impl Witness {
             Doubt::Level => body.is_some_and(|body| witness_agrees(&held.body, body)),
             Doubt::Emptiness(kind, target) => {
                 let now = self.proxy.clock.now();
-                self.proxy.home.lock().judge(target.as_str(), *kind, &held.body, now) == HomeVerdict::Good
+                self.proxy
+                    .home
+                    .lock()
+                    .judge(target.as_str(), *kind, &held.body, now)
+                    == HomeVerdict::Good
             }
         };
         // A home without a battery has just said so; then the meters are its witness.
-        let other = matches!(held.doubt, Doubt::Level) && self.proxy.home.lock().witness_path() != self.path;
+        let other = matches!(held.doubt, Doubt::Level)
+            && self.proxy.home.lock().witness_path() != self.path;
         if !agrees && other {
             return self.proxy.ask_witness(self.flight, held);
         }
-        let landing = if agrees { held.landing } else { Landing::failed(Cause::CheckFailed) };
+        let landing = if agrees {
+            held.landing
+        } else {
+            Landing::failed(Cause::CheckFailed)
+        };
         self.proxy.submit(Work::Landed(self.flight, landing));
     }
 }
@@ -124,13 +143,19 @@ impl Witness {
 impl Responder for Witness {
     fn reply(&mut self, reply: Reply) {
         let fetched = match &reply {
-            Reply::Stored { stored, outcome: Outcome::Fetched { .. } | Outcome::Validated { .. }, .. } => {
-                Some((stored.status, &stored.body))
-            }
+            Reply::Stored {
+                stored,
+                outcome: Outcome::Fetched { .. } | Outcome::Validated { .. },
+                ..
+            } => Some((stored.status, &stored.body)),
             Reply::Relayed { response, .. } => Some((response.status, &response.body)),
             _ => None,
         };
-        self.hear(fetched.filter(|(status, _)| status.is_success()).map(|(_, body)| &body[..]));
+        self.hear(
+            fetched
+                .filter(|(status, _)| status.is_success())
+                .map(|(_, body)| &body[..]),
+        );
     }
 
     fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {

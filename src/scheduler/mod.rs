@@ -39,8 +39,16 @@ struct News {
 impl Scheduler {
     /// A scheduler that keeps this plan.
     pub fn new(plan: Plan, clock: Clock) -> Scheduler {
-        let news = News { ended: vec![None; plan.len()], ..News::default() };
-        Scheduler { news: Mutex::new(news), changed: Condvar::new(), plan: Mutex::new(plan), clock }
+        let news = News {
+            ended: vec![None; plan.len()],
+            ..News::default()
+        };
+        Scheduler {
+            news: Mutex::new(news),
+            changed: Condvar::new(),
+            plan: Mutex::new(plan),
+            clock,
+        }
     }
 
     /// A poll is over.
@@ -90,8 +98,12 @@ impl Scheduler {
             }
             movers.clear();
             let next = self.plan.lock().next();
-            let wait = next.map_or(LOOK_EVERY, |next| next.saturating_sub(self.clock.now().mono).min(LOOK_EVERY));
-            let Some(mut news) = self.listen(wait) else { return };
+            let wait = next.map_or(LOOK_EVERY, |next| {
+                next.saturating_sub(self.clock.now().mono).min(LOOK_EVERY)
+            });
+            let Some(mut news) = self.listen(wait) else {
+                return;
+            };
             movers.append(&mut news.movers);
             self.learn(news);
         }
@@ -116,7 +128,13 @@ impl Scheduler {
             self.changed.wait_for(&mut news, at_most);
         }
         let places = news.ended.len();
-        let heard = std::mem::replace(&mut *news, News { ended: vec![None; places], ..News::default() });
+        let heard = std::mem::replace(
+            &mut *news,
+            News {
+                ended: vec![None; places],
+                ..News::default()
+            },
+        );
         (!heard.stopping).then_some(heard)
     }
 

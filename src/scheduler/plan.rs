@@ -62,11 +62,22 @@ pub struct Due {
 impl Plan {
     /// All polls due one after another from `start` on.
     pub fn new(polls: Vec<Poll>, start: Duration) -> Plan {
-        let state = |poll| State { poll, last: None, extra: None, wanted: None, refusals: 0, under_way: false };
-        let mut plan =
-            Plan { polls: polls.into_iter().map(state).collect(), turns: BinaryHeap::new(), gauges: Gauges::default() };
+        let state = |poll| State {
+            poll,
+            last: None,
+            extra: None,
+            wanted: None,
+            refusals: 0,
+            under_way: false,
+        };
+        let mut plan = Plan {
+            polls: polls.into_iter().map(state).collect(),
+            turns: BinaryHeap::new(),
+            gauges: Gauges::default(),
+        };
         for at in 0..plan.polls.len() {
-            plan.turns.push(Reverse((start + plan.stagger(at), at, true)));
+            plan.turns
+                .push(Reverse((start + plan.stagger(at), at, true)));
         }
         plan
     }
@@ -77,12 +88,26 @@ impl Plan {
     }
 
     /// The next poll to offer now, if one is due. `wanted` tells when a client last asked for it. Call until `None`.
-    pub fn due(&mut self, now: Duration, wanted: impl Fn(usize) -> Option<Duration>) -> Option<Due> {
+    pub fn due(
+        &mut self,
+        now: Duration,
+        wanted: impl Fn(usize) -> Option<Duration>,
+    ) -> Option<Due> {
         loop {
-            let Reverse((turn, at, regular)) = self.turns.peek().copied().filter(|Reverse((turn, ..))| *turn <= now)?;
+            let Reverse((turn, at, regular)) = self
+                .turns
+                .peek()
+                .copied()
+                .filter(|Reverse((turn, ..))| *turn <= now)?;
             self.turns.pop();
-            let begun = if regular { self.advance(turn, at, now) } else { turn };
-            let Some(state) = self.polls.get_mut(at) else { continue };
+            let begun = if regular {
+                self.advance(turn, at, now)
+            } else {
+                turn
+            };
+            let Some(state) = self.polls.get_mut(at) else {
+                continue;
+            };
             if !regular && state.extra.take_if(|extra| *extra == turn).is_none() {
                 continue;
             }
@@ -93,12 +118,18 @@ impl Plan {
             self.gauges.latest = self.gauges.latest.max(now - turn);
             if state.under_way {
                 self.gauges.overlapped += 1;
-                return Some(Due { poll: at, overlaps: true });
+                return Some(Due {
+                    poll: at,
+                    overlaps: true,
+                });
             }
             state.under_way = true;
             state.last = Some(begun);
             self.gauges.offered += 1;
-            return Some(Due { poll: at, overlaps: false });
+            return Some(Due {
+                poll: at,
+                overlaps: false,
+            });
         }
     }
 
@@ -113,7 +144,9 @@ impl Plan {
     /// An extra turn: the probe of a poll that failed. Everybody who is refused says when it is due; it is one turn, the
     /// soonest told.
     pub fn probe(&mut self, poll: usize, at: Duration) {
-        let Some(state) = self.polls.get_mut(poll) else { return };
+        let Some(state) = self.polls.get_mut(poll) else {
+            return;
+        };
         if state.extra.is_none_or(|extra| at < extra) {
             state.extra = Some(at);
             self.turns.push(Reverse((at, poll, false)));
@@ -148,14 +181,22 @@ impl Plan {
     }
 
     fn stagger(&self, at: usize) -> Duration {
-        let shortest = self.polls.iter().map(|state| state.poll.interval).min().unwrap_or(STAGGER);
-        let gap = (shortest / u32::try_from(self.polls.len().max(1)).unwrap_or(u32::MAX)).min(STAGGER);
+        let shortest = self
+            .polls
+            .iter()
+            .map(|state| state.poll.interval)
+            .min()
+            .unwrap_or(STAGGER);
+        let gap =
+            (shortest / u32::try_from(self.polls.len().max(1)).unwrap_or(u32::MAX)).min(STAGGER);
         gap * u32::try_from(at).unwrap_or(u32::MAX)
     }
 
     /// Plans the next regular turn, the first that is still to come; returns the one that has begun.
     fn advance(&mut self, turn: Duration, at: usize, now: Duration) -> Duration {
-        let Some(state) = self.polls.get(at) else { return turn };
+        let Some(state) = self.polls.get(at) else {
+            return turn;
+        };
         let interval = state.poll.interval.max(Duration::from_millis(1));
         let mut next = turn + interval;
         if next <= now {
@@ -171,10 +212,16 @@ impl Plan {
 impl State {
     /// Full pace for what never slows down, or a client asked for of late; else once per idle interval.
     fn is_wanted(&self, turn: Duration, now: Duration) -> bool {
-        let Some(idle) = self.poll.idle else { return true };
-        let fresh_demand = self.wanted.is_some_and(|asked| now.saturating_sub(asked) < idle.after);
+        let Some(idle) = self.poll.idle else {
+            return true;
+        };
+        let fresh_demand = self
+            .wanted
+            .is_some_and(|asked| now.saturating_sub(asked) < idle.after);
         // At the next turn it would be too late.
-        let is_last = |last: Duration| turn.saturating_sub(last).saturating_add(self.poll.interval) > idle.interval;
+        let is_last = |last: Duration| {
+            turn.saturating_sub(last).saturating_add(self.poll.interval) > idle.interval
+        };
         fresh_demand || self.last.is_none_or(is_last)
     }
 
@@ -194,11 +241,18 @@ mod tests {
 
     /// One of the preset's own slows down to once in 30 s, a minute after a client asked.
     fn poll(interval: u64, own: bool) -> Poll {
-        Poll { interval: secs(interval), idle: own.then(|| idle(60, 30)), own }
+        Poll {
+            interval: secs(interval),
+            idle: own.then(|| idle(60, 30)),
+            own,
+        }
     }
 
     fn idle(after: u64, interval: u64) -> Idle {
-        Idle { after: secs(after), interval: secs(interval) }
+        Idle {
+            after: secs(after),
+            interval: secs(interval),
+        }
     }
 
     /// Steps a plan to `end`, every poll ending at once; returns when each was offered.
@@ -221,7 +275,11 @@ mod tests {
     fn must_show_4_the_cadence_has_no_drift_over_simulated_hours() {
         let mut plan = Plan::new(vec![poll(5, false), poll(10, false)], secs(0));
         let all = offered(&mut plan, secs(4 * 3600), |_| None);
-        let first: Vec<Duration> = all.iter().filter(|(_, which)| *which == 0).map(|(at, _)| *at).collect();
+        let first: Vec<Duration> = all
+            .iter()
+            .filter(|(_, which)| *which == 0)
+            .map(|(at, _)| *at)
+            .collect();
         assert_eq!(first.len(), 4 * 3600 / 5);
         for (turn, at) in first.iter().enumerate() {
             let error = at.abs_diff(secs(5) * turn as u32);
@@ -232,7 +290,13 @@ mod tests {
     #[test]
     fn a_plan_looked_at_late_leaves_missed_turns_out_and_keeps_its_beat() {
         let mut plan = Plan::new(vec![poll(5, false)], secs(0));
-        assert_eq!(plan.due(secs(23), |_| None), Some(Due { poll: 0, overlaps: false }));
+        assert_eq!(
+            plan.due(secs(23), |_| None),
+            Some(Due {
+                poll: 0,
+                overlaps: false
+            })
+        );
         plan.ended(0, false);
         assert_eq!(plan.due(secs(23), |_| None), None);
         assert_eq!(plan.next(), Some(secs(25)));
@@ -242,16 +306,41 @@ mod tests {
     #[test]
     fn a_poll_that_has_not_ended_is_not_offered_again() {
         let mut plan = Plan::new(vec![poll(5, false)], secs(0));
-        assert_eq!(plan.due(secs(0), |_| None), Some(Due { poll: 0, overlaps: false }));
-        assert_eq!(plan.due(secs(5), |_| None), Some(Due { poll: 0, overlaps: true }));
-        assert_eq!(plan.gauges(), Gauges { offered: 1, overlapped: 1, ..Gauges::default() });
+        assert_eq!(
+            plan.due(secs(0), |_| None),
+            Some(Due {
+                poll: 0,
+                overlaps: false
+            })
+        );
+        assert_eq!(
+            plan.due(secs(5), |_| None),
+            Some(Due {
+                poll: 0,
+                overlaps: true
+            })
+        );
+        assert_eq!(
+            plan.gauges(),
+            Gauges {
+                offered: 1,
+                overlapped: 1,
+                ..Gauges::default()
+            }
+        );
     }
 
     #[test]
     fn the_presets_own_polls_slow_down_when_nobody_asks_and_stay_within_the_lifetime() {
         let mut plan = Plan::new(vec![poll(5, true)], secs(0));
-        let quiet: Vec<Duration> = offered(&mut plan, secs(300), |_| None).iter().map(|(at, _)| *at).collect();
-        assert!(quiet.windows(2).all(|two| two[1] - two[0] <= secs(30)), "{quiet:?}");
+        let quiet: Vec<Duration> = offered(&mut plan, secs(300), |_| None)
+            .iter()
+            .map(|(at, _)| *at)
+            .collect();
+        assert!(
+            quiet.windows(2).all(|two| two[1] - two[0] <= secs(30)),
+            "{quiet:?}"
+        );
         assert!(quiet.len() <= 12, "{quiet:?}");
         let asked = secs(300);
         let busy = offered(&mut plan, secs(360), |_| Some(asked));
@@ -260,11 +349,24 @@ mod tests {
 
     #[test]
     fn e19_idle_polls_come_once_per_lifetime_however_late_each_is_offered() {
-        let mut plan = Plan::new(vec![poll(5, true), Poll { idle: Some(idle(60, 60)), ..poll(30, true) }], secs(0));
+        let mut plan = Plan::new(
+            vec![
+                poll(5, true),
+                Poll {
+                    idle: Some(idle(60, 60)),
+                    ..poll(30, true)
+                },
+            ],
+            secs(0),
+        );
         let (mut counts, mut late) = ([0, 0], Duration::ZERO);
         while let Some(turn) = plan.next().filter(|turn| *turn < secs(600)) {
             // Threads wake a little after the time, now more, now less.
-            late = if late.is_zero() { Duration::from_millis(3) } else { Duration::ZERO };
+            late = if late.is_zero() {
+                Duration::from_millis(3)
+            } else {
+                Duration::ZERO
+            };
             while let Some(due) = plan.due(turn + late, |_| None) {
                 counts[due.poll] += 1;
                 plan.ended(due.poll, false);
@@ -280,20 +382,38 @@ mod tests {
     }
 
     #[test]
-    fn a_poll_with_an_idle_pace_is_back_at_the_full_one_at_the_first_request_and_never_leaves_its_beat() {
-        let slow = Poll { idle: Some(idle(20, 300)), ..poll(5, false) };
+    fn a_poll_with_an_idle_pace_is_back_at_the_full_one_at_the_first_request_and_never_leaves_its_beat()
+     {
+        let slow = Poll {
+            idle: Some(idle(20, 300)),
+            ..poll(5, false)
+        };
         let mut plan = Plan::new(vec![slow], secs(0));
-        let times = |all: Vec<(Duration, usize)>| all.iter().map(|(at, _)| at.as_secs()).collect::<Vec<_>>();
-        assert_eq!(times(offered(&mut plan, secs(699), |_| None)), [0, 300, 600]);
+        let times = |all: Vec<(Duration, usize)>| {
+            all.iter().map(|(at, _)| at.as_secs()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            times(offered(&mut plan, secs(699), |_| None)),
+            [0, 300, 600]
+        );
         let asked = Duration::from_millis(698_200);
-        assert_eq!(times(offered(&mut plan, secs(1100), |_| Some(asked))), [700, 705, 710, 715, 1015]);
+        assert_eq!(
+            times(offered(&mut plan, secs(1100), |_| Some(asked))),
+            [700, 705, 710, 715, 1015]
+        );
     }
 
     #[test]
     fn an_idle_pace_that_is_no_multiple_of_the_interval_is_kept_within() {
-        let slow = Poll { idle: Some(idle(20, 33)), ..poll(10, false) };
+        let slow = Poll {
+            idle: Some(idle(20, 33)),
+            ..poll(10, false)
+        };
         let all = offered(&mut Plan::new(vec![slow], secs(0)), secs(100), |_| None);
-        assert_eq!(all.iter().map(|(at, _)| at.as_secs()).collect::<Vec<_>>(), [0, 30, 60, 90]);
+        assert_eq!(
+            all.iter().map(|(at, _)| at.as_secs()).collect::<Vec<_>>(),
+            [0, 30, 60, 90]
+        );
     }
 
     #[test]
@@ -328,7 +448,10 @@ mod tests {
         offered(&mut plan, secs(6), |_| None);
         plan.all_due(secs(10));
         let all = offered(&mut plan, secs(12), |_| None);
-        assert_eq!(all.iter().map(|(_, which)| *which).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(
+            all.iter().map(|(_, which)| *which).collect::<Vec<_>>(),
+            [0, 1]
+        );
         assert!(all[1].0 > all[0].0, "staggered");
     }
 }

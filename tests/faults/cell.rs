@@ -37,10 +37,17 @@ pub fn play(table: &Table, fault: &Fault, age: Option<u64>, method: Method) -> O
         assert!(eventually(is_over), "{}: never over", fault.name);
         let asks = origin.requests() - before;
         if !read.is(&expected, method) || asks != expected.asks {
-            wrong += &format!("\n  {turn:?}: expected {expected:?}\n    and got {asks} requests, {read:?}");
+            wrong += &format!(
+                "\n  {turn:?}: expected {expected:?}\n    and got {asks} requests, {read:?}"
+            );
         }
     }
-    (!wrong.is_empty()).then(|| format!("{} / {} / {age:?} / {method:?}{wrong}", table.name, fault.name))
+    (!wrong.is_empty()).then(|| {
+        format!(
+            "{} / {} / {age:?} / {method:?}{wrong}",
+            table.name, fault.name
+        )
+    })
 }
 
 impl Stage {
@@ -69,7 +76,11 @@ impl Stage {
             Does::AcceptsNobody => Some(Door::full(&mut origin)),
             Does::HasNoAddress | Does::Answers(_) | Does::AnswersLate => None,
         };
-        Stage { app, _door: door, origin }
+        Stage {
+            app,
+            _door: door,
+            origin,
+        }
     }
 }
 
@@ -132,27 +143,52 @@ impl Seen {
             Method::Post => ("POST", "Content-Length: 4\r\n\r\nonce"),
         };
         let end = if content.is_empty() { "\r\n" } else { content };
-        write!(stream, "{name} /a HTTP/1.1\r\nHost: larder.test\r\nConnection: close\r\n{end}").expect("sent");
+        write!(
+            stream,
+            "{name} /a HTTP/1.1\r\nHost: larder.test\r\nConnection: close\r\n{end}"
+        )
+        .expect("sent");
         let mut bytes = Vec::new();
         // A reset is one of the ways a cut body ends.
         let _ = stream.read_to_end(&mut bytes);
         let (mut input, mut rest) = (bytes.as_slice(), Vec::new());
-        let head = Reply::read(&mut input, &mut rest, true).expect("a head").expect("a reply");
-        let whole = Reply::read(&mut bytes.as_slice(), &mut Vec::new(), method == Method::Head);
+        let head = Reply::read(&mut input, &mut rest, true)
+            .expect("a head")
+            .expect("a reply");
+        let whole = Reply::read(
+            &mut bytes.as_slice(),
+            &mut Vec::new(),
+            method == Method::Head,
+        );
         match whole {
-            Ok(Some(reply)) => Seen { reply, is_whole: true },
-            _ => Seen { reply: head, is_whole: false },
+            Ok(Some(reply)) => Seen {
+                reply,
+                is_whole: true,
+            },
+            _ => Seen {
+                reply: head,
+                is_whole: false,
+            },
         }
     }
 
     fn is(&self, expected: &Expected, method: Method) -> bool {
         let (cache_status, ttl) = self.cache_status();
-        let number = |name| self.reply.field(name).map(|text| text.parse::<i64>().expect("a number"));
-        let signed = |number: Option<u64>| number.map(|number| i64::try_from(number).expect("a few days"));
+        let number = |name| {
+            self.reply
+                .field(name)
+                .map(|text| text.parse::<i64>().expect("a number"))
+        };
+        let signed =
+            |number: Option<u64>| number.map(|number| i64::try_from(number).expect("a few days"));
         self.reply.status == expected.status
             && self.says(expected, method)
             && is_near(number("Age"), signed(expected.age), 0..=BEHIND)
-            && is_near(number("Retry-After"), signed(expected.retry_after), -BEHIND..=0)
+            && is_near(
+                number("Retry-After"),
+                signed(expected.retry_after),
+                -BEHIND..=0,
+            )
             && cache_status == expected.cache_status
             && is_near(ttl, expected.ttl, -BEHIND..=0)
             && self.reply.cache_status() == expected.x_cache_status()
@@ -161,8 +197,13 @@ impl Seen {
     /// `Cache-Status` without its `ttl`, and that.
     fn cache_status(&self) -> (String, Option<i64>) {
         let text = self.reply.field("Cache-Status").expect("Cache-Status");
-        let (ttl, others): (Vec<&str>, Vec<&str>) = text.split("; ").partition(|part| part.starts_with("ttl="));
-        (others.join("; "), ttl.first().map(|text| text["ttl=".len()..].parse().expect("a number")))
+        let (ttl, others): (Vec<&str>, Vec<&str>) =
+            text.split("; ").partition(|part| part.starts_with("ttl="));
+        (
+            others.join("; "),
+            ttl.first()
+                .map(|text| text["ttl=".len()..].parse().expect("a number")),
+        )
     }
 
     /// Whether the body is the one that is expected, and whole; to a HEAD there is none.
@@ -170,7 +211,9 @@ impl Seen {
         let text = self.reply.text();
         let is_ours = |word: &str| {
             let body: Value = serde_json::from_slice(&self.reply.body).unwrap_or_default();
-            body["error"] == word.replace('-', "_") && body["message"].is_string() && body["request_id"].is_string()
+            body["error"] == word.replace('-', "_")
+                && body["message"].is_string()
+                && body["request_id"].is_string()
         };
         let is_it = match expected.body {
             _ if method == Method::Head => text.is_empty(),

@@ -17,23 +17,37 @@ pub struct Door {
 impl Door {
     /// Every connection is refused.
     pub fn shut(origin: &mut Origin) -> Door {
-        Door { _port: port_of(origin), _waiting: Vec::new() }
+        Door {
+            _port: port_of(origin),
+            _waiting: Vec::new(),
+        }
     }
 
     /// No connection is accepted or refused: the backlog is full.
     pub fn full(origin: &mut Origin) -> Door {
         let port = port_of(origin);
         port.listen(0).expect("listens");
-        let addr = port.local_addr().expect("an address").as_socket().expect("of the Internet");
+        let addr = port
+            .local_addr()
+            .expect("an address")
+            .as_socket()
+            .expect("of the Internet");
         let enter = |_| TcpStream::connect_timeout(&addr, Duration::from_millis(100)).ok();
         let waiting: Vec<TcpStream> = (0..16).map_while(enter).collect();
         assert!(waiting.len() < 16, "the backlog is never full");
-        Door { _port: port, _waiting: waiting }
+        Door {
+            _port: port,
+            _waiting: waiting,
+        }
     }
 }
 
 fn port_of(origin: &mut Origin) -> Socket {
-    let addr: SocketAddr = origin.url().trim_start_matches("http://").parse().expect("an address");
+    let addr: SocketAddr = origin
+        .url()
+        .trim_start_matches("http://")
+        .parse()
+        .expect("an address");
     origin.stop();
     let port = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     // The connections the origin had may linger.

@@ -37,11 +37,21 @@ pub const RULE: Life = Life {
 };
 
 /// `max-age=100`: while the origin cannot be reached RFC 9111 §4.2.4 lets it stand in, for anything else it does not.
-pub const MAX_AGE: Life =
-    Life { ttl: 100, refreshed_from: None, late: 0, timed_out: DAY, unreachable: DAY, failed: 0, is_users: false };
+pub const MAX_AGE: Life = Life {
+    ttl: 100,
+    refreshed_from: None,
+    late: 0,
+    timed_out: DAY,
+    unreachable: DAY,
+    failed: 0,
+    is_users: false,
+};
 
 /// `max-age=100, stale-if-error=200` (RFC 5861 §4).
-pub const STALE_IF_ERROR: Life = Life { failed: 200, ..MAX_AGE };
+pub const STALE_IF_ERROR: Life = Life {
+    failed: 200,
+    ..MAX_AGE
+};
 
 /// The request's method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,14 +103,21 @@ pub struct Expected {
 impl Life {
     /// The age from which it is of no use to anybody.
     fn end(&self) -> u64 {
-        self.ttl + self.late.max(self.timed_out).max(self.unreachable).max(self.failed)
+        self.ttl
+            + self
+                .late
+                .max(self.timed_out)
+                .max(self.unreachable)
+                .max(self.failed)
     }
 }
 
 impl Expected {
     /// `X-Cache-Status` (SEMANTICS "Status words").
     pub fn x_cache_status(&self) -> &'static str {
-        let goes_alone = ["; detail=method", "; detail=head"].iter().any(|detail| self.cache_status.ends_with(detail));
+        let goes_alone = ["; detail=method", "; detail=head"]
+            .iter()
+            .any(|detail| self.cache_status.ends_with(detail));
         match self.body {
             From::Stored => "HIT",
             _ if self.cache_status == HIT => "HIT",
@@ -111,7 +128,13 @@ impl Expected {
 }
 
 /// What a client gets that sends `method` when `age` seconds ago a good answer was stored. `None`: nothing was.
-pub fn expected(life: &Life, fault: &Fault, age: Option<u64>, method: Method, turn: Turn) -> Expected {
+pub fn expected(
+    life: &Life,
+    fault: &Fault,
+    age: Option<u64>,
+    method: Method,
+    turn: Turn,
+) -> Expected {
     let age = age.filter(|age| *age < life.end());
     let fresh = age.filter(|age| *age < life.ttl && method != Method::Post);
     if let Some(age) = fresh {
@@ -124,19 +147,28 @@ pub fn expected(life: &Life, fault: &Fault, age: Option<u64>, method: Method, tu
     // What is stored is of no use to a POST (RFC 9110 §9.3.3).
     let stored = age.filter(|_| method != Method::Post && !is_gone);
     let asks = usize::from(turn == Turn::First || !is_left_alone(life, fault, stored, method));
-    let seen = Seen { life, age: stored, method };
+    let seen = Seen {
+        life,
+        age: stored,
+        method,
+    };
     match fault.means {
-        Means::Silence { in_body: true, .. } | Means::Rubbish | Means::BreaksOff if method == Method::Head => {
+        Means::Silence { in_body: true, .. } | Means::Rubbish | Means::BreaksOff
+            if method == Method::Head =>
+        {
             seen.relayed(200, From::Origins, None, asks)
         }
-        Means::Silence { word, how, whose, .. } => {
+        Means::Silence {
+            word, how, whose, ..
+        } => {
             // Nobody who is not reached is asked.
             let asks = if whose == Whose::Origin { 0 } else { asks };
             let (status, grace) = match how {
                 How::Unreachable => (502, life.unreachable),
                 How::TimedOut => (504, life.timed_out),
             };
-            seen.stale(grace, None, word, asks).unwrap_or_else(|| seen.failed(status, None, word, 5, asks))
+            seen.stale(grace, None, word, asks)
+                .unwrap_or_else(|| seen.failed(status, None, word, 5, asks))
         }
         Means::Status(code, retry_after) => {
             let stale = seen.stale(life.failed, Some(code), "status", asks);
@@ -154,23 +186,41 @@ pub fn expected(life: &Life, fault: &Fault, age: Option<u64>, method: Method, tu
             stale.unwrap_or_else(|| seen.failed(503, None, "check-failed", 5, asks))
         }
         Means::BreaksOff => seen.relayed(200, From::CutShort, None, asks),
-        Means::Late => seen.stale(life.late, None, "slow", asks).unwrap_or_else(|| match method {
-            Method::Get => {
-                let fetched = seen.relayed(200, From::Next, None, asks);
-                let cache_status = fetched.cache_status + "; stored";
-                Expected { cache_status, age: Some(0), ttl: Some(signed(life.ttl)), ..fetched }
-            }
-            Method::Head | Method::Post => seen.relayed(200, From::Next, None, asks),
-        }),
+        Means::Late => seen
+            .stale(life.late, None, "slow", asks)
+            .unwrap_or_else(|| match method {
+                Method::Get => {
+                    let fetched = seen.relayed(200, From::Next, None, asks);
+                    let cache_status = fetched.cache_status + "; stored";
+                    Expected {
+                        cache_status,
+                        age: Some(0),
+                        ttl: Some(signed(life.ttl)),
+                        ..fetched
+                    }
+                }
+                Method::Head | Method::Post => seen.relayed(200, From::Next, None, asks),
+            }),
     }
 }
 
 /// DESIGN §2: what is fresh answers at once, whatever became of the origin; from `staleTime` on one request refreshes it.
 fn while_fresh(life: &Life, fault: &Fault, age: u64, turn: Turn) -> Expected {
     let is_refreshed = life.refreshed_from.is_some_and(|from| age >= from);
-    let is_heard = !matches!(fault.means, Means::Silence { whose: Whose::Origin, .. });
+    let is_heard = !matches!(
+        fault.means,
+        Means::Silence {
+            whose: Whose::Origin,
+            ..
+        }
+    );
     match turn {
-        Turn::First => hit(life, From::Stored, age, usize::from(is_refreshed && is_heard)),
+        Turn::First => hit(
+            life,
+            From::Stored,
+            age,
+            usize::from(is_refreshed && is_heard),
+        ),
         Turn::Second if is_refreshed && fault.means == Means::Late => hit(life, From::Next, 0, 0),
         // The refresh has failed: this key is left alone. What was passed on to nobody marks it as not to be shared.
         Turn::Second => hit(life, From::Stored, age, 0),
@@ -196,7 +246,10 @@ fn contradicts(life: &Life, fault: &Fault, method: Method) -> bool {
 /// Whether the origin is not asked a second time. `stored`: the age of what could stand in.
 fn is_left_alone(life: &Life, fault: &Fault, stored: Option<u64>, method: Method) -> bool {
     match fault.means {
-        Means::Silence { whose: Whose::Origin, .. } => true,
+        Means::Silence {
+            whose: Whose::Origin,
+            ..
+        } => true,
         // What is to change something is its client's own will (docs/decisions/0019).
         _ if method == Method::Post => false,
         // No head shows it.
@@ -221,11 +274,22 @@ struct Seen<'a> {
 
 impl Seen<'_> {
     /// What is stored, if it is at most that far past its lifetime.
-    fn stale(&self, grace: u64, status: Option<u16>, detail: &str, asks: usize) -> Option<Expected> {
+    fn stale(
+        &self,
+        grace: u64,
+        status: Option<u16>,
+        detail: &str,
+        asks: usize,
+    ) -> Option<Expected> {
         let age = self.age.filter(|age| age - self.life.ttl < grace)?;
-        let status = status.map(|code| format!("; fwd-status={code}")).unwrap_or_default();
+        let status = status
+            .map(|code| format!("; fwd-status={code}"))
+            .unwrap_or_default();
         let cache_status = format!("larder; fwd=stale{status}; detail={detail}");
-        Some(Expected { cache_status, ..hit(self.life, From::Stored, age, asks) })
+        Some(Expected {
+            cache_status,
+            ..hit(self.life, From::Stored, age, asks)
+        })
     }
 
     /// What the origin says.
@@ -237,15 +301,40 @@ impl Seen<'_> {
         };
         let fwd = self.fwd();
         let cache_status = format!("larder; fwd={fwd}; fwd-status={status}{detail}");
-        Expected { status, body, age: None, retry_after, cache_status, ttl: None, asks }
+        Expected {
+            status,
+            body,
+            age: None,
+            retry_after,
+            cache_status,
+            ttl: None,
+            asks,
+        }
     }
 
     /// Our own error.
-    fn failed(&self, status: u16, heard: Option<u16>, word: &'static str, retry_after: u64, asks: usize) -> Expected {
-        let heard = heard.map(|code| format!("; fwd-status={code}")).unwrap_or_default();
+    fn failed(
+        &self,
+        status: u16,
+        heard: Option<u16>,
+        word: &'static str,
+        retry_after: u64,
+        asks: usize,
+    ) -> Expected {
+        let heard = heard
+            .map(|code| format!("; fwd-status={code}"))
+            .unwrap_or_default();
         let cache_status = format!("larder; fwd={}{heard}; detail={word}", self.fwd());
         let retry_after = Some(retry_after);
-        Expected { status, body: From::Ours(word), age: None, retry_after, cache_status, ttl: None, asks }
+        Expected {
+            status,
+            body: From::Ours(word),
+            age: None,
+            retry_after,
+            cache_status,
+            ttl: None,
+            asks,
+        }
     }
 
     /// Why what is stored is no answer (RFC 9211 §2.2).
@@ -261,7 +350,15 @@ impl Seen<'_> {
 fn hit(life: &Life, body: From, age: u64, asks: usize) -> Expected {
     let ttl = Some(signed(life.ttl) - signed(age));
     let cache_status = HIT.to_owned();
-    Expected { status: 200, body, age: Some(age), retry_after: None, cache_status, ttl, asks }
+    Expected {
+        status: 200,
+        body,
+        age: Some(age),
+        retry_after: None,
+        cache_status,
+        ttl,
+        asks,
+    }
 }
 
 fn signed(seconds: u64) -> i64 {

@@ -82,41 +82,93 @@ pub enum Whose {
 /// All of them, in the order of the page.
 pub fn all() -> Vec<Fault> {
     let mut faults = vec![
-        of_origin("its name has no address", Does::HasNoAddress, "unresolved", How::Unreachable),
-        of_origin("it refuses connections", Does::Refuses, "refused", How::Unreachable),
+        of_origin(
+            "its name has no address",
+            Does::HasNoAddress,
+            "unresolved",
+            How::Unreachable,
+        ),
+        of_origin(
+            "it refuses connections",
+            Does::Refuses,
+            "refused",
+            How::Unreachable,
+        ),
         Fault {
             limits: || json!({ "backend": { "connectTimeout": 250 } }),
-            ..of_origin("it accepts no connection", Does::AcceptsNobody, "connect-timeout", How::TimedOut)
+            ..of_origin(
+                "it accepts no connection",
+                Does::AcceptsNobody,
+                "connect-timeout",
+                How::TimedOut,
+            )
         },
-        Fault { limits: first_byte, ..in_head("it accepts and is silent", "first-byte-timeout", silent) },
-        Fault { limits: first_byte, ..in_head("its head stops half-way", "first-byte-timeout", half_a_head) },
+        Fault {
+            limits: first_byte,
+            ..in_head("it accepts and is silent", "first-byte-timeout", silent)
+        },
+        Fault {
+            limits: first_byte,
+            ..in_head("its head stops half-way", "first-byte-timeout", half_a_head)
+        },
         in_head("it closes without a word", "truncated", Answer::nothing),
         in_head("it cuts its head", "truncated", || half_a_head().closing()),
-        in_head("it talks nonsense", "protocol", || Answer::verbatim("220 mail.test ESMTP\r\n\r\n").closing()),
-        in_head("its head is too large", "protocol", || Answer::ok(GOOD).field("X-Large", "x".repeat(20_000))),
+        in_head("it talks nonsense", "protocol", || {
+            Answer::verbatim("220 mail.test ESMTP\r\n\r\n").closing()
+        }),
+        in_head("its head is too large", "protocol", || {
+            Answer::ok(GOOD).field("X-Large", "x".repeat(20_000))
+        }),
         Fault {
             limits: || json!({ "backend": { "idleTimeout": 200 } }),
-            ..in_body("its body pauses for longer than `idleTimeout`", "idle-timeout", pausing)
+            ..in_body(
+                "its body pauses for longer than `idleTimeout`",
+                "idle-timeout",
+                pausing,
+            )
         },
         Fault {
             limits: || json!({ "backend": { "idleTimeout": 250, "totalTimeout": 350 } }),
-            ..in_body("its body drips for longer than `totalTimeout`", "total-timeout", dripping)
+            ..in_body(
+                "its body drips for longer than `totalTimeout`",
+                "total-timeout",
+                dripping,
+            )
         },
-        in_body("it cuts its body", "truncated", || Answer::ok(NEXT).cut_after(5)),
-        in_body("it cuts its chunked body", "truncated", || {
-            Answer::ok(NEXT).field("ETag", "\"new\"").chunked().cut_after(5)
+        in_body("it cuts its body", "truncated", || {
+            Answer::ok(NEXT).cut_after(5)
         }),
-        heard("it cuts a body that was passed on", Means::BreaksOff, breaking_off),
+        in_body("it cuts its chunked body", "truncated", || {
+            Answer::ok(NEXT)
+                .field("ETag", "\"new\"")
+                .chunked()
+                .cut_after(5)
+        }),
+        heard(
+            "it cuts a body that was passed on",
+            Means::BreaksOff,
+            breaking_off,
+        ),
     ];
     faults.extend([
         heard("500", Means::Status(500, None), || error(500)),
         heard("502", Means::Status(502, None), || error(502)),
         heard("503", Means::Status(503, None), || error(503)),
         heard("504", Means::Status(504, None), || error(504)),
-        heard("503 with `Retry-After: 120`", Means::Status(503, Some(120)), || error(503).field("Retry-After", "120")),
+        heard(
+            "503 with `Retry-After: 120`",
+            Means::Status(503, Some(120)),
+            || error(503).field("Retry-After", "120"),
+        ),
         heard("429", Means::Status(429, None), || error(429)),
-        heard("429 with `Retry-After: 120`", Means::Status(429, Some(120)), || error(429).field("Retry-After", "120")),
-        heard("200, rubbish", Means::Rubbish, || Answer::ok("<html>it works</html>")),
+        heard(
+            "429 with `Retry-After: 120`",
+            Means::Status(429, Some(120)),
+            || error(429).field("Retry-After", "120"),
+        ),
+        heard("200, rubbish", Means::Rubbish, || {
+            Answer::ok("<html>it works</html>")
+        }),
         heard("200, empty", Means::Rubbish, || Answer::ok("")),
         heard("200, `null`", Means::Rubbish, || Answer::ok("null")),
         Fault {
@@ -130,8 +182,18 @@ pub fn all() -> Vec<Fault> {
 }
 
 fn of_origin(name: &'static str, does: Does, word: &'static str, how: How) -> Fault {
-    let means = Means::Silence { word, how, whose: Whose::Origin, in_body: false };
-    Fault { name, does, means, limits: generous }
+    let means = Means::Silence {
+        word,
+        how,
+        whose: Whose::Origin,
+        in_body: false,
+    };
+    Fault {
+        name,
+        does,
+        means,
+        limits: generous,
+    }
 }
 
 fn in_head(name: &'static str, word: &'static str, answer: fn() -> Answer) -> Fault {
@@ -143,12 +205,26 @@ fn in_body(name: &'static str, word: &'static str, answer: fn() -> Answer) -> Fa
 }
 
 fn silence(word: &'static str, in_body: bool) -> Means {
-    let how = if word.ends_with("timeout") { How::TimedOut } else { How::Unreachable };
-    Means::Silence { word, how, whose: Whose::Key, in_body }
+    let how = if word.ends_with("timeout") {
+        How::TimedOut
+    } else {
+        How::Unreachable
+    };
+    Means::Silence {
+        word,
+        how,
+        whose: Whose::Key,
+        in_body,
+    }
 }
 
 fn heard(name: &'static str, means: Means, answer: fn() -> Answer) -> Fault {
-    Fault { name, does: Does::Answers(answer), means, limits: generous }
+    Fault {
+        name,
+        does: Does::Answers(answer),
+        means,
+        limits: generous,
+    }
 }
 
 fn generous() -> Value {
@@ -173,7 +249,9 @@ fn silent() -> Answer {
 
 /// Half of a body, and then nothing until the other side ends it.
 fn pausing() -> Answer {
-    Answer::ok("{\"power\":").claiming(NEXT.len() as u64).by_hand(until_gone)
+    Answer::ok("{\"power\":")
+        .claiming(NEXT.len() as u64)
+        .by_hand(until_gone)
 }
 
 fn until_gone(stream: &mut TcpStream) -> std::io::Result<()> {
@@ -192,8 +270,10 @@ fn dripping() -> Answer {
 
 /// A body pauses for 500 ms before it is passed on; this one for a little longer.
 fn breaking_off() -> Answer {
-    Answer::ok("{\"power\":").claiming(NEXT.len() as u64).by_hand(|_| {
-        std::thread::sleep(Duration::from_millis(900));
-        Ok(())
-    })
+    Answer::ok("{\"power\":")
+        .claiming(NEXT.len() as u64)
+        .by_hand(|_| {
+            std::thread::sleep(Duration::from_millis(900));
+            Ok(())
+        })
 }

@@ -53,21 +53,34 @@ pub fn markdown() -> String {
 
 /// What our own errors are called.
 fn causes(out: &mut String) {
-    out.push_str("| the origin | detail | our status | left alone afterwards |\n|---|---|---|---|\n");
+    out.push_str(
+        "| the origin | detail | our status | left alone afterwards |\n|---|---|---|---|\n",
+    );
     for Fault { name, means, .. } in all() {
         let (detail, status, whose) = match means {
-            Means::Silence { word, how, whose, .. } => (word, if how == How::Unreachable { 502 } else { 504 }, whose),
+            Means::Silence {
+                word, how, whose, ..
+            } => (word, if how == How::Unreachable { 502 } else { 504 }, whose),
             Means::Status(code, _) => ("status", code, Whose::Key),
             Means::Rubbish => ("check-failed", 503, Whose::Key),
             Means::Late | Means::BreaksOff => continue,
         };
-        let whose = if whose == Whose::Origin { "the origin" } else { "the address" };
+        let whose = if whose == Whose::Origin {
+            "the origin"
+        } else {
+            "the address"
+        };
         let _ = writeln!(out, "| {name} | `{detail}` | {status} | {whose} |");
     }
 }
 
 fn rows(out: &mut String, table: &Table, method: Method) {
-    let _ = write!(out, "\n### {} {}\n\n| the origin |", method.name(), table.short);
+    let _ = write!(
+        out,
+        "\n### {} {}\n\n| the origin |",
+        method.name(),
+        table.short
+    );
     table.columns.iter().for_each(|(heading, _)| {
         let _ = write!(out, " {heading} |");
     });
@@ -79,7 +92,11 @@ fn rows(out: &mut String, table: &Table, method: Method) {
         }
         let _ = write!(out, "| {} |", fault.name);
         for age in ages {
-            let cell = if table.leaves_out(&fault, age) { "—".to_owned() } else { cell(table, &fault, age, method) };
+            let cell = if table.leaves_out(&fault, age) {
+                "—".to_owned()
+            } else {
+                cell(table, &fault, age, method)
+            };
             let _ = write!(out, " {cell} |");
         }
         out.push('\n');
@@ -87,9 +104,14 @@ fn rows(out: &mut String, table: &Table, method: Method) {
 }
 
 fn cell(table: &Table, fault: &Fault, age: Option<u64>, method: Method) -> String {
-    let [first, second] = [Turn::First, Turn::Second].map(|turn| expected(&table.life, fault, age, method, turn));
+    let [first, second] =
+        [Turn::First, Turn::Second].map(|turn| expected(&table.life, fault, age, method, turn));
     let (one, two) = (first.short(), second.short());
-    let what = if one == two { one } else { format!("{one}, then {two}") };
+    let what = if one == two {
+        one
+    } else {
+        format!("{one}, then {two}")
+    };
     format!("{what}, {} + {}", first.asks, second.asks)
 }
 

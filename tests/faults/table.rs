@@ -80,7 +80,13 @@ impl Table {
     /// Why a cell is not there, if it is not.
     pub fn leaves_out(&self, fault: &Fault, age: Option<u64>) -> bool {
         let is_rubbish = fault.means == Means::Rubbish;
-        let is_nameless = matches!(fault.means, Means::Silence { word: "unresolved", .. });
+        let is_nameless = matches!(
+            fault.means,
+            Means::Silence {
+                word: "unresolved",
+                ..
+            }
+        );
         // Without a check every body is an answer. Addresses that were known once are kept: nothing can be stored.
         (is_rubbish && !self.life.is_users) || (is_nameless && age.is_some())
     }

@@ -25,7 +25,11 @@ pub struct Attacker<'a> {
 
 impl<'a> Attacker<'a> {
     pub fn new(town: &'a Town<'a>, seed: u64) -> Attacker<'a> {
-        Attacker { town, dice: Dice::new(seed), vectors: vectors().collect() }
+        Attacker {
+            town,
+            dice: Dice::new(seed),
+            vectors: vectors().collect(),
+        }
     }
 
     /// Attacks until the load ends.
@@ -59,7 +63,13 @@ impl<'a> Attacker<'a> {
 
     fn drip_heads(&mut self) {
         let clients = self.connect_some();
-        self.drip(clients, format!("GET /never/{} HTTP/1.1\r\nHost: x\r\nX-A: ", self.town.number()));
+        self.drip(
+            clients,
+            format!(
+                "GET /never/{} HTTP/1.1\r\nHost: x\r\nX-A: ",
+                self.town.number()
+            ),
+        );
     }
 
     fn drip_bodies(&mut self) {
@@ -76,7 +86,11 @@ impl<'a> Attacker<'a> {
     /// Sends a byte of it from each client every 50 ms or so.
     fn drip(&mut self, mut clients: Vec<Client>, bytes: String) {
         let until = self.some_time();
-        for byte in bytes.as_bytes().iter().take_while(|_| Instant::now() < until) {
+        for byte in bytes
+            .as_bytes()
+            .iter()
+            .take_while(|_| Instant::now() < until)
+        {
             clients.retain_mut(|client| client.try_send([*byte]).is_ok());
             park(self.dice.between(20, 80));
         }
@@ -85,10 +99,17 @@ impl<'a> Attacker<'a> {
     /// One or a few, each with so much on its way that the kernel cannot hold it.
     fn never_read(&mut self) {
         let until = self.some_time();
-        let request = format!("GET /large/{} HTTP/1.1\r\nHost: x\r\n\r\n", self.dice.below(LARGE_PAGES));
-        let mut clients: Vec<Client> = (0..self.dice.between(1, 4)).map(|_| self.connect()).collect();
+        let request = format!(
+            "GET /large/{} HTTP/1.1\r\nHost: x\r\n\r\n",
+            self.dice.below(LARGE_PAGES)
+        );
+        let mut clients: Vec<Client> = (0..self.dice.between(1, 4))
+            .map(|_| self.connect())
+            .collect();
         for client in &mut clients {
-            client.send(request.repeat(usize::try_from(self.dice.between(1, 8)).expect("a small number")));
+            client.send(
+                request.repeat(usize::try_from(self.dice.between(1, 8)).expect("a small number")),
+            );
         }
         wait_until(until);
         if self.dice.one_in(2) {
@@ -98,9 +119,15 @@ impl<'a> Attacker<'a> {
 
     fn pipeline(&mut self) {
         let until = self.some_time();
-        let targets = [format!("/steady/{}", self.dice.below(64)), format!("/left/{}", self.town.number())];
-        let block = targets.map(|target| format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).concat();
-        self.connect().send_for_ever(block.as_bytes(), || Instant::now() < until);
+        let targets = [
+            format!("/steady/{}", self.dice.below(64)),
+            format!("/left/{}", self.town.number()),
+        ];
+        let block = targets
+            .map(|target| format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"))
+            .concat();
+        self.connect()
+            .send_for_ever(block.as_bytes(), || Instant::now() < until);
     }
 
     /// What comes behind a vector that is refused must not reach the origin; behind others it is a request like any.
@@ -125,11 +152,15 @@ impl<'a> Attacker<'a> {
 
     fn huge_head(&mut self) {
         let mut client = self.connect();
-        let more = "a".repeat(usize::try_from(self.dice.between(17, 256)).expect("a small number") * 1024);
+        let more =
+            "a".repeat(usize::try_from(self.dice.between(17, 256)).expect("a small number") * 1024);
         let head = match self.dice.below(3) {
             0 => format!("GET /never/{more}"),
             1 => format!("GET /never/1 HTTP/1.1\r\nHost: x\r\nX-A: {more}"),
-            _ => format!("GET /never/1 HTTP/1.1\r\nHost: x\r\n{}", "X-A: b\r\n".repeat(more.len() / 8)),
+            _ => format!(
+                "GET /never/1 HTTP/1.1\r\nHost: x\r\n{}",
+                "X-A: b\r\n".repeat(more.len() / 8)
+            ),
         };
         // Refused before it is whole: the rest may be met by a closed connection.
         let _ = client.try_send(head);
@@ -146,8 +177,13 @@ impl<'a> Attacker<'a> {
         let number = self.town.number();
         client.send(match self.dice.below(3) {
             0 => format!("GET /never/{number} HTTP/1.1\r\nHost"),
-            1 => format!("POST /never/{number} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"),
-            _ => format!("GET /large/{} HTTP/1.1\r\nHost: x\r\n\r\n", number % LARGE_PAGES),
+            1 => {
+                format!("POST /never/{number} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+            }
+            _ => format!(
+                "GET /large/{} HTTP/1.1\r\nHost: x\r\n\r\n",
+                number % LARGE_PAGES
+            ),
         });
         park(self.dice.below(10));
         client.reset();
@@ -155,7 +191,9 @@ impl<'a> Attacker<'a> {
 
     /// A head in which some bytes are others; what comes of it is not known.
     fn noise(&mut self) {
-        let mut bytes = b"GET /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab".to_vec();
+        let mut bytes =
+            b"GET /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab"
+                .to_vec();
         for _ in 0..self.dice.between(1, 8) {
             let place = usize::try_from(self.dice.below(bytes.len() as u64)).expect("an index");
             bytes[place] = u8::try_from(self.dice.below(256)).expect("a byte");
@@ -179,7 +217,9 @@ impl<'a> Attacker<'a> {
     }
 
     fn failing(&mut self) {
-        let reply = self.connect().get(&format!("/failing/{}", self.dice.below(1000)));
+        let reply = self
+            .connect()
+            .get(&format!("/failing/{}", self.dice.below(1000)));
         assert!([200, 500, 502, 503].contains(&reply.status), "{reply:?}");
     }
 
@@ -199,7 +239,9 @@ impl<'a> Attacker<'a> {
     }
 
     fn connect_some(&mut self) -> Vec<Client> {
-        (0..self.dice.between(1, 20)).map(|_| self.connect()).collect()
+        (0..self.dice.between(1, 20))
+            .map(|_| self.connect())
+            .collect()
     }
 
     /// A moment before the load ends.

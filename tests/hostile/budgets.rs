@@ -13,10 +13,19 @@ const CONNECTIONS: usize = 500;
 fn memory_is_within_its_budgets() {
     let _turn = crowd_turn();
     let origin = Origin::answering(|_| Answer::ok(vec![b'a'; 2000]));
-    let start = || Start::with(config_for(&origin, json!({}))).descriptors(4096).run();
+    let start = || {
+        Start::with(config_for(&origin, json!({})))
+            .descriptors(4096)
+            .run()
+    };
     let mut rows = Vec::new();
-    let mut weigh =
-        |what, proc: &Proc, megabytes| rows.push((what, proc.figures().rss_kib * 1024, megabytes * MEGABYTE * LARGER));
+    let mut weigh = |what, proc: &Proc, megabytes| {
+        rows.push((
+            what,
+            proc.figures().rss_kib * 1024,
+            megabytes * MEGABYTE * LARGER,
+        ))
+    };
 
     let proc = start();
     weigh("idle", &proc, 3);
@@ -29,12 +38,22 @@ fn memory_is_within_its_budgets() {
 
     let proc = start();
     let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| proc.client()).collect();
-    assert!(clients.iter_mut().all(|client| client.get("/").status == 200));
+    assert!(
+        clients
+            .iter_mut()
+            .all(|client| client.get("/").status == 200)
+    );
     weigh("500 idle connections", &proc, 16);
 
-    println!("{:<24} {:>10} {:>10} {:>6}", "resident", "bytes", "budget", "ratio");
+    println!(
+        "{:<24} {:>10} {:>10} {:>6}",
+        "resident", "bytes", "budget", "ratio"
+    );
     for (what, bytes, budget) in &rows {
-        println!("{what:<24} {bytes:>10} {budget:>10} {:>6.2}", *bytes as f64 / *budget as f64);
+        println!(
+            "{what:<24} {bytes:>10} {budget:>10} {:>6.2}",
+            *bytes as f64 / *budget as f64
+        );
     }
     assert!(rows.iter().all(|(_, bytes, budget)| bytes <= budget));
 }

@@ -90,26 +90,49 @@ const HARMLESS: &[&str] = &[
 #[test]
 #[ignore = "needs strace; CI runs it"]
 fn no_system_call_is_one_that_docker_refuses_or_that_linux_5_10_lacks() {
-    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("calls-{}", std::process::id()));
+    let file =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("calls-{}", std::process::id()));
     let origin = Origin::answering(|seen| Answer::ok(&seen.target));
-    let configuration = config_for(&origin, json!({ "urlConfigs": [{ "path": "/polled", "pollInterval": 1 }] }));
-    let proc = Start::with(configuration).descriptors(4096).traced(file.clone()).run();
+    let configuration = config_for(
+        &origin,
+        json!({ "urlConfigs": [{ "path": "/polled", "pollInterval": 1 }] }),
+    );
+    let proc = Start::with(configuration)
+        .descriptors(4096)
+        .traced(file.clone())
+        .run();
     let mut target = Target::of(origin, proc);
     target.serves_others();
     target.stranger().get("/health");
-    target.stranger().request("POST", "/large", &[], &vec![b'a'; 1 << 20]).expect("BYPASS", "/large");
+    target
+        .stranger()
+        .request("POST", "/large", &[], &vec![b'a'; 1 << 20])
+        .expect("BYPASS", "/large");
     target.proc.terminate();
     assert!(target.proc.ended().success());
     // The tracer ends after the program.
     let is_whole = || fs::read_to_string(&file).is_ok_and(|trace| trace.contains("exit_group("));
-    assert!(eventually(is_whole), "strace is needed: apt-get install strace; root may trace");
+    assert!(
+        eventually(is_whole),
+        "strace is needed: apt-get install strace; root may trace"
+    );
 
     let trace = fs::read_to_string(&file).expect("a trace");
     let called: BTreeSet<&str> = trace.lines().filter_map(call).collect();
-    println!("{} system calls of {} kinds: {called:?}", trace.lines().filter_map(call).count(), called.len());
-    let others: Vec<_> = called.iter().filter(|name| !HARMLESS.contains(name)).collect();
+    println!(
+        "{} system calls of {} kinds: {called:?}",
+        trace.lines().filter_map(call).count(),
+        called.len()
+    );
+    let others: Vec<_> = called
+        .iter()
+        .filter(|name| !HARMLESS.contains(name))
+        .collect();
     assert!(others.is_empty(), "not known to be harmless: {others:?}");
-    assert!(called.contains("accept4") && called.contains("sendto"), "it was traced");
+    assert!(
+        called.contains("accept4") && called.contains("sendto"),
+        "it was traced"
+    );
     let _ = fs::remove_file(&file);
 }
 
@@ -117,5 +140,9 @@ fn no_system_call_is_one_that_docker_refuses_or_that_linux_5_10_lacks() {
 fn call(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once(' ')?;
     let (name, _) = rest.trim_start().split_once('(')?;
-    (!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')).then_some(name)
+    (!name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
+    .then_some(name)
 }

@@ -13,9 +13,11 @@ fn must_show_3_a_head_of_200_mib_is_refused() {
     let target = Target::with_defaults();
     let fields = format!("X-A: {}\r\n", "a".repeat(65_529)).repeat(16);
     let endless = "a".repeat(fields.len());
-    for (begin, filler, status) in
-        [("GET /big HTTP/1.1\r\nHost: x\r\n", fields, 431), ("GET /", endless.clone(), 414), ("", endless, 414)]
-    {
+    for (begin, filler, status) in [
+        ("GET /big HTTP/1.1\r\nHost: x\r\n", fields, 431),
+        ("GET /", endless.clone(), 414),
+        ("", endless, 414),
+    ] {
         let mut client = target.proc.client();
         client.send(begin);
         let taken = flood(&mut client, &filler, 200 * MIB);
@@ -52,9 +54,14 @@ fn must_show_3_a_chunked_body_of_10_gib_is_refused_at_the_limit() {
     assert!(taken < 8 * MIB, "{taken} bytes of a body");
 
     let mut client = target.proc.client();
-    client.send("POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n280000000\r\n");
+    client
+        .send("POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n280000000\r\n");
     refused(&mut client, 413);
-    assert_eq!(target.origin.count("/body"), 0, "nothing of it reached the origin");
+    assert_eq!(
+        target.origin.count("/body"),
+        0,
+        "nothing of it reached the origin"
+    );
     target.unharmed();
 }
 
@@ -71,6 +78,12 @@ fn flood(client: &mut Client, filler: &str, most: usize) -> usize {
 #[track_caller]
 fn refused(client: &mut Client, status: u16) {
     let refusal = client.expect_refusal();
-    println!("refused with {:?}", refusal.as_ref().map(|reply| reply.status));
-    assert!(refusal.as_ref().is_none_or(|reply| reply.status == status), "{refusal:?}");
+    println!(
+        "refused with {:?}",
+        refusal.as_ref().map(|reply| reply.status)
+    );
+    assert!(
+        refusal.as_ref().is_none_or(|reply| reply.status == status),
+        "{refusal:?}"
+    );
 }

@@ -22,23 +22,46 @@ impl Strace {
     fn attach(target: &Target, faults: &[&str]) -> Strace {
         let (folder, thread) = accept_thread(target);
         let mut command = Command::new("strace");
-        command.args(["-qq", "-o", "/dev/null", "-p", &thread, "-e", "trace=accept4,clone,clone3,fcntl"]);
+        command.args([
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-p",
+            &thread,
+            "-e",
+            "trace=accept4,clone,clone3,fcntl",
+        ]);
         command.args(faults.iter().map(|fault| format!("--inject={fault}")));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let strace = command.spawn().expect("strace is needed: apt-get install strace");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let strace = command
+            .spawn()
+            .expect("strace is needed: apt-get install strace");
         let mut strace = Strace(strace);
         let tracer = format!("TracerPid:\t{}\n", strace.0.id());
-        let is_traced = || fs::read_to_string(folder.join("status")).is_ok_and(|status| status.contains(&tracer));
+        let is_traced = || {
+            fs::read_to_string(folder.join("status")).is_ok_and(|status| status.contains(&tracer))
+        };
         let ended = |strace: &mut Strace| strace.0.try_wait().is_ok_and(|status| status.is_some());
         eventually(|| is_traced() || ended(&mut strace));
-        assert!(is_traced(), "strace may not attach (root may): {}", strace.told());
+        assert!(
+            is_traced(),
+            "strace may not attach (root may): {}",
+            strace.told()
+        );
         strace
     }
 
     fn told(&mut self) -> String {
         let mut told = String::new();
         let _ = self.0.kill();
-        let _ = self.0.stderr.take().map(|mut stderr| stderr.read_to_string(&mut told));
+        let _ = self
+            .0
+            .stderr
+            .take()
+            .map(|mut stderr| stderr.read_to_string(&mut told));
         told
     }
 }
@@ -58,21 +81,32 @@ fn accept_thread(target: &Target) -> (PathBuf, String) {
     let accept4 = format!("{} ", libc::SYS_accept4);
     let mut found = None;
     eventually(|| {
-        let threads = fs::read_dir(&tasks).expect("the program runs").flatten().map(|entry| entry.path());
-        let accepts =
-            |folder: &PathBuf| fs::read_to_string(folder.join("syscall")).is_ok_and(|call| call.starts_with(&accept4));
+        let threads = fs::read_dir(&tasks)
+            .expect("the program runs")
+            .flatten()
+            .map(|entry| entry.path());
+        let accepts = |folder: &PathBuf| {
+            fs::read_to_string(folder.join("syscall")).is_ok_and(|call| call.starts_with(&accept4))
+        };
         found = threads.into_iter().find(accepts);
         found.is_some()
     });
     let folder = found.expect("a thread in accept4");
-    let thread = folder.file_name().expect("a number").to_string_lossy().into_owned();
+    let thread = folder
+        .file_name()
+        .expect("a number")
+        .to_string_lossy()
+        .into_owned();
     (folder, thread)
 }
 
 /// A counter in `/health`, asked for on this connection.
 fn counter(client: &mut Client, name: &str) -> u64 {
-    let health: serde_json::Value = serde_json::from_str(&client.get("/health").text()).expect("JSON");
-    health["counters"][name].as_u64().expect("a counter of that name")
+    let health: serde_json::Value =
+        serde_json::from_str(&client.get("/health").text()).expect("JSON");
+    health["counters"][name]
+        .as_u64()
+        .expect("a counter of that name")
 }
 
 /// Waits until accept4 has failed so often since it had failed `before` times: by then strace is at work, too.
@@ -85,7 +119,9 @@ fn await_failures(client: &mut Client, before: u64, count: u64) {
 /// As many clients as tiny_http has threads, each with one.
 fn fill_the_pool(target: &Target) -> Vec<Client> {
     let mut clients: Vec<Client> = (0..POOL).map(|_| target.proc.client()).collect();
-    clients.iter_mut().for_each(|client| client.get("/hit").expect("HIT", "/hit"));
+    clients
+        .iter_mut()
+        .for_each(|client| client.get("/hit").expect("HIT", "/hit"));
     clients
 }
 
@@ -100,14 +136,21 @@ fn must_show_2_while_accept_fails_nobody_is_lost_and_those_who_wait_are_answered
         let strace = Strace::attach(&target, &[&format!("accept4:error={error}")]);
         await_failures(&mut connected, before, 1);
         let mut waiting: Vec<Client> = (0..WAITING).map(|_| target.proc.client()).collect();
-        waiting.iter_mut().for_each(|client| client.send("GET /hit HTTP/1.1\r\nHost: x\r\n\r\n"));
+        waiting
+            .iter_mut()
+            .for_each(|client| client.send("GET /hit HTTP/1.1\r\nHost: x\r\n\r\n"));
         await_failures(&mut connected, before, 10);
         connected.get("/hit").expect("HIT", "/hit");
         let miss = format!("/during-{error}");
         connected.get(&miss).expect("MISS", &miss);
         drop(strace);
-        waiting.iter_mut().for_each(|client| client.read().expect("HIT", "/hit"));
-        println!("{error}: accept failed {} times", counter(&mut connected, "acceptFailures") - before);
+        waiting
+            .iter_mut()
+            .for_each(|client| client.read().expect("HIT", "/hit"));
+        println!(
+            "{error}: accept failed {} times",
+            counter(&mut connected, "acceptFailures") - before
+        );
     }
     assert_eq!(counter(&mut connected, "deadAcceptors"), 0);
     drop(connected);
@@ -117,10 +160,13 @@ fn must_show_2_while_accept_fails_nobody_is_lost_and_those_who_wait_are_answered
 /// What tiny_http takes for granted, refused to tiny_http itself: our own first look, the call before, succeeds.
 #[test]
 #[ignore = "needs strace; CI runs it"]
-fn must_show_2_a_dead_accept_thread_has_a_successor_at_the_same_port_and_nobody_connected_is_lost() {
+fn must_show_2_a_dead_accept_thread_has_a_successor_at_the_same_port_and_nobody_connected_is_lost()
+{
     let _turn = crowd_turn();
-    for (what, fault) in [("thread", "clone,clone3:error=EAGAIN:when=2+"), ("descriptor", "fcntl:error=EMFILE:when=2+")]
-    {
+    for (what, fault) in [
+        ("thread", "clone,clone3:error=EAGAIN:when=2+"),
+        ("descriptor", "fcntl:error=EMFILE:when=2+"),
+    ] {
         let target = Target::with_defaults();
         let mut connected = fill_the_pool(&target);
         let (first, _) = accept_thread(&target);
@@ -139,15 +185,26 @@ fn must_show_2_a_dead_accept_thread_has_a_successor_at_the_same_port_and_nobody_
         }
         let served = eventually(|| {
             let mut client = target.proc.client();
-            client.try_send("GET /hit HTTP/1.1\r\nHost: x\r\n\r\n").is_ok()
-                && client.read_or_end().is_some_and(|reply| reply.status == 200)
+            client
+                .try_send("GET /hit HTTP/1.1\r\nHost: x\r\n\r\n")
+                .is_ok()
+                && client
+                    .read_or_end()
+                    .is_some_and(|reply| reply.status == 200)
         });
         assert!(served, "nobody accepts any more");
         drop(strace);
         target.serves_others();
         assert_ne!(accept_thread(&target).0, first, "another thread accepts");
         assert_eq!(counter(&mut connected[0], "deadAcceptors"), 1);
-        assert_eq!(target.proc.log().matches("accept thread has died; another takes over").count(), 1);
+        assert_eq!(
+            target
+                .proc
+                .log()
+                .matches("accept thread has died; another takes over")
+                .count(),
+            1
+        );
         drop(connected);
         target.unharmed();
     }

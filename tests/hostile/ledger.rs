@@ -63,7 +63,14 @@ impl fmt::Display for Ledger {
         for (kind, waits) in &entries.waits {
             writeln!(f, "{kind}: {waits}")?;
         }
-        let Entries { hits, lost, wrong, .. } = &*entries;
-        write!(f, "{hits} answers from the store; lost: {}, wrong: {}", lost.len(), wrong.len())
+        let Entries {
+            hits, lost, wrong, ..
+        } = &*entries;
+        write!(
+            f,
+            "{hits} answers from the store; lost: {}, wrong: {}",
+            lost.len(),
+            wrong.len()
+        )
     }
 }

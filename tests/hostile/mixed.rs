@@ -34,7 +34,13 @@ fn must_show_7_regular_clients_get_what_they_ask_for_amid_all_attacks() {
 
     let (ledger, numbers) = (Ledger::default(), AtomicU64::new(0));
     let until = Instant::now() + Duration::from_secs(seconds);
-    let town = &Town { addr: target.proc.addr(), pages: &pages, ledger: &ledger, numbers: &numbers, until };
+    let town = &Town {
+        addr: target.proc.addr(),
+        pages: &pages,
+        ledger: &ledger,
+        numbers: &numbers,
+        until,
+    };
     let memory = thread::scope(|scope| {
         for n in 0..REGULARS {
             scope.spawn(move || Regular::new(town, seed ^ n << 32).live());
@@ -47,11 +53,22 @@ fn must_show_7_regular_clients_get_what_they_ask_for_amid_all_attacks() {
 
     println!("{ledger}\nturned away or cut: {}", target.health()["shed"]);
     let (lost, wrong) = ledger.troubles();
-    assert!(lost.is_empty() && wrong.is_empty(), "lost: {lost:#?}\nwrong: {wrong:#?}");
-    assert_eq!(ledger.kinds(), REQUESTS + ATTACKS, "each kind of request and of attack was there");
+    assert!(
+        lost.is_empty() && wrong.is_empty(),
+        "lost: {lost:#?}\nwrong: {wrong:#?}"
+    );
+    assert_eq!(
+        ledger.kinds(),
+        REQUESTS + ATTACKS,
+        "each kind of request and of attack was there"
+    );
     assert_eq!(pages.complaints(), Vec::<String>::new());
     assert_eq!(target.health()["counters"]["panics"], 0);
-    assert!(!target.proc.log().contains("panic"), "{}", target.proc.log());
+    assert!(
+        !target.proc.log().contains("panic"),
+        "{}",
+        target.proc.log()
+    );
     is_flat(&memory);
     // What was stored at the start may have given way.
     target.stranger().get("/hit");
@@ -67,7 +84,9 @@ fn start(pages: &Arc<Pages>) -> Target {
         "cache": { "maxBytes": "4MiB", "slowRequestTimeout": 20_000 },
         "proxy": { "headerTimeout": 1000, "bodyTimeout": 1000, "writeTimeout": 2000 },
     });
-    let proc = Start::with(config_for(&origin, configuration)).descriptors(4096).run();
+    let proc = Start::with(config_for(&origin, configuration))
+        .descriptors(4096)
+        .run();
     Target::of(origin, proc)
 }
 
@@ -93,11 +112,22 @@ fn is_flat(memory: &[u64]) {
     let (middle, last) = rest.split_at(third);
     let [first, middle, last] = [first, middle, last].map(mean);
     let every = memory.len().div_ceil(30);
-    println!("resident memory, KiB: {:?}", memory.iter().step_by(every).collect::<Vec<_>>());
-    println!("by thirds: {first}, {middle}, {last}; at most {}", memory.iter().max().unwrap_or(&0));
-    assert!(last <= middle + middle / 5 + 2048, "it grows: {middle} KiB, then {last} KiB");
+    println!(
+        "resident memory, KiB: {:?}",
+        memory.iter().step_by(every).collect::<Vec<_>>()
+    );
+    println!(
+        "by thirds: {first}, {middle}, {last}; at most {}",
+        memory.iter().max().unwrap_or(&0)
+    );
+    assert!(
+        last <= middle + middle / 5 + 2048,
+        "it grows: {middle} KiB, then {last} KiB"
+    );
 }
 
 fn variable(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().expect("a number"))
 }

@@ -59,7 +59,11 @@ impl Pages {
             }
             _ => Answer::ok(target),
         };
-        if dice.one_in(8) { answer.taking(Duration::from_millis(dice.between(1, SLOWEST_MS))) } else { answer }
+        if dice.one_in(8) {
+            answer.taking(Duration::from_millis(dice.between(1, SLOWEST_MS)))
+        } else {
+            answer
+        }
     }
 
     /// What came although it must not have, and unsafe requests that came twice.
@@ -122,7 +126,11 @@ pub fn size(target: &str) -> usize {
     if target.starts_with("/large/") {
         return LARGE;
     }
-    let number: usize = target.rsplit('/').next().and_then(|last| last.parse().ok()).expect("a number at its end");
+    let number: usize = target
+        .rsplit('/')
+        .next()
+        .and_then(|last| last.parse().ok())
+        .expect("a number at its end");
     let part = number % 32;
     100 + part * part * 64
 }

@@ -24,7 +24,12 @@ fn must_show_5b_pipelines_and_drips_hold_up_nobody_and_replies_stay_in_order() {
     let more = json!({ "backend": { "maxConcurrentRequests": 8, "firstByteTimeout": 120_000, "totalTimeout": 120_000 },
         "cache": { "slowRequestTimeout": 120_000 }, "proxy": { "bodyTimeout": 3000 } });
     let target = Target::start(more, 4096);
-    (0..SLOW).for_each(|n| target.origin.set(&format!("/slow-{n}"), Answer::ok(format!("/slow-{n}")).after(&slow)));
+    (0..SLOW).for_each(|n| {
+        target.origin.set(
+            &format!("/slow-{n}"),
+            Answer::ok(format!("/slow-{n}")).after(&slow),
+        )
+    });
     let mut quiet = Others::default();
     quiet.ask(&target, "quiet", 100);
 
@@ -33,21 +38,53 @@ fn must_show_5b_pipelines_and_drips_hold_up_nobody_and_replies_stay_in_order() {
     let drip = Drip::begin(target.proc.addr());
     let mut loaded = Others::default();
     loaded.ask(&target, "loaded", 100);
-    assert_eq!(active(&target), SLOW as u64, "a drip took one of the origin's slots");
+    assert_eq!(
+        active(&target),
+        SLOW as u64,
+        "a drip took one of the origin's slots"
+    );
     println!("{:?}", target.proc.figures());
     let told = drip.ended();
 
     slow.open();
     for (n, client) in pipeliners.iter_mut().enumerate() {
-        let bodies = [client.read().text(), client.read().text(), client.read().text()];
-        assert_eq!(bodies, [format!("/slow-{}", n % SLOW), "/hit".to_owned(), "/hit".to_owned()]);
+        let bodies = [
+            client.read().text(),
+            client.read().text(),
+            client.read().text(),
+        ];
+        assert_eq!(
+            bodies,
+            [
+                format!("/slow-{}", n % SLOW),
+                "/hit".to_owned(),
+                "/hit".to_owned()
+            ]
+        );
     }
     drop(pipeliners);
     quiet.beside(&mut loaded);
-    assert_eq!((0..SLOW).map(|n| target.origin.count(&format!("/slow-{n}"))).sum::<usize>(), SLOW, "one fetch per key");
-    assert_eq!(told, vec![Some(408); DRIPPERS], "each drip is ended by its timeout");
-    assert_eq!(target.origin.count("/drip"), 0, "a dripping body was never whole");
-    assert!(loaded.longest() < BOUND, "somebody waited for a drip or a pipeline");
+    assert_eq!(
+        (0..SLOW)
+            .map(|n| target.origin.count(&format!("/slow-{n}")))
+            .sum::<usize>(),
+        SLOW,
+        "one fetch per key"
+    );
+    assert_eq!(
+        told,
+        vec![Some(408); DRIPPERS],
+        "each drip is ended by its timeout"
+    );
+    assert_eq!(
+        target.origin.count("/drip"),
+        0,
+        "a dripping body was never whole"
+    );
+    assert!(
+        loaded.longest() < BOUND,
+        "somebody waited for a drip or a pipeline"
+    );
     target.unharmed();
 }
 
@@ -55,14 +92,20 @@ fn must_show_5b_pipelines_and_drips_hold_up_nobody_and_replies_stay_in_order() {
 fn pipeliner(target: &Target, n: usize) -> Client {
     let mut client = target.proc.client();
     let hit = "GET /hit HTTP/1.1\r\nHost: x\r\n\r\n";
-    client.send(format!("GET /slow-{} HTTP/1.1\r\nHost: x\r\n\r\n{hit}{hit}", n % SLOW));
+    client.send(format!(
+        "GET /slow-{} HTTP/1.1\r\nHost: x\r\n\r\n{hit}{hit}",
+        n % SLOW
+    ));
     client
 }
 
 /// Requests the origin is working on, by `/health`.
 fn active(target: &Target) -> u64 {
-    let health: Value = serde_json::from_slice(&target.proc.client().get("/health").body).expect("JSON");
-    health["queue"]["activeRequestCount"].as_u64().expect("a number")
+    let health: Value =
+        serde_json::from_slice(&target.proc.client().get("/health").body).expect("JSON");
+    health["queue"]["activeRequestCount"]
+        .as_u64()
+        .expect("a number")
 }
 
 /// Clients of one address, each sending its body at a byte per second.
@@ -86,13 +129,19 @@ impl Drip {
             // Counted, so that it ends by itself; each is over long before.
             for _ in 0..30 {
                 // Who was cut takes no more.
-                let open = clients.iter_mut().filter_map(|client| client.try_send("x").ok()).count();
+                let open = clients
+                    .iter_mut()
+                    .filter_map(|client| client.try_send("x").ok())
+                    .count();
                 if open == 0 && stopped.load(Ordering::Acquire) {
                     break;
                 }
                 std::thread::park_timeout(Duration::from_secs(1));
             }
-            clients.iter_mut().map(|client| client.read_or_end().map(|reply| reply.status)).collect()
+            clients
+                .iter_mut()
+                .map(|client| client.read_or_end().map(|reply| reply.status))
+                .collect()
         });
         Drip { stop, thread }
     }
@@ -107,21 +156,37 @@ impl Drip {
 /// RFC 9112 §9.3.2: requests of one connection are worked on at the same time only if all of them are safe.
 #[test]
 fn what_may_change_something_is_asked_alone() {
-    for (first, second) in [("POST", "GET"), ("GET", "POST"), ("DELETE", "PUT"), ("POST", "POST")] {
+    for (first, second) in [
+        ("POST", "GET"),
+        ("GET", "POST"),
+        ("DELETE", "PUT"),
+        ("POST", "POST"),
+    ] {
         let answered = Gate::closed();
         let origin = Origin::answering(|seen| Answer::ok(&seen.target));
         origin.set("/first", Answer::ok("/first").after(&answered));
         let app = App::start(&config_for(&origin, json!({})));
         let mut client = app.client();
-        client.send(format!("{first} /first HTTP/1.1\r\nHost: x\r\n\r\n{second} /second HTTP/1.1\r\nHost: x\r\n\r\n"));
+        client.send(format!(
+            "{first} /first HTTP/1.1\r\nHost: x\r\n\r\n{second} /second HTTP/1.1\r\nHost: x\r\n\r\n"
+        ));
         origin.await_requests("/first", 1);
         // Both came in one packet: if it were to be asked now, it would be at the origin before these.
         for n in 0..20 {
-            app.client().get(&format!("/other-{n}")).expect("MISS", &format!("/other-{n}"));
+            app.client()
+                .get(&format!("/other-{n}"))
+                .expect("MISS", &format!("/other-{n}"));
         }
-        assert_eq!(origin.count("/second"), 0, "{second} was asked beside {first}");
+        assert_eq!(
+            origin.count("/second"),
+            0,
+            "{second} was asked beside {first}"
+        );
         answered.open();
-        assert_eq!([client.read().text(), client.read().text()], ["/first", "/second"]);
+        assert_eq!(
+            [client.read().text(), client.read().text()],
+            ["/first", "/second"]
+        );
     }
 }
 
@@ -133,7 +198,10 @@ fn what_is_safe_is_asked_at_the_same_time() {
     let app = App::start(&config_for(&origin, json!({})));
     let mut client = app.client();
     client.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\nHEAD /second HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert!(eventually(|| origin.count("/second") == 1), "the second request waits for the first");
+    assert!(
+        eventually(|| origin.count("/second") == 1),
+        "the second request waits for the first"
+    );
     answered.open();
     assert_eq!(client.read().text(), "/first");
     assert_eq!(client.read_head().status, 200);

@@ -47,7 +47,11 @@ impl Town<'_> {
 
 impl<'a> Regular<'a> {
     pub fn new(town: &'a Town<'a>, seed: u64) -> Regular<'a> {
-        Regular { town, dice: Dice::new(seed), connected: None }
+        Regular {
+            town,
+            dice: Dice::new(seed),
+            connected: None,
+        }
     }
 
     /// Asks one thing after another until the load ends.
@@ -102,7 +106,9 @@ impl<'a> Regular<'a> {
         let target = format!("/large/{}", self.dice.below(LARGE_PAGES));
         let asked = self.town.pages.now();
         let mut client = Client::connect_narrow(self.town.addr);
-        client.try_send(head("GET", &target, "").repeat(IN_A_ROW)).map_err(|error| lost(&error))?;
+        client
+            .try_send(head("GET", &target, "").repeat(IN_A_ROW))
+            .map_err(|error| lost(&error))?;
         for _ in 0..IN_A_ROW {
             let reply = client.read_slowly(PART, PAUSE);
             let reply = reply.ok_or_else(|| Trouble::Lost("cut while it read".to_owned()))?;
@@ -122,9 +128,17 @@ impl<'a> Regular<'a> {
             targets.reverse();
         }
         let asked = self.town.pages.now();
-        let both: String = targets.iter().map(|target| head("GET", target, "")).collect();
-        let replies = self.send(both.as_bytes()).and_then(|()| Ok([self.reply("GET")?, self.reply("GET")?]))?;
-        targets.iter().zip(replies).try_for_each(|(target, reply)| self.judge(target, asked, &reply).map(|_| ()))
+        let both: String = targets
+            .iter()
+            .map(|target| head("GET", target, ""))
+            .collect();
+        let replies = self
+            .send(both.as_bytes())
+            .and_then(|()| Ok([self.reply("GET")?, self.reply("GET")?]))?;
+        targets
+            .iter()
+            .zip(replies)
+            .try_for_each(|(target, reply)| self.judge(target, asked, &reply).map(|_| ()))
     }
 
     /// Sends the target's own text, so many times at most.
@@ -133,19 +147,42 @@ impl<'a> Regular<'a> {
         let times = self.dice.between(most / 4, most);
         let sent = target.repeat(usize::try_from(times).expect("a small number"));
         let reply = if self.dice.one_in(3) {
-            let body: String = sent.as_bytes().chunks(4096).map(chunk).chain(["0\r\n\r\n".to_owned()]).collect();
-            self.exchange("POST", &target, "Transfer-Encoding: chunked\r\n", body.as_bytes())?
+            let body: String = sent
+                .as_bytes()
+                .chunks(4096)
+                .map(chunk)
+                .chain(["0\r\n\r\n".to_owned()])
+                .collect();
+            self.exchange(
+                "POST",
+                &target,
+                "Transfer-Encoding: chunked\r\n",
+                body.as_bytes(),
+            )?
         } else {
-            self.exchange("POST", &target, &format!("Content-Length: {}\r\n", sent.len()), sent.as_bytes())?
+            self.exchange(
+                "POST",
+                &target,
+                &format!("Content-Length: {}\r\n", sent.len()),
+                sent.as_bytes(),
+            )?
         };
         expect(&reply, 200)?;
-        right(reply.body == format!("{target} {sent}").into_bytes(), "not the echo", &reply)
+        right(
+            reply.body == format!("{target} {sent}").into_bytes(),
+            "not the echo",
+            &reply,
+        )
     }
 
     fn head(&mut self, target: &str) -> Result<(), Trouble> {
         let reply = self.exchange("HEAD", target, "", b"")?;
         expect(&reply, 200)?;
-        right(reply.field("Content-Length") == Some(&pages::size(target).to_string()), "another length", &reply)
+        right(
+            reply.field("Content-Length") == Some(&pages::size(target).to_string()),
+            "another length",
+            &reply,
+        )
     }
 
     /// Asks for it, and then whether it is still the same.
@@ -167,39 +204,78 @@ impl<'a> Regular<'a> {
         let last = self.dice.below(size as u64);
         let first = self.dice.below(last + 1);
         let asked = self.town.pages.now();
-        let reply = self.exchange("GET", target, &format!("Range: bytes={first}-{last}\r\n"), b"")?;
+        let reply = self.exchange(
+            "GET",
+            target,
+            &format!("Range: bytes={first}-{last}\r\n"),
+            b"",
+        )?;
         if reply.status == 200 {
             return self.judge(target, asked, &reply).map(|_| ());
         }
         expect(&reply, 206)?;
         let place = format!("bytes {first}-{last}/{size}");
-        right(reply.field("Content-Range") == Some(&place), "another part", &reply)?;
+        right(
+            reply.field("Content-Range") == Some(&place),
+            "another part",
+            &reply,
+        )?;
         let made = made(&reply)?;
-        let (first, last) = (usize::try_from(first).expect("in a page"), usize::try_from(last).expect("in a page"));
-        right(reply.body == pages::page(target, made)[first..=last], "not the part", &reply)
+        let (first, last) = (
+            usize::try_from(first).expect("in a page"),
+            usize::try_from(last).expect("in a page"),
+        );
+        right(
+            reply.body == pages::page(target, made)[first..=last],
+            "not the part",
+            &reply,
+        )
     }
 
     /// Sends one request and reads its reply. One in ten says that it is the last on its connection.
-    fn exchange(&mut self, method: &str, target: &str, fields: &str, body: &[u8]) -> Result<Reply, Trouble> {
+    fn exchange(
+        &mut self,
+        method: &str,
+        target: &str,
+        fields: &str,
+        body: &[u8],
+    ) -> Result<Reply, Trouble> {
         let closes = self.dice.one_in(10);
-        let fields = if closes { format!("{fields}Connection: close\r\n") } else { fields.to_owned() };
+        let fields = if closes {
+            format!("{fields}Connection: close\r\n")
+        } else {
+            fields.to_owned()
+        };
         self.send(&[head(method, target, &fields).as_bytes(), body].concat())?;
         let reply = self.reply(method)?;
         if closes {
-            let end = self.connected.take().map_or(Ok(None), |mut client| client.try_read(method));
+            let end = self
+                .connected
+                .take()
+                .map_or(Ok(None), |mut client| client.try_read(method));
             right(matches!(end, Ok(None)), "more than the last reply", &reply)?;
         }
         Ok(reply)
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
-        let from = Ipv4Addr::new(127, 0, 1, u8::try_from(self.dice.between(1, 250)).expect("the end of an address"));
-        let client = self.connected.get_or_insert_with(|| Client::connect_from(from, self.town.addr));
+        let from = Ipv4Addr::new(
+            127,
+            0,
+            1,
+            u8::try_from(self.dice.between(1, 250)).expect("the end of an address"),
+        );
+        let client = self
+            .connected
+            .get_or_insert_with(|| Client::connect_from(from, self.town.addr));
         client.try_send(bytes).map_err(|error| lost(&error))
     }
 
     fn reply(&mut self, method: &str) -> Result<Reply, Trouble> {
-        let client = self.connected.as_mut().ok_or_else(|| Trouble::Lost("closed after a reply".to_owned()))?;
+        let client = self
+            .connected
+            .as_mut()
+            .ok_or_else(|| Trouble::Lost("closed after a reply".to_owned()))?;
         let reply = client.try_read(method).map_err(|error| lost(&error))?;
         let reply = reply.ok_or_else(|| Trouble::Lost("closed without a reply".to_owned()))?;
         if reply.field("X-Cache") == Some("HIT") {
@@ -212,9 +288,17 @@ impl<'a> Regular<'a> {
     fn judge(&self, target: &str, asked: u64, reply: &Reply) -> Result<u64, Trouble> {
         expect(reply, 200)?;
         let made = made(reply)?;
-        right(reply.body == pages::page(target, made), &format!("not {target}"), reply)?;
+        right(
+            reply.body == pages::page(target, made),
+            &format!("not {target}"),
+            reply,
+        )?;
         let lawful = pages::oldest(target, asked)..=self.town.pages.now();
-        right(lawful.contains(&made), &format!("{target} made at {made}, not in {lawful:?}"), reply)?;
+        right(
+            lawful.contains(&made),
+            &format!("{target} made at {made}, not in {lawful:?}"),
+            reply,
+        )?;
         Ok(made)
     }
 }
@@ -224,22 +308,36 @@ fn head(method: &str, target: &str, fields: &str) -> String {
 }
 
 fn chunk(bytes: &[u8]) -> String {
-    format!("{:x}\r\n{}\r\n", bytes.len(), String::from_utf8_lossy(bytes))
+    format!(
+        "{:x}\r\n{}\r\n",
+        bytes.len(),
+        String::from_utf8_lossy(bytes)
+    )
 }
 
 /// When the page in a reply was made, by its entity tag.
 fn made(reply: &Reply) -> Result<u64, Trouble> {
-    let tag = reply.field("ETag").and_then(|tag| tag.trim_matches('"').parse().ok());
+    let tag = reply
+        .field("ETag")
+        .and_then(|tag| tag.trim_matches('"').parse().ok());
     tag.ok_or_else(|| Trouble::Wrong(format!("no tag of a page: {reply:?}")))
 }
 
 /// Whoever is not served is lost, told so or not.
 fn expect(reply: &Reply, status: u16) -> Result<(), Trouble> {
-    if reply.status == status { Ok(()) } else { Err(Trouble::Lost(format!("told {reply:?}"))) }
+    if reply.status == status {
+        Ok(())
+    } else {
+        Err(Trouble::Lost(format!("told {reply:?}")))
+    }
 }
 
 fn right(is_right: bool, otherwise: &str, reply: &Reply) -> Result<(), Trouble> {
-    if is_right { Ok(()) } else { Err(Trouble::Wrong(format!("{otherwise}: {reply:?}"))) }
+    if is_right {
+        Ok(())
+    } else {
+        Err(Trouble::Wrong(format!("{otherwise}: {reply:?}")))
+    }
 }
 
 fn lost(error: &io::Error) -> Trouble {

@@ -23,7 +23,14 @@ fn a_whole_request_and_a_reset_at_once_take_no_place_for_ever() {
         client.reset();
     }
     target.unharmed();
-    println!("{} of {CLIENTS} reached the origin", target.origin.requests());
-    assert!(!target.proc.log().contains("panicked"), "{}", target.proc.log());
+    println!(
+        "{} of {CLIENTS} reached the origin",
+        target.origin.requests()
+    );
+    assert!(
+        !target.proc.log().contains("panicked"),
+        "{}",
+        target.proc.log()
+    );
     assert_eq!(target.shed("clientConnections"), 0);
 }

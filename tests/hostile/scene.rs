@@ -22,7 +22,9 @@ impl Target {
     /// what it needs for one client is not taken for a leak.
     pub fn start(configuration: Value, descriptors: u32) -> Target {
         let origin = Origin::answering(|seen| Answer::ok(&seen.target));
-        let proc = Start::with(config_for(&origin, configuration)).descriptors(descriptors).run();
+        let proc = Start::with(config_for(&origin, configuration))
+            .descriptors(descriptors)
+            .run();
         Target::of(origin, proc)
     }
 
@@ -30,12 +32,18 @@ impl Target {
     pub fn of(origin: Origin, proc: Proc) -> Target {
         proc.client().get("/hit").expect("MISS", "/hit");
         let before = proc.figures();
-        Target { origin, proc, before }
+        Target {
+            origin,
+            proc,
+            before,
+        }
     }
 
     /// How many were turned away by this cause, as `/health` has it.
     pub fn shed(&self, cause: &str) -> u64 {
-        self.health()["shed"][cause].as_u64().expect("a cause of that name")
+        self.health()["shed"][cause]
+            .as_u64()
+            .expect("a cause of that name")
     }
 
     /// What `/health` says.
@@ -60,7 +68,9 @@ impl Target {
         client.get("/hit").expect("HIT", "/hit");
         let miss = format!("/miss-{}", self.origin.requests());
         client.get(&miss).expect("MISS", &miss);
-        client.request("POST", "/honest", &[], b"whole").expect("BYPASS", "/honest");
+        client
+            .request("POST", "/honest", &[], b"whole")
+            .expect("BYPASS", "/honest");
     }
 
     /// Panics unless others are served, what the attack took is given back, and memory was never above [`MAX_RSS_KIB`].
@@ -68,7 +78,10 @@ impl Target {
     pub fn unharmed(&self) {
         self.recovers();
         let (before, now) = (self.before, self.proc.figures());
-        assert!(now.peak_kib <= MAX_RSS_KIB, "before {before:?}, after {now:?}");
+        assert!(
+            now.peak_kib <= MAX_RSS_KIB,
+            "before {before:?}, after {now:?}"
+        );
     }
 
     /// Panics unless others are served, and threads and descriptors are given back.
@@ -117,8 +130,16 @@ impl Waits {
 impl std::fmt::Display for Waits {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut sorted = Waits(self.0.clone());
-        let (half, most, all) = (sorted.quantile(0.5), sorted.quantile(0.99), sorted.quantile(1.0));
-        write!(f, "{} requests: p50 {half:?}, p99 {most:?}, longest {all:?}", self.0.len())
+        let (half, most, all) = (
+            sorted.quantile(0.5),
+            sorted.quantile(0.99),
+            sorted.quantile(1.0),
+        );
+        write!(
+            f,
+            "{} requests: p50 {half:?}, p99 {most:?}, longest {all:?}",
+            self.0.len()
+        )
     }
 }
 
@@ -136,19 +157,30 @@ impl Others {
     pub fn ask(&mut self, target: &Target, when: &str, rounds: usize) {
         let mut client = target.stranger();
         for _ in 0..rounds {
-            self.hits.measure(|| client.get("/hit")).expect("HIT", "/hit");
+            self.hits
+                .measure(|| client.get("/hit"))
+                .expect("HIT", "/hit");
             let miss = format!("/{when}-{}", self.hits.0.len());
-            self.rest.measure(|| client.get(&miss)).expect("MISS", &miss);
-            self.rest.measure(|| client.request("POST", &miss, &[], b"whole")).expect("BYPASS", &miss);
+            self.rest
+                .measure(|| client.get(&miss))
+                .expect("MISS", &miss);
+            self.rest
+                .measure(|| client.request("POST", &miss, &[], b"whole"))
+                .expect("BYPASS", &miss);
         }
     }
 
     /// Prints these, then those measured under load, and how much longer hits took.
     pub fn beside(&mut self, loaded: &mut Others) {
         for (when, waits) in [("without", &*self), ("loaded", &*loaded)] {
-            println!("{when}: hits: {}; misses and POSTs: {}", waits.hits, waits.rest);
+            println!(
+                "{when}: hits: {}; misses and POSTs: {}",
+                waits.hits, waits.rest
+            );
         }
-        let mut times = |share| loaded.hits.quantile(share).as_secs_f64() / self.hits.quantile(share).as_secs_f64();
+        let mut times = |share| {
+            loaded.hits.quantile(share).as_secs_f64() / self.hits.quantile(share).as_secs_f64()
+        };
         let [half, most] = [0.5, 0.99].map(&mut times);
         println!("hits took {half:.1} times as long at p50, {most:.1} times at p99");
     }

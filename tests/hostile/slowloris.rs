@@ -24,14 +24,26 @@ fn must_show_1_two_thousand_slow_heads_keep_nobody_waiting() {
         let addr = target.proc.addr();
         move || drip(addr)
     });
-    assert!(eventually(|| target.shed("clientConnections") > 0), "a flood at all");
+    assert!(
+        eventually(|| target.shed("clientConnections") > 0),
+        "a flood at all"
+    );
     let mut loaded = Waits::default();
-    ask(&target, &mut loaded, Instant::now() + Duration::from_secs(5));
+    ask(
+        &target,
+        &mut loaded,
+        Instant::now() + Duration::from_secs(5),
+    );
     let during = target.proc.figures();
     let left = drip.join().expect("they drip");
-    assert!(eventually(|| target.health()["counters"]["slowHeads"].as_u64() >= Some(512)), "cut by their timeout");
+    assert!(
+        eventually(|| target.health()["counters"]["slowHeads"].as_u64() >= Some(512)),
+        "cut by their timeout"
+    );
 
-    println!("quiet: {quiet}\nloaded: {loaded}\nduring {during:?}; {left} still connected after 9 s");
+    println!(
+        "quiet: {quiet}\nloaded: {loaded}\nduring {during:?}; {left} still connected after 9 s"
+    );
     println!(
         "refused: {} beyond its half; {} timed out",
         target.shed("clientConnections"),
@@ -45,7 +57,9 @@ fn must_show_1_two_thousand_slow_heads_keep_nobody_waiting() {
 /// One byte a second from each of [`SLOW`] clients for 9 s; how many are connected then.
 fn drip(addr: std::net::SocketAddr) -> usize {
     let from = Ipv4Addr::new(127, 0, 2, 1);
-    let mut clients: Vec<Client> = (0..SLOW).map(|_| Client::connect_from(from, addr)).collect();
+    let mut clients: Vec<Client> = (0..SLOW)
+        .map(|_| Client::connect_from(from, addr))
+        .collect();
     let head = b"GET /slow HTTP/1.1\r\n";
     for byte in head.chunks(1).take(9) {
         let next = Instant::now() + Duration::from_secs(1);
@@ -62,7 +76,9 @@ fn ask(target: &Target, waits: &mut Waits, until: Instant) {
     let mut kept = target.stranger();
     while Instant::now() < until {
         waits.measure(|| kept.get("/hit")).expect("HIT", "/hit");
-        waits.measure(|| target.stranger().get("/hit")).expect("HIT", "/hit");
+        waits
+            .measure(|| target.stranger().get("/hit"))
+            .expect("HIT", "/hit");
         std::thread::park_timeout(Duration::from_millis(2));
     }
 }

@@ -21,7 +21,9 @@ struct Pair {
 
 impl Pair {
     fn start() -> Pair {
-        let origin = Origin::answering(|seen| Answer::ok(understood(seen)).field("Cache-Control", "no-store"));
+        let origin = Origin::answering(|seen| {
+            Answer::ok(understood(seen)).field("Cache-Control", "no-store")
+        });
         let proc = Proc::start(config_for(&origin, json!({})));
         Pair { origin, proc }
     }
@@ -52,7 +54,10 @@ impl Pair {
                 assert!(seen.is_empty(), "{name}: the origin saw {:?}", texts(&seen));
             }
             Comes::One(method, target, body) => {
-                let expected = [format!("{method} {target} {body:?}"), "POST /next \"new\"".to_owned()];
+                let expected = [
+                    format!("{method} {target} {body:?}"),
+                    "POST /next \"new\"".to_owned(),
+                ];
                 let replies = [(); 2].map(|()| final_reply(&mut client).text());
                 assert_eq!(replies, expected, "{name}");
                 let seen = self.seen_since(before);
@@ -66,12 +71,31 @@ impl Pair {
     #[track_caller]
     fn is_lawful(&self, name: &str, seen: &Seen) {
         let lengths = seen.values("Content-Length");
-        assert!(lengths.len() <= 1 && seen.values("Transfer-Encoding").is_empty(), "{name}: {seen:?}");
-        let length = lengths.first().map_or(0, |text| text.parse().expect("digits"));
+        assert!(
+            lengths.len() <= 1 && seen.values("Transfer-Encoding").is_empty(),
+            "{name}: {seen:?}"
+        );
+        let length = lengths
+            .first()
+            .map_or(0, |text| text.parse().expect("digits"));
         assert_eq!(length, seen.body.len(), "{name}");
-        assert_eq!(seen.values("Host"), [self.origin.url().trim_start_matches("http://")], "{name}");
-        for dropped in ["X-Trailer", "Upgrade", "HTTP2-Settings", "Expect", "Trailer", "TE"] {
-            assert!(seen.values(dropped).is_empty(), "{name}: {dropped} was relayed");
+        assert_eq!(
+            seen.values("Host"),
+            [self.origin.url().trim_start_matches("http://")],
+            "{name}"
+        );
+        for dropped in [
+            "X-Trailer",
+            "Upgrade",
+            "HTTP2-Settings",
+            "Expect",
+            "Trailer",
+            "TE",
+        ] {
+            assert!(
+                seen.values(dropped).is_empty(),
+                "{name}: {dropped} was relayed"
+            );
         }
     }
 }
@@ -79,11 +103,20 @@ impl Pair {
 /// Whoever expects to be told to continue is, unless the body is there by then.
 fn final_reply(client: &mut Client) -> Reply {
     let reply = client.read();
-    if reply.status == 100 { client.read() } else { reply }
+    if reply.status == 100 {
+        client.read()
+    } else {
+        reply
+    }
 }
 
 fn understood(seen: &Seen) -> String {
-    format!("{} {} {:?}", seen.method, seen.target, String::from_utf8_lossy(&seen.body))
+    format!(
+        "{} {} {:?}",
+        seen.method,
+        seen.target,
+        String::from_utf8_lossy(&seen.body)
+    )
 }
 
 fn texts(seen: &[Seen]) -> Vec<String> {
@@ -94,7 +127,11 @@ fn texts(seen: &[Seen]) -> Vec<String> {
 pub fn vectors() -> impl Iterator<Item = (&'static str, Vec<u8>, Comes)> {
     let whole = [LENGTHS, CODINGS, HEADS].into_iter().flatten();
     let whole = whole.map(|(name, bytes, comes)| (*name, bytes.to_vec(), *comes));
-    whole.chain(CHUNKS.iter().map(|(name, bytes, comes)| (*name, [CHUNKED, bytes].concat(), *comes)))
+    whole.chain(
+        CHUNKS
+            .iter()
+            .map(|(name, bytes, comes)| (*name, [CHUNKED, bytes].concat(), *comes)),
+    )
 }
 
 #[test]
@@ -109,7 +146,10 @@ fn must_show_6_never_two_requests_where_one_was_sent() {
         });
         shown += 1;
     }
-    println!("{shown} vectors, each at once and byte by byte; the origin saw {} requests", pair.origin.requests());
+    println!(
+        "{shown} vectors, each at once and byte by byte; the origin saw {} requests",
+        pair.origin.requests()
+    );
 }
 
 /// Two requests in two packets, cut at every byte; the second packet is sent when the first was read.
@@ -121,7 +161,9 @@ fn must_show_6_two_requests_cut_at_every_byte() {
     let size = body.len();
     for first in [
         format!("{head}Content-Length: {size}\r\n\r\n{body}"),
-        format!("{head}Transfer-Encoding: chunked\r\n\r\n{size:x};a\r\n{body}\r\n0\r\nX-A: b\r\n\r\n"),
+        format!(
+            "{head}Transfer-Encoding: chunked\r\n\r\n{size:x};a\r\n{body}\r\n0\r\nX-A: b\r\n\r\n"
+        ),
     ] {
         let both = [first.as_bytes(), NEXT].concat();
         for cut in 1..both.len() {
@@ -129,13 +171,24 @@ fn must_show_6_two_requests_cut_at_every_byte() {
             let mut stream = TcpStream::connect(pair.proc.addr()).expect("connects");
             stream.set_nodelay(true).unwrap();
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            stream.write_all(&both[..cut]).expect("the server takes the bytes");
-            assert!(eventually(|| is_read(&stream)), "cut at {cut}: the first part is not read");
-            stream.write_all(&both[cut..]).expect("the server takes the bytes");
+            stream
+                .write_all(&both[..cut])
+                .expect("the server takes the bytes");
+            assert!(
+                eventually(|| is_read(&stream)),
+                "cut at {cut}: the first part is not read"
+            );
+            stream
+                .write_all(&both[cut..])
+                .expect("the server takes the bytes");
 
             let mut buffer = Vec::new();
-            let replies =
-                [(); 2].map(|()| Reply::read(&mut stream, &mut buffer, false).unwrap().expect("a reply").text());
+            let replies = [(); 2].map(|()| {
+                Reply::read(&mut stream, &mut buffer, false)
+                    .unwrap()
+                    .expect("a reply")
+                    .text()
+            });
             let expected = [format!("POST /x {body:?}"), "POST /next \"new\"".to_owned()];
             assert_eq!(replies, expected, "cut at {cut}");
             assert_eq!(texts(&pair.seen_since(before)), expected, "cut at {cut}");
@@ -146,14 +199,20 @@ fn must_show_6_two_requests_cut_at_every_byte() {
 /// True once the other side has read all that was sent on `stream`: the kernel says what waits in its receive queue.
 fn is_read(stream: &TcpStream) -> bool {
     let end = |addr: std::net::SocketAddr| format!(":{:04X}", addr.port());
-    let (ours, theirs) = (end(stream.local_addr().unwrap()), end(stream.peer_addr().unwrap()));
+    let (ours, theirs) = (
+        end(stream.local_addr().unwrap()),
+        end(stream.peer_addr().unwrap()),
+    );
     let table = fs::read_to_string("/proc/net/tcp").expect("the kernel's table of connections");
     let of_theirs = |line: &&str| {
         let mut words = line.split_whitespace().skip(1);
         words.next().is_some_and(|local| local.ends_with(&theirs))
             && words.next().is_some_and(|peer| peer.ends_with(&ours))
     };
-    let queues = table.lines().find(of_theirs).and_then(|line| line.split_whitespace().nth(4));
+    let queues = table
+        .lines()
+        .find(of_theirs)
+        .and_then(|line| line.split_whitespace().nth(4));
     queues.is_some_and(|queues| queues.ends_with(":00000000"))
 }
 
@@ -163,11 +222,20 @@ fn a_raw_utf_8_field_value_is_relayed_byte_for_byte() {
     let pair = Pair::start();
     for value in ["Zoë's 家".as_bytes(), b"caf\xE9 \x80\xFF"] {
         let mut client = pair.proc.client();
-        client.send([b"GET /x HTTP/1.1\r\nHost: x\r\nX-Home: ", value, b"\r\n\r\n"].concat());
+        client.send(
+            [
+                b"GET /x HTTP/1.1\r\nHost: x\r\nX-Home: ",
+                value,
+                b"\r\n\r\n",
+            ]
+            .concat(),
+        );
         assert_eq!(client.read().status, 200);
         let head = pair.origin.last("/x").head;
         let line = [b"\r\nx-home: ", value, b"\r\n"].concat();
-        let relayed = head.windows(line.len()).any(|bytes| bytes.eq_ignore_ascii_case(&line));
+        let relayed = head
+            .windows(line.len())
+            .any(|bytes| bytes.eq_ignore_ascii_case(&line));
         assert!(relayed, "{}", head.escape_ascii());
     }
 }
@@ -176,14 +244,30 @@ fn a_raw_utf_8_field_value_is_relayed_byte_for_byte() {
 #[test]
 fn each_limit_is_told_by_its_status() {
     let pair = Pair::start();
-    let target = |length: usize| format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(length - 1));
-    let fields = |count: usize| format!("GET /x HTTP/1.1\r\nHost: x\r\n{}\r\n", "X-A: b\r\n".repeat(count - 1));
+    let target = |length: usize| {
+        format!(
+            "GET /{} HTTP/1.1\r\nHost: x\r\n\r\n",
+            "a".repeat(length - 1)
+        )
+    };
+    let fields = |count: usize| {
+        format!(
+            "GET /x HTTP/1.1\r\nHost: x\r\n{}\r\n",
+            "X-A: b\r\n".repeat(count - 1)
+        )
+    };
     let head = |length: usize| {
         let (begin, end) = ("GET /x HTTP/1.1\r\nHost: x\r\nX-A: ", "\r\n\r\n");
-        format!("{begin}{}{end}", "a".repeat(length - begin.len() - end.len()))
+        format!(
+            "{begin}{}{end}",
+            "a".repeat(length - begin.len() - end.len())
+        )
     };
     let body = |length: usize| {
-        format!("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{}", "a".repeat(length))
+        format!(
+            "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{}",
+            "a".repeat(length)
+        )
     };
     let chunk = |length: usize| {
         let head = String::from_utf8_lossy(CHUNKED);
@@ -193,11 +277,20 @@ fn each_limit_is_told_by_its_status() {
     for (name, passes, refused, status) in [
         ("a target of 8 KiB", target(8192), target(8193), 414),
         ("128 fields", fields(128), fields(129), 431),
-        ("a head of 16 KiB", head(16 * 1024), head(16 * 1024 + 1), 431),
+        (
+            "a head of 16 KiB",
+            head(16 * 1024),
+            head(16 * 1024 + 1),
+            431,
+        ),
         ("a body of 1 MiB", body(MIB), body(MIB + 1), 413),
         ("chunks of 1 MiB", chunk(MIB), chunk(MIB + 1), 413),
     ] {
-        assert_eq!(pair.ask(&passes).map(|reply| reply.status), Some(200), "{name}");
+        assert_eq!(
+            pair.ask(&passes).map(|reply| reply.status),
+            Some(200),
+            "{name}"
+        );
         let before = pair.origin.requests();
         let refusal = pair.ask(&refused);
         assert_eq!(refusal.map(|reply| reply.status), Some(status), "{name}");

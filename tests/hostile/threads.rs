@@ -5,7 +5,9 @@ use std::process::{Child, Command, Stdio};
 use serde_json::json;
 
 use crate::scene::Target;
-use crate::support::{AS_NOBODY, Answer, Client, Origin, Start, config_for, crowd_turn, eventually};
+use crate::support::{
+    AS_NOBODY, Answer, Client, Origin, Start, config_for, crowd_turn, eventually,
+};
 
 /// Processes and threads the program's user may have: enough for all of its own threads, and 32 connections.
 const MOST: u32 = 64;
@@ -32,7 +34,11 @@ impl Drop for Others {
 fn other() -> Child {
     let [program, arguments @ ..] = AS_NOBODY;
     let mut command = Command::new(program);
-    command.args(arguments).args(["sleep", "120"]).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+        .args(arguments)
+        .args(["sleep", "120"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
     command.spawn().expect("a process of that user")
 }
 
@@ -44,17 +50,24 @@ fn limited() -> Option<Target> {
         return None;
     }
     let origin = Origin::answering(|seen| Answer::ok(&seen.target));
-    let proc = Start::with(config_for(&origin, json!({ "proxy": { "maxConnectionsPerClient": MOST } })))
-        .descriptors(4096)
-        .processes(MOST)
-        .run();
+    let proc = Start::with(config_for(
+        &origin,
+        json!({ "proxy": { "maxConnectionsPerClient": MOST } }),
+    ))
+    .descriptors(4096)
+    .processes(MOST)
+    .run();
     Some(Target::of(origin, proc))
 }
 
 /// Asks for the stored answer; whether it came. Refused, and cut as some are, count as not.
 fn is_served(client: &mut Client) -> bool {
-    client.try_send("GET /hit HTTP/1.1\r\nHost: x\r\n\r\n").is_ok()
-        && client.read_or_end().is_some_and(|reply| reply.status == 200)
+    client
+        .try_send("GET /hit HTTP/1.1\r\nHost: x\r\n\r\n")
+        .is_ok()
+        && client
+            .read_or_end()
+            .is_some_and(|reply| reply.status == 200)
 }
 
 /// Panics unless sooner or later all of so many new clients are served at the same time.
@@ -62,7 +75,11 @@ fn is_served(client: &mut Client) -> bool {
 fn all_are_served(target: &Target) {
     let served = eventually(|| {
         let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| target.proc.client()).collect();
-        clients.iter_mut().filter_map(|client| is_served(client).then_some(())).count() == CONNECTIONS
+        clients
+            .iter_mut()
+            .filter_map(|client| is_served(client).then_some(()))
+            .count()
+            == CONNECTIONS
     });
     assert!(served, "{:?}", target.proc.figures());
 }
@@ -75,15 +92,28 @@ fn must_show_5_refused_threads_cost_nobody_who_is_connected_and_it_recovers() {
     assert!(is_served(&mut connected));
     let own = target.proc.figures().threads;
     for round in 0..3 {
-        assert!(eventually(|| target.proc.figures().threads <= own), "idle threads end");
+        assert!(
+            eventually(|| target.proc.figures().threads <= own),
+            "idle threads end"
+        );
         // Up to the limit, but for a few.
         let others = Others::start(MOST as usize - 8 - own);
         let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| target.proc.client()).collect();
         let mut served: Vec<bool> = clients.iter_mut().map(is_served).collect();
-        println!("round {round}: {} of {CONNECTIONS} served", served.iter().filter(|served| **served).count());
-        assert!(served.contains(&true) && served.contains(&false), "{served:?}");
+        println!(
+            "round {round}: {} of {CONNECTIONS} served",
+            served.iter().filter(|served| **served).count()
+        );
+        assert!(
+            served.contains(&true) && served.contains(&false),
+            "{served:?}"
+        );
         assert!(is_served(&mut connected), "who is connected stays so");
-        for (client, served) in clients.iter_mut().zip(&mut served).filter(|(_, served)| **served) {
+        for (client, served) in clients
+            .iter_mut()
+            .zip(&mut served)
+            .filter(|(_, served)| **served)
+        {
             *served = is_served(client);
             assert!(*served, "who was served once stays connected");
         }
@@ -91,9 +121,20 @@ fn must_show_5_refused_threads_cost_nobody_who_is_connected_and_it_recovers() {
         all_are_served(&target);
         assert!(is_served(&mut connected));
     }
-    println!("turned away for want of threads: {}", target.shed("threads"));
+    println!(
+        "turned away for want of threads: {}",
+        target.shed("threads")
+    );
     assert!(target.shed("threads") > 0);
-    assert_eq!(target.proc.log().matches("the system refuses a thread").count(), 1, "once, not each time");
+    assert_eq!(
+        target
+            .proc
+            .log()
+            .matches("the system refuses a thread")
+            .count(),
+        1,
+        "once, not each time"
+    );
     drop(connected);
     target.unharmed();
 }
@@ -115,7 +156,11 @@ fn must_show_5_who_takes_threads_and_gives_them_back_all_the_time_stops_nobody()
             let _ = last.wait();
             others.0.push(other());
         }
-        served += clients.iter_mut().map(is_served).filter(|served| *served).count();
+        served += clients
+            .iter_mut()
+            .map(is_served)
+            .filter(|served| *served)
+            .count();
         assert!(is_served(&mut connected), "who is connected stays so");
     }
     drop(others);

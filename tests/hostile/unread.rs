@@ -35,16 +35,24 @@ fn must_show_4_clients_that_never_read_are_cut_and_nobody_waits_for_them() {
     let (mut arriving, mut loaded) = besieged(&target, &target, "loaded");
 
     let cut = target.health()["counters"]["cutClients"].as_u64();
-    println!("{cut:?} cut, {} of them for a full outbox", target.shed("outbox"));
-    for (when, beside, loaded) in [("came", &mut beside_arriving, &mut arriving), ("waited", &mut beside, &mut loaded)]
-    {
+    println!(
+        "{cut:?} cut, {} of them for a full outbox",
+        target.shed("outbox")
+    );
+    for (when, beside, loaded) in [
+        ("came", &mut beside_arriving, &mut arriving),
+        ("waited", &mut beside, &mut loaded),
+    ] {
         println!("while they {when}, at this program beside none at all:");
         quiet.beside(loaded);
         println!("and beside the same crowd at another program of this machine:");
         beside.beside(loaded);
     }
     assert_eq!(cut, Some(CROWD as u64), "cut by the drain, and counted");
-    assert!(arriving.longest().max(loaded.longest()) < BOUND, "somebody waited for those who never read");
+    assert!(
+        arriving.longest().max(loaded.longest()) < BOUND,
+        "somebody waited for those who never read"
+    );
     target.unharmed();
 }
 
@@ -52,7 +60,10 @@ fn must_show_4_clients_that_never_read_are_cut_and_nobody_waits_for_them() {
 fn besieged(attacked: &Target, asked: &Target, when: &str) -> (Others, Others) {
     let small = "GET /hit HTTP/1.1\r\nHost: x\r\n\r\n";
     let big = small.replace("/hit", "/big");
-    let crowd = Crowd::of(attacked.proc.addr(), [(200, big), (32, small.repeat(64)), (32, small.to_owned())]);
+    let crowd = Crowd::of(
+        attacked.proc.addr(),
+        [(200, big), (32, small.repeat(64)), (32, small.to_owned())],
+    );
     let (mut arriving, mut waiting) = (Others::default(), Others::default());
     eventually(|| {
         arriving.ask(asked, &format!("{when}-arriving"), 20);
@@ -80,10 +91,26 @@ fn slow_clients_that_read_one_large_answer_do_not_cut_one_another() {
             std::thread::spawn(move || client.read_slowly(64 * 1024, Duration::from_millis(50)))
         })
         .collect();
-    let replies: Vec<_> = readers.into_iter().map(|reader| reader.join().expect("it reads")).collect();
-    println!("{} cut for a full outbox; {:?}", target.shed("outbox"), target.proc.figures());
-    assert!(replies.iter().flatten().all(|reply| reply.body == vec![b'a'; LARGE]));
-    assert_eq!(replies.iter().flatten().count(), 5, "somebody was cut while it read");
+    let replies: Vec<_> = readers
+        .into_iter()
+        .map(|reader| reader.join().expect("it reads"))
+        .collect();
+    println!(
+        "{} cut for a full outbox; {:?}",
+        target.shed("outbox"),
+        target.proc.figures()
+    );
+    assert!(
+        replies
+            .iter()
+            .flatten()
+            .all(|reply| reply.body == vec![b'a'; LARGE])
+    );
+    assert_eq!(
+        replies.iter().flatten().count(),
+        5,
+        "somebody was cut while it read"
+    );
     target.unharmed();
 }
 
@@ -104,7 +131,10 @@ fn no_more_clients_are_cut_for_a_full_outbox_than_must_be() {
         client.send(format!("GET /large-{n} HTTP/1.1\r\nHost: x\r\n\r\n"));
     }
     assert!(eventually(|| target.shed("outbox") >= 2), "too much waits");
-    let whole = clients.iter_mut().filter_map(|client| client.read_or_end()).filter(|reply| reply.body.len() == LARGE);
+    let whole = clients
+        .iter_mut()
+        .filter_map(|client| client.read_or_end())
+        .filter(|reply| reply.body.len() == LARGE);
     assert_eq!(whole.count(), 2);
     assert_eq!(target.shed("outbox"), 2);
 }
@@ -119,8 +149,12 @@ impl Crowd {
     /// So many who send these bytes for ever, for each kind.
     fn of<const N: usize>(addr: SocketAddr, kinds: [(usize, String); N]) -> Crowd {
         let stop = Arc::new(AtomicBool::new(false));
-        let each = kinds.into_iter().flat_map(|(count, bytes)| std::iter::repeat_n(bytes, count));
-        let members = each.map(|bytes| member(addr, bytes, Arc::clone(&stop))).collect();
+        let each = kinds
+            .into_iter()
+            .flat_map(|(count, bytes)| std::iter::repeat_n(bytes, count));
+        let members = each
+            .map(|bytes| member(addr, bytes, Arc::clone(&stop)))
+            .collect();
         Crowd { members, stop }
     }
 
@@ -133,7 +167,9 @@ impl Crowd {
 impl Drop for Crowd {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        self.members.drain(..).for_each(|member| member.join().expect("the crowd goes home"));
+        self.members
+            .drain(..)
+            .for_each(|member| member.join().expect("the crowd goes home"));
     }
 }
 
@@ -142,5 +178,8 @@ fn member(addr: SocketAddr, bytes: String, stop: Arc<AtomicBool>) -> JoinHandle<
         let mut client = Client::connect_narrow(addr);
         client.send_for_ever(bytes.as_bytes(), || !stop.load(Ordering::Acquire));
     };
-    Builder::new().stack_size(128 * 1024).spawn(run).expect("a thread")
+    Builder::new()
+        .stack_size(128 * 1024)
+        .spawn(run)
+        .expect("a thread")
 }

@@ -28,7 +28,12 @@ pub struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     pub fn new(world: Arc<World>, flight: FlightId, errand: &'a Errand, fate: Fate) -> Asked<'a> {
-        Asked { world, flight, errand, fate }
+        Asked {
+            world,
+            flight,
+            errand,
+            fate,
+        }
     }
 }
 
@@ -38,32 +43,61 @@ impl Origin for Asked<'_> {
         let state = &mut *self.world.state();
         let known = state.fake.ledger.next();
         let answer = state.fake.answer(request, self.fate, &mut state.dice, now);
-        let worth = state.fake.ledger.get(known).map_or(Worth::Good, |said| said.worth);
+        let worth = state
+            .fake
+            .ledger
+            .get(known)
+            .map_or(Worth::Good, |said| said.worth);
         let heard = match &answer {
-            Err(FetchError::Resolve | FetchError::Connect | FetchError::ConnectTimeout) => Heard::Nobody,
+            Err(FetchError::Resolve | FetchError::Connect | FetchError::ConnectTimeout) => {
+                Heard::Nobody
+            }
             Err(FetchError::FirstByteTimeout) => Heard::Silence,
-            Err(FetchError::IdleTimeout | FetchError::TotalTimeout | FetchError::Truncated) => Heard::Failing(None),
+            Err(FetchError::IdleTimeout | FetchError::TotalTimeout | FetchError::Truncated) => {
+                Heard::Failing(None)
+            }
             Err(_) => Heard::Failure(None),
-            Ok(response) if request.method == Method::HEAD && response.status == StatusCode::NOT_IMPLEMENTED => {
+            Ok(response)
+                if request.method == Method::HEAD
+                    && response.status == StatusCode::NOT_IMPLEMENTED =>
+            {
                 Heard::Answer
             }
-            Ok(response) if response.status.is_server_error() || response.status.as_u16() == 429 => {
-                let after = if let Fate::Status(_, after) = self.fate { after } else { None };
+            Ok(response)
+                if response.status.is_server_error() || response.status.as_u16() == 429 =>
+            {
+                let after = if let Fate::Status(_, after) = self.fate {
+                    after
+                } else {
+                    None
+                };
                 let after = after.map(|seconds| seconds * 1_000);
-                if response.status.is_server_error() { Heard::Failing(after) } else { Heard::Failure(after) }
+                if response.status.is_server_error() {
+                    Heard::Failing(after)
+                } else {
+                    Heard::Failure(after)
+                }
             }
             Ok(_) => judged(worth, road(request.target.as_str()).kind),
         };
         let again = state.thrift.may_repeat() && self.errand.is_repeatable() && self.may_pass();
-        let (asker, opens) =
-            (Asker::of(self.errand), answer.as_ref().is_ok_and(|response| self.opens(request, response)));
+        let (asker, opens) = (
+            Asker::of(self.errand),
+            answer
+                .as_ref()
+                .is_ok_and(|response| self.opens(request, response)),
+        );
         match self.errand.poll.filter(|_| opens) {
             Some(poll) => state.schedule.paused(self.flight, asker, poll),
             None => state.schedule.heard(self.flight, &asker, heard, again, now),
         }
-        state.traffic.answered(self.flight, self.errand, self.fate, now);
+        state
+            .traffic
+            .answered(self.flight, self.errand, self.fate, now);
         let response = answer?;
-        let (Fate::Drip { seconds, cut }, true) = (self.fate, opens) else { return Ok(Fetched::Whole(response)) };
+        let (Fate::Drip { seconds, cut }, true) = (self.fate, opens) else {
+            return Ok(Fetched::Whole(response));
+        };
         let length = response.body.len();
         let rest = Drip {
             world: Arc::clone(&self.world),
@@ -73,7 +107,13 @@ impl Origin for Asked<'_> {
             cut_at: if cut { length / 2 } else { 0 },
         };
         let (status, fields, length) = (response.status, response.fields, Some(length as u64));
-        Ok(Fetched::Opening(Opening { status, fields, length, begun: Bytes::new(), rest: Box::new(rest) }))
+        Ok(Fetched::Opening(Opening {
+            status,
+            fields,
+            length,
+            begun: Bytes::new(),
+            rest: Box::new(rest),
+        }))
     }
 }
 
@@ -87,7 +127,10 @@ impl Asked<'_> {
     /// Whether the same may be asked once more: refused, cut, or said to be no fault of the request.
     fn may_pass(&self) -> bool {
         use FetchError::{Connect, Truncated};
-        matches!(self.fate, Fate::Error(Connect | Truncated) | Fate::Status(502..=504, None))
+        matches!(
+            self.fate,
+            Fate::Error(Connect | Truncated) | Fate::Status(502..=504, None)
+        )
     }
 }
 

@@ -30,7 +30,11 @@ impl Question {
     /// Any question there is. `tags`: how many answers may have been named by one so far.
     pub fn any(dice: &mut Dice, tags: usize, now: u64) -> Question {
         // Three of four want what dashboards want.
-        let road = if dice.one_in(4) { dice.of(&ROADS) } else { dice.of(&ROADS[..9]) };
+        let road = if dice.one_in(4) {
+            dice.of(&ROADS)
+        } else {
+            dice.of(&ROADS[..9])
+        };
         let mut question = Question {
             method: Method::GET,
             target: road.path.to_owned(),
@@ -52,13 +56,21 @@ impl Question {
             4 => question.says(header::CACHE_CONTROL, "no-store"),
             5 => question.says(header::CACHE_CONTROL, "only-if-cached"),
             6 => question.says(header::CACHE_CONTROL, "max-age=5"),
-            7 | 8 => question.says(header::RANGE, &format!("bytes={}-{}", dice.below(9), dice.between(9, 40))),
+            7 | 8 => question.says(
+                header::RANGE,
+                &format!("bytes={}-{}", dice.below(9), dice.between(9, 40)),
+            ),
             9..=11 if tags > 0 && matches!(road.kind, Kind::Tagged | Kind::Spoken) => {
-                let tag = format!("\"s{}\"", tags - 1 - dice.below(tags.min(40) as u64) as usize);
+                let tag = format!(
+                    "\"s{}\"",
+                    tags - 1 - dice.below(tags.min(40) as u64) as usize
+                );
                 question.says(header::IF_NONE_MATCH, &tag);
                 question.tag = Some(tag);
             }
-            12..=19 if !road.says.is_empty() || road.kind == Kind::Checked => question.method = Method::POST,
+            12..=19 if !road.says.is_empty() || road.kind == Kind::Checked => {
+                question.method = Method::POST
+            }
             _ => {}
         }
         question
@@ -67,7 +79,14 @@ impl Question {
     /// The plain GET for a path.
     pub fn plain(path: &str, now: u64) -> Question {
         let (target, language, fields) = (path.to_owned(), String::new(), HeaderMap::new());
-        Question { method: Method::GET, target, language, tag: None, asked: now, fields }
+        Question {
+            method: Method::GET,
+            target,
+            language,
+            tag: None,
+            asked: now,
+            fields,
+        }
     }
 
     pub fn request(&self, id: RequestId) -> Request {
@@ -84,7 +103,8 @@ impl Question {
 
     fn says(&mut self, name: header::HeaderName, value: &str) {
         if !value.is_empty() {
-            self.fields.insert(name, HeaderValue::from_str(value).expect("a value"));
+            self.fields
+                .insert(name, HeaderValue::from_str(value).expect("a value"));
         }
     }
 }
@@ -102,7 +122,11 @@ impl Responder for Client {
 
     fn open(&mut self, opening: &Opening, outcome: Outcome) -> Box<dyn Sink> {
         self.world.opened(self.number, opening, outcome);
-        Box::new(Stream { world: Arc::clone(&self.world), number: self.number, body: Vec::new() })
+        Box::new(Stream {
+            world: Arc::clone(&self.world),
+            number: self.number,
+            body: Vec::new(),
+        })
     }
 
     fn gone(&self) -> bool {
@@ -130,6 +154,7 @@ impl Sink for Stream {
     }
 
     fn end(&mut self) {
-        self.world.streamed(self.number, Bytes::from(std::mem::take(&mut self.body)));
+        self.world
+            .streamed(self.number, Bytes::from(std::mem::take(&mut self.body)));
     }
 }

@@ -57,21 +57,38 @@ impl World {
         let now = self.now();
         let due = {
             let state = &mut *self.state();
-            let (wait, fate) = state.faults.fate(&mut state.dice, errand.request.target.path(), now);
+            let (wait, fate) =
+                state
+                    .faults
+                    .fate(&mut state.dice, errand.request.target.path(), now);
             let asks = |client: &&Waiting| client.request == errand.request.id;
             let is_gone = !errand.safe
-                && state.clients.iter().rev().take(PARKED * 2).find(asks).is_some_and(|client| client.gone);
+                && state
+                    .clients
+                    .iter()
+                    .rev()
+                    .take(PARKED * 2)
+                    .find(asks)
+                    .is_some_and(|client| client.gone);
             if is_gone {
-                state.complaints.push(format!("{now} ms: sent for a client that left: {:?}", errand.request));
+                state.complaints.push(format!(
+                    "{now} ms: sent for a client that left: {:?}",
+                    errand.request
+                ));
             }
             let asked = state.traffic.asked(flight, &errand);
             let asker = Asker::of(&errand);
             let asked = asked.and(state.schedule.asked(flight, &asker, now));
             let asked = asked.and(state.thrift.asked(flight, errand.plain, now));
-            state.complaints.extend(asked.err().map(|problem| format!("{now} ms: {problem}")));
+            state
+                .complaints
+                .extend(asked.err().map(|problem| format!("{now} ms: {problem}")));
             state.traffic.ends_at(now + wait, fate);
             if state.aloud {
-                println!("{now:>8} {flight:?} {fate:?} in {wait} ms: {:?} {asker:?}", errand.request.method);
+                println!(
+                    "{now:>8} {flight:?} {fate:?} in {wait} ms: {:?} {asker:?}",
+                    errand.request.method
+                );
             }
             (now + wait, fate)
         };

@@ -70,11 +70,25 @@ impl Faults {
         while at < until {
             let fault = dice.of(&ALL);
             let to = (at + dice.between(5_000, 400_000)).min(until);
-            let some = dice.between(1, (1 << ROADS.len()) - 1) & dice.between(1, (1 << ROADS.len()) - 1);
-            let roads = if dice.one_in(3) { some as u32 } else { u32::MAX };
-            windows.push(Window { from: at, to, fault, roads });
+            let some =
+                dice.between(1, (1 << ROADS.len()) - 1) & dice.between(1, (1 << ROADS.len()) - 1);
+            let roads = if dice.one_in(3) {
+                some as u32
+            } else {
+                u32::MAX
+            };
+            windows.push(Window {
+                from: at,
+                to,
+                fault,
+                roads,
+            });
             // Now and then one fault follows on the other, or lies over it.
-            at = if dice.one_in(4) { at + dice.between(1_000, 60_000) } else { to + dice.between(5_000, 240_000) };
+            at = if dice.one_in(4) {
+                at + dice.between(1_000, 60_000)
+            } else {
+                to + dice.between(5_000, 240_000)
+            };
         }
         Faults { windows }
     }
@@ -82,7 +96,9 @@ impl Faults {
     /// How long a request takes that begins now, and what comes of it.
     pub fn fate(&self, dice: &mut Dice, path: &str, now: u64) -> (u64, Fate) {
         let place = ROADS.iter().position(|road| road.path == path).unwrap_or(0);
-        let of_now = |window: &&Window| (window.from..window.to).contains(&now) && window.roads >> place & 1 == 1;
+        let of_now = |window: &&Window| {
+            (window.from..window.to).contains(&now) && window.roads >> place & 1 == 1
+        };
         match self.windows.iter().rev().find(of_now) {
             Some(window) => window.fault.fate(dice),
             None => (dice.between(5, 400), Fate::Good),
@@ -100,12 +116,24 @@ impl Fault {
             Fault::Drips => match dice.below(4) {
                 0 => (60_000, Fate::Error(FetchError::TotalTimeout)),
                 1 => (10_000 + soon, Fate::Error(FetchError::IdleTimeout)),
-                _ => (500 + soon, Fate::Drip { seconds: dice.between(2, 90), cut: dice.one_in(2) }),
+                _ => (
+                    500 + soon,
+                    Fate::Drip {
+                        seconds: dice.between(2, 90),
+                        cut: dice.one_in(2),
+                    },
+                ),
             },
             Fault::Cuts if dice.one_in(4) => (soon, Fate::Error(FetchError::Protocol)),
             Fault::Cuts => (soon, Fate::Error(FetchError::Truncated)),
             Fault::Fails => (soon, Fate::Status(dice.of(&[500, 502, 503, 504]), None)),
-            Fault::Limits => (soon, Fate::Status(dice.of(&[429, 503]), Some(dice.of(&[1, 7, 20, 60, 120, 900])))),
+            Fault::Limits => (
+                soon,
+                Fate::Status(
+                    dice.of(&[429, 503]),
+                    Some(dice.of(&[1, 7, 20, 60, 120, 900])),
+                ),
+            ),
             Fault::Lies => (soon, Fate::Rubbish),
             Fault::Flaps if dice.one_in(2) => (soon, Fate::Good),
             Fault::Flaps => dice.of(&ALL[..8]).fate(dice),

@@ -25,8 +25,15 @@ pub struct Told {
 
 impl Told {
     fn field(&self, name: &HeaderName) -> Option<&str> {
-        let of = |line: &str| line.split_once(": ").is_some_and(|(said, _)| said.eq_ignore_ascii_case(name.as_str()));
-        self.head.lines().find(|line| of(line)).and_then(|line| line.split_once(": ")).map(|(_, value)| value)
+        let of = |line: &str| {
+            line.split_once(": ")
+                .is_some_and(|(said, _)| said.eq_ignore_ascii_case(name.as_str()))
+        };
+        self.head
+            .lines()
+            .find(|line| of(line))
+            .and_then(|line| line.split_once(": "))
+            .map(|(_, value)| value)
     }
 }
 
@@ -36,10 +43,14 @@ pub fn judge(question: &Question, told: &Told, ledger: &Ledger, now: u64) -> Res
     if waited > LONGEST_WAIT {
         return Err(format!("told after {waited} ms"));
     }
-    if question.method == Method::POST || !(told.status.is_success() || told.status == StatusCode::NOT_MODIFIED) {
+    if question.method == Method::POST
+        || !(told.status.is_success() || told.status == StatusCode::NOT_MODIFIED)
+    {
         return Ok(());
     }
-    if told.status == StatusCode::NOT_MODIFIED && told.field(&header::ETAG) != question.tag.as_deref() {
+    if told.status == StatusCode::NOT_MODIFIED
+        && told.field(&header::ETAG) != question.tag.as_deref()
+    {
         return Err(format!("not modified since {:?}", question.tag));
     }
     let road = road(&question.target);
@@ -55,15 +66,22 @@ pub fn judge(question: &Question, told: &Told, ledger: &Ledger, now: u64) -> Res
     if question.method == Method::HEAD && !stored {
         return Ok(());
     }
-    let is_it = |said: &Said| is_of(said, told) && (road.kind != Kind::Spoken || said.language == question.language);
+    let is_it = |said: &Said| {
+        is_of(said, told) && (road.kind != Kind::Spoken || said.language == question.language)
+    };
     let Some(said) = ledger.find(&question.target, is_it, |at| is_as_old(now - at, age)) else {
         return Err("never said so, or not then, or to others".to_owned());
     };
     if !ledger.may_be_told(said) {
         return Err(format!("nonsense: {said:?}"));
     }
-    let is_young_enough = |at: u64| is_as_old(now - at, age) && now - at < limit(road, &told.outcome);
-    if said.times.iter().any(|at| is_young_enough(*at)) { Ok(()) } else { Err(format!("too old at {age:?} s")) }
+    let is_young_enough =
+        |at: u64| is_as_old(now - at, age) && now - at < limit(road, &told.outcome);
+    if said.times.iter().any(|at| is_young_enough(*at)) {
+        Ok(())
+    } else {
+        Err(format!("too old at {age:?} s"))
+    }
 }
 
 /// Age in whole seconds; an answer without one is of this moment.
@@ -74,16 +92,28 @@ fn is_as_old(milliseconds: u64, age: Option<u64>) -> bool {
 /// Whether the reply, or the part of it that was sent, is this.
 fn is_of(said: &Said, told: &Told) -> bool {
     if told.status == StatusCode::NOT_MODIFIED {
-        return told.field(&header::ETAG).is_some_and(|tag| tag == format!("\"s{}\"", said.number));
+        return told
+            .field(&header::ETAG)
+            .is_some_and(|tag| tag == format!("\"s{}\"", said.number));
     }
     let Some(place) = told.field(&header::CONTENT_RANGE) else {
         return said.body == *told.stored.as_ref().unwrap_or(&told.body);
     };
-    let bounds = place.strip_prefix("bytes ").and_then(|place| place.split('/').next()?.split_once('-'));
-    let bounds = bounds.and_then(|(first, last)| Some((first.parse::<usize>().ok()?, last.parse::<usize>().ok()?)));
+    let bounds = place
+        .strip_prefix("bytes ")
+        .and_then(|place| place.split('/').next()?.split_once('-'));
+    let bounds = bounds.and_then(|(first, last)| {
+        Some((first.parse::<usize>().ok()?, last.parse::<usize>().ok()?))
+    });
     // What is stored may be a part itself.
-    let holds = |stored: &Bytes| said.body.windows(stored.len().max(1)).any(|part| part == stored);
-    bounds.and_then(|(first, last)| said.body.get(first..=last)).is_some_and(|part| *part == *told.body)
+    let holds = |stored: &Bytes| {
+        said.body
+            .windows(stored.len().max(1))
+            .any(|part| part == stored)
+    };
+    bounds
+        .and_then(|(first, last)| said.body.get(first..=last))
+        .is_some_and(|part| *part == *told.body)
         && told.stored.as_ref().is_none_or(holds)
 }
 
@@ -95,14 +125,22 @@ fn limit(road: &Road, outcome: &Outcome) -> u64 {
         Outcome::Stale { because } => {
             let grace = match because {
                 Cause::Slow | Cause::Quota | Cause::NoPermit | Cause::ParkedFull => road.slow,
-                Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout) => road.timed_out,
+                Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout) => {
+                    road.timed_out
+                }
                 Cause::Fetch(_) => road.unreachable,
                 _ => road.failed,
             };
             road.at_once.max(road.fresh + grace)
         }
         // It comes from the origin at this moment, but for what had to wait for its witness.
-        _ if matches!(road.kind, Kind::MaybeEmpty | Kind::Level | Kind::Csv | Kind::Readings) => LONGEST_WAIT / 1000,
+        _ if matches!(
+            road.kind,
+            Kind::MaybeEmpty | Kind::Level | Kind::Csv | Kind::Readings
+        ) =>
+        {
+            LONGEST_WAIT / 1000
+        }
         _ => return 1,
     };
     seconds * 1000

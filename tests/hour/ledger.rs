@@ -63,31 +63,69 @@ impl Ledger {
     }
 
     /// The origin says something new.
-    pub fn note(&mut self, target: &str, language: &str, body: &Bytes, worth: Worth, now: u64) -> usize {
+    pub fn note(
+        &mut self,
+        target: &str,
+        language: &str,
+        body: &Bytes,
+        worth: Worth,
+        now: u64,
+    ) -> usize {
         let language = language.to_owned();
-        self.by_target.entry(target.to_owned()).or_default().push(self.said.len());
+        self.by_target
+            .entry(target.to_owned())
+            .or_default()
+            .push(self.said.len());
         let number = self.said.len();
-        self.said.push(Said { number, language, body: body.clone(), worth, times: vec![now] });
+        self.said.push(Said {
+            number,
+            language,
+            body: body.clone(),
+            worth,
+            times: vec![now],
+        });
         number
     }
 
     /// What was said for this target at that moment, in these words.
-    pub fn find(&self, target: &str, words: impl Fn(&Said) -> bool, at: impl Fn(u64) -> bool) -> Option<&Said> {
-        let all = self.by_target.get(target).into_iter().flatten().rev().filter_map(|number| self.said.get(*number));
-        all.filter(|said| words(said)).find(|said| said.times.iter().any(|time| at(*time)))
+    pub fn find(
+        &self,
+        target: &str,
+        words: impl Fn(&Said) -> bool,
+        at: impl Fn(u64) -> bool,
+    ) -> Option<&Said> {
+        let all = self
+            .by_target
+            .get(target)
+            .into_iter()
+            .flatten()
+            .rev()
+            .filter_map(|number| self.said.get(*number));
+        all.filter(|said| words(said))
+            .find(|said| said.times.iter().any(|time| at(*time)))
     }
 
     /// When anything was last said for this target, up to this moment.
     pub fn last(&self, target: &str, until: u64) -> Option<u64> {
-        let all = self.by_target.get(target).into_iter().flatten().filter_map(|number| self.said.get(*number));
-        all.flat_map(|said| &said.times).copied().filter(|at| *at <= until).max()
+        let all = self
+            .by_target
+            .get(target)
+            .into_iter()
+            .flatten()
+            .filter_map(|number| self.said.get(*number));
+        all.flat_map(|said| &said.times)
+            .copied()
+            .filter(|at| *at <= until)
+            .max()
     }
 
     pub fn may_be_told(&self, said: &Said) -> bool {
         match said.worth {
             Worth::Good => true,
             Worth::Bad => false,
-            Worth::IfMetersAreWellSince(moment) => self.meters_well.is_some_and(|well| well >= moment),
+            Worth::IfMetersAreWellSince(moment) => {
+                self.meters_well.is_some_and(|well| well >= moment)
+            }
         }
     }
 
@@ -105,7 +143,10 @@ impl Ledger {
             }
             return Worth::Good;
         }
-        let spoke = self.spoken.get(target).is_some_and(|at| now - at < REMEMBERED);
+        let spoke = self
+            .spoken
+            .get(target)
+            .is_some_and(|at| now - at < REMEMBERED);
         if !may_be_empty || spoke || !matches!(body.first(), Some(b'n' | b'{')) {
             return Worth::Bad;
         }

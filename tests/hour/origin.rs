@@ -40,20 +40,30 @@ impl Fake {
             Fate::Rubbish if !rubbish(road.kind).is_empty() => {
                 let body = Bytes::from(dice.of(rubbish(road.kind)));
                 let worth = self.ledger.worth(request.target.as_str(), &body, true, now);
-                self.ledger.note(request.target.as_str(), "", &body, worth, now);
+                self.ledger
+                    .note(request.target.as_str(), "", &body, worth, now);
                 Ok(response(road, body))
             }
-            Fate::Rubbish | Fate::Good | Fate::Drip { .. } if matches!(road.kind, Kind::Tagged | Kind::Spoken) => {
+            Fate::Rubbish | Fate::Good | Fate::Drip { .. }
+                if matches!(road.kind, Kind::Tagged | Kind::Spoken) =>
+            {
                 Ok(self.tagged(road, request, now))
             }
             Fate::Rubbish | Fate::Good | Fate::Drip { .. } => {
-                let body = Bytes::from(words(road.kind, request.target.as_str(), self.ledger.next()));
+                let body = Bytes::from(words(
+                    road.kind,
+                    request.target.as_str(),
+                    self.ledger.next(),
+                ));
                 // What drips is passed on as it comes, and nothing is learnt from it.
                 let worth = match fate {
                     Fate::Drip { .. } => Worth::Good,
-                    _ => self.ledger.worth(request.target.as_str(), &body, false, now),
+                    _ => self
+                        .ledger
+                        .worth(request.target.as_str(), &body, false, now),
                 };
-                self.ledger.note(request.target.as_str(), "", &body, worth, now);
+                self.ledger
+                    .note(request.target.as_str(), "", &body, worth, now);
                 Ok(response(road, body))
             }
         }
@@ -61,30 +71,64 @@ impl Fake {
 
     /// What has a tag and stays the same for a while: whole, a part, or only confirmed.
     fn tagged(&mut self, road: &Road, request: &OriginRequest, now: u64) -> Response {
-        let field = |name| request.fields.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let field = |name| {
+            request
+                .fields
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        };
         let target = request.target.as_str();
-        let language = if road.kind == Kind::Spoken { field(header::ACCEPT_LANGUAGE) } else { "" };
+        let language = if road.kind == Kind::Spoken {
+            field(header::ACCEPT_LANGUAGE)
+        } else {
+            ""
+        };
         let number = self.number(target, language, now);
         let tag = format!("\"s{number}\"");
-        let Some(said) = self.ledger.get(number) else { return status(500, None) };
+        let Some(said) = self.ledger.get(number) else {
+            return status(500, None);
+        };
         let body = said.body.clone();
         let mut response = response(road, body.clone());
-        response.fields.insert(header::ETAG, HeaderValue::from_str(&tag).expect("a tag"));
+        response
+            .fields
+            .insert(header::ETAG, HeaderValue::from_str(&tag).expect("a tag"));
         if road.kind == Kind::Spoken {
-            response.fields.insert(header::VARY, HeaderValue::from_static("Accept-Language"));
+            response
+                .fields
+                .insert(header::VARY, HeaderValue::from_static("Accept-Language"));
         }
-        if field(header::IF_NONE_MATCH).split(", ").any(|known| known == tag) {
-            return Response { status: StatusCode::NOT_MODIFIED, body: Bytes::new(), ..response };
+        if field(header::IF_NONE_MATCH)
+            .split(", ")
+            .any(|known| known == tag)
+        {
+            return Response {
+                status: StatusCode::NOT_MODIFIED,
+                body: Bytes::new(),
+                ..response
+            };
         }
         let if_range = field(header::IF_RANGE);
-        let part = range(field(header::RANGE), body.len()).filter(|_| if_range.is_empty() || if_range == tag);
+        let part = range(field(header::RANGE), body.len())
+            .filter(|_| if_range.is_empty() || if_range == tag);
         if let Some((first, last)) = part {
             let place = format!("bytes {first}-{last}/{}", body.len());
-            response.fields.insert(header::CONTENT_RANGE, HeaderValue::from_str(&place).expect("a place"));
-            return Response { status: StatusCode::PARTIAL_CONTENT, body: body.slice(first..=last), ..response };
+            response.fields.insert(
+                header::CONTENT_RANGE,
+                HeaderValue::from_str(&place).expect("a place"),
+            );
+            return Response {
+                status: StatusCode::PARTIAL_CONTENT,
+                body: body.slice(first..=last),
+                ..response
+            };
         }
         match request.method {
-            Method::HEAD => Response { body: Bytes::new(), ..response },
+            Method::HEAD => Response {
+                body: Bytes::new(),
+                ..response
+            },
             _ => response,
         }
     }
@@ -92,14 +136,25 @@ impl Fake {
     fn number(&mut self, target: &str, language: &str, now: u64) -> usize {
         let age = now / UNCHANGED;
         self.tagged.retain(|(.., of, _)| *of == age);
-        let known = self.tagged.iter().find(|(t, l, ..)| t == target && l == language).map(|(.., number)| *number);
+        let known = self
+            .tagged
+            .iter()
+            .find(|(t, l, ..)| t == target && l == language)
+            .map(|(.., number)| *number);
         if let Some(known) = known {
             self.ledger.again(known, now);
             return known;
         }
-        let text = format!("{target} in {language:?}, number {}: {}", self.ledger.next(), "and so on ".repeat(9));
-        let number = self.ledger.note(target, language, &Bytes::from(text), Worth::Good, now);
-        self.tagged.push((target.to_owned(), language.to_owned(), age, number));
+        let text = format!(
+            "{target} in {language:?}, number {}: {}",
+            self.ledger.next(),
+            "and so on ".repeat(9)
+        );
+        let number = self
+            .ledger
+            .note(target, language, &Bytes::from(text), Worth::Good, now);
+        self.tagged
+            .push((target.to_owned(), language.to_owned(), age, number));
         number
     }
 }
@@ -109,19 +164,30 @@ fn response(road: &Road, body: Bytes) -> Response {
     if !road.says.is_empty() {
         fields.insert(header::CACHE_CONTROL, HeaderValue::from_static(road.says));
     }
-    Response { status: StatusCode::OK, fields, body }
+    Response {
+        status: StatusCode::OK,
+        fields,
+        body,
+    }
 }
 
 fn status(code: u16, retry_after: Option<u64>) -> Response {
     let mut fields = HeaderMap::new();
     fields.extend(retry_after.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))));
-    Response { status: StatusCode::from_u16(code).expect("a status"), fields, body: Bytes::from_static(b"no") }
+    Response {
+        status: StatusCode::from_u16(code).expect("a status"),
+        fields,
+        body: Bytes::from_static(b"no"),
+    }
 }
 
 /// `bytes=a-b` or `bytes=a-` of so many bytes.
 fn range(text: &str, length: usize) -> Option<(usize, usize)> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
-    let (first, last) = (first.parse().ok()?, last.parse().unwrap_or(length - 1).min(length - 1));
+    let (first, last) = (
+        first.parse().ok()?,
+        last.parse().unwrap_or(length - 1).min(length - 1),
+    );
     (first <= last).then_some((first, last))
 }
 
@@ -139,11 +205,22 @@ fn words(kind: Kind, target: &str, number: usize) -> String {
 /// What a dead gateway, or a broken back end, makes of it with status 200. Empty: nobody could tell.
 fn rubbish(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Meters => &["null", "{}", "", "Not Found", "{\"site\": {\"instant_power\": null}}"],
+        Kind::Meters => &[
+            "null",
+            "{}",
+            "",
+            "Not Found",
+            "{\"site\": {\"instant_power\": null}}",
+        ],
         Kind::MaybeEmpty => &["null", "{}", "", "TIMEOUT!", "ERROR!", "{\"a\": null}"],
         Kind::Level => &["null", "{}", "", "Not Found", "{\"percentage\": null}"],
         Kind::Csv => &["0,0,0,0,0\n", "441.0,500.0,0.0,59.0,0.0\n", "", "ERROR!"],
-        Kind::Readings => &["{\"grid\": 0, \"soe\": 0}", "{\"grid\": 441.0, \"soe\": null}", "{}", "TIMEOUT!"],
+        Kind::Readings => &[
+            "{\"grid\": 0, \"soe\": 0}",
+            "{\"grid\": 441.0, \"soe\": null}",
+            "{}",
+            "TIMEOUT!",
+        ],
         Kind::Checked => &["null", "{}", "", "{\"ok\": null}", "<html>"],
         Kind::Unchecked | Kind::Tagged | Kind::Spoken | Kind::Personal => &[],
     }

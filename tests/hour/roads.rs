@@ -74,10 +74,21 @@ pub const ROADS: [Road; 22] = [
         failed: 60,
         ..own("/free/tagged", Kind::Tagged, 30)
     },
-    Road { says: "max-age=25", ..own("/free/spoken", Kind::Spoken, 25) },
-    Road { says: "max-age=15, must-revalidate", timed_out: 0, unreachable: 0, ..own("/free/strict", Kind::Tagged, 15) },
+    Road {
+        says: "max-age=25",
+        ..own("/free/spoken", Kind::Spoken, 25)
+    },
+    Road {
+        says: "max-age=15, must-revalidate",
+        timed_out: 0,
+        unreachable: 0,
+        ..own("/free/strict", Kind::Tagged, 15)
+    },
     ruled("/plain", Kind::Unchecked, 300, 300, GRACE),
-    Road { says: "no-store", ..ruled("/mine", Kind::Personal, 0, 0, 0) },
+    Road {
+        says: "no-store",
+        ..ruled("/mine", Kind::Personal, 0, 0, 0)
+    },
 ];
 
 /// The numbers above, as a user writes them.
@@ -109,12 +120,19 @@ const fn ruled(path: &'static str, kind: Kind, fresh: u64, slow: u64, failed: u6
 
 /// The preset's: as long as it was fresh while the origin is slow.
 const fn preset(path: &'static str, kind: Kind, polled: bool, fresh: u64) -> Road {
-    Road { polled, ..ruled(path, kind, fresh, fresh, GRACE) }
+    Road {
+        polled,
+        ..ruled(path, kind, fresh, fresh, GRACE)
+    }
 }
 
 /// The origin's own word.
 const fn own(path: &'static str, kind: Kind, fresh: u64) -> Road {
-    Road { timed_out: DAY, unreachable: DAY, ..ruled(path, kind, fresh, 0, 0) }
+    Road {
+        timed_out: DAY,
+        unreachable: DAY,
+        ..ruled(path, kind, fresh, 0, 0)
+    }
 }
 
 /// The road a target is on.

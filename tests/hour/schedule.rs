@@ -49,9 +49,17 @@ pub struct Asker {
 
 impl Asker {
     pub fn of(errand: &Errand) -> Asker {
-        let (target, shared) = (errand.request.target.as_str().to_owned(), errand.shared_key().is_some());
+        let (target, shared) = (
+            errand.request.target.as_str().to_owned(),
+            errand.shared_key().is_some(),
+        );
         let is_witness = errand.joins.is_none() && errand.even_if_fresh;
-        Asker { target, shared, polled: errand.poll.is_some(), counts: shared && !is_witness }
+        Asker {
+            target,
+            shared,
+            polled: errand.poll.is_some(),
+            counts: shared && !is_witness,
+        }
     }
 }
 
@@ -94,15 +102,25 @@ impl Schedule {
     pub fn asked(&mut self, flight: FlightId, asker: &Asker, now: u64) -> Result<(), String> {
         // Only the last answer counts.
         self.open.remove(&flight);
-        let of_key = if asker.shared { self.keys.get_mut(&asker.target) } else { None };
+        let of_key = if asker.shared {
+            self.keys.get_mut(&asker.target)
+        } else {
+            None
+        };
         for (whose, trouble) in [("the origin", self.origin.as_mut()), ("its key", of_key)] {
             let Some(trouble) = trouble else { continue };
             if now < trouble.until {
                 let (target, early) = (&asker.target, trouble.until - now);
-                return Err(format!("{target} is asked for {early} ms before {whose} may be: {}", trouble.failures));
+                return Err(format!(
+                    "{target} is asked for {early} ms before {whose} may be: {}",
+                    trouble.failures
+                ));
             }
             if trouble.probe.is_some() && whose == "the origin" {
-                return Err(format!("{} is asked for beside the probe of {whose}", asker.target));
+                return Err(format!(
+                    "{} is asked for beside the probe of {whose}",
+                    asker.target
+                ));
             }
             trouble.probe = Some(flight);
         }
@@ -111,7 +129,8 @@ impl Schedule {
 
     /// What came of it. `again`: where there was no trouble, it may be asked once more.
     pub fn heard(&mut self, flight: FlightId, asker: &Asker, heard: Heard, again: bool, now: u64) {
-        let was_trouble = self.origin.is_some() || asker.shared && self.keys.contains_key(&asker.target);
+        let was_trouble =
+            self.origin.is_some() || asker.shared && self.keys.contains_key(&asker.target);
         let is_open = heard == Heard::InDoubt || again && !was_trouble;
         if is_open {
             self.open.insert(flight, (asker.clone(), heard, now));
@@ -132,14 +151,22 @@ impl Schedule {
 
     /// A poll has ended.
     pub fn polled(&mut self, poll: usize, failed: bool, now: u64) {
-        let Some((flight, asker, _)) = self.paused.take_if(|(_, _, paused)| *paused == poll) else { return };
-        let heard = if failed { Heard::Failing(None) } else { Heard::Answer };
+        let Some((flight, asker, _)) = self.paused.take_if(|(_, _, paused)| *paused == poll) else {
+            return;
+        };
+        let heard = if failed {
+            Heard::Failing(None)
+        } else {
+            Heard::Answer
+        };
         self.heard(flight, &asker, heard, false, now);
     }
 
     /// A flight is over, and how it ended.
     pub fn over(&mut self, flight: FlightId, now: u64) {
-        let Some((asker, heard, at)) = self.open.remove(&flight) else { return };
+        let Some((asker, heard, at)) = self.open.remove(&flight) else {
+            return;
+        };
         if heard == Heard::InDoubt {
             self.count(&asker, heard, now);
         } else if at == now {
@@ -150,7 +177,9 @@ impl Schedule {
     }
 
     fn hear(&mut self, flight: FlightId, asker: &Asker, heard: Heard, now: u64) {
-        let is_probe = self.origin.is_some_and(|trouble| trouble.probe == Some(flight));
+        let is_probe = self
+            .origin
+            .is_some_and(|trouble| trouble.probe == Some(flight));
         let key = Some(&asker.target).filter(|_| asker.shared);
         match heard {
             Heard::Nobody => {
@@ -159,7 +188,9 @@ impl Schedule {
             }
             // The wait after the probe of an open breaker is the origin's alone.
             Heard::Silence if self.tripped && is_probe => self.origin_fails(None, now),
-            Heard::Failing(retry_after) if self.tripped && is_probe => self.origin_fails(retry_after, now),
+            Heard::Failing(retry_after) if self.tripped && is_probe => {
+                self.origin_fails(retry_after, now)
+            }
             Heard::Silence if self.tripped => self.key_fails(key, None, asker.polled, now),
             Heard::Silence => {
                 let known = key.filter(|key| self.known.contains(*key));
@@ -193,7 +224,11 @@ impl Schedule {
     /// When this key may be asked again because the origin said so, of it or of everything; 0 if it said nothing.
     pub fn told_to_wait_until(&self, target: &str) -> u64 {
         let troubles = [self.origin.as_ref(), self.keys.get(target)];
-        let told = troubles.into_iter().flatten().filter(|trouble| trouble.told).map(|trouble| trouble.until);
+        let told = troubles
+            .into_iter()
+            .flatten()
+            .filter(|trouble| trouble.told)
+            .map(|trouble| trouble.until);
         told.max().unwrap_or(0)
     }
 
@@ -208,13 +243,24 @@ impl Schedule {
             return;
         }
         let (key, known) = (asker.target.clone(), self.known.contains(&asker.target));
-        self.ends.push_back(End { at: now, key, failed: failure.is_some(), known });
+        self.ends.push_back(End {
+            at: now,
+            key,
+            failed: failure.is_some(),
+            known,
+        });
         self.ends.retain(|end| now < end.at + ENDS_WITHIN);
         let some_answer = self.ends.iter().any(|end| !end.failed);
-        let counting: Vec<&End> = self.ends.iter().filter(|end| end.known || !some_answer).collect();
+        let counting: Vec<&End> = self
+            .ends
+            .iter()
+            .filter(|end| end.known || !some_answer)
+            .collect();
         let keys: HashSet<&str> = counting.iter().map(|end| end.key.as_str()).collect();
         let failed = counting.iter().filter(|end| end.failed).count();
-        let opens = counting.len() >= LEAST_ENDS && keys.len() >= LEAST_KEYS && failed * 2 >= counting.len();
+        let opens = counting.len() >= LEAST_ENDS
+            && keys.len() >= LEAST_KEYS
+            && failed * 2 >= counting.len();
         if let (true, Some(retry_after)) = (opens, failure) {
             self.ends.clear();
             self.tripped = true;
@@ -226,7 +272,13 @@ impl Schedule {
         self.origin = Some(worse(self.origin, retry_after, true, now));
     }
 
-    fn key_fails(&mut self, key: Option<&String>, retry_after: Option<u64>, polled: bool, now: u64) {
+    fn key_fails(
+        &mut self,
+        key: Option<&String>,
+        retry_after: Option<u64>,
+        polled: bool,
+        now: u64,
+    ) {
         let Some(key) = key else { return };
         let trouble = worse(self.keys.get(key).copied(), retry_after, polled, now);
         self.keys.insert(key.clone(), trouble);
@@ -245,10 +297,21 @@ impl Schedule {
 fn worse(trouble: Option<Trouble>, retry_after: Option<u64>, probed: bool, now: u64) -> Trouble {
     let failures = trouble.unwrap_or_default().failures + 1;
     let step = STEPS[(failures - 1).min(STEPS.len() - 1)];
-    let step = if probed { step.min(LONGEST_PROBE) } else { step };
+    let step = if probed {
+        step.min(LONGEST_PROBE)
+    } else {
+        step
+    };
     let wait = retry_after.map_or(step / 10 * TENTHS, |asked| asked.min(LONGEST_RETRY_AFTER));
     // What was asked before the last failure takes nothing from the wait that one began.
     let before = trouble.filter(|trouble| trouble.until > now + wait);
-    let (until, told) = before.map_or((now + wait, retry_after.is_some()), |trouble| (trouble.until, trouble.told));
-    Trouble { failures, until, probe: None, told }
+    let (until, told) = before.map_or((now + wait, retry_after.is_some()), |trouble| {
+        (trouble.until, trouble.told)
+    });
+    Trouble {
+        failures,
+        until,
+        probe: None,
+        told,
+    }
 }

@@ -73,10 +73,19 @@ impl Thrift {
         self.repeated += u32::from(*times > 1);
         let in_a_minute = u32::try_from(self.begun.len()).unwrap_or(u32::MAX);
         if let Some(last) = last.filter(|last| now < last + self.spacing) {
-            return Err(format!("asked {} ms after the last, not {}", now - last, self.spacing));
+            return Err(format!(
+                "asked {} ms after the last, not {}",
+                now - last,
+                self.spacing
+            ));
         }
-        if self.per_minute.is_some_and(|most| in_a_minute > most) || self.per_day.is_some_and(|most| self.all > most) {
-            return Err(format!("beyond the quota: {in_a_minute} in a minute, {} in all", self.all));
+        if self.per_minute.is_some_and(|most| in_a_minute > most)
+            || self.per_day.is_some_and(|most| self.all > most)
+        {
+            return Err(format!(
+                "beyond the quota: {in_a_minute} in a minute, {} in all",
+                self.all
+            ));
         }
         if *times > self.retries + 1 {
             return Err(format!("asked {times} times by {flight:?}"));

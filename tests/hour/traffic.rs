@@ -47,13 +47,17 @@ impl Traffic {
         if !errand.safe && !self.unsafe_ones.insert(errand.request.id.0) {
             return Err(format!("sent twice: {:?}", errand.request));
         }
-        let Some(joins) = errand.joins.as_ref().filter(|_| errand.shared) else { return Ok(()) };
+        let Some(joins) = errand.joins.as_ref().filter(|_| errand.shared) else {
+            return Ok(());
+        };
         let target = errand.request.target.as_str();
         if self.is_apart(target, flight) {
             return Ok(());
         }
         match self.shared.insert(joins.as_str().to_owned(), flight) {
-            Some(other) if !self.is_apart(target, other) => Err(format!("{target} is fetched twice at once")),
+            Some(other) if !self.is_apart(target, other) => {
+                Err(format!("{target} is fetched twice at once"))
+            }
             _ => Ok(()),
         }
     }
@@ -85,7 +89,11 @@ impl Traffic {
     fn begins(&mut self, flight: FlightId) -> Result<(), String> {
         self.at_work.insert(flight);
         let many = self.at_work.len() > self.limit;
-        if many { Err(format!("too many requests at once: {:?}", self.at_work)) } else { Ok(()) }
+        if many {
+            Err(format!("too many requests at once: {:?}", self.at_work))
+        } else {
+            Ok(())
+        }
     }
 
     /// A body that is passed on comes on.
@@ -100,7 +108,11 @@ impl Traffic {
 
     /// When the last request ends, or its body, that found the origin in no good health.
     pub fn ends_at(&mut self, due: u64, fate: Fate) {
-        let drips = if let Fate::Drip { seconds, .. } = fate { (seconds + 2) * 1_000 } else { 0 };
+        let drips = if let Fate::Drip { seconds, .. } = fate {
+            (seconds + 2) * 1_000
+        } else {
+            0
+        };
         if fate != Fate::Good {
             self.last_bad_end = self.last_bad_end.max(due + drips);
         }
@@ -111,7 +123,9 @@ impl Traffic {
     }
 
     fn is_apart(&self, target: &str, flight: FlightId) -> bool {
-        let Some(began) = self.began.get(&flight) else { return true };
+        let Some(began) = self.began.get(&flight) else {
+            return true;
+        };
         let mut times = self.apart.get(target).into_iter().flatten();
         road(target).kind == Kind::Personal || times.any(|(from, to)| (from..=to).contains(&began))
     }

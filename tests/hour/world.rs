@@ -136,14 +136,27 @@ pub fn hour(seed: u64, aloud: bool) -> Report {
         aloud,
         trace: 0,
     };
-    let world = Arc::new(World { clock: Clock::standing(WALL), proxy: OnceLock::new(), state: Mutex::new(state) });
+    let world = Arc::new(World {
+        clock: Clock::standing(WALL),
+        proxy: OnceLock::new(),
+        state: Mutex::new(state),
+    });
     let crew = Box::new(Hands(Arc::clone(&world)));
-    let proxy = Arc::new(Proxy::new(config, world.clock.clone(), seed as u32, PARKED, crew));
+    let proxy = Arc::new(Proxy::new(
+        config,
+        world.clock.clone(),
+        seed as u32,
+        PARKED,
+        crew,
+    ));
     assert!(world.proxy.set(Arc::downgrade(&proxy)).is_ok());
     world.later(1_000, Event::Asks);
     world.later(BEGINS, Event::ChangesPace);
     for road in ROADS.iter().filter(|road| road.polled && is_fresh_again) {
-        world.later(RECOVERS + NOTICED, Event::IsFreshAgain(road.path, RECOVERS + NOTICED));
+        world.later(
+            RECOVERS + NOTICED,
+            Event::IsFreshAgain(road.path, RECOVERS + NOTICED),
+        );
     }
     world.run_until(ENDS);
     world.state().closing = true;
@@ -152,7 +165,12 @@ pub fn hour(seed: u64, aloud: bool) -> Report {
     drop(proxy);
     let mut state = world.state();
     let complaints = std::mem::take(&mut state.complaints);
-    Report { complaints, requests: state.clients.len(), fetches: state.traffic.fetches, trace: state.trace }
+    Report {
+        complaints,
+        requests: state.clients.len(),
+        fetches: state.traffic.fetches,
+        trace: state.trace,
+    }
 }
 
 impl World {
@@ -169,9 +187,18 @@ impl World {
     pub fn run_until(self: &Arc<World>, end: u64) {
         while self.state().complaints.is_empty() {
             self.learn();
-            let turn = if self.state().closing { None } else { self.state().plan.next() };
+            let turn = if self.state().closing {
+                None
+            } else {
+                self.state().plan.next()
+            };
             let turn = turn.map_or(u64::MAX, milliseconds);
-            let event = self.state().queue.keys().next().map_or(u64::MAX, |(at, ..)| *at);
+            let event = self
+                .state()
+                .queue
+                .keys()
+                .next()
+                .map_or(u64::MAX, |(at, ..)| *at);
             if turn.min(event) > end {
                 break;
             }
@@ -192,7 +219,8 @@ impl World {
     }
 
     fn advance_to(&self, moment: u64) {
-        self.clock.skip(Duration::from_millis(moment.saturating_sub(self.now())));
+        self.clock
+            .skip(Duration::from_millis(moment.saturating_sub(self.now())));
     }
 
     /// Of what happens at one moment, chance says what comes first.
@@ -222,7 +250,9 @@ impl World {
 
     /// The scheduler's turn.
     fn offer(&self) {
-        let (Some(proxy), now) = (self.proxy(), self.clock.now().mono) else { return };
+        let (Some(proxy), now) = (self.proxy(), self.clock.now().mono) else {
+            return;
+        };
         loop {
             let due = self.state().plan.due(now, |poll| proxy.last_wanted(poll));
             match due {
@@ -260,7 +290,11 @@ impl World {
                 if self.state().aloud {
                     println!("{:>8} {flight:?} lands", self.now());
                 }
-                proxy.fly(flight, &errand, &mut Asked::new(Arc::clone(self), flight, &errand, fate));
+                proxy.fly(
+                    flight,
+                    &errand,
+                    &mut Asked::new(Arc::clone(self), flight, &errand, fate),
+                );
             }
             Event::IsFreshAgain(path, due) => self.judge_recovery(&proxy, path, due),
         }
@@ -286,7 +320,10 @@ impl World {
         let id = proxy.next_id();
         let request = question.request(id);
         let number = self.await_reply(question, id);
-        let client = Client { world: Arc::clone(self), number };
+        let client = Client {
+            world: Arc::clone(self),
+            number,
+        };
         self.state().held += 1;
         match proxy.hit(&request, self.clock.now()) {
             Some(reply) => self.told(number, &reply),
@@ -298,10 +335,18 @@ impl World {
     fn await_reply(&self, question: Question, request: RequestId) -> usize {
         let (number, patience) = {
             let mut state = self.state();
-            state.clients.push(Waiting { question, request, told: 0, gone: false });
+            state.clients.push(Waiting {
+                question,
+                request,
+                told: 0,
+                gone: false,
+            });
             state.waiting += 1;
             let patience = state.dice.between(1, 6_000);
-            (state.clients.len() - 1, Some(patience).filter(|patience| patience % 5 == 0))
+            (
+                state.clients.len() - 1,
+                Some(patience).filter(|patience| patience % 5 == 0),
+            )
         };
         if let Some(patience) = patience {
             self.later(self.now() + patience, Event::Leaves(number));
@@ -320,7 +365,9 @@ impl World {
         let (waiting, deadlines) = (state.waiting, state.deadlines.len());
         drop(state);
         if gauges.parked < waiting || gauges.flights < deadlines {
-            self.complain(format!("{waiting} wait, with {deadlines} deadlines, in {gauges:?}"));
+            self.complain(format!(
+                "{waiting} wait, with {deadlines} deadlines, in {gauges:?}"
+            ));
         }
     }
 
@@ -329,18 +376,33 @@ impl World {
         let now = self.now();
         let (due, ends) = {
             let state = self.state();
-            let waits = state.traffic.last_bad_end().max(RECOVERS).max(state.schedule.told_to_wait_until(path));
+            let waits = state
+                .traffic
+                .last_bad_end()
+                .max(RECOVERS)
+                .max(state.schedule.told_to_wait_until(path));
             let due = due.max(waits + NOTICED);
             // Where nothing failed since it last answered, its poll comes as that answer's lifetime ends: a little late for
             // one whose lifetime was shortened, or that dripped for nobody and was not stored.
-            let said = state.fake.ledger.last(path, due).filter(|_| state.schedule.is_well(path));
-            (due, said.map_or(due, |at| due.max(at + road(path).fresh * 1_000)) + ONE_REQUEST)
+            let said = state
+                .fake
+                .ledger
+                .last(path, due)
+                .filter(|_| state.schedule.is_well(path));
+            (
+                due,
+                said.map_or(due, |at| due.max(at + road(path).fresh * 1_000)) + ONE_REQUEST,
+            )
         };
         if now < due {
             return self.later(due, Event::IsFreshAgain(path, due));
         }
-        let fresh = proxy.hit(&Question::plain(path, now).request(proxy.next_id()), self.clock.now());
-        if fresh.is_some_and(|reply| reply.status().is_success() && reply.outcome() == Outcome::Hit) {
+        let fresh = proxy.hit(
+            &Question::plain(path, now).request(proxy.next_id()),
+            self.clock.now(),
+        );
+        if fresh.is_some_and(|reply| reply.status().is_success() && reply.outcome() == Outcome::Hit)
+        {
             return;
         }
         if now < ends {
@@ -356,7 +418,9 @@ impl World {
         let broken = !state.complaints.is_empty();
         drop(state);
         if !broken && (gauges != Gauges::default() || left != (0, 0, 0)) {
-            self.complain(format!("left at the end: {gauges:?}, {left:?} waiting, held, deadlines"));
+            self.complain(format!(
+                "left at the end: {gauges:?}, {left:?} waiting, held, deadlines"
+            ));
         }
     }
 }

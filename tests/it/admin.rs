@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, App, Client, Gate, Origin, Reply, Start, config_for, crowd_turn, eventually, home_for};
+use crate::support::{
+    Answer, App, Client, Gate, Origin, Reply, Start, config_for, crowd_turn, eventually, home_for,
+};
 
 /// The name the test client asks by is not a local one.
 fn with_names(mut more: Value) -> Value {
@@ -20,9 +22,15 @@ fn json_of(reply: &Reply) -> Value {
 
 /// The body of a recording of the Node proxy.
 fn recorded(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recordings/node-proxy").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/recordings/node-proxy")
+        .join(name);
     let bytes = fs::read(path).expect("a recording");
-    let body = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a body") + 4;
+    let body = bytes
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .expect("a body")
+        + 4;
     serde_json::from_slice(&bytes[body..]).expect("JSON")
 }
 
@@ -30,13 +38,20 @@ fn recorded(name: &str) -> Value {
 /// of things with names of their own, the first thing stands for all.
 fn assert_superset(ours: &Value, theirs: &Value, place: &str) {
     match (ours, theirs) {
-        (Value::Object(ours), Value::Object(theirs)) if theirs.keys().any(|name| name.starts_with('/')) => {
-            let (name, first) = ours.iter().next().unwrap_or_else(|| panic!("{place} is empty"));
+        (Value::Object(ours), Value::Object(theirs))
+            if theirs.keys().any(|name| name.starts_with('/')) =>
+        {
+            let (name, first) = ours
+                .iter()
+                .next()
+                .unwrap_or_else(|| panic!("{place} is empty"));
             assert_superset(first, &theirs["/soe"], &format!("{place}.{name}"));
         }
         (Value::Object(ours), Value::Object(theirs)) => {
             for (name, value) in theirs {
-                let own = ours.get(name).unwrap_or_else(|| panic!("{place} has no {name}"));
+                let own = ours
+                    .get(name)
+                    .unwrap_or_else(|| panic!("{place} has no {name}"));
                 assert_superset(own, value, &format!("{place}.{name}"));
             }
         }
@@ -66,7 +81,10 @@ fn e3_cache_stats_tell_what_the_replaced_program_told_of_each_key() {
     let more = json!({ "urlConfigs": [{ "path": "/soe", "pollInterval": 3600, "cacheTTL": 60, "staleTime": 25 }] });
     let app = App::start(&home_for(&origin, with_names(more)));
     let stats = || json_of(&app.client().get("/cache/stats"));
-    assert!(eventually(|| stats()["size"] == 1), "the poll fills the store");
+    assert!(
+        eventually(|| stats()["size"] == 1),
+        "the poll fills the store"
+    );
     let mut client = app.client();
     (0..3).for_each(|_| drop(client.get("/soe")));
 
@@ -74,10 +92,22 @@ fn e3_cache_stats_tell_what_the_replaced_program_told_of_each_key() {
 
     assert_superset(&told, &recorded("cache_stats.http"), "stats");
     let soe = &told["keys"]["/soe"];
-    assert_eq!((&soe["hits"], &soe["misses"], &soe["size"]), (&json!(3), &json!(0), &json!(19)));
-    assert_eq!((&soe["pollInterval"], &soe["ttl"], &soe["staleTime"]), (&json!(3600), &json!(60000), &json!(25000)));
-    assert_eq!((&told["truncated"], &told["errorRate"]), (&json!(false), &json!(0.0)));
-    assert_eq!(json_of(&app.client().get("/_larder/cache/stats"))["size"], 1);
+    assert_eq!(
+        (&soe["hits"], &soe["misses"], &soe["size"]),
+        (&json!(3), &json!(0), &json!(19))
+    );
+    assert_eq!(
+        (&soe["pollInterval"], &soe["ttl"], &soe["staleTime"]),
+        (&json!(3600), &json!(60000), &json!(25000))
+    );
+    assert_eq!(
+        (&told["truncated"], &told["errorRate"]),
+        (&json!(false), &json!(0.0))
+    );
+    assert_eq!(
+        json_of(&app.client().get("/_larder/cache/stats"))["size"],
+        1
+    );
 }
 
 #[test]
@@ -97,16 +127,31 @@ fn e3_hits_and_misses_are_counted_over_refreshes_and_a_list_says_when_it_is_cut(
     let told = json_of(&get("/cache/stats"));
     let cut = json_of(&get("/cache/stats?limit=1"));
 
-    assert_eq!((&told["keys"]["/a"]["hits"], &told["keys"]["/a"]["misses"]), (&json!(3), &json!(2)));
-    assert!(told["keys"].get("/b?token=…").is_some() && !told.to_string().contains("hunter2"), "{told}");
-    assert_eq!((cut["keys"].as_object().map(|keys| keys.len()), &cut["truncated"]), (Some(1), &json!(true)));
+    assert_eq!(
+        (&told["keys"]["/a"]["hits"], &told["keys"]["/a"]["misses"]),
+        (&json!(3), &json!(2))
+    );
+    assert!(
+        told["keys"].get("/b?token=…").is_some() && !told.to_string().contains("hunter2"),
+        "{told}"
+    );
+    assert_eq!(
+        (
+            cut["keys"].as_object().map(|keys| keys.len()),
+            &cut["truncated"]
+        ),
+        (Some(1), &json!(true))
+    );
 }
 
 /// It waits its turn and is looked up then, not before as well.
 #[test]
 fn a_hit_behind_a_reply_that_is_owed_counts_once() {
     let gate = Gate::closed();
-    let origin = Origin::serving([("/hit", Answer::ok("hit")), ("/slow", Answer::ok("slow").after(&gate))]);
+    let origin = Origin::serving([
+        ("/hit", Answer::ok("hit")),
+        ("/slow", Answer::ok("slow").after(&gate)),
+    ]);
     let app = App::start(&config_for(&origin, with_names(json!({}))));
     app.client().get("/hit").expect("MISS", "hit");
     let mut client = app.client();
@@ -114,9 +159,15 @@ fn a_hit_behind_a_reply_that_is_owed_counts_once() {
     client.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /hit HTTP/1.1\r\nHost: x\r\n\r\n");
     origin.await_requests("/slow", 1);
     gate.open();
-    assert_eq!((client.read().text().as_str(), client.read().text().as_str()), ("slow", "hit"));
+    assert_eq!(
+        (client.read().text().as_str(), client.read().text().as_str()),
+        ("slow", "hit")
+    );
 
-    assert_eq!(json_of(&app.client().get("/cache/stats"))["keys"]["/hit"]["hits"], 1);
+    assert_eq!(
+        json_of(&app.client().get("/cache/stats"))["keys"]["/hit"]["hits"],
+        1
+    );
 }
 
 #[test]
@@ -127,11 +178,25 @@ fn e3_failures_show_as_rates_and_backoff() {
 
     let told = json_of(&app.client().get("/cache/stats"));
 
-    assert_eq!((&told["errorRate"], &told["errorRateByPath"]), (&json!(0.1), &json!({ "/bad": 0.1 })));
+    assert_eq!(
+        (&told["errorRate"], &told["errorRateByPath"]),
+        (&json!(0.1), &json!({ "/bad": 0.1 }))
+    );
     let state = &told["backoffStates"]["/bad"];
-    assert_eq!((&state["consecutiveErrors"], &state["cause"]), (&json!(1), &json!("status")));
-    assert!(state["backoffDelayMs"].as_u64().is_some_and(|delay| (1..=5000).contains(&delay)), "{state}");
-    assert!(state["nextRetryTime"].as_u64() > Some(1_700_000_000_000), "{state}");
+    assert_eq!(
+        (&state["consecutiveErrors"], &state["cause"]),
+        (&json!(1), &json!("status"))
+    );
+    assert!(
+        state["backoffDelayMs"]
+            .as_u64()
+            .is_some_and(|delay| (1..=5000).contains(&delay)),
+        "{state}"
+    );
+    assert!(
+        state["nextRetryTime"].as_u64() > Some(1_700_000_000_000),
+        "{state}"
+    );
 }
 
 #[test]
@@ -139,7 +204,13 @@ fn e19_queue_stats_tell_what_runs_what_waits_and_what_was() {
     let gate = Gate::closed();
     let origin = Origin::answering({
         let gate = gate.clone();
-        move |seen| if seen.target.starts_with("/hung") { Answer::ok("x").after(&gate) } else { Answer::ok("y") }
+        move |seen| {
+            if seen.target.starts_with("/hung") {
+                Answer::ok("x").after(&gate)
+            } else {
+                Answer::ok("y")
+            }
+        }
     });
     let more = json!({ "backend": { "firstByteTimeout": 60000 }, "cache": { "slowRequestTimeout": 60000 } });
     let app = App::start(&config_for(&origin, with_names(more)));
@@ -147,22 +218,31 @@ fn e19_queue_stats_tell_what_runs_what_waits_and_what_was() {
     let mut hung: Vec<Client> = (0..3).map(|_| app.client()).collect();
     for (n, client) in hung.iter_mut().enumerate() {
         client.send(format!("GET /hung/{n} HTTP/1.1\r\nHost: x\r\n\r\n"));
-        assert!(eventually(|| json_of(&app.client().get("/queue/stats"))["parked"] == n + 1));
+        assert!(eventually(
+            || json_of(&app.client().get("/queue/stats"))["parked"] == n + 1
+        ));
     }
 
     let told = json_of(&app.client().get("/queue/stats"));
 
     assert_superset(&told, &recorded("queue_stats.http"), "queue");
-    assert_eq!((&told["queueLength"], &told["activeRequestCount"]), (&json!(1), &json!(2)));
+    assert_eq!(
+        (&told["queueLength"], &told["activeRequestCount"]),
+        (&json!(1), &json!(2))
+    );
     assert_eq!(told["queuedUrls"], json!(["/hung/2"]));
-    assert_eq!((&told["activeUrls"][0]["url"], &told["activeUrls"][1]["url"]), (&json!("/hung/0"), &json!("/hung/1")));
+    assert_eq!(
+        (&told["activeUrls"][0]["url"], &told["activeUrls"][1]["url"]),
+        (&json!("/hung/0"), &json!("/hung/1"))
+    );
     let recent = told["recentlyCompleted"].as_array().expect("a list");
     assert_eq!(
         (recent.len(), &recent[0]["fullUrl"], &recent[0]["success"]),
         (20, &json!("/done/24?key=…"), &json!(true))
     );
     gate.open();
-    hung.iter_mut().for_each(|client| assert_eq!(client.read().status, 200));
+    hung.iter_mut()
+        .for_each(|client| assert_eq!(client.read().status, 200));
 }
 
 #[test]
@@ -171,27 +251,43 @@ fn e1_e2_health_tells_cache_queue_polls_and_the_origins_backoff() {
     let more = json!({ "urlConfigs": [{ "path": "/soe", "pollInterval": 3600, "cacheTTL": 60 }] });
     let app = App::start(&home_for(&origin, more));
     let health = || json_of(&app.client().get("/health"));
-    assert!(eventually(|| health()["cache"]["size"] == 1), "the poll fills the store");
+    assert!(
+        eventually(|| health()["cache"]["size"] == 1),
+        "the poll fills the store"
+    );
 
     let told = health();
 
     for name in ["status", "timestamp", "activePolls"] {
-        assert_eq!(kind(&told[name]), kind(&recorded("health.http")[name]), "{name}");
+        assert_eq!(
+            kind(&told[name]),
+            kind(&recorded("health.http")[name]),
+            "{name}"
+        );
     }
-    assert_eq!((&told["status"], &told["activePolls"]), (&json!("ok"), &json!(["/soe"])));
+    assert_eq!(
+        (&told["status"], &told["activePolls"]),
+        (&json!("ok"), &json!(["/soe"]))
+    );
     assert_eq!(told["upstreams"]["default"]["status"], "ok");
     origin.stop();
     assert_eq!(app.client().get("/new").status, 502);
     let told = health();
     let upstream = &told["upstreams"]["default"];
-    assert_eq!((&told["status"], &upstream["status"]), (&json!("ok"), &json!("backoff")));
+    assert_eq!(
+        (&told["status"], &upstream["status"]),
+        (&json!("ok"), &json!("backoff"))
+    );
     assert_eq!(upstream["cause"], "refused");
 }
 
 #[test]
 fn i1_clear_empties_the_store_and_what_is_being_fetched_is_not_stored() {
     let gate = Gate::closed();
-    let origin = Origin::serving([("/a", Answer::ok("a")), ("/slow", Answer::ok("old").after(&gate))]);
+    let origin = Origin::serving([
+        ("/a", Answer::ok("a")),
+        ("/slow", Answer::ok("old").after(&gate)),
+    ]);
     let app = App::start(&config_for(&origin, with_names(json!({}))));
     app.client().get("/a").expect("MISS", "a");
     let mut waiting = app.client();
@@ -201,7 +297,10 @@ fn i1_clear_empties_the_store_and_what_is_being_fetched_is_not_stored() {
     let cleared = json_of(&app.client().request("POST", "/cache/clear", &[], b""));
 
     assert_superset(&cleared, &recorded("cache_clear.http"), "clear");
-    assert_eq!((&cleared["success"], &cleared["message"]), (&json!(true), &json!("Cache cleared")));
+    assert_eq!(
+        (&cleared["success"], &cleared["message"]),
+        (&json!(true), &json!("Cache cleared"))
+    );
     assert_eq!(cleared["cleared"], 1);
     gate.open();
     assert_eq!(waiting.read().text(), "old", "who waited is answered");
@@ -215,14 +314,21 @@ fn i1_clear_empties_the_store_and_what_is_being_fetched_is_not_stored() {
 fn i1_c20_clear_is_not_open_to_anybody() {
     let origin = Origin::serving([("/a", Answer::ok("a"))]);
     let configuration = config_for(&origin, with_names(json!({})));
-    let proc = Start::with(configuration).environment("ADMIN_TOKEN", "swordfish").run();
+    let proc = Start::with(configuration)
+        .environment("ADMIN_TOKEN", "swordfish")
+        .run();
     let mut client = proc.client();
     client.get("/a").expect("MISS", "a");
-    let mut try_with = |method: &str, fields: &[(&str, &str)]| client.request(method, "/cache/clear", fields, b"");
+    let mut try_with =
+        |method: &str, fields: &[(&str, &str)]| client.request(method, "/cache/clear", fields, b"");
 
     for method in ["GET", "HEAD", "PUT", "OPTIONS", "DELETE"] {
         let reply = try_with(method, &[]);
-        assert_eq!((reply.status, reply.field("Allow")), (405, Some("POST")), "{method}: {reply:?}");
+        assert_eq!(
+            (reply.status, reply.field("Allow")),
+            (405, Some("POST")),
+            "{method}: {reply:?}"
+        );
     }
     let refused = [
         ("X-Forwarded-For", "127.0.0.1"),
@@ -236,13 +342,29 @@ fn i1_c20_clear_is_not_open_to_anybody() {
         let reply = try_with("POST", &[field]);
         assert_eq!(reply.status, 403, "{field:?}: {reply:?}");
         assert_eq!(reply.field("X-Content-Type-Options"), Some("nosniff"));
-        assert!(reply.fields.iter().all(|(name, _)| !name.to_ascii_lowercase().starts_with("access-control")));
+        assert!(
+            reply
+                .fields
+                .iter()
+                .all(|(name, _)| !name.to_ascii_lowercase().starts_with("access-control"))
+        );
     }
     let remote = ("X-Forwarded-For", "127.0.0.1");
-    assert!(try_with("POST", &[remote]).text().contains("ADMIN_TOKEN"), "the remedy is named");
-    assert_eq!(try_with("POST", &[remote, ("Authorization", "Bearer sword")]).status, 403);
+    assert!(
+        try_with("POST", &[remote]).text().contains("ADMIN_TOKEN"),
+        "the remedy is named"
+    );
+    assert_eq!(
+        try_with("POST", &[remote, ("Authorization", "Bearer sword")]).status,
+        403
+    );
     client.get("/a").expect("HIT", "a");
-    let opened = client.request("POST", "/cache/clear", &[remote, ("Authorization", "Bearer swordfish")], b"");
+    let opened = client.request(
+        "POST",
+        "/cache/clear",
+        &[remote, ("Authorization", "Bearer swordfish")],
+        b"",
+    );
     assert_eq!(opened.status, 200);
     client.get("/a").expect("MISS", "a");
     assert!(!proc.log().contains("swordfish"));
@@ -254,17 +376,36 @@ fn c20_what_is_told_is_for_the_local_network_and_own_names_except_health() {
     let app = App::start(&config_for(&origin, json!({})));
     let mut client = app.client();
     let mut ask = |target: &str, host: &str, more: &str| {
-        client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n"));
+        client.send(format!(
+            "GET {target} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n"
+        ));
         client.read().status
     };
-    for target in ["/cache/stats", "/queue/stats", "/_larder/queue/stats", "/_larder/nothing"] {
-        let there = if target.ends_with("nothing") { 404 } else { 200 };
+    for target in [
+        "/cache/stats",
+        "/queue/stats",
+        "/_larder/queue/stats",
+        "/_larder/nothing",
+    ] {
+        let there = if target.ends_with("nothing") {
+            404
+        } else {
+            200
+        };
         assert_eq!(ask(target, "localhost", ""), there, "{target}");
         assert_eq!(ask(target, "evil.example", ""), 403, "{target}");
-        assert_eq!(ask(target, "localhost", "X-Forwarded-For: 10.0.0.1\r\n"), 403, "{target}");
+        assert_eq!(
+            ask(target, "localhost", "X-Forwarded-For: 10.0.0.1\r\n"),
+            403,
+            "{target}"
+        );
     }
     for target in ["/health", "/_larder/health"] {
-        assert_eq!(ask(target, "evil.example", "X-Forwarded-For: 8.8.8.8\r\n"), 200, "{target}");
+        assert_eq!(
+            ask(target, "evil.example", "X-Forwarded-For: 8.8.8.8\r\n"),
+            200,
+            "{target}"
+        );
     }
     assert_eq!(origin.requests(), 0);
 }
@@ -278,10 +419,21 @@ fn c10_without_root_names_the_origin_has_them() {
 
     for target in ["/health", "/cache/stats", "/queue/stats"] {
         assert_eq!(client.get(target).text(), format!("GET {target}"));
-        assert_eq!(json_of(&client.get(&format!("/_larder{target}"))).get("size").is_some(), target == "/cache/stats");
+        assert_eq!(
+            json_of(&client.get(&format!("/_larder{target}")))
+                .get("size")
+                .is_some(),
+            target == "/cache/stats"
+        );
     }
-    assert_eq!(client.request("POST", "/cache/clear", &[], b"x").text(), "POST /cache/clear");
-    assert_eq!(json_of(&client.request("POST", "/_larder/cache/clear", &[], b""))["success"], true);
+    assert_eq!(
+        client.request("POST", "/cache/clear", &[], b"x").text(),
+        "POST /cache/clear"
+    );
+    assert_eq!(
+        json_of(&client.request("POST", "/_larder/cache/clear", &[], b""))["success"],
+        true
+    );
 }
 
 #[test]
@@ -289,7 +441,9 @@ fn c10_with_root_names_the_origins_own_are_below_our_prefix() {
     let origin = Origin::answering(|seen| Answer::ok(&seen.target));
     let app = App::start(&config_for(&origin, json!({})));
     for target in ["/health", "/cache/stats", "/queue/stats"] {
-        app.client().get(&format!("/_larder/origin{target}")).expect("MISS", target);
+        app.client()
+            .get(&format!("/_larder/origin{target}"))
+            .expect("MISS", target);
     }
 }
 
@@ -300,10 +454,15 @@ fn secrets_in_queries_are_never_logged() {
         "urlConfigs": [{ "path": "/polled?token=hunter2", "pollInterval": 3600, "cacheTTL": 60 }] });
     let proc = Start::with(config_for(&origin, more)).run();
     proc.client().get("/asked?Sig=hunter2&password=hunter2");
-    proc.client().request("POST", "/asked?code=hunter2", &[], b"x");
+    proc.client()
+        .request("POST", "/asked?code=hunter2", &[], b"x");
 
     let has = |text: &str| eventually(|| proc.log().contains(text));
-    assert!(has("polling") && has("GET /asked ") && has("POST /asked "), "{}", proc.log());
+    assert!(
+        has("polling") && has("GET /asked ") && has("POST /asked "),
+        "{}",
+        proc.log()
+    );
 
     assert!(!proc.log().contains("hunter2"), "{}", proc.log());
     assert!(proc.log().contains("token=…"), "{}", proc.log());
@@ -322,7 +481,9 @@ fn a_crowd_at_our_own_endpoints_is_answered_or_told_to_come_back() {
     let request = "GET /cache/stats HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut crowd: Vec<Client> = (0..40).map(|_| app.client()).collect();
 
-    crowd.iter_mut().for_each(|client| client.send(request.repeat(8)));
+    crowd
+        .iter_mut()
+        .for_each(|client| client.send(request.repeat(8)));
 
     client.get("/hit").expect("HIT", "hit");
     assert_eq!(client.get("/health").status, 200);

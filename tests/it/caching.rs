@@ -15,7 +15,12 @@ fn k1_each_url_with_its_query_is_stored_for_its_ttl() {
     let rules = json!({ "urlConfigs": [{ "path": "/short", "cacheTTL": 10, "staleTime": 10 }] });
     let app = App::start(&config_for(&origin, rules));
     let mut client = app.client();
-    for (target, body) in [("/a", "a"), ("/a?x=1", "a1"), ("/short", "short"), ("/short?x=1", "short1")] {
+    for (target, body) in [
+        ("/a", "a"),
+        ("/a?x=1", "a1"),
+        ("/short", "short"),
+        ("/short?x=1", "short1"),
+    ] {
         client.get(target).expect("MISS", body);
         client.get(target).expect("HIT", body);
     }
@@ -41,7 +46,10 @@ fn k2_a_hit_older_than_stale_time_is_answered_and_refreshed_once() {
 
     app.client().get("/a").expect("HIT", "old");
 
-    assert!(eventually(|| app.client().get("/a").text() == "new"), "the refresh is stored");
+    assert!(
+        eventually(|| app.client().get("/a").text() == "new"),
+        "the refresh is stored"
+    );
     assert_eq!(origin.count("/a"), 2);
 }
 
@@ -70,7 +78,10 @@ fn k3_one_refresh_per_key_however_many_ask() {
 fn k4_a_slow_origin_gives_way_to_the_stale_answer_and_still_fills_the_cache() {
     let gate = Gate::closed();
     let origin = Origin::serving([("/a", Answer::ok("old"))]);
-    let app = App::start(&config_for(&origin, json!({ "cache": { "slowRequestTimeout": 200 } })));
+    let app = App::start(&config_for(
+        &origin,
+        json!({ "cache": { "slowRequestTimeout": 200 } }),
+    ));
     app.client().get("/a").expect("MISS", "old");
     app.skip_seconds(301);
     origin.set("/a", Answer::ok("new").after(&gate));
@@ -78,11 +89,20 @@ fn k4_a_slow_origin_gives_way_to_the_stale_answer_and_still_fills_the_cache() {
     // The gate is closed: only the stale answer can come.
     let reply = app.client().get("/a");
     reply.expect("HIT", "old");
-    assert!(reply.field("Cache-Status").is_some_and(|status| status.contains("fwd=stale")), "{reply:?}");
+    assert!(
+        reply
+            .field("Cache-Status")
+            .is_some_and(|status| status.contains("fwd=stale")),
+        "{reply:?}"
+    );
 
     gate.open();
     assert!(eventually(|| app.client().get("/a").text() == "new"));
-    assert_eq!(origin.count("/a"), 2, "the slow fetch itself filled the cache");
+    assert_eq!(
+        origin.count("/a"),
+        2,
+        "the slow fetch itself filled the cache"
+    );
 }
 
 #[test]
@@ -137,19 +157,33 @@ fn k6_the_whole_flow_hit_refresh_pending_slow_update() {
 #[test]
 fn k7_cache_ttl_seconds_is_the_default_ttl() {
     let origin = Origin::serving([("/a", Answer::ok("a"))]);
-    let proc = Start::with(config_for(&origin, json!({}))).environment("CACHE_TTL_SECONDS", "1800").run();
+    let proc = Start::with(config_for(&origin, json!({})))
+        .environment("CACHE_TTL_SECONDS", "1800")
+        .run();
     proc.client().get("/a").expect("MISS", "a");
 
-    let left = proc.client().get("/a").field("X-Cache-Expires-In").and_then(|text| text.parse::<u64>().ok());
+    let left = proc
+        .client()
+        .get("/a")
+        .field("X-Cache-Expires-In")
+        .and_then(|text| text.parse::<u64>().ok());
 
     // Jitter may shorten a default lifetime by 5 %.
-    assert!(left.is_some_and(|left| (1700..=1800).contains(&left)), "{left:?}");
+    assert!(
+        left.is_some_and(|left| (1700..=1800).contains(&left)),
+        "{left:?}"
+    );
 }
 
 #[test]
 fn k11_only_successful_gets_are_stored() {
     let origin = Origin::answering(|seen| {
-        let status = seen.target.trim_start_matches('/').split('-').next().and_then(|text| text.parse().ok());
+        let status = seen
+            .target
+            .trim_start_matches('/')
+            .split('-')
+            .next()
+            .and_then(|text| text.parse().ok());
         Answer::status(status.unwrap_or(200)).body(if status == Some(204) { "" } else { "body" })
     });
     let app = App::start(&config_for(&origin, json!({})));
@@ -168,9 +202,18 @@ fn k11_only_successful_gets_are_stored() {
         ("DELETE", "/200-delete", false),
     ] {
         for _ in 0..2 {
-            client.request(method, target, &[], if method == "GET" { b"" } else { b"x" });
+            client.request(
+                method,
+                target,
+                &[],
+                if method == "GET" { b"" } else { b"x" },
+            );
         }
-        assert_eq!(origin.count(target), if stored { 1 } else { 2 }, "{method} {target}");
+        assert_eq!(
+            origin.count(target),
+            if stored { 1 } else { 2 },
+            "{method} {target}"
+        );
     }
     // Nor does what was not a GET answer one.
     client.get("/200-post").expect("MISS", "body");
@@ -197,16 +240,26 @@ fn k11_what_is_private_to_one_client_is_never_stored() {
 
 #[test]
 fn requests_that_name_a_person_pass_by_the_cache() {
-    let fields = ["Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "X-Auth-Token"];
+    let fields = [
+        "Authorization",
+        "Cookie",
+        "Proxy-Authorization",
+        "X-Api-Key",
+        "X-Auth-Token",
+    ];
     for name in fields {
         let origin = Origin::serving([("/a", Answer::ok("for you alone"))]);
         let app = App::start(&config_for(&origin, json!({})));
         for _ in 0..2 {
-            app.client().get_with("/a", &[(name, "secret")]).expect("BYPASS", "for you alone");
+            app.client()
+                .get_with("/a", &[(name, "secret")])
+                .expect("BYPASS", "for you alone");
         }
         origin.set("/a", Answer::ok("for all"));
         app.client().get("/a").expect("MISS", "for all");
-        app.client().get_with("/a", &[(name, "secret")]).expect("BYPASS", "for all");
+        app.client()
+            .get_with("/a", &[(name, "secret")])
+            .expect("BYPASS", "for all");
         assert_eq!(origin.count("/a"), 4, "{name}");
     }
 }
@@ -215,7 +268,11 @@ fn requests_that_name_a_person_pass_by_the_cache() {
 fn k18_the_store_keeps_within_its_bytes() {
     const OBJECT: usize = 8 * 1024;
     let origin = Origin::answering(|seen| {
-        Answer::ok(if seen.target == "/large" { "x".repeat(5 * OBJECT) } else { "x".repeat(OBJECT) })
+        Answer::ok(if seen.target == "/large" {
+            "x".repeat(5 * OBJECT)
+        } else {
+            "x".repeat(OBJECT)
+        })
     });
     let rules = json!({ "cache": { "maxBytes": 256 * 1024, "maxObjectBytes": 4 * OBJECT } });
     let app = App::start(&config(&origin.url(), rules));
@@ -224,14 +281,28 @@ fn k18_the_store_keeps_within_its_bytes() {
         assert_eq!(client.get(&format!("/{n}")).body.len(), OBJECT);
     }
 
-    assert_eq!(client.get("/99").cache_status(), "HIT", "the newest is kept");
+    assert_eq!(
+        client.get("/99").cache_status(),
+        "HIT",
+        "the newest is kept"
+    );
     let before = origin.requests();
-    let hits = (0..100).rev().filter(|n| client.get(&format!("/{n}")).cache_status() == "HIT").count();
+    let hits = (0..100)
+        .rev()
+        .filter(|n| client.get(&format!("/{n}")).cache_status() == "HIT")
+        .count();
     assert_eq!(origin.requests() - before, 100 - hits);
-    assert!(hits <= 256 * 1024 / OBJECT, "{hits} answers of 8 KiB do not fit 256 KiB");
+    assert!(
+        hits <= 256 * 1024 / OBJECT,
+        "{hits} answers of 8 KiB do not fit 256 KiB"
+    );
 
     for _ in 0..2 {
         let large = client.get("/large");
-        assert_eq!((large.cache_status(), large.body.len()), ("MISS", 5 * OBJECT), "larger than maxObjectBytes");
+        assert_eq!(
+            (large.cache_status(), large.body.len()),
+            ("MISS", 5 * OBJECT),
+            "larger than maxObjectBytes"
+        );
     }
 }

@@ -30,7 +30,11 @@ fn a_poll_nobody_asks_for_slows_down_and_the_first_request_brings_its_pace_back(
     rests(&app);
     let after = origin.count("/now");
     (0..20).for_each(|_| app.skip_seconds(10));
-    assert!(after <= 6 && origin.count("/now") == after, "{after}, then {}", origin.count("/now"));
+    assert!(
+        after <= 6 && origin.count("/now") == after,
+        "{after}, then {}",
+        origin.count("/now")
+    );
 
     (0..12).for_each(|_| app.skip_seconds(10));
     origin.await_requests("/now", after + 1);

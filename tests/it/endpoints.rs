@@ -16,7 +16,10 @@ struct Described {
 
 impl Described {
     fn read() -> Described {
-        Described { document: serde_json::from_str(&page("openapi.json")).expect("JSON"), met: BTreeSet::new() }
+        Described {
+            document: serde_json::from_str(&page("openapi.json")).expect("JSON"),
+            met: BTreeSet::new(),
+        }
     }
 
     /// Every endpoint: its method and path. Those that change something come last.
@@ -24,7 +27,10 @@ impl Described {
         let paths = self.document["paths"].as_object().expect("paths");
         let of = |(path, methods): (&String, &Value)| {
             let methods = methods.as_object().expect("methods");
-            methods.keys().map(|method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
+            methods
+                .keys()
+                .map(|method| (method.to_uppercase(), path.clone()))
+                .collect::<Vec<_>>()
         };
         let mut endpoints: Vec<(String, String)> = paths.iter().flat_map(of).collect();
         endpoints.sort();
@@ -40,7 +46,9 @@ impl Described {
     #[track_caller]
     fn meet(&mut self, app: &App) {
         for (method, path) in self.endpoints() {
-            let reply = app.client().request(&method, &format!("/_larder{path}"), &[], b"");
+            let reply = app
+                .client()
+                .request(&method, &format!("/_larder{path}"), &[], b"");
             assert_eq!(reply.status, 200, "{method} {path}: {reply:?}");
             let said: Value = serde_json::from_slice(&reply.body).expect("JSON");
             let schema = self.schema(&method, &path).clone();
@@ -74,16 +82,26 @@ fn c3_the_descriptions_say_what_the_endpoints_say() {
     let more = json!({ "backend": { "maxConcurrentRequests": 1 }, "cache": { "slowRequestTimeout": 60000 }, "admin": { "hosts": ["larder.test"] },
         "urlConfigs": [{ "path": "/polled", "pollInterval": 3600, "cacheTTL": 60 }] });
     let app = App::start(&config_for(&origin, more));
-    assert!(eventually(|| app.client().get("/polled").cache_status() == "HIT"));
+    assert!(eventually(
+        || app.client().get("/polled").cache_status() == "HIT"
+    ));
     app.client().get("/bad");
     let mut waiting = [app.client(), app.client()];
     for (client, target) in waiting.iter_mut().zip(["/slow", "/next"]) {
         client.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
     }
     origin.await_requests("/slow", 1);
-    let queued = || app.client().get("/_larder/health").text().contains("\"queueLength\":1");
+    let queued = || {
+        app.client()
+            .get("/_larder/health")
+            .text()
+            .contains("\"queueLength\":1")
+    };
     assert!(eventually(queued));
-    let gone = App::start(&config(&Origin::serving([]).url(), json!({ "admin": { "hosts": ["larder.test"] } })));
+    let gone = App::start(&config(
+        &Origin::serving([]).url(),
+        json!({ "admin": { "hosts": ["larder.test"] } }),
+    ));
     assert_eq!(gone.client().get("/").status, 502);
 
     let mut described = Described::read();
@@ -91,10 +109,22 @@ fn c3_the_descriptions_say_what_the_endpoints_say() {
     described.meet(&app);
 
     gate.open();
-    let unmet: Vec<String> = described.all().difference(&described.met).cloned().collect();
+    let unmet: Vec<String> = described
+        .all()
+        .difference(&described.met)
+        .cloned()
+        .collect();
     assert_eq!(unmet, Vec::<String>::new(), "described, and not said");
-    let names: BTreeSet<String> = described.endpoints().into_iter().map(|(_, path)| path).collect();
-    let known = larder::route::ADMIN_NAMES.into_iter().chain(["/health"]).map(str::to_owned).collect();
+    let names: BTreeSet<String> = described
+        .endpoints()
+        .into_iter()
+        .map(|(_, path)| path)
+        .collect();
+    let known = larder::route::ADMIN_NAMES
+        .into_iter()
+        .chain(["/health"])
+        .map(str::to_owned)
+        .collect();
     assert_eq!(names, known);
 }
 
@@ -106,7 +136,10 @@ fn c3_every_field_has_its_line_in_the_page_of_metrics() {
     for line in metrics.lines() {
         if let Some(heading) = line.strip_prefix("## `") {
             endpoint = heading.trim_end_matches('`');
-        } else if let Some((field, _)) = line.strip_prefix("| `").and_then(|rest| rest.split_once('`')) {
+        } else if let Some((field, _)) = line
+            .strip_prefix("| `")
+            .and_then(|rest| rest.split_once('`'))
+        {
             lines.insert(format!("{endpoint} {field}"));
         }
     }
@@ -127,7 +160,10 @@ fn each_field(said: &Value, schema: &Value, place: &str, met: &mut impl FnMut(&s
     };
     assert!(fits, "{place}: {said} is no {}", schema["type"]);
     for (name, member) in said.as_object().into_iter().flatten() {
-        let (schema, place) = match (schema["properties"].get(name), schema.get("additionalProperties")) {
+        let (schema, place) = match (
+            schema["properties"].get(name),
+            schema.get("additionalProperties"),
+        ) {
             (Some(schema), _) => (schema, below(place, name)),
             (None, Some(schema)) => (schema, below(place, "*")),
             (None, None) => panic!("{place} has {name}, which nobody describes"),
@@ -157,9 +193,18 @@ fn each_property(schema: &Value, place: &str, found: &mut impl FnMut(&str)) {
 }
 
 fn below(place: &str, name: &str) -> String {
-    if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
+    if place.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{place}.{name}")
+    }
 }
 
 fn page(name: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).expect("a page")
+    fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("docs")
+            .join(name),
+    )
+    .expect("a page")
 }

@@ -21,8 +21,17 @@ fn trusting() -> Value {
 /// The fields among those above that the origin was sent for `target` last, and `X-Forwarded-Proto`.
 fn told(origin: &Origin, target: &str) -> Vec<String> {
     let seen = origin.last(target);
-    let names = CLAIMS.iter().map(|(name, _)| *name).chain(["X-Forwarded-Proto"]);
-    names.flat_map(|name| seen.values(name).into_iter().map(move |value| format!("{name}: {value}"))).collect()
+    let names = CLAIMS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["X-Forwarded-Proto"]);
+    names
+        .flat_map(|name| {
+            seen.values(name)
+                .into_iter()
+                .map(move |value| format!("{name}: {value}"))
+        })
+        .collect()
 }
 
 #[test]
@@ -30,11 +39,18 @@ fn p10_the_origin_learns_its_client_from_us_not_from_the_client() {
     let origin = Origin::answering(|_| Answer::ok("fine"));
     let app = App::start(&config_for(&origin, json!({})));
 
-    app.client().request("POST", "/a", &CLAIMS, b"x").expect("BYPASS", "fine");
-    app.client().get_with("/b", &[&CLAIMS[..], &[("Cookie", "a=b")]].concat()).expect("BYPASS", "fine");
+    app.client()
+        .request("POST", "/a", &CLAIMS, b"x")
+        .expect("BYPASS", "fine");
+    app.client()
+        .get_with("/b", &[&CLAIMS[..], &[("Cookie", "a=b")]].concat())
+        .expect("BYPASS", "fine");
 
     for target in ["/a", "/b"] {
-        assert_eq!(told(&origin, target), ["X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: http"]);
+        assert_eq!(
+            told(&origin, target),
+            ["X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: http"]
+        );
     }
 }
 
@@ -44,9 +60,14 @@ fn p10_what_a_trusted_proxy_says_is_passed_on_and_the_proxy_is_named() {
     let app = App::start(&config_for(&origin, trusting()));
 
     let said = [&CLAIMS[..], &[("X-Forwarded-Proto", "https")]].concat();
-    app.client().request("POST", "/a", &said, b"x").expect("BYPASS", "fine");
+    app.client()
+        .request("POST", "/a", &said, b"x")
+        .expect("BYPASS", "fine");
 
-    let mut expected: Vec<String> = said.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let mut expected: Vec<String> = said
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
     expected[0].push_str(", 127.0.0.1");
     expected[1].push_str(", for=127.0.0.1;proto=http");
     assert_eq!(told(&origin, "/a"), expected);
@@ -57,8 +78,12 @@ fn p10_what_is_fetched_for_everybody_names_nobody() {
     let origin = Origin::answering(|_| Answer::ok("everybody's"));
     let app = App::start(&config_for(&origin, trusting()));
 
-    app.client().get_with("/a", &CLAIMS).expect("MISS", "everybody's");
-    app.client().get_with("/a", &[("X-Forwarded-For", "198.51.100.1")]).expect("HIT", "everybody's");
+    app.client()
+        .get_with("/a", &CLAIMS)
+        .expect("MISS", "everybody's");
+    app.client()
+        .get_with("/a", &[("X-Forwarded-For", "198.51.100.1")])
+        .expect("HIT", "everybody's");
 
     assert_eq!(told(&origin, "/a"), Vec::<String>::new());
 }
@@ -74,9 +99,15 @@ fn p10_what_was_asked_under_another_name_is_not_stored() {
 
     for (number, (name, value)) in CLAIMS.into_iter().enumerate() {
         let target = format!("/{number}");
-        let host = if name == "X-Forwarded-Host" { value } else { "" };
+        let host = if name == "X-Forwarded-Host" {
+            value
+        } else {
+            ""
+        };
         let named = [("Cookie", "a=b"), (name, value)];
-        app.client().get_with(&target, &named).expect("BYPASS", &format!("links to {host}"));
+        app.client()
+            .get_with(&target, &named)
+            .expect("BYPASS", &format!("links to {host}"));
         let is_harmless = matches!(name, "X-Forwarded-For" | "X-Real-IP");
         let then = if is_harmless { "HIT" } else { "MISS" };
         app.client().get(&target).expect(then, "links to ");

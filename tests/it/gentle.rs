@@ -20,21 +20,33 @@ fn health(app: &App) -> Value {
 }
 
 fn breaker(app: &App) -> String {
-    health(app)["upstreams"]["default"]["breaker"].as_str().expect("a word").to_owned()
+    health(app)["upstreams"]["default"]["breaker"]
+        .as_str()
+        .expect("a word")
+        .to_owned()
 }
 
 /// An error of ours, of this kind, that says when to come back: how many seconds from now.
 #[track_caller]
 fn told_to_wait(reply: &Reply, status: u16, error: &str) -> u64 {
-    let body: Value = serde_json::from_slice(&reply.body).unwrap_or_else(|_| panic!("not JSON: {reply:?}"));
-    assert_eq!((reply.status, body["error"].as_str()), (status, Some(error)), "{reply:?}");
-    reply.field("Retry-After").and_then(|text| text.parse().ok()).expect("Retry-After")
+    let body: Value =
+        serde_json::from_slice(&reply.body).unwrap_or_else(|_| panic!("not JSON: {reply:?}"));
+    assert_eq!(
+        (reply.status, body["error"].as_str()),
+        (status, Some(error)),
+        "{reply:?}"
+    );
+    reply
+        .field("Retry-After")
+        .and_then(|text| text.parse().ok())
+        .expect("Retry-After")
 }
 
 #[test]
 fn p7_requests_of_all_kinds_keep_their_distance() {
     let origin = willing();
-    let more = json!({ "backend": { "minSpacingMs": "1h" }, "cache": { "slowRequestTimeout": "1d" } });
+    let more =
+        json!({ "backend": { "minSpacingMs": "1h" }, "cache": { "slowRequestTimeout": "1d" } });
     let app = App::start(&config_for(&origin, more));
     app.client().get("/first").expect("MISS", "fine");
 
@@ -43,9 +55,15 @@ fn p7_requests_of_all_kinds_keep_their_distance() {
     assert_eq!(origin.requests(), 1);
     for asked in 2..=3 {
         app.skip_seconds(3500);
-        assert_eq!((app.active(), origin.requests()), (0, asked - 1), "not before its turn");
+        assert_eq!(
+            (app.active(), origin.requests()),
+            (0, asked - 1),
+            "not before its turn"
+        );
         app.skip_seconds(100);
-        assert!(eventually(|| origin.requests() == asked && app.parked() == 3 - asked));
+        assert!(eventually(
+            || origin.requests() == asked && app.parked() == 3 - asked
+        ));
     }
     assert!(waiting.iter_mut().all(|client| client.read().status == 200));
 }
@@ -89,7 +107,10 @@ fn c23_an_exhausted_quota_is_a_stale_answer_or_503_and_never_a_request() {
 #[test]
 fn c23_a_day_has_a_quota_of_its_own() {
     let origin = willing();
-    let app = App::start(&config_for(&origin, json!({ "backend": { "quota": { "perDay": 2 } } })));
+    let app = App::start(&config_for(
+        &origin,
+        json!({ "backend": { "quota": { "perDay": 2 } } }),
+    ));
     app.client().get("/a").expect("MISS", "fine");
     app.skip_seconds(3600);
     app.client().get("/b").expect("MISS", "fine");
@@ -136,17 +157,25 @@ fn ten_fail(app: &App, origin: &Origin, failure: &Answer) {
 #[test]
 fn r11_the_breaker_opens_by_failures_and_half_open_is_one_probe() {
     let origin = willing();
-    let rules = json!({ "backend": { "backoff": [30] }, "urlConfigs": [{ "path": "/*", "cacheTTL": 10 }] });
+    let rules =
+        json!({ "backend": { "backoff": [30] }, "urlConfigs": [{ "path": "/*", "cacheTTL": 10 }] });
     let app = App::start(&config_for(&origin, rules));
     assert_eq!(breaker(&app), "closed");
     ten_fail(&app, &origin, &Answer::status(500));
     assert_eq!(
-        (breaker(&app).as_str(), health(&app)["upstreams"]["default"]["cause"].as_str()),
+        (
+            breaker(&app).as_str(),
+            health(&app)["upstreams"]["default"]["cause"].as_str()
+        ),
         ("open", Some("status"))
     );
     let asked = origin.requests();
     told_to_wait(&app.client().get("/other"), 500, "status");
-    told_to_wait(&app.client().request("POST", "/other", &[], b""), 500, "status");
+    told_to_wait(
+        &app.client().request("POST", "/other", &[], b""),
+        500,
+        "status",
+    );
     assert_eq!(origin.requests(), asked, "nobody asks");
 
     app.skip_seconds(30);
@@ -155,7 +184,10 @@ fn r11_the_breaker_opens_by_failures_and_half_open_is_one_probe() {
     origin.set("/probe", Answer::ok("well").after(&gate));
     let mut probe = send(&app, "GET", "/probe");
     origin.await_requests("/probe", 1);
-    assert_eq!((breaker(&app).as_str(), app.client().get("/other").status), ("half-open", 500));
+    assert_eq!(
+        (breaker(&app).as_str(), app.client().get("/other").status),
+        ("half-open", 500)
+    );
     gate.open();
     probe.read().expect("MISS", "well");
     assert_eq!(breaker(&app), "closed");
@@ -165,7 +197,10 @@ fn r11_the_breaker_opens_by_failures_and_half_open_is_one_probe() {
 
 #[test]
 fn r11_failed_checks_and_answers_that_say_when_to_come_back_leave_the_breaker_closed() {
-    for failure in [Answer::ok("no JSON"), Answer::status(429).field("Retry-After", "60")] {
+    for failure in [
+        Answer::ok("no JSON"),
+        Answer::status(429).field("Retry-After", "60"),
+    ] {
         let origin = Origin::answering(|_| Answer::ok("{}"));
         let rules = json!({ "urlConfigs": [{ "path": "/*", "cacheTTL": 10, "check": { "json": "object" } }] });
         let app = App::start(&config_for(&origin, rules));
@@ -193,33 +228,49 @@ fn c22_retry_after_holds_for_clients_refreshes_and_polls_and_for_the_whole_origi
     app.client().get("/refreshed").expect("MISS", "fine");
     origin.await_requests("/polled", 1);
     let all = ["/polled", "/refreshed", "/asked"];
-    all.iter().for_each(|target| origin.set(target, busy.clone()));
+    all.iter()
+        .for_each(|target| origin.set(target, busy.clone()));
     app.skip_seconds(5);
     app.client().get("/refreshed").expect("HIT", "fine");
     assert_eq!(app.client().get("/asked").status, 503);
     let before = [2, 2, 1];
-    all.iter().zip(before).for_each(|(target, count)| origin.await_requests(target, count));
+    all.iter()
+        .zip(before)
+        .for_each(|(target, count)| origin.await_requests(target, count));
     assert!(eventually(|| app.active() == 0));
     for _ in 0..14 {
         app.skip_seconds(5);
         app.client().get("/refreshed").expect("HIT", "fine");
         told_to_wait(&app.client().get("/asked"), 503, "status");
     }
-    assert_eq!(all.map(|target| origin.count(target)), before, "70 of 100 seconds");
+    assert_eq!(
+        all.map(|target| origin.count(target)),
+        before,
+        "70 of 100 seconds"
+    );
     app.skip_seconds(30);
     origin.await_requests("/polled", 3);
 
-    let app = App::start(&config_for(&origin, json!({ "urlConfigs": [{ "path": "/*", "cacheTTL": 10 }] })));
+    let app = App::start(&config_for(
+        &origin,
+        json!({ "urlConfigs": [{ "path": "/*", "cacheTTL": 10 }] }),
+    ));
     ten_fail(&app, &origin, &busy);
     app.skip_seconds(80);
-    assert_eq!((breaker(&app).as_str(), app.client().get("/other").status), ("open", 503));
+    assert_eq!(
+        (breaker(&app).as_str(), app.client().get("/other").status),
+        ("open", 503)
+    );
     app.skip_seconds(20);
     app.client().get("/other").expect("MISS", "fine");
 }
 
 /// One way to ask for what a GET brings, or for a part of it: a request that goes alone.
-const BESIDE: [(&str, &[(&str, &str)]); 3] =
-    [("HEAD", &[]), ("GET", &[("Range", "bytes=0-1")]), ("GET", &[("If-None-Match", "\"a\"")])];
+const BESIDE: [(&str, &[(&str, &str)]); 3] = [
+    ("HEAD", &[]),
+    ("GET", &[("Range", "bytes=0-1")]),
+    ("GET", &[("If-None-Match", "\"a\"")]),
+];
 
 #[test]
 fn c22_what_goes_alone_waits_as_long_as_its_get_is_told_to() {
@@ -229,8 +280,15 @@ fn c22_what_goes_alone_waits_as_long_as_its_get_is_told_to() {
         assert_eq!(app.client().get("/a").status, 429);
 
         let reply = app.client().request(method, "/a", fields, b"");
-        assert_eq!((reply.status, origin.requests()), (429, 1), "{method} {fields:?}: {reply:?}");
-        let wait: u64 = reply.field("Retry-After").and_then(|text| text.parse().ok()).expect("Retry-After");
+        assert_eq!(
+            (reply.status, origin.requests()),
+            (429, 1),
+            "{method} {fields:?}: {reply:?}"
+        );
+        let wait: u64 = reply
+            .field("Retry-After")
+            .and_then(|text| text.parse().ok())
+            .expect("Retry-After");
         assert!((110..=121).contains(&wait), "{reply:?}");
         // Whoever wants something done is heard, and so is who asks for something else.
         assert_eq!(app.client().request("POST", "/a", &[], b"x").status, 429);
@@ -241,7 +299,11 @@ fn c22_what_goes_alone_waits_as_long_as_its_get_is_told_to() {
         origin.set("/a", Answer::ok("fine"));
         assert_eq!(app.client().request(method, "/a", fields, b"").status, 200);
         app.client().get("/a");
-        assert_eq!(origin.count("/a"), if method == "HEAD" { 4 } else { 3 }, "well again, and stored by a GET");
+        assert_eq!(
+            origin.count("/a"),
+            if method == "HEAD" { 4 } else { 3 },
+            "well again, and stored by a GET"
+        );
     }
 }
 
@@ -257,8 +319,17 @@ fn c22_a_head_gets_what_is_stored_while_its_get_is_left_alone() {
 
     let reply = app.client().request("HEAD", "/a", &[], b"");
 
-    assert_eq!((reply.status, reply.cache_status(), origin.requests()), (200, "HIT", 2), "{reply:?}");
-    assert!(reply.field("Cache-Status").is_some_and(|said| said.contains("fwd=stale; fwd-status=503")), "{reply:?}");
+    assert_eq!(
+        (reply.status, reply.cache_status(), origin.requests()),
+        (200, "HIT", 2),
+        "{reply:?}"
+    );
+    assert!(
+        reply
+            .field("Cache-Status")
+            .is_some_and(|said| said.contains("fwd=stale; fwd-status=503")),
+        "{reply:?}"
+    );
 }
 
 /// Many origins fail at HEAD and are well: a monitor that sends one must not take its page away.
@@ -275,10 +346,20 @@ fn c22_how_a_head_fares_holds_back_heads_alone() {
         assert!(reply.field("Retry-After").is_some(), "{reply:?}");
     }
     app.client().get("/a").expect("MISS", "fine");
-    assert_eq!(app.client().request("HEAD", "/a", &[], b"").status, 200, "from the store");
+    assert_eq!(
+        app.client().request("HEAD", "/a", &[], b"").status,
+        200,
+        "from the store"
+    );
 
     app.skip_seconds(61);
-    assert_eq!((app.client().request("HEAD", "/c", &[], b"").status, origin.requests()), (503, 3));
+    assert_eq!(
+        (
+            app.client().request("HEAD", "/c", &[], b"").status,
+            origin.requests()
+        ),
+        (503, 3)
+    );
 }
 
 #[test]
@@ -297,13 +378,22 @@ fn c22_who_wants_something_done_waits_for_an_origin_that_is_left_alone() {
 fn moody(failure: Answer) -> Origin {
     let known = std::sync::Mutex::new(std::collections::HashSet::new());
     Origin::answering(move |seen| {
-        if known.lock().unwrap().insert(seen.target.clone()) { failure.clone() } else { Answer::ok("at last") }
+        if known.lock().unwrap().insert(seen.target.clone()) {
+            failure.clone()
+        } else {
+            Answer::ok("at last")
+        }
     })
 }
 
 #[test]
 fn c32_a_get_that_is_cut_or_refused_for_a_moment_is_asked_once_more() {
-    let cuts = [Answer::nothing(), Answer::ok("0123456789").cut_after(4), Answer::status(502), Answer::status(504)];
+    let cuts = [
+        Answer::nothing(),
+        Answer::ok("0123456789").cut_after(4),
+        Answer::status(502),
+        Answer::status(504),
+    ];
     for failure in cuts {
         let origin = moody(failure);
         let app = App::start(&config_for(&origin, json!({ "backend": { "retries": 1 } })));

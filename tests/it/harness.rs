@@ -18,20 +18,35 @@ fn every_framing_of_the_origin_is_read_back() {
         ("/http10", Answer::ok(&body).http10()),
     ]);
     for target in ["/length", "/chunked", "/close", "/http10"] {
-        assert!(Client::connect(addr(&origin)).get(target).body == body, "{target}");
+        assert!(
+            Client::connect(addr(&origin)).get(target).body == body,
+            "{target}"
+        );
     }
 }
 
 #[test]
 fn a_kept_connection_carries_pipelined_requests_in_order() {
-    let origin =
-        Origin::serving([("/a", Answer::ok("a").field("X", "1").field("X", "2")), ("/b", Answer::status(204))]);
+    let origin = Origin::serving([
+        ("/a", Answer::ok("a").field("X", "1").field("X", "2")),
+        ("/b", Answer::status(204)),
+    ]);
     let mut client = Client::connect(addr(&origin));
     client.send("GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\nPOST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi");
     let replies: Vec<Reply> = (0..3).map(|_| client.read()).collect();
-    assert_eq!(replies.iter().map(|reply| reply.status).collect::<Vec<_>>(), [200, 204, 200]);
+    assert_eq!(
+        replies.iter().map(|reply| reply.status).collect::<Vec<_>>(),
+        [200, 204, 200]
+    );
     assert_eq!(replies[0].values("x"), ["1", "2"]);
-    assert_eq!((origin.last("/a").body.as_slice(), origin.connections_ever(), origin.requests()), (&b"hi"[..], 1, 3));
+    assert_eq!(
+        (
+            origin.last("/a").body.as_slice(),
+            origin.connections_ever(),
+            origin.requests()
+        ),
+        (&b"hi"[..], 1, 3)
+    );
 }
 
 #[test]

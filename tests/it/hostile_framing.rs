@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 
 use serde_json::json;
 
-use crate::support::{Answer, Client, Figures, Origin, Proc, Start, config_for, crowd_turn, eventually};
+use crate::support::{
+    Answer, Client, Figures, Origin, Proc, Start, config_for, crowd_turn, eventually,
+};
 
 /// The program under attack, in front of an origin that answers everything with the target's text.
 pub struct Target {
@@ -18,10 +20,16 @@ impl Target {
     /// Starts it and asks it once, so that what it needs for one client is not taken for a leak.
     pub fn start() -> Target {
         let origin = Origin::answering(|seen| Answer::ok(&seen.target));
-        let proc = Start::with(config_for(&origin, json!({}))).descriptors(4096).run();
+        let proc = Start::with(config_for(&origin, json!({})))
+            .descriptors(4096)
+            .run();
         proc.client().get("/hit").expect("MISS", "/hit");
         let before = proc.figures();
-        Target { origin, proc, before }
+        Target {
+            origin,
+            proc,
+            before,
+        }
     }
 
     /// A client from another address than the attackers': of one address at most two bodies are read at a time.
@@ -36,7 +44,9 @@ impl Target {
         client.get("/hit").expect("HIT", "/hit");
         let miss = format!("/miss-{}", self.origin.requests());
         client.get(&miss).expect("MISS", &miss);
-        client.request("POST", "/honest", &[], b"whole").expect("BYPASS", "/honest");
+        client
+            .request("POST", "/honest", &[], b"whole")
+            .expect("BYPASS", "/honest");
     }
 
     /// Panics unless others are served and what the attack took is given back; `rss_mib` is what it may
@@ -53,8 +63,16 @@ impl Target {
         });
         let now = self.proc.figures();
         println!("before {:?}, after {now:?}", self.before);
-        assert!(settled, "not given back: before {:?}, after {now:?}", self.before);
-        assert!(now.peak_kib <= self.before.peak_kib + rss_mib * 1024, "before {:?}, after {now:?}", self.before);
+        assert!(
+            settled,
+            "not given back: before {:?}, after {now:?}",
+            self.before
+        );
+        assert!(
+            now.peak_kib <= self.before.peak_kib + rss_mib * 1024,
+            "before {:?}, after {now:?}",
+            self.before
+        );
     }
 }
 
@@ -63,14 +81,21 @@ fn an_announced_body_that_never_comes() {
     let target = Target::start();
     let attack = |method: &str| {
         let mut client = target.proc.client();
-        client.send(format!("{method} /never HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n"));
+        client.send(format!(
+            "{method} /never HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n"
+        ));
         client
     };
-    let attackers: Vec<Client> = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"].into_iter().map(attack).collect();
+    let attackers: Vec<Client> = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"]
+        .into_iter()
+        .map(attack)
+        .collect();
     let mut other = target.stranger();
     other.get("/hit").expect("HIT", "/hit");
     other.get("/other").expect("MISS", "/other");
-    other.request("POST", "/post", &[], b"whole").expect("BYPASS", "/post");
+    other
+        .request("POST", "/post", &[], b"whole")
+        .expect("BYPASS", "/post");
     drop(attackers);
     target.unharmed(16);
     assert_eq!(target.origin.count("/never"), 0);
@@ -81,13 +106,17 @@ fn expect_100_continue_and_then_silence() {
     let target = Target::start();
     let attack = |_| {
         let mut client = target.proc.client();
-        client.send("POST /never HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+        client.send(
+            "POST /never HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+        );
         client
     };
     let attackers: Vec<Client> = (0..20).map(attack).collect();
     let mut other = target.stranger();
     other.get("/hit").expect("HIT", "/hit");
-    other.request("POST", "/post", &[], b"whole").expect("BYPASS", "/post");
+    other
+        .request("POST", "/post", &[], b"whole")
+        .expect("BYPASS", "/post");
     drop(attackers);
     target.unharmed(16);
     assert_eq!(target.origin.count("/never"), 0);
@@ -97,7 +126,9 @@ fn expect_100_continue_and_then_silence() {
 fn expect_100_continue_from_an_honest_client() {
     let target = Target::start();
     let mut client = target.proc.client();
-    client.send("POST /post HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    client.send(
+        "POST /post HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    );
     let first = client.read();
     // RFC 9110 §10.1.1: go ahead, or a final status in its place.
     if first.status == 100 {
@@ -113,9 +144,15 @@ fn expect_100_continue_from_an_honest_client() {
 #[test]
 fn a_length_of_four_exabytes() {
     let target = Target::start();
-    for length in ["4611686018427387904", "18446744073709551615", "99999999999999999999999999"] {
+    for length in [
+        "4611686018427387904",
+        "18446744073709551615",
+        "99999999999999999999999999",
+    ] {
         let mut client = target.proc.client();
-        client.send(format!("POST /huge HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"));
+        client.send(format!(
+            "POST /huge HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
+        ));
         client.expect_refusal();
     }
     target.unharmed(16);
@@ -141,9 +178,18 @@ fn a_chunked_body_is_never_taken_for_the_next_request() {
     let target = Target::start();
     let inner = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
     let chunk = format!("{:x}\r\n{inner}\r\n0\r\n\r\n", inner.len());
-    for line in ["POST /health", "GET /hit", "POST /post", "CONNECT a.test:80", "GET bad-target", "POST /a#b"] {
+    for line in [
+        "POST /health",
+        "GET /hit",
+        "POST /post",
+        "CONNECT a.test:80",
+        "GET bad-target",
+        "POST /a#b",
+    ] {
         let mut client = target.proc.client();
-        client.send(format!("{line} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}"));
+        client.send(format!(
+            "{line} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}"
+        ));
         client.finish_sending();
         // Whatever it says to the one request, it says nothing to the bytes of its body.
         let _ = client.read_or_end();
@@ -154,11 +200,22 @@ fn a_chunked_body_is_never_taken_for_the_next_request() {
     assert_eq!(target.origin.count("/smuggled"), 0);
     // Too large to be taken: refused before its end, and its rest never read as requests.
     let mut client = target.proc.client();
-    let large = format!("200000\r\n{}\r\n0\r\n\r\n", inner.repeat(0x20_0000 / inner.len()));
-    let _ = client.try_send(format!("POST /large HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{large}"));
+    let large = format!(
+        "200000\r\n{}\r\n0\r\n\r\n",
+        inner.repeat(0x20_0000 / inner.len())
+    );
+    let _ = client.try_send(format!(
+        "POST /large HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{large}"
+    ));
     client.expect_refusal();
     target.unharmed(16);
-    assert_eq!((target.origin.count("/smuggled"), target.origin.count("/large")), (0, 0));
+    assert_eq!(
+        (
+            target.origin.count("/smuggled"),
+            target.origin.count("/large")
+        ),
+        (0, 0)
+    );
 }
 
 #[test]

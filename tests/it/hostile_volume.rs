@@ -30,11 +30,17 @@ fn four_clients_pipelining_for_five_seconds_towards_parked_requests() {
     let gate = hung.clone();
     let origin = Origin::answering(move |seen| {
         let answer = Answer::ok(&seen.target);
-        if seen.target.starts_with("/hung") { answer.after(&gate) } else { answer }
+        if seen.target.starts_with("/hung") {
+            answer.after(&gate)
+        } else {
+            answer
+        }
     });
     let more = json!({ "backend": { "maxConcurrentRequests": 4, "firstByteTimeout": 60000 },
         "cache": { "slowRequestTimeout": 60000 } });
-    let proc = Start::with(config_for(&origin, more)).descriptors(4096).run();
+    let proc = Start::with(config_for(&origin, more))
+        .descriptors(4096)
+        .run();
     proc.client().get("/hit").expect("MISS", "/hit");
     let before = proc.figures();
 
@@ -50,11 +56,17 @@ fn four_clients_pipelining_for_five_seconds_towards_parked_requests() {
     for _ in 0..20 {
         proc.client().get("/hit").expect("HIT", "/hit");
     }
-    let sent: Vec<usize> = pipeliners.into_iter().map(|thread| thread.join().expect("a pipeliner")).collect();
+    let sent: Vec<usize> = pipeliners
+        .into_iter()
+        .map(|thread| thread.join().expect("a pipeliner"))
+        .collect();
 
     let after = proc.figures();
     println!("{sent:?} bytes sent; before {before:?}, after {after:?}");
-    assert!(after.peak_kib <= before.peak_kib + 24 * 1024, "before {before:?}, after {after:?}");
+    assert!(
+        after.peak_kib <= before.peak_kib + 24 * 1024,
+        "before {before:?}, after {after:?}"
+    );
     proc.client().get("/hit").expect("HIT", "/hit");
     hung.open();
 }
@@ -83,7 +95,10 @@ fn replies_come_in_the_order_of_the_requests() {
     for path in order {
         let reply = client.read();
         assert_eq!(reply.status, 200, "{path}: {reply:?}");
-        assert!(path == "/health" || reply.text() == path, "{path}: {reply:?}");
+        assert!(
+            path == "/health" || reply.text() == path,
+            "{path}: {reply:?}"
+        );
     }
     target.unharmed(16);
 }
@@ -98,7 +113,9 @@ fn every_connection_of_a_burst_is_served_while_the_others_stay_open() {
     for round in 0..10 {
         let app = App::start(&config_for(&origin, json!({})));
         let mut burst: Vec<Client> = (0..20).map(|_| app.client()).collect();
-        burst.iter_mut().for_each(|client| client.send("GET /hit HTTP/1.1\r\nHost: x\r\n\r\n"));
+        burst
+            .iter_mut()
+            .for_each(|client| client.send("GET /hit HTTP/1.1\r\nHost: x\r\n\r\n"));
         for (n, client) in burst.iter_mut().enumerate() {
             assert_eq!(client.read().text(), "hit", "round {round}, connection {n}");
         }

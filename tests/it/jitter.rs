@@ -9,13 +9,18 @@ const KEYS: usize = 1_000;
 /// How many of the keys are still fresh. Nothing is fetched for it.
 fn fresh(client: &mut Client) -> usize {
     let only = [("Cache-Control", "only-if-cached")];
-    (0..KEYS).filter(|n| client.get_with(&format!("/key/{n}"), &only).status == 200).count()
+    (0..KEYS)
+        .filter(|n| client.get_with(&format!("/key/{n}"), &only).status == 200)
+        .count()
 }
 
 /// How many milliseconds after it came it is fresh.
 fn lifetime(reply: &Reply) -> i64 {
     let [came, expires] = ["X-Cache-Timestamp", "X-Cache-Expires-At"].map(|name| {
-        let time = reply.field(name).and_then(|text| text.get(11..23)).expect("a time of day");
+        let time = reply
+            .field(name)
+            .and_then(|text| text.get(11..23))
+            .expect("a time of day");
         let number = |range: std::ops::Range<usize>| time[range].parse::<i64>().expect("digits");
         ((number(0..2) * 60 + number(3..5)) * 60 + number(6..8)) * 1000 + number(9..12)
     });
@@ -26,12 +31,18 @@ fn lifetime(reply: &Reply) -> i64 {
 fn what_is_stored_together_does_not_expire_together_and_nothing_outlives_its_ttl() {
     let origin = Origin::answering(|_| Answer::ok("{}"));
     let routes = json!([{ "path": "/key/*", "cacheTTL": 1000, "staleTime": 1000 }]);
-    let app = App::start(&config_for(&origin, json!({ "cache": { "jitter": 5 }, "urlConfigs": routes })));
+    let app = App::start(&config_for(
+        &origin,
+        json!({ "cache": { "jitter": 5 }, "urlConfigs": routes }),
+    ));
     let mut client = app.client();
     let mut exact = 0;
     for n in 0..KEYS {
         let reply = client.get(&format!("/key/{n}"));
-        let left: u64 = reply.field("X-Cache-Expires-In").and_then(|left| left.parse().ok()).expect("a number");
+        let left: u64 = reply
+            .field("X-Cache-Expires-In")
+            .and_then(|left| left.parse().ok())
+            .expect("a number");
         assert!((950..=1000).contains(&left), "{reply:?}");
         exact += usize::from(lifetime(&reply) == 1_000_000);
     }
@@ -58,7 +69,10 @@ fn neither_the_origins_word_nor_what_is_polled_is_shortened() {
         false => Answer::ok("{}"),
     });
     let routes = json!([{ "path": "/polled", "pollInterval": 600, "cacheTTL": 1000 }]);
-    let app = App::start(&config_for(&origin, json!({ "cache": { "jitter": 5 }, "urlConfigs": routes })));
+    let app = App::start(&config_for(
+        &origin,
+        json!({ "cache": { "jitter": 5 }, "urlConfigs": routes }),
+    ));
     let mut client = app.client();
     for n in 0..10 {
         // How long the answer took counts against the origin's word.

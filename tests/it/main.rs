@@ -2,7 +2,11 @@
 //! is told. Tests are named by the row of FEATURES they show, or by what they show. Nothing here sleeps to let things
 //! settle: waits are gates the test opens, or conditions polled with a deadline.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed step is a failed test"
+)]
 
 mod admin;
 mod caching;

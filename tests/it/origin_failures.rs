@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, App, Client, Gate, Origin, PATIENCE, Proc, Reply, config_for, crowd_turn, eventually};
+use crate::support::{
+    Answer, App, Client, Gate, Origin, PATIENCE, Proc, Reply, config_for, crowd_turn, eventually,
+};
 
 /// An error of ours: JSON with three members (DESIGN §9).
 #[track_caller]
 fn expect_error(reply: &Reply, status: u16) {
     assert_eq!(reply.status, status, "{reply:?}");
-    let body: Value = serde_json::from_slice(&reply.body).unwrap_or_else(|_| panic!("not JSON: {reply:?}"));
+    let body: Value =
+        serde_json::from_slice(&reply.body).unwrap_or_else(|_| panic!("not JSON: {reply:?}"));
     for member in ["error", "message", "request_id"] {
         assert!(!body[member].is_null(), "no {member}: {body}");
     }
@@ -29,7 +32,9 @@ fn must_show_2_with_every_slot_hung_what_is_stored_is_answered_at_once() {
     let app = App::start(&config_for(&origin, rules));
     app.client().get("/hit").expect("MISS", "hit");
     app.client().get("/stale").expect("MISS", "stale");
-    let mut waiting: Vec<Client> = (0..2).map(|n| hang(&app, &origin, &hung, &format!("/hung-{n}"))).collect();
+    let mut waiting: Vec<Client> = (0..2)
+        .map(|n| hang(&app, &origin, &hung, &format!("/hung-{n}")))
+        .collect();
     app.skip_seconds(20);
 
     let begun = Instant::now();
@@ -44,7 +49,10 @@ fn must_show_2_with_every_slot_hung_what_is_stored_is_answered_at_once() {
     assert!(taken < Duration::from_secs(5), "{taken:?}");
     hung.open();
     for client in &mut waiting {
-        assert!(matches!(client.read().status, 200 | 503), "everybody is answered");
+        assert!(
+            matches!(client.read().status, 200 | 503),
+            "everybody is answered"
+        );
     }
 }
 
@@ -60,7 +68,10 @@ fn hang(app: &App, origin: &Origin, gate: &Gate, target: &str) -> Client {
 fn p7_no_first_byte_in_time_is_504() {
     let never = Gate::closed();
     let origin = Origin::serving([("/hung", Answer::ok("").after(&never))]);
-    let app = App::start(&config_for(&origin, json!({ "backend": { "firstByteTimeout": 300 } })));
+    let app = App::start(&config_for(
+        &origin,
+        json!({ "backend": { "firstByteTimeout": 300 } }),
+    ));
     expect_error(&app.client().get("/hung"), 504);
     never.open();
 }
@@ -71,11 +82,20 @@ fn p7_a_body_that_stops_is_no_answer() {
     let origin = Origin::serving([
         ("/pausing", Answer::ok("body").body_after(&never)),
         ("/cut", Answer::ok("0123456789").cut_after(5)),
-        ("/cut-chunks", Answer::ok("0123456789").chunked().cut_after(5)),
+        (
+            "/cut-chunks",
+            Answer::ok("0123456789").chunked().cut_after(5),
+        ),
         ("/silent", Answer::nothing()),
-        ("/babble", Answer::verbatim("220 mail.test ESMTP\r\n\r\n").closing()),
+        (
+            "/babble",
+            Answer::verbatim("220 mail.test ESMTP\r\n\r\n").closing(),
+        ),
     ]);
-    let app = App::start(&config_for(&origin, json!({ "backend": { "idleTimeout": 300 } })));
+    let app = App::start(&config_for(
+        &origin,
+        json!({ "backend": { "idleTimeout": 300 } }),
+    ));
     for target in ["/cut", "/cut-chunks", "/silent", "/babble"] {
         expect_error(&app.client().get(target), 502);
     }
@@ -111,7 +131,10 @@ fn p7_a_refusing_origin_is_502() {
 #[test]
 fn p7_an_unsafe_request_is_sent_at_most_once() {
     let origin = Origin::serving([("/warm", Answer::ok("warm")), ("/post", Answer::nothing())]);
-    let app = App::start(&config_for(&origin, json!({ "backend": { "maxConcurrentRequests": 1 } })));
+    let app = App::start(&config_for(
+        &origin,
+        json!({ "backend": { "maxConcurrentRequests": 1 } }),
+    ));
     app.client().get("/warm").expect("MISS", "warm");
 
     // The kept connection closes under the POST: whether it was acted upon, nobody can know.
@@ -126,23 +149,35 @@ fn must_show_4_an_unsafe_request_whose_answer_is_cut_is_sent_once_and_502() {
     type Cut = (&'static str, fn() -> Answer);
     const CUTS: [Cut; 4] = [
         ("nothing", Answer::nothing),
-        ("half-a-head", || Answer::verbatim("HTTP/1.1 200 OK\r\nContent-Len").closing()),
+        ("half-a-head", || {
+            Answer::verbatim("HTTP/1.1 200 OK\r\nContent-Len").closing()
+        }),
         ("half-a-body", || Answer::ok("0123456789").cut_after(5)),
-        ("half-the-chunks", || Answer::ok("0123456789").chunked().cut_after(5)),
+        ("half-the-chunks", || {
+            Answer::ok("0123456789").chunked().cut_after(5)
+        }),
     ];
     let origin = Origin::serving([("/warm", Answer::ok("warm"))]);
-    let app = App::start(&config_for(&origin, json!({ "backend": { "maxConcurrentRequests": 1 } })));
+    let app = App::start(&config_for(
+        &origin,
+        json!({ "backend": { "maxConcurrentRequests": 1 } }),
+    ));
     for (name, cut) in CUTS {
         for method in ["POST", "PUT", "DELETE", "PATCH"] {
             let target = format!("/{name}/{method}");
             origin.set(&target, cut());
             // A connection is kept, which an unsafe request could be tempted to use.
-            app.client().get_with("/warm", &[("Cache-Control", "no-store")]);
+            app.client()
+                .get_with("/warm", &[("Cache-Control", "no-store")]);
 
             let reply = app.client().request(method, &target, &[], b"once");
 
             expect_error(&reply, 502);
-            assert_eq!((origin.count(&target), origin.last(&target).body.as_slice()), (1, &b"once"[..]), "{target}");
+            assert_eq!(
+                (origin.count(&target), origin.last(&target).body.as_slice()),
+                (1, &b"once"[..]),
+                "{target}"
+            );
         }
     }
 }
@@ -162,7 +197,11 @@ fn origin_of_large_and_slow() -> (Origin, Arc<AtomicUsize>) {
         target @ ("/gib" | "/untold") => {
             let taken = Arc::clone(&theirs);
             let answer = Answer::ok("");
-            let answer = if target == "/gib" { answer.claiming(GIB as u64) } else { answer.until_close() };
+            let answer = if target == "/gib" {
+                answer.claiming(GIB as u64)
+            } else {
+                answer.until_close()
+            };
             answer.by_hand(move |stream| {
                 let block = vec![b'x'; 64 * 1024];
                 (0..GIB / block.len()).try_for_each(|_| {
@@ -194,7 +233,11 @@ fn begin(proc: &Proc, target: &str) -> TcpStream {
         stream.read_exact(&mut byte).expect("a head");
         head.extend(byte);
     }
-    assert!(head.starts_with(b"HTTP/1.1 200 "), "{}", head.escape_ascii());
+    assert!(
+        head.starts_with(b"HTTP/1.1 200 "),
+        "{}",
+        head.escape_ascii()
+    );
     stream
 }
 
@@ -209,7 +252,11 @@ fn others_go_on(proc: &Proc, round: &str) {
         assert_eq!(proc.client().get("/health").status, 200);
     }
     // One of them behind the drip alone would take longer.
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]
@@ -229,10 +276,18 @@ fn must_show_3_a_drip_of_a_byte_a_second_holds_nobody_up() {
     others_go_on(&proc, "two");
 
     let detail = refused.field("Cache-Status").unwrap_or_default();
-    assert_eq!((refused.status, detail), (503, "larder; fwd=uri-miss; detail=no-permit"), "{refused:?}");
-    drip.read_exact(&mut [0; 3]).expect("the drip goes on meanwhile");
+    assert_eq!(
+        (refused.status, detail),
+        (503, "larder; fwd=uri-miss; detail=no-permit"),
+        "{refused:?}"
+    );
+    drip.read_exact(&mut [0; 3])
+        .expect("the drip goes on meanwhile");
     let after = proc.figures();
-    assert!(after.peak_kib <= before.peak_kib + OF_A_BODY_KIB, "before {before:?}, after {after:?}");
+    assert!(
+        after.peak_kib <= before.peak_kib + OF_A_BODY_KIB,
+        "before {before:?}, after {after:?}"
+    );
 }
 
 #[test]
@@ -254,12 +309,18 @@ fn must_show_3_a_gib_passes_through_little_memory() {
         }
     });
     others_go_on(&proc, "meanwhile");
-    assert!(!reader.is_finished(), "others were served beside it, not after it");
+    assert!(
+        !reader.is_finished(),
+        "others were served beside it, not after it"
+    );
     reader.join().expect("all of it");
 
     let (after, taken) = (proc.figures(), begun.elapsed());
     println!("a GiB in {taken:?}: before {before:?}, after {after:?}");
-    assert!(after.peak_kib <= before.peak_kib + OF_A_BODY_KIB, "before {before:?}, after {after:?}");
+    assert!(
+        after.peak_kib <= before.peak_kib + OF_A_BODY_KIB,
+        "before {before:?}, after {after:?}"
+    );
     assert!(taken < Duration::from_secs(60), "{taken:?}");
 }
 
@@ -267,7 +328,10 @@ fn must_show_3_a_gib_passes_through_little_memory() {
 fn must_show_3_a_client_that_never_reads_its_gib_holds_little_memory_and_is_cut() {
     let _turn = crowd_turn();
     let (origin, taken) = origin_of_large_and_slow();
-    let proc = Proc::start(config_for(&origin, json!({ "proxy": { "writeTimeout": 1500 } })));
+    let proc = Proc::start(config_for(
+        &origin,
+        json!({ "proxy": { "writeTimeout": 1500 } }),
+    ));
     proc.client().get("/hit").expect("MISS", "/hit");
     let before = proc.figures();
 
@@ -276,34 +340,57 @@ fn must_show_3_a_client_that_never_reads_its_gib_holds_little_memory_and_is_cut(
         let _unread = begin(&proc, target);
         others_go_on(&proc, &format!("beside{target}"));
         let is_cut = || {
-            let health: Value = serde_json::from_slice(&proc.client().get("/health").body).expect("JSON");
+            let health: Value =
+                serde_json::from_slice(&proc.client().get("/health").body).expect("JSON");
             health["queue"]["activeRequestCount"] == 0
         };
         assert!(eventually(is_cut), "{target} is never cut");
         // Not before `writeTimeout`: meanwhile the origin waits, and nothing piles up.
-        assert!(begun.elapsed() >= Duration::from_millis(1500), "{target}: {:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() >= Duration::from_millis(1500),
+            "{target}: {:?}",
+            begun.elapsed()
+        );
     }
 
     others_go_on(&proc, "afterwards");
     let after = proc.figures();
-    println!("{} bytes taken; before {before:?}, after {after:?}", taken.load(Ordering::Acquire));
-    assert!(after.peak_kib <= before.peak_kib + OF_A_BODY_KIB, "before {before:?}, after {after:?}");
+    println!(
+        "{} bytes taken; before {before:?}, after {after:?}",
+        taken.load(Ordering::Acquire)
+    );
+    assert!(
+        after.peak_kib <= before.peak_kib + OF_A_BODY_KIB,
+        "before {before:?}, after {after:?}"
+    );
     // What the kernel holds of it on four sockets, and we.
-    assert!(taken.load(Ordering::Acquire) < 32 << 20, "{} bytes", taken.load(Ordering::Acquire));
+    assert!(
+        taken.load(Ordering::Acquire) < 32 << 20,
+        "{} bytes",
+        taken.load(Ordering::Acquire)
+    );
 }
 
 #[test]
 fn p9_an_error_of_ours_says_when_to_come_back() {
     let hung = Gate::closed();
     let origin = Origin::serving([]);
-    let more = json!({ "backend": { "firstByteTimeout": 60000 }, "cache": { "slowRequestTimeout": 300 } });
+    let more =
+        json!({ "backend": { "firstByteTimeout": 60000 }, "cache": { "slowRequestTimeout": 300 } });
     let app = App::start(&config_for(&origin, more));
-    let _waiting: Vec<Client> = (0..2).map(|n| hang(&app, &origin, &hung, &format!("/hung-{n}"))).collect();
+    let _waiting: Vec<Client> = (0..2)
+        .map(|n| hang(&app, &origin, &hung, &format!("/hung-{n}")))
+        .collect();
 
     let reply = app.client().get("/no-permit");
 
     expect_error(&reply, 503);
-    assert!(reply.field("Retry-After").is_some_and(|text| text.parse::<u32>().is_ok()), "{reply:?}");
+    assert!(
+        reply
+            .field("Retry-After")
+            .is_some_and(|text| text.parse::<u32>().is_ok()),
+        "{reply:?}"
+    );
     assert_eq!(origin.count("/no-permit"), 0);
     hung.open();
 }
@@ -323,11 +410,16 @@ fn requests_answered_stale_at_once_leave_no_flight_of_their_own_behind() {
     app.client().get("/stale").expect("HIT", "stale");
 
     for _ in 0..200 {
-        app.client().get_with("/stale", &[("If-None-Match", "\"x\"")]).expect("HIT", "stale");
+        app.client()
+            .get_with("/stale", &[("If-None-Match", "\"x\"")])
+            .expect("HIT", "stale");
     }
 
     let health: Value = serde_json::from_slice(&app.client().get("/health").body).expect("JSON");
-    assert!(health["queue"]["queueLength"].as_u64() <= Some(1), "{health}");
+    assert!(
+        health["queue"]["queueLength"].as_u64() <= Some(1),
+        "{health}"
+    );
     hung.open();
     waiting.read();
 }
@@ -343,7 +435,10 @@ fn a_failure_told_to_a_client_with_a_name_keeps_nobody_else_from_asking() {
         }
     });
     let app = App::start(&config_for(&origin, json!({})));
-    assert_eq!(app.client().get_with("/a", &[("Cookie", "bad=1")]).status, 500);
+    assert_eq!(
+        app.client().get_with("/a", &[("Cookie", "bad=1")]).status,
+        500
+    );
 
     app.client().get("/a").expect("MISS", "for all");
 }

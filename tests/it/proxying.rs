@@ -12,11 +12,24 @@ fn echo() -> Origin {
 fn p1_method_path_and_query_reach_the_origin_as_they_are() {
     let origin = echo();
     let app = App::start(&config_for(&origin, json!({})));
-    let targets = ["/", "/?", "/a/b?x=%2F&y=1&y=2", "/a%20b", "/a//b", "/a/../b", "/%7Euser", "/x?q=a/b?c", "/a;b=c"];
+    let targets = [
+        "/",
+        "/?",
+        "/a/b?x=%2F&y=1&y=2",
+        "/a%20b",
+        "/a//b",
+        "/a/../b",
+        "/%7Euser",
+        "/x?q=a/b?c",
+        "/a;b=c",
+    ];
     for target in targets {
         for method in ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "M-SEARCH"] {
             let reply = app.client().request(method, target, &[], b"");
-            assert_eq!((reply.status, reply.text()), (200, format!("{method} {target}")));
+            assert_eq!(
+                (reply.status, reply.text()),
+                (200, format!("{method} {target}"))
+            );
         }
     }
 }
@@ -25,7 +38,9 @@ fn p1_method_path_and_query_reach_the_origin_as_they_are() {
 fn p1_absolute_form_is_its_path_and_query() {
     let origin = echo();
     let app = App::start(&config_for(&origin, json!({})));
-    app.client().get("http://elsewhere.test/a?b=c").expect("MISS", "GET /a?b=c");
+    app.client()
+        .get("http://elsewhere.test/a?b=c")
+        .expect("MISS", "GET /a?b=c");
     app.client().get("/a?b=c").expect("HIT", "GET /a?b=c");
 }
 
@@ -53,8 +68,9 @@ fn p1_targets_that_name_nothing_here_are_refused() {
 fn p2_the_command_line_beats_the_environment_beats_the_file() {
     let (of_line, of_environment, of_file) = (echo(), echo(), echo());
     let from_file = Start::with(config_for(&of_file, json!({}))).run();
-    let from_environment =
-        Start::with(config_for(&of_file, json!({}))).environment("BACKEND_URL", &of_environment.url()).run();
+    let from_environment = Start::with(config_for(&of_file, json!({})))
+        .environment("BACKEND_URL", &of_environment.url())
+        .run();
     let from_line = Start::with(config_for(&of_file, json!({})))
         .environment("BACKEND_URL", &of_environment.url())
         .arguments(&["--origin", &of_line.url()])
@@ -64,7 +80,14 @@ fn p2_the_command_line_beats_the_environment_beats_the_file() {
         assert_eq!(proc.client().get("/a").status, 200);
     }
 
-    assert_eq!([of_file.requests(), of_environment.requests(), of_line.requests()], [1, 1, 1]);
+    assert_eq!(
+        [
+            of_file.requests(),
+            of_environment.requests(),
+            of_line.requests()
+        ],
+        [1, 1, 1]
+    );
 }
 
 #[test]
@@ -73,7 +96,9 @@ fn p3_only_get_is_cached() {
     let app = App::start(&config_for(&origin, json!({})));
     for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
         for _ in 0..2 {
-            app.client().request(method, "/a", &[], b"x").expect("BYPASS", &format!("{method} /a"));
+            app.client()
+                .request(method, "/a", &[], b"x")
+                .expect("BYPASS", &format!("{method} /a"));
         }
     }
     assert_eq!(origin.count("/a"), 10);
@@ -88,7 +113,14 @@ fn p3_head_is_answered_from_a_stored_get() {
     let mut client = app.client();
     let reply = client.request("HEAD", "/a", &[], b"");
 
-    assert_eq!((reply.status, reply.cache_status(), reply.field("Content-Length")), (200, "HIT", Some("6")));
+    assert_eq!(
+        (
+            reply.status,
+            reply.cache_status(),
+            reply.field("Content-Length")
+        ),
+        (200, "HIT", Some("6"))
+    );
     client.get("/a").expect("HIT", "GET /a");
     assert_eq!(origin.requests(), 1);
 }
@@ -97,10 +129,18 @@ fn p3_head_is_answered_from_a_stored_get() {
 fn p3_head_on_a_miss_is_forwarded_or_asked_as_get() {
     let refusing = |status| {
         Origin::answering(move |seen| {
-            if seen.method == "HEAD" { Answer::status(status) } else { Answer::ok("12345").field("X-A", "b") }
+            if seen.method == "HEAD" {
+                Answer::status(status)
+            } else {
+                Answer::ok("12345").field("X-A", "b")
+            }
         })
     };
-    for (origin, asked) in [(refusing(501), true), (refusing(405), true), (echo(), false)] {
+    for (origin, asked) in [
+        (refusing(501), true),
+        (refusing(405), true),
+        (echo(), false),
+    ] {
         let app = App::start(&config_for(&origin, json!({})));
         let mut client = app.client();
         let reply = client.request("HEAD", "/a", &[], b"");
@@ -108,9 +148,16 @@ fn p3_head_on_a_miss_is_forwarded_or_asked_as_get() {
         assert_eq!(origin.seen()[0].method, "HEAD");
         assert_eq!(origin.seen().iter().any(|seen| seen.method == "GET"), asked);
         if asked {
-            assert_eq!((reply.field("Content-Length"), reply.field("X-A")), (Some("5"), Some("b")));
+            assert_eq!(
+                (reply.field("Content-Length"), reply.field("X-A")),
+                (Some("5"), Some("b"))
+            );
         }
-        assert_eq!(client.get("/health").status, 200, "the connection is in step");
+        assert_eq!(
+            client.get("/health").status,
+            200,
+            "the connection is in step"
+        );
     }
 }
 
@@ -139,7 +186,13 @@ fn p4_hop_by_hop_fields_stop_at_larder_in_both_directions() {
     for cache_status in ["MISS", "HIT"] {
         let reply = app.client().get_with("/a", &request);
         reply.expect(cache_status, "a");
-        for name in ["X-Hop", "Proxy-Authenticate", "Upgrade", "Trailer", "Transfer-Encoding"] {
+        for name in [
+            "X-Hop",
+            "Proxy-Authenticate",
+            "Upgrade",
+            "Trailer",
+            "Transfer-Encoding",
+        ] {
             assert_eq!(reply.field(name), None, "{name}");
         }
         assert_eq!(reply.field("X-End"), Some("kept"));
@@ -150,21 +203,40 @@ fn p4_hop_by_hop_fields_stop_at_larder_in_both_directions() {
         assert_eq!(seen.values(name), Vec::<String>::new(), "{name}");
     }
     assert_eq!(seen.values("X-Through"), ["kept"]);
-    assert_eq!(seen.values("Host"), [origin.url().trim_start_matches("http://")]);
+    assert_eq!(
+        seen.values("Host"),
+        [origin.url().trim_start_matches("http://")]
+    );
 }
 
 #[test]
 fn p4_fields_a_stranger_may_not_set_are_taken_off() {
     let origin = echo();
     let app = App::start(&config_for(&origin, json!({})));
-    let names = ["X-Host", "X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override", "X-Method-Override", "Proxy"];
+    let names = [
+        "X-Host",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X-HTTP-Method-Override",
+        "X-Method-Override",
+        "Proxy",
+    ];
     let fields: Vec<(&str, &str)> = names.iter().map(|name| (*name, "forged")).collect();
     app.client().get_with("/a", &fields);
-    app.client().request("POST", "/b", &[("X-Forwarded-Host", "forged"), ("X-Real-IP", "1.2.3.4")], b"x");
+    app.client().request(
+        "POST",
+        "/b",
+        &[("X-Forwarded-Host", "forged"), ("X-Real-IP", "1.2.3.4")],
+        b"x",
+    );
 
     let head = |target: &str| String::from_utf8_lossy(&origin.last(target).head).into_owned();
     assert!(!head("/a").contains("forged"), "{}", head("/a"));
-    assert!(!head("/b").contains("forged") && !head("/b").contains("1.2.3.4"), "{}", head("/b"));
+    assert!(
+        !head("/b").contains("forged") && !head("/b").contains("1.2.3.4"),
+        "{}",
+        head("/b")
+    );
 }
 
 #[test]
@@ -177,20 +249,40 @@ fn p5_bodies_and_fields_pass_byte_for_byte() {
         ("/http10", Answer::ok(&body).http10()),
     ];
     let origin = Origin::serving(answers.map(|(target, answer)| {
-        (target, answer.field("X-Twice", "1").field("X-Twice", "2").field("X-Obs", b"\xe9\xff").field("X-Empty", ""))
+        (
+            target,
+            answer
+                .field("X-Twice", "1")
+                .field("X-Twice", "2")
+                .field("X-Obs", b"\xe9\xff")
+                .field("X-Empty", ""),
+        )
     }));
     let app = App::start(&config_for(&origin, json!({})));
     for target in ["/length", "/chunked", "/close", "/http10"] {
         for cache_status in ["MISS", "HIT"] {
             let reply = app.client().get(target);
-            assert_eq!((reply.status, reply.cache_status()), (200, cache_status), "{target}");
-            assert!(reply.body == body, "{target} {cache_status}: {} bytes", reply.body.len());
+            assert_eq!(
+                (reply.status, reply.cache_status()),
+                (200, cache_status),
+                "{target}"
+            );
+            assert!(
+                reply.body == body,
+                "{target} {cache_status}: {} bytes",
+                reply.body.len()
+            );
             assert_eq!(reply.values("X-Twice"), ["1", "2"]);
             assert_eq!(reply.field("X-Obs"), Some("\u{e9}\u{ff}"));
             assert_eq!(reply.field("X-Empty"), Some(""));
         }
     }
-    app.client().request("POST", "/post", &[("Content-Type", "application/octet-stream")], &body);
+    app.client().request(
+        "POST",
+        "/post",
+        &[("Content-Type", "application/octet-stream")],
+        &body,
+    );
     let seen = origin.last("/post");
     assert!(seen.body == body && seen.values("Content-Type") == ["application/octet-stream"]);
 }
@@ -227,10 +319,16 @@ fn p6_the_connection_to_the_origin_is_kept() {
     let app = App::start(&config_for(&origin, json!({})));
     let mut client = app.client();
     for n in 0..20 {
-        client.get(&format!("/{n}")).expect("MISS", &format!("GET /{n}"));
+        client
+            .get(&format!("/{n}"))
+            .expect("MISS", &format!("GET /{n}"));
     }
     // One connection per origin worker at most; there are two.
-    assert!(origin.connections_ever() <= 2, "{}", origin.connections_ever());
+    assert!(
+        origin.connections_ever() <= 2,
+        "{}",
+        origin.connections_ever()
+    );
 }
 
 #[test]
@@ -238,7 +336,10 @@ fn p6_the_origin_never_sees_more_connections_than_slots() {
     let gate = Gate::closed();
     let theirs = gate.clone();
     let origin = Origin::answering(move |seen| Answer::ok(&seen.target).after(&theirs));
-    let app = App::start(&config_for(&origin, json!({ "cache": { "slowRequestTimeout": 30000 } })));
+    let app = App::start(&config_for(
+        &origin,
+        json!({ "cache": { "slowRequestTimeout": 30000 } }),
+    ));
     let mut clients: Vec<Client> = (0..20).map(|_| app.client()).collect();
     for (n, client) in clients.iter_mut().enumerate() {
         client.send(format!("GET /{n} HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -256,12 +357,18 @@ fn p6_a_kept_connection_that_the_origin_closed_is_no_error() {
     // Closes without having said so.
     let origin = Origin::answering(|seen| {
         let length = seen.target.len();
-        Answer::verbatim(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{}", seen.target)).closing()
+        Answer::verbatim(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{}",
+            seen.target
+        ))
+        .closing()
     });
     let app = App::start(&config_for(&origin, json!({})));
     let mut client = app.client();
     for n in 0..10 {
-        client.get(&format!("/{n}")).expect("MISS", &format!("/{n}"));
+        client
+            .get(&format!("/{n}"))
+            .expect("MISS", &format!("/{n}"));
     }
 }
 
@@ -276,9 +383,15 @@ fn p9_errors_of_the_origin_pass_faithfully() {
     let app = App::start(&config_for(&origin, json!({})));
     for status in [400, 401, 403, 404, 409, 429, 500, 501, 502, 503, 504] {
         let reply = app.client().get(&format!("/{status}"));
-        assert_eq!((reply.status, reply.text().as_str()), (status, r#"{"own": "words"}"#));
+        assert_eq!(
+            (reply.status, reply.text().as_str()),
+            (status, r#"{"own": "words"}"#)
+        );
         assert_eq!(reply.field("Retry-After"), Some("17"));
-        assert_eq!(reply.field("Content-Type"), Some("application/problem+json"));
+        assert_eq!(
+            reply.field("Content-Type"),
+            Some("application/problem+json")
+        );
     }
 }
 
@@ -289,13 +402,21 @@ fn http10_clients_are_served_as_they_asked() {
     let mut closing = app.client();
     closing.send("GET /a HTTP/1.0\r\nHost: x\r\n\r\n");
     let reply = closing.read();
-    assert_eq!((reply.text().as_str(), reply.field("Transfer-Encoding")), ("a", None));
+    assert_eq!(
+        (reply.text().as_str(), reply.field("Transfer-Encoding")),
+        ("a", None)
+    );
     closing.expect_end();
 
     let mut kept: Client = app.client();
     for _ in 0..2 {
         kept.send("GET /a HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n");
         let reply = kept.read();
-        assert!(reply.field("Connection").is_some_and(|value| value.eq_ignore_ascii_case("keep-alive")), "{reply:?}");
+        assert!(
+            reply
+                .field("Connection")
+                .is_some_and(|value| value.eq_ignore_ascii_case("keep-alive")),
+            "{reply:?}"
+        );
     }
 }

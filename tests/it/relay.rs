@@ -15,12 +15,18 @@ fn an_odd_status_line_is_an_answer() {
         ("HTTP/1.1 999 Odd", 999),
     ] {
         let origin = Origin::answering(move |_| {
-            Answer::verbatim(format!("{line}\r\nCache-Control: max-age=60\r\nContent-Length: 1\r\n\r\na"))
+            Answer::verbatim(format!(
+                "{line}\r\nCache-Control: max-age=60\r\nContent-Length: 1\r\n\r\na"
+            ))
         });
         let app = App::start(&config_for(&origin, json!({})));
         let mut client = app.client();
         let reply = client.get("/a");
-        assert_eq!((reply.status, reply.text().as_str()), (status, "a"), "{line}");
+        assert_eq!(
+            (reply.status, reply.text().as_str()),
+            (status, "a"),
+            "{line}"
+        );
         assert_eq!(client.get("/a").status, status, "{line}");
         // What is no status of HTTP passes, but is not stored (RFC 9110 §15).
         assert!(status < 600 || origin.requests() == 2, "{line}");
@@ -33,12 +39,19 @@ fn a_way_that_its_client_limits_ends_where_it_says() {
     let origin = Origin::answering(|seen| Answer::ok(seen.values("Max-Forwards").join(" and ")));
     let app = App::start(&config_for(&origin, json!({})));
     let mut client = app.client();
-    let mut ask = |method: &str, left: &str| client.request(method, "/a", &[("Max-Forwards", left)], b"");
+    let mut ask =
+        |method: &str, left: &str| client.request(method, "/a", &[("Max-Forwards", left)], b"");
     for (method, status) in [("OPTIONS", 200), ("TRACE", 405)] {
         let reply = ask(method, "0");
         assert_eq!(reply.status, status, "{reply:?}");
-        assert_eq!(reply.field("Allow"), Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
-        assert!(reply.text().contains("Max-Forwards is 0") && reply.field("Via").is_none(), "{reply:?}");
+        assert_eq!(
+            reply.field("Allow"),
+            Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+        );
+        assert!(
+            reply.text().contains("Max-Forwards is 0") && reply.field("Via").is_none(),
+            "{reply:?}"
+        );
     }
     assert_eq!(origin.requests(), 0);
 
@@ -51,19 +64,33 @@ fn a_way_that_its_client_limits_ends_where_it_says() {
     ask("GET", "0").expect("MISS", "0");
     ask("DELETE", "3").expect("BYPASS", "3");
     // What is left of the way to an endpoint of ours does not matter: it ends there.
-    assert_eq!(client.request("OPTIONS", "/health", &[("Max-Forwards", "0")], b"").status, 200);
+    assert_eq!(
+        client
+            .request("OPTIONS", "/health", &[("Max-Forwards", "0")], b"")
+            .status,
+        200
+    );
 }
 
 /// Nobody here knows the coding, so the body is whatever comes (RFC 9112 §6.3).
 #[test]
 fn a_body_under_an_unknown_coding_ends_at_close() {
     let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gibberish\r\n\r\nhello";
-    let origin = Origin::serving([("/a", Answer::verbatim(answer).closing()), ("/b", Answer::ok("b"))]);
+    let origin = Origin::serving([
+        ("/a", Answer::verbatim(answer).closing()),
+        ("/b", Answer::ok("b")),
+    ]);
     let app = App::start(&config_for(&origin, json!({})));
     let mut client = app.client();
     let reply = client.get("/a");
     assert_eq!((reply.status, reply.text().as_str()), (200, "hello"));
-    assert_eq!((reply.field("Content-Length"), reply.field("Transfer-Encoding")), (Some("5"), None));
+    assert_eq!(
+        (
+            reply.field("Content-Length"),
+            reply.field("Transfer-Encoding")
+        ),
+        (Some("5"), None)
+    );
     client.get("/b").expect("MISS", "b");
 }
 
@@ -79,7 +106,14 @@ fn no_length_is_invented_where_there_is_no_body() {
         for _ in 0..2 {
             let reply = client.get_with(&format!("/{status}"), &[("If-None-Match", "\"other\"")]);
             assert_eq!((reply.status, reply.field("ETag")), (status, Some("\"e\"")));
-            assert_eq!((reply.field("Content-Length"), reply.field("Transfer-Encoding")), (None, None), "{status}");
+            assert_eq!(
+                (
+                    reply.field("Content-Length"),
+                    reply.field("Transfer-Encoding")
+                ),
+                (None, None),
+                "{status}"
+            );
         }
     }
 }
@@ -93,12 +127,25 @@ fn head_tells_the_length_get_would_have_or_none() {
     ]);
     let app = App::start(&config_for(&origin, json!({})));
     let mut client = app.client();
-    for (target, length) in [("/known", Some("5")), ("/unknown", None), ("/empty", Some("0"))] {
+    for (target, length) in [
+        ("/known", Some("5")),
+        ("/unknown", None),
+        ("/empty", Some("0")),
+    ] {
         let reply = client.request("HEAD", target, &[], b"");
-        assert_eq!((reply.status, reply.field("Content-Length")), (200, length), "{target}");
+        assert_eq!(
+            (reply.status, reply.field("Content-Length")),
+            (200, length),
+            "{target}"
+        );
     }
     client.get("/unknown").expect("MISS", "12345");
-    assert_eq!(client.request("HEAD", "/unknown", &[], b"").field("Content-Length"), Some("5"));
+    assert_eq!(
+        client
+            .request("HEAD", "/unknown", &[], b"")
+            .field("Content-Length"),
+        Some("5")
+    );
 }
 
 /// What comes beyond the announced end is nobody's answer, and the connection it came on is not used again.
@@ -110,7 +157,10 @@ fn a_connection_with_more_than_was_announced_is_not_used_again() {
         format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n{evil}"),
         format!("HTTP/1.1 204 No Content\r\n\r\n{evil}"),
     ] {
-        let origin = Origin::serving([("/first", Answer::verbatim(&first)), ("/next", Answer::ok("next"))]);
+        let origin = Origin::serving([
+            ("/first", Answer::verbatim(&first)),
+            ("/next", Answer::ok("next")),
+        ]);
         let more = json!({ "backend": { "maxConcurrentRequests": 1 } });
         let app = App::start(&config_for(&origin, more));
         let mut client = app.client();

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, Gate, Origin, Proc, Start, config_for, crowd_turn, eventually};
+use crate::support::{
+    Answer, Client, Gate, Origin, Proc, Start, config_for, crowd_turn, eventually,
+};
 
 /// A process, and a client of it that waits for an origin that does not answer.
 struct Parked {
@@ -30,7 +32,12 @@ impl Parked {
         let mut client = proc.client();
         client.send("GET /hung HTTP/1.1\r\nHost: x\r\n\r\n");
         origin.await_requests("/hung", 1);
-        Parked { proc, client, _origin: origin, _gate: gate }
+        Parked {
+            proc,
+            client,
+            _origin: origin,
+            _gate: gate,
+        }
     }
 }
 
@@ -57,13 +64,22 @@ fn sigterm_ends_an_idle_process_with_exit_code_0() {
     proc.terminate();
 
     assert!(proc.ended().success(), "{}", proc.log());
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
     idle.expect_end();
 }
 
 #[test]
 fn sigterm_answers_parked_requests_before_it_ends() {
-    let Parked { mut proc, mut client, _origin, _gate } = Parked::on_a_hung_origin();
+    let Parked {
+        mut proc,
+        mut client,
+        _origin,
+        _gate,
+    } = Parked::on_a_hung_origin();
 
     proc.terminate();
 
@@ -84,23 +100,42 @@ fn r12_sigterm_under_load_answers_every_request_that_was_taken() {
     let mut proc = Start::with(config_for(&origin, more)).run();
     proc.client().get("/hit");
     let mut parked: Vec<Client> = (0..5).map(|_| proc.client()).collect();
-    parked.iter_mut().for_each(|client| client.send("GET /hung HTTP/1.1\r\nHost: x\r\n\r\n"));
-    assert!(eventually(|| proc.client().get("/health").text().contains("\"parked\":5")));
+    parked
+        .iter_mut()
+        .for_each(|client| client.send("GET /hung HTTP/1.1\r\nHost: x\r\n\r\n"));
+    assert!(eventually(|| proc
+        .client()
+        .get("/health")
+        .text()
+        .contains("\"parked\":5")));
     let answered = Arc::new(AtomicUsize::new(0));
-    let crowd: Vec<JoinHandle<bool>> = (0..20).map(|_| asks_until_the_end(&proc, &answered)).collect();
-    assert!(eventually(|| answered.load(Ordering::Acquire) > 2000), "the crowd is at work");
+    let crowd: Vec<JoinHandle<bool>> = (0..20)
+        .map(|_| asks_until_the_end(&proc, &answered))
+        .collect();
+    assert!(
+        eventually(|| answered.load(Ordering::Acquire) > 2000),
+        "the crowd is at work"
+    );
     let begun = Instant::now();
 
     proc.terminate();
 
     for client in &mut parked {
         let reply = client.read();
-        assert_eq!((reply.status, reply.field("Retry-After").is_some()), (503, true), "{reply:?}");
+        assert_eq!(
+            (reply.status, reply.field("Retry-After").is_some()),
+            (503, true),
+            "{reply:?}"
+        );
         assert_eq!(reply.field("Connection"), Some("close"));
         client.expect_end();
     }
     assert!(proc.ended().success(), "{}", proc.log());
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
     for client in crowd {
         client.join().expect("no reply was cut");
     }
@@ -114,12 +149,21 @@ fn r12_sigterm_loses_no_request_of_a_client_in_a_loop() {
     let mut proc = Proc::start(config_for(&origin, json!({})));
     proc.client().get("/hit");
     let answered = Arc::new(AtomicUsize::new(0));
-    let crowd: Vec<JoinHandle<bool>> = (0..20).map(|_| asks_until_the_end(&proc, &answered)).collect();
-    assert!(eventually(|| answered.load(Ordering::Acquire) > 2000), "the crowd is at work");
+    let crowd: Vec<JoinHandle<bool>> = (0..20)
+        .map(|_| asks_until_the_end(&proc, &answered))
+        .collect();
+    assert!(
+        eventually(|| answered.load(Ordering::Acquire) > 2000),
+        "the crowd is at work"
+    );
 
     proc.terminate();
 
-    let lost = crowd.into_iter().filter_map(|client| client.join().ok()).filter(|told| !told).count();
+    let lost = crowd
+        .into_iter()
+        .filter_map(|client| client.join().ok())
+        .filter(|told| !told)
+        .count();
     assert!(proc.ended().success(), "{}", proc.log());
     assert_eq!(lost, 0, "requests without an answer, of 20 clients");
 }
@@ -130,9 +174,19 @@ fn asks_until_the_end(proc: &Proc, answered: &Arc<AtomicUsize>) -> JoinHandle<bo
     let (mut client, answered) = (proc.client(), Arc::clone(answered));
     std::thread::spawn(move || {
         let mut told = false;
-        while !told && client.try_send("GET /hit HTTP/1.1\r\nHost: x\r\n\r\n").is_ok() {
-            let Some(reply) = client.read_or_end() else { break };
-            assert_eq!((reply.status, reply.text().as_str()), (200, "hit"), "{reply:?}");
+        while !told
+            && client
+                .try_send("GET /hit HTTP/1.1\r\nHost: x\r\n\r\n")
+                .is_ok()
+        {
+            let Some(reply) = client.read_or_end() else {
+                break;
+            };
+            assert_eq!(
+                (reply.status, reply.text().as_str()),
+                (200, "hit"),
+                "{reply:?}"
+            );
             answered.fetch_add(1, Ordering::AcqRel);
             told = reply.field("Connection") == Some("close");
         }
@@ -143,7 +197,12 @@ fn asks_until_the_end(proc: &Proc, answered: &Arc<AtomicUsize>) -> JoinHandle<bo
 
 #[test]
 fn r12_a_second_signal_ends_the_process_at_once() {
-    let Parked { mut proc, mut client, _origin, _gate } = Parked::on_a_hung_origin();
+    let Parked {
+        mut proc,
+        mut client,
+        _origin,
+        _gate,
+    } = Parked::on_a_hung_origin();
     let begun = Instant::now();
     proc.terminate();
     assert!(eventually(|| proc.log().contains("stopping")));
@@ -151,7 +210,11 @@ fn r12_a_second_signal_ends_the_process_at_once() {
     proc.terminate();
 
     assert_eq!(proc.ended().code(), Some(1), "{}", proc.log());
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}: not at once", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}: not at once",
+        begun.elapsed()
+    );
     client.expect_end();
 }
 
@@ -164,12 +227,21 @@ fn a_port_in_use_is_told_in_clear_words() {
     fs::write(&file, r#"{ "proxy": { "bind": "127.0.0.1" } }"#).expect("a configuration file");
 
     let mut program = Command::new(env!("CARGO_BIN_EXE_larder"));
-    let ended = program.arg("--config").arg(&file).args(["--port", &port]).output().expect("the program starts");
+    let ended = program
+        .arg("--config")
+        .arg(&file)
+        .args(["--port", &port])
+        .output()
+        .expect("the program starts");
 
     fs::remove_file(&file).expect("removed");
     let said = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(1), "{said}");
-    for words in [format!("port {port}"), "another program has this port".to_owned(), "--port".to_owned()] {
+    for words in [
+        format!("port {port}"),
+        "another program has this port".to_owned(),
+        "--port".to_owned(),
+    ] {
         assert!(said.contains(&words), "{words}: {said}");
     }
 }

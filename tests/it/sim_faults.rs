@@ -18,14 +18,21 @@ fn sim_rubbish_is_no_answer_where_the_route_knows_what_one_is() {
 
 #[test]
 fn sim_an_outage_by_time_is_lived_through_and_over() {
-    let app = App::start(&home("sim://powerwall?down=60s..100s", json!({ "cache": { "graceTime": 30 } })));
+    let app = App::start(&home(
+        "sim://powerwall?down=60s..100s",
+        json!({ "cache": { "graceTime": 30 } }),
+    ));
     let mut client = app.client();
     assert_eq!(client.get("/pw/power").status, 200);
 
     app.skip_seconds(70);
     let kept = client.get("/pw/power");
     assert_eq!((kept.status, kept.cache_status()), (200, "HIT"), "{kept:?}");
-    assert!(kept.field("Cache-Status").is_some_and(|told| told.contains("detail=refused")), "{kept:?}");
+    assert!(
+        kept.field("Cache-Status")
+            .is_some_and(|told| told.contains("detail=refused")),
+        "{kept:?}"
+    );
     expect_honest_error(&client.get("/help"), 502);
 
     app.skip_seconds(40);
@@ -54,8 +61,16 @@ fn sim_a_slow_drip_is_passed_on_as_it_comes_and_a_quick_one_is_an_answer() {
     let reply = client.get("/control/reserve");
     // 15 bytes at 2 a second.
     assert_eq!(reply.text(), r#"{"reserve": 20}"#);
-    assert!(begun.elapsed() >= Duration::from_secs(7), "{:?}", begun.elapsed());
-    assert_eq!(proc.client().get("/control/reserve").cache_status(), "MISS", "what was passed on is not stored");
+    assert!(
+        begun.elapsed() >= Duration::from_secs(7),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(
+        proc.client().get("/control/reserve").cache_status(),
+        "MISS",
+        "what was passed on is not stored"
+    );
 
     let proc = simulating("?drip=/control/reserve&rate=100");
     let mut client = proc.client();

@@ -26,16 +26,23 @@ impl Ear {
     }
 
     fn at_path() -> Ear {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("notify-{}", std::process::id()));
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("notify-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
-        Ear(UnixDatagram::bind(&path).unwrap(), path.to_str().unwrap().to_owned())
+        Ear(
+            UnixDatagram::bind(&path).unwrap(),
+            path.to_str().unwrap().to_owned(),
+        )
     }
 
     /// A process that is to say every 50 ms that it is well.
     #[track_caller]
     fn start(&self) -> Proc {
         let start = Start::with(config_for(&Origin::serving([]), json!({})));
-        start.environment("NOTIFY_SOCKET", &self.1).environment("WATCHDOG_USEC", "100000").run()
+        start
+            .environment("NOTIFY_SOCKET", &self.1)
+            .environment("WATCHDOG_USEC", "100000")
+            .run()
     }
 
     /// The next message, if one comes within the time.
@@ -67,9 +74,15 @@ fn systemd_hears_when_it_serves_that_it_is_well_and_when_it_ends() {
         assert_eq!(ear.hears(PATIENCE).as_deref(), Some("WATCHDOG=1"));
         assert_eq!(ear.hears(PATIENCE).as_deref(), Some("WATCHDOG=1"));
         proc.terminate();
-        assert!(eventually(|| ear.hears(PATIENCE).as_deref() == Some("STOPPING=1")));
+        assert!(eventually(
+            || ear.hears(PATIENCE).as_deref() == Some("STOPPING=1")
+        ));
         assert!(proc.ended().success(), "{}", proc.log());
-        assert_eq!(ear.hears(Duration::from_millis(1)), None, "STOPPING=1 is its last word");
+        assert_eq!(
+            ear.hears(Duration::from_millis(1)),
+            None,
+            "STOPPING=1 is its last word"
+        );
     }
 }
 
@@ -81,7 +94,11 @@ fn systemd_hears_nothing_from_a_larder_that_does_not_answer_itself() {
 
     // Without a descriptor to spare no connection comes about.
     proc.limit_descriptors(3);
-    assert!(eventually(|| proc.log().contains("does not answer itself")), "{}", proc.log());
+    assert!(
+        eventually(|| proc.log().contains("does not answer itself")),
+        "{}",
+        proc.log()
+    );
     ear.forgets();
     assert_eq!(ear.hears(SILENCE), None);
 

@@ -18,7 +18,8 @@ use server::{Identity, Manner, Server, as_openssl_makes_it, expired};
 type Versions = &'static [&'static rustls::SupportedProtocolVersion];
 
 /// Each version alone.
-static ONE_EACH: [[&rustls::SupportedProtocolVersion; 1]; 2] = [[&rustls::version::TLS12], [&rustls::version::TLS13]];
+static ONE_EACH: [[&rustls::SupportedProtocolVersion; 1]; 2] =
+    [[&rustls::version::TLS12], [&rustls::version::TLS13]];
 
 const HERE: &[&str] = &["127.0.0.1"];
 const ELSEWHERE: &[&str] = &["192.0.2.1", "elsewhere.example"];
@@ -32,25 +33,50 @@ fn reply(identity: Identity, tls: impl FnOnce(&Identity) -> Value) -> Reply {
     reply_over(rustls::ALL_VERSIONS, identity, tls)
 }
 
-fn reply_over(versions: Versions, identity: Identity, tls: impl FnOnce(&Identity) -> Value) -> Reply {
+fn reply_over(
+    versions: Versions,
+    identity: Identity,
+    tls: impl FnOnce(&Identity) -> Value,
+) -> Reply {
     let tls = tls(&identity);
     let origin = origin();
-    let server = Server::before(&origin.url(), identity, Manner { versions, ..Manner::default() });
-    let reply = App::start(&config(&server.url(), json!({ "backend": { "tls": tls } }))).client().get("/a");
-    assert_eq!(origin.requests(), usize::from(reply.status == 200), "nothing is said to whom nobody trusts");
+    let server = Server::before(
+        &origin.url(),
+        identity,
+        Manner {
+            versions,
+            ..Manner::default()
+        },
+    );
+    let reply = App::start(&config(&server.url(), json!({ "backend": { "tls": tls } })))
+        .client()
+        .get("/a");
+    assert_eq!(
+        origin.requests(),
+        usize::from(reply.status == 200),
+        "nothing is said to whom nobody trusts"
+    );
     reply
 }
 
 #[track_caller]
 fn expect_refusal(reply: &Reply) {
     let detail = reply.field("Cache-Status").unwrap_or_default().to_owned();
-    assert_eq!((reply.status, detail.contains("detail=certificate")), (502, true), "{reply:?}");
+    assert_eq!(
+        (reply.status, detail.contains("detail=certificate")),
+        (502, true),
+        "{reply:?}"
+    );
 }
 
 /// A file with this text.
 fn file(text: &str) -> String {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
-    let name = format!("authority-{}-{}.pem", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let name = format!(
+        "authority-{}-{}.pem",
+        std::process::id(),
+        NUMBER.fetch_add(1, Ordering::Relaxed)
+    );
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()
@@ -62,31 +88,54 @@ fn ca_file(pem: &str) -> Value {
 
 #[test]
 fn a_certificate_nobody_vouches_for_is_refused_and_three_remedies_are_named_once() {
-    is_refused_because("nobody this program knows has signed it", Identity::own(HERE, |_| {}));
-    is_refused_because("it has signed itself", Identity::own(HERE, as_openssl_makes_it));
+    is_refused_because(
+        "nobody this program knows has signed it",
+        Identity::own(HERE, |_| {}),
+    );
+    is_refused_because(
+        "it has signed itself",
+        Identity::own(HERE, as_openssl_makes_it),
+    );
     is_refused_because("it has expired", Identity::own(HERE, expired));
 }
 
 fn is_refused_because(reason: &str, identity: Identity) {
     let origin = origin();
     let server = Server::before(&origin.url(), identity, Manner::default());
-    let proc = Proc::start(config(&server.url(), json!({ "backend": { "backoff": ["10ms"] } })));
+    let proc = Proc::start(config(
+        &server.url(),
+        json!({ "backend": { "backoff": ["10ms"] } }),
+    ));
     let mut client = proc.client();
     let reply = client.get("/a");
     expect_refusal(&reply);
     let body: Value = serde_json::from_slice(&reply.body).unwrap();
     assert_eq!(body["error"], "certificate");
-    for key in ["backend.tls.caFile", "backend.tls.pinSha256", "backend.tls.insecure"] {
+    for key in [
+        "backend.tls.caFile",
+        "backend.tls.pinSha256",
+        "backend.tls.insecure",
+    ] {
         assert!(body["message"].as_str().unwrap().contains(key), "{body}");
     }
     // Refused again and again.
-    assert!(eventually(|| client.get("/a").status == 502 && server.connections() >= 4));
-    let refused = |log: &str| log.lines().filter(|line| line.contains(&format!("is refused: {reason}"))).count();
+    assert!(eventually(
+        || client.get("/a").status == 502 && server.connections() >= 4
+    ));
+    let refused = |log: &str| {
+        log.lines()
+            .filter(|line| line.contains(&format!("is refused: {reason}")))
+            .count()
+    };
     assert!(eventually(|| refused(&proc.log()) > 0));
     let log = proc.log();
     assert_eq!(refused(&log), 1, "{log}");
-    for remedy in ["backend.tls.caFile", "backend.tls.pinSha256", "backend.tls.insecure", "-fingerprint -sha256 -noout"]
-    {
+    for remedy in [
+        "backend.tls.caFile",
+        "backend.tls.pinSha256",
+        "backend.tls.insecure",
+        "-fingerprint -sha256 -noout",
+    ] {
         assert!(log.contains(remedy), "{remedy}: {log}");
     }
     assert_eq!(origin.requests(), 0);
@@ -97,7 +146,10 @@ fn a_ca_file_vouches_for_what_its_authorities_signed_and_for_the_certificates_in
     let (signed, authority) = Identity::signed(HERE, |_| {});
     reply(signed, |_| ca_file(&authority)).expect("MISS", "/a");
     reply(Identity::own(HERE, |_| {}), |own| ca_file(&own.pem)).expect("MISS", "/a");
-    reply(Identity::own(HERE, as_openssl_makes_it), |own| ca_file(&own.pem)).expect("MISS", "/a");
+    reply(Identity::own(HERE, as_openssl_makes_it), |own| {
+        ca_file(&own.pem)
+    })
+    .expect("MISS", "/a");
     let two = Identity::own(HERE, as_openssl_makes_it);
     let both = format!("one\n{}{}", Identity::own(ELSEWHERE, |_| {}).pem, two.pem);
     reply(two, |_| ca_file(&both)).expect("MISS", "/a");
@@ -106,11 +158,16 @@ fn a_ca_file_vouches_for_what_its_authorities_signed_and_for_the_certificates_in
 #[test]
 fn a_ca_file_vouches_for_nothing_else() {
     let other = || ca_file(&Identity::own(HERE, as_openssl_makes_it).pem);
-    expect_refusal(&reply(Identity::own(HERE, as_openssl_makes_it), |_| other()));
+    expect_refusal(&reply(Identity::own(HERE, as_openssl_makes_it), |_| {
+        other()
+    }));
     let named = [|own: &Identity| ca_file(&own.pem)];
     for remedy in named {
         expect_refusal(&reply(Identity::own(ELSEWHERE, |_| {}), remedy));
-        expect_refusal(&reply(Identity::own(ELSEWHERE, as_openssl_makes_it), remedy));
+        expect_refusal(&reply(
+            Identity::own(ELSEWHERE, as_openssl_makes_it),
+            remedy,
+        ));
         expect_refusal(&reply(Identity::own(HERE, expired), remedy));
         expect_refusal(&reply(
             Identity::own(HERE, |params| {
@@ -119,7 +176,10 @@ fn a_ca_file_vouches_for_nothing_else() {
             }),
             remedy,
         ));
-        expect_refusal(&reply(Identity::own(HERE, |_| {}).without_its_key(), remedy));
+        expect_refusal(&reply(
+            Identity::own(HERE, |_| {}).without_its_key(),
+            remedy,
+        ));
     }
     for (names, change) in [(ELSEWHERE, (|_| {}) as fn(&mut _)), (HERE, expired)] {
         let (signed, authority) = Identity::signed(names, change);
@@ -137,21 +197,45 @@ fn a_pin_accepts_one_certificate_whatever_it_says_and_no_other() {
         |own| json!({ "pinSha256": ["0".repeat(64), own.fingerprint().replace(':', "").to_lowercase()] }),
     )
     .expect("MISS", "/a");
-    expect_refusal(&reply(Identity::own(HERE, |_| {}), |_| json!({ "pinSha256": "0".repeat(64) })));
+    expect_refusal(&reply(
+        Identity::own(HERE, |_| {}),
+        |_| json!({ "pinSha256": "0".repeat(64) }),
+    ));
     for versions in &ONE_EACH {
-        expect_refusal(&reply_over(versions, Identity::own(HERE, |_| {}).without_its_key(), pinned));
+        expect_refusal(&reply_over(
+            versions,
+            Identity::own(HERE, |_| {}).without_its_key(),
+            pinned,
+        ));
     }
 }
 
 #[test]
 fn insecure_accepts_whoever_answers_and_warns_at_each_start() {
-    reply(Identity::own(ELSEWHERE, expired), |_| json!({ "insecure": true })).expect("MISS", "/a");
+    reply(
+        Identity::own(ELSEWHERE, expired),
+        |_| json!({ "insecure": true }),
+    )
+    .expect("MISS", "/a");
     let origin = origin();
-    let server = Server::before(&origin.url(), Identity::own(HERE, |_| {}), Manner::default());
+    let server = Server::before(
+        &origin.url(),
+        Identity::own(HERE, |_| {}),
+        Manner::default(),
+    );
     for (insecure, warnings) in [(true, 1), (false, 0)] {
-        let proc = Proc::start(config(&server.url(), json!({ "backend": { "tls": { "insecure": insecure } } })));
+        let proc = Proc::start(config(
+            &server.url(),
+            json!({ "backend": { "tls": { "insecure": insecure } } }),
+        ));
         let log = proc.log();
-        assert_eq!(log.lines().filter(|line| line.contains("backend.tls.insecure is true")).count(), warnings, "{log}");
+        assert_eq!(
+            log.lines()
+                .filter(|line| line.contains("backend.tls.insecure is true"))
+                .count(),
+            warnings,
+            "{log}"
+        );
     }
 }
 
@@ -160,7 +244,10 @@ fn trusted(origin: &Origin, manner: Manner) -> (Server, App) {
     let identity = Identity::own(HERE, |_| {});
     let tls = json!({ "pinSha256": identity.fingerprint() });
     let server = Server::before(&origin.url(), identity, manner);
-    let app = App::start(&config(&server.url(), json!({ "backend": { "tls": tls, "maxConcurrentRequests": 1 } })));
+    let app = App::start(&config(
+        &server.url(),
+        json!({ "backend": { "tls": tls, "maxConcurrentRequests": 1 } }),
+    ));
     (server, app)
 }
 
@@ -168,12 +255,25 @@ fn trusted(origin: &Origin, manner: Manner) -> (Server, App) {
 fn p6_one_connection_serves_many_requests_in_both_versions() {
     for versions in &ONE_EACH {
         let origin = origin();
-        let (server, app) = trusted(&origin, Manner { versions, ..Manner::default() });
+        let (server, app) = trusted(
+            &origin,
+            Manner {
+                versions,
+                ..Manner::default()
+            },
+        );
         let mut client = app.client();
         for target in ["/a", "/b", "/c", "/d"] {
             client.get(target).expect("MISS", target);
         }
-        assert_eq!((server.connections(), origin.connections_ever(), origin.requests()), (1, 1, 4));
+        assert_eq!(
+            (
+                server.connections(),
+                origin.connections_ever(),
+                origin.requests()
+            ),
+            (1, 1, 4)
+        );
     }
 }
 
@@ -181,7 +281,13 @@ fn p6_one_connection_serves_many_requests_in_both_versions() {
 fn a_connection_the_origin_ended_meanwhile_is_replaced_unseen() {
     for takes_leave in [true, false] {
         let origin = Origin::answering(|seen| Answer::ok(seen.target.clone()).closing());
-        let (server, app) = trusted(&origin, Manner { takes_leave, ..Manner::default() });
+        let (server, app) = trusted(
+            &origin,
+            Manner {
+                takes_leave,
+                ..Manner::default()
+            },
+        );
         let mut client = app.client();
         for target in ["/a", "/b", "/c"] {
             client.get(target).expect("MISS", target);
@@ -213,7 +319,10 @@ fn an_interim_response_is_passed_on_before_the_final_one() {
     let mut client = app.client();
     client.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
     let early = client.read();
-    assert_eq!((early.status, early.field("Link")), (103, Some("</a.css>; rel=preload")));
+    assert_eq!(
+        (early.status, early.field("Link")),
+        (103, Some("</a.css>; rel=preload"))
+    );
     held.open();
     client.read().expect("MISS", "a");
 }
@@ -222,10 +331,18 @@ fn an_interim_response_is_passed_on_before_the_final_one() {
 fn a_body_that_ends_with_the_connection_is_whole_only_if_the_origin_took_leave() {
     for (takes_leave, status) in [(true, 200), (false, 502)] {
         let origin = Origin::serving([("/a", Answer::ok("begun").until_close())]);
-        let (_server, app) = trusted(&origin, Manner { takes_leave, ..Manner::default() });
+        let (_server, app) = trusted(
+            &origin,
+            Manner {
+                takes_leave,
+                ..Manner::default()
+            },
+        );
         let reply = app.client().get("/a");
         assert_eq!(reply.status, status, "{reply:?}");
-        let cut = reply.field("Cache-Status").is_some_and(|text| text.contains("detail=truncated"));
+        let cut = reply
+            .field("Cache-Status")
+            .is_some_and(|text| text.contains("detail=truncated"));
         assert_eq!(cut, !takes_leave, "{reply:?}");
     }
 }
@@ -247,9 +364,21 @@ fn an_origin_that_speaks_no_tls_is_a_failure_of_its_own() {
     let reply = proc.client().get("/a");
     let body: Value = serde_json::from_slice(&reply.body).unwrap();
     assert_eq!((reply.status, &body["error"]), (502, &json!("tls")));
-    assert!(eventually(|| proc.log().contains("is it plain http:// that this port speaks?")), "{}", proc.log());
+    assert!(
+        eventually(|| proc
+            .log()
+            .contains("is it plain http:// that this port speaks?")),
+        "{}",
+        proc.log()
+    );
     // All of the origin is left alone, not this one target.
-    assert_eq!(proc.client().get("/b").field("Cache-Status").map(|text| text.contains("detail=tls")), Some(true));
+    assert_eq!(
+        proc.client()
+            .get("/b")
+            .field("Cache-Status")
+            .map(|text| text.contains("detail=tls")),
+        Some(true)
+    );
     assert_eq!(connections.load(Ordering::Acquire), 1);
 }
 
@@ -258,7 +387,10 @@ fn handshake(speak: fn(std::net::TcpStream)) -> (Reply, Duration) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(speak));
-    let app = App::start(&config(&url, json!({ "backend": { "connectTimeout": 300 } })));
+    let app = App::start(&config(
+        &url,
+        json!({ "backend": { "connectTimeout": 300 } }),
+    ));
     let began = Instant::now();
     (app.client().get("/a"), began.elapsed())
 }
@@ -279,13 +411,25 @@ fn a_handshake_counts_as_connecting_whether_it_hangs_or_drips() {
     for speak in [hangs as fn(_), drips] {
         let (reply, after) = handshake(speak);
         assert_eq!(reply.status, 504, "{reply:?}");
-        assert!(reply.field("Cache-Status").unwrap().contains("detail=connect-timeout"), "{reply:?}");
-        assert!(after >= Duration::from_millis(290) && after < Duration::from_millis(1800), "{after:?}");
+        assert!(
+            reply
+                .field("Cache-Status")
+                .unwrap()
+                .contains("detail=connect-timeout"),
+            "{reply:?}"
+        );
+        assert!(
+            after >= Duration::from_millis(290) && after < Duration::from_millis(1800),
+            "{after:?}"
+        );
     }
 }
 
 #[test]
 fn a_handshake_that_is_cut_is_a_failure_of_tls() {
     let (reply, _) = handshake(drop);
-    assert!(reply.field("Cache-Status").unwrap().contains("detail=tls"), "{reply:?}");
+    assert!(
+        reply.field("Cache-Status").unwrap().contains("detail=tls"),
+        "{reply:?}"
+    );
 }

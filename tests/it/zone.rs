@@ -17,11 +17,41 @@ const ATTEMPTS: [Attempt; 39] = [
     Attempt("from home", HOME, "localhost", "", true),
     Attempt("from elsewhere", AWAY, "localhost", "", false),
     // The token.
-    Attempt("with the token", AWAY, "localhost", "Authorization: Bearer swordfish\r\n", true),
-    Attempt("with the beginning of it", AWAY, "localhost", "Authorization: Bearer sword\r\n", false),
-    Attempt("with more than it", AWAY, "localhost", "Authorization: Bearer swordfishes\r\n", false),
-    Attempt("with none", AWAY, "localhost", "Authorization: Bearer\r\n", false),
-    Attempt("with it by another scheme", AWAY, "localhost", "Authorization: Basic swordfish\r\n", false),
+    Attempt(
+        "with the token",
+        AWAY,
+        "localhost",
+        "Authorization: Bearer swordfish\r\n",
+        true,
+    ),
+    Attempt(
+        "with the beginning of it",
+        AWAY,
+        "localhost",
+        "Authorization: Bearer sword\r\n",
+        false,
+    ),
+    Attempt(
+        "with more than it",
+        AWAY,
+        "localhost",
+        "Authorization: Bearer swordfishes\r\n",
+        false,
+    ),
+    Attempt(
+        "with none",
+        AWAY,
+        "localhost",
+        "Authorization: Bearer\r\n",
+        false,
+    ),
+    Attempt(
+        "with it by another scheme",
+        AWAY,
+        "localhost",
+        "Authorization: Basic swordfish\r\n",
+        false,
+    ),
     Attempt(
         "with it in second place",
         AWAY,
@@ -29,19 +59,85 @@ const ATTEMPTS: [Attempt; 39] = [
         "Authorization: a\r\nAuthorization: Bearer swordfish\r\n",
         false,
     ),
-    Attempt("with it in a cookie", AWAY, "localhost", "Cookie: Authorization=Bearer swordfish\r\n", false),
+    Attempt(
+        "with it in a cookie",
+        AWAY,
+        "localhost",
+        "Cookie: Authorization=Bearer swordfish\r\n",
+        false,
+    ),
     // Through somebody nobody trusts.
-    Attempt("through somebody", HOME, "localhost", "Via: 1.1 somebody\r\n", false),
-    Attempt("for somebody", HOME, "localhost", "Forwarded: for=127.0.0.1\r\n", false),
-    Attempt("for oneself", HOME, "localhost", "X-Forwarded-For: 127.0.0.1\r\n", false),
-    Attempt("for nobody", HOME, "localhost", "X-Forwarded-For:\r\n", false),
-    Attempt("for a name", HOME, "localhost", "X-Forwarded-Host: localhost\r\n", false),
-    Attempt("really from home", HOME, "localhost", "X-Real-IP: 127.0.0.1\r\n", false),
-    Attempt("by a field that goes no further", HOME, "localhost", "Connection: Via\r\nVia: 1.1 a\r\n", false),
-    Attempt("claiming home", AWAY, "localhost", "X-Forwarded-For: 127.0.0.1\r\n", false),
+    Attempt(
+        "through somebody",
+        HOME,
+        "localhost",
+        "Via: 1.1 somebody\r\n",
+        false,
+    ),
+    Attempt(
+        "for somebody",
+        HOME,
+        "localhost",
+        "Forwarded: for=127.0.0.1\r\n",
+        false,
+    ),
+    Attempt(
+        "for oneself",
+        HOME,
+        "localhost",
+        "X-Forwarded-For: 127.0.0.1\r\n",
+        false,
+    ),
+    Attempt(
+        "for nobody",
+        HOME,
+        "localhost",
+        "X-Forwarded-For:\r\n",
+        false,
+    ),
+    Attempt(
+        "for a name",
+        HOME,
+        "localhost",
+        "X-Forwarded-Host: localhost\r\n",
+        false,
+    ),
+    Attempt(
+        "really from home",
+        HOME,
+        "localhost",
+        "X-Real-IP: 127.0.0.1\r\n",
+        false,
+    ),
+    Attempt(
+        "by a field that goes no further",
+        HOME,
+        "localhost",
+        "Connection: Via\r\nVia: 1.1 a\r\n",
+        false,
+    ),
+    Attempt(
+        "claiming home",
+        AWAY,
+        "localhost",
+        "X-Forwarded-For: 127.0.0.1\r\n",
+        false,
+    ),
     // Through a proxy of ours.
-    Attempt("for somebody at home", PROXY, "localhost", "X-Forwarded-For: 127.0.0.1\r\n", true),
-    Attempt("for a stranger", PROXY, "localhost", "X-Forwarded-For: 203.0.113.7\r\n", false),
+    Attempt(
+        "for somebody at home",
+        PROXY,
+        "localhost",
+        "X-Forwarded-For: 127.0.0.1\r\n",
+        true,
+    ),
+    Attempt(
+        "for a stranger",
+        PROXY,
+        "localhost",
+        "X-Forwarded-For: 203.0.113.7\r\n",
+        false,
+    ),
     Attempt(
         "for a stranger who writes first",
         PROXY,
@@ -56,10 +152,34 @@ const ATTEMPTS: [Attempt; 39] = [
         "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-For: ::2\r\n",
         false,
     ),
-    Attempt("for a mapped stranger", PROXY, "localhost", "X-Forwarded-For: ::ffff:203.0.113.7\r\n", false),
-    Attempt("for who is not told", PROXY, "localhost", "X-Forwarded-For: unknown\r\n", false),
-    Attempt("in words we do not read", PROXY, "localhost", "Forwarded: for=127.0.0.1\r\n", false),
-    Attempt("told by another field", PROXY, "localhost", "X-Real-IP: 127.0.0.1\r\n", false),
+    Attempt(
+        "for a mapped stranger",
+        PROXY,
+        "localhost",
+        "X-Forwarded-For: ::ffff:203.0.113.7\r\n",
+        false,
+    ),
+    Attempt(
+        "for who is not told",
+        PROXY,
+        "localhost",
+        "X-Forwarded-For: unknown\r\n",
+        false,
+    ),
+    Attempt(
+        "in words we do not read",
+        PROXY,
+        "localhost",
+        "Forwarded: for=127.0.0.1\r\n",
+        false,
+    ),
+    Attempt(
+        "told by another field",
+        PROXY,
+        "localhost",
+        "X-Real-IP: 127.0.0.1\r\n",
+        false,
+    ),
     // The page of another server, in a browser at home.
     Attempt(
         "a page of ours",
@@ -68,11 +188,41 @@ const ATTEMPTS: [Attempt; 39] = [
         "Origin: http://localhost:80\r\nSec-Fetch-Site: same-origin\r\n",
         true,
     ),
-    Attempt("a page of another server", HOME, "localhost", "Origin: http://evil.example\r\n", false),
-    Attempt("a page of another port", HOME, "localhost:80", "Origin: http://localhost:81\r\n", false),
-    Attempt("a page from nowhere", HOME, "localhost", "Origin: null\r\n", false),
-    Attempt("a form across sites", HOME, "localhost", "Sec-Fetch-Site: cross-site\r\n", false),
-    Attempt("a form of another port", HOME, "localhost", "Sec-Fetch-Site: same-site\r\n", false),
+    Attempt(
+        "a page of another server",
+        HOME,
+        "localhost",
+        "Origin: http://evil.example\r\n",
+        false,
+    ),
+    Attempt(
+        "a page of another port",
+        HOME,
+        "localhost:80",
+        "Origin: http://localhost:81\r\n",
+        false,
+    ),
+    Attempt(
+        "a page from nowhere",
+        HOME,
+        "localhost",
+        "Origin: null\r\n",
+        false,
+    ),
+    Attempt(
+        "a form across sites",
+        HOME,
+        "localhost",
+        "Sec-Fetch-Site: cross-site\r\n",
+        false,
+    ),
+    Attempt(
+        "a form of another port",
+        HOME,
+        "localhost",
+        "Sec-Fetch-Site: same-site\r\n",
+        false,
+    ),
     Attempt(
         "a page that knows the token",
         AWAY,
@@ -82,27 +232,72 @@ const ATTEMPTS: [Attempt; 39] = [
     ),
     // A name of somebody else's that leads here.
     Attempt("by a foreign name", HOME, "evil.example", "", false),
-    Attempt("by a foreign name, as its own page", HOME, "evil.example", "Origin: http://evil.example\r\n", false),
-    Attempt("by a foreign name with the token", HOME, "evil.example", "Authorization: Bearer swordfish\r\n", false),
-    Attempt("by a name that begins with an address", HOME, "127.0.0.1.evil.example", "", false),
+    Attempt(
+        "by a foreign name, as its own page",
+        HOME,
+        "evil.example",
+        "Origin: http://evil.example\r\n",
+        false,
+    ),
+    Attempt(
+        "by a foreign name with the token",
+        HOME,
+        "evil.example",
+        "Authorization: Bearer swordfish\r\n",
+        false,
+    ),
+    Attempt(
+        "by a name that begins with an address",
+        HOME,
+        "127.0.0.1.evil.example",
+        "",
+        false,
+    ),
     Attempt("by a name without a dot", HOME, "larder", "", true),
-    Attempt("by a local name with more behind it", HOME, "pi.local.evil.example", "", false),
-    Attempt("by a name that is named", HOME, "cache.example.com", "", true),
+    Attempt(
+        "by a local name with more behind it",
+        HOME,
+        "pi.local.evil.example",
+        "",
+        false,
+    ),
+    Attempt(
+        "by a name that is named",
+        HOME,
+        "cache.example.com",
+        "",
+        true,
+    ),
 ];
 
 fn larder(origin: &Origin) -> Proc {
     let more = json!({ "admin": { "allow": ["127.0.0.1"], "hosts": ["cache.example.com"] },
         "proxy": { "trustedProxies": ["127.0.0.9"] } });
-    Start::with(config_for(origin, more)).environment("ADMIN_TOKEN", "swordfish").run()
+    Start::with(config_for(origin, more))
+        .environment("ADMIN_TOKEN", "swordfish")
+        .run()
 }
 
 /// Content of our own: not to be guessed at, not to be kept, not for pages of others.
 #[track_caller]
 fn is_guarded(reply: &Reply, place: &str) {
-    assert_eq!(reply.values("X-Content-Type-Options"), ["nosniff"], "{place}: {reply:?}");
-    assert_eq!(reply.values("Content-Type"), ["application/json"], "{place}: {reply:?}");
-    assert_eq!(reply.values("Cache-Control"), ["no-store"], "{place}: {reply:?}");
-    let is_for_pages = |(name, _): &(String, String)| name.to_ascii_lowercase().starts_with("access-control");
+    assert_eq!(
+        reply.values("X-Content-Type-Options"),
+        ["nosniff"],
+        "{place}: {reply:?}"
+    );
+    assert_eq!(
+        reply.values("Content-Type"),
+        ["application/json"],
+        "{place}: {reply:?}"
+    );
+    assert_eq!(
+        reply.values("Cache-Control"),
+        ["no-store"],
+        "{place}: {reply:?}"
+    );
+    let is_for_pages =
+        |(name, _): &(String, String)| name.to_ascii_lowercase().starts_with("access-control");
     assert!(!reply.fields.iter().any(is_for_pages), "{place}: {reply:?}");
 }
 
@@ -114,14 +309,28 @@ fn c20_each_way_to_clear_the_cache_from_outside_is_shut() {
     for Attempt(place, from, host, fields, clears) in ATTEMPTS {
         home.get("/a");
         let mut client = Client::connect_from(from.into(), proc.addr());
-        client.send(format!("POST /cache/clear HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n"));
+        client.send(format!(
+            "POST /cache/clear HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n"
+        ));
         let reply = client.read();
 
-        assert_eq!(reply.status, if clears { 200 } else { 403 }, "{place}: {reply:?}");
+        assert_eq!(
+            reply.status,
+            if clears { 200 } else { 403 },
+            "{place}: {reply:?}"
+        );
         is_guarded(&reply, place);
-        assert_eq!(home.get("/a").cache_status(), if clears { "MISS" } else { "HIT" }, "{place}");
+        assert_eq!(
+            home.get("/a").cache_status(),
+            if clears { "MISS" } else { "HIT" },
+            "{place}"
+        );
     }
-    assert_eq!(origin.requests(), origin.count("/a"), "none of it is the origin's");
+    assert_eq!(
+        origin.requests(),
+        origin.count("/a"),
+        "none of it is the origin's"
+    );
     assert!(!proc.log().contains("swordfish"));
 }
 
@@ -130,17 +339,32 @@ fn c20_each_way_to_clear_the_cache_from_outside_is_shut() {
 fn c20_what_is_told_is_read_at_home_only() {
     let origin = Origin::serving([]);
     let proc = larder(&origin);
-    for target in ["/cache/stats", "/queue/stats", "/_larder/cache/stats", "/_larder/nothing"] {
+    for target in [
+        "/cache/stats",
+        "/queue/stats",
+        "/_larder/cache/stats",
+        "/_larder/nothing",
+    ] {
         for Attempt(place, from, host, fields, clears) in ATTEMPTS {
             // Whose page it is matters to what changes something; no page can read the answer.
             if fields.contains("Origin") || fields.contains("Sec-Fetch-Site") {
                 continue;
             }
             let mut client = Client::connect_from(from.into(), proc.addr());
-            client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n"));
+            client.send(format!(
+                "GET {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n"
+            ));
             let reply = client.read();
-            let there = if target.ends_with("nothing") { 404 } else { 200 };
-            assert_eq!(reply.status, if clears { there } else { 403 }, "{target} {place}: {reply:?}");
+            let there = if target.ends_with("nothing") {
+                404
+            } else {
+                200
+            };
+            assert_eq!(
+                reply.status,
+                if clears { there } else { 403 },
+                "{target} {place}: {reply:?}"
+            );
             is_guarded(&reply, place);
         }
     }
@@ -150,7 +374,10 @@ fn c20_what_is_told_is_read_at_home_only() {
 #[test]
 fn no_content_of_our_own_is_guessed_at() {
     let origin = Origin::serving([("/bad", Answer::nothing())]);
-    let app = App::start(&config_for(&origin, json!({ "proxy": { "maxHeaderBytes": 16384, "maxBodyBytes": 1024 } })));
+    let app = App::start(&config_for(
+        &origin,
+        json!({ "proxy": { "maxHeaderBytes": 16384, "maxBodyBytes": 1024 } }),
+    ));
     let get = |head: &str| format!("GET {head}\r\n\r\n");
     let with = |field: &str| get(&format!("/ HTTP/1.1\r\nHost: a\r\n{field}"));
     let cases = [
@@ -165,7 +392,10 @@ fn no_content_of_our_own_is_guessed_at() {
         (400, "\u{16}\u{3}\u{1}\u{0}\u{5}hello\r\n\r\n".to_owned()),
         (405, "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
         (413, with("Content-Length: 1000000")),
-        (414, get(&format!("/{} HTTP/1.1\r\nHost: a", "a".repeat(9000)))),
+        (
+            414,
+            get(&format!("/{} HTTP/1.1\r\nHost: a", "a".repeat(9000))),
+        ),
         (417, with("Expect: miracles")),
         (431, with(&format!("A: {}", "a".repeat(20_000)))),
         (505, get("/ HTTP/2.0\r\nHost: a")),

@@ -60,14 +60,24 @@ impl When {
 
     fn text(self) -> String {
         let Some(offset) = self.offset() else {
-            let When::Broken(text) = self else { unreachable!("only those have no offset") };
+            let When::Broken(text) = self else {
+                unreachable!("only those have no offset")
+            };
             return text.to_owned();
         };
-        let text = imf_fixdate(Duration::from_secs(RECEIVED.wall.as_secs().saturating_add_signed(offset))).to_string();
+        let text = imf_fixdate(Duration::from_secs(
+            RECEIVED.wall.as_secs().saturating_add_signed(offset),
+        ))
+        .to_string();
         match self {
             When::Asctime(_) => {
-                let (weekday, day, month) = (&text[..3], text[5..7].trim_start_matches('0'), &text[8..11]);
-                format!("{weekday} {month} {day:>2} {} {}", &text[17..25], &text[12..16])
+                let (weekday, day, month) =
+                    (&text[..3], text[5..7].trim_start_matches('0'), &text[8..11]);
+                format!(
+                    "{weekday} {month} {day:>2} {} {}",
+                    &text[17..25],
+                    &text[12..16]
+                )
             }
             _ => text,
         }
@@ -76,7 +86,11 @@ impl When {
 
 impl Case {
     fn request(&self) -> HeaderMap {
-        let mut fields = if self.asked.is_empty() { HeaderMap::new() } else { controlled(&[self.asked.join(", ")]) };
+        let mut fields = if self.asked.is_empty() {
+            HeaderMap::new()
+        } else {
+            controlled(&[self.asked.join(", ")])
+        };
         if self.asked_pragma {
             add(&mut fields, "pragma", "no-cache");
         }
@@ -84,7 +98,11 @@ impl Case {
     }
 
     fn response(&self) -> HeaderMap {
-        let mut fields = if self.said.is_empty() { HeaderMap::new() } else { controlled(&[self.said.join(", ")]) };
+        let mut fields = if self.said.is_empty() {
+            HeaderMap::new()
+        } else {
+            controlled(&[self.said.join(", ")])
+        };
         if self.said_pragma {
             add(&mut fields, "pragma", "no-cache");
         }
@@ -92,7 +110,10 @@ impl Case {
             add(&mut fields, "age", age);
         }
         let dates = [("date", self.date), ("last-modified", self.modified)];
-        for (name, when) in dates.into_iter().filter_map(|(name, when)| Some((name, when?))) {
+        for (name, when) in dates
+            .into_iter()
+            .filter_map(|(name, when)| Some((name, when?)))
+        {
             add(&mut fields, name, &when.text());
         }
         for when in &self.expires {
@@ -108,7 +129,11 @@ impl Case {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(self.status).expect("a status code");
         *response.headers_mut() = self.response();
-        let options = CacheOptions { shared: true, ignore_cargo_cult: false, ..CacheOptions::default() };
+        let options = CacheOptions {
+            shared: true,
+            ignore_cargo_cult: false,
+            ..CacheOptions::default()
+        };
         CachePolicy::new_options(&self.asking(), &response, theirs_at(0), options)
     }
 
@@ -132,7 +157,8 @@ impl Case {
             (Storing::Store { lifetime, .. }, true) => lifetime,
             // They may store what is of no use to anybody.
             (Storing::Refuse(Refusal::NoLifetime), true) => {
-                let is_useless = theirs.time_to_live(theirs_at(0)).is_zero() && !has_validator(&exchanged.response);
+                let is_useless = theirs.time_to_live(theirs_at(0)).is_zero()
+                    && !has_validator(&exchanged.response);
                 return (!is_useless).then(|| "storable: no use to us, but to them".to_owned());
             }
             (Storing::Refuse(_), false) => return None,
@@ -140,14 +166,22 @@ impl Case {
         };
         let (now, their_now) = (later(self.elapsed), theirs_at(self.elapsed));
         let age = (lifetime.age(now).as_secs(), theirs.age(their_now).as_secs());
-        let left = (lifetime.expires_in(now).max(0), theirs.time_to_live(their_now).as_secs() as i64);
+        let left = (
+            lifetime.expires_in(now).max(0),
+            theirs.time_to_live(their_now).as_secs() as i64,
+        );
         let answers = reuse(&lifetime, &Wishes::of(&exchanged.request), now);
         let at_once = (
             matches!(answers, Reuse::Fresh { .. } | Reuse::Stale { .. }),
-            matches!(theirs.before_request(&self.asking(), their_now), BeforeRequest::Fresh(_)),
+            matches!(
+                theirs.before_request(&self.asking(), their_now),
+                BeforeRequest::Fresh(_)
+            ),
         );
         let agree = age.0 == age.1 && left.0 == left.1 && at_once.0 == at_once.1;
-        (!agree).then(|| format!("ours, theirs: age {age:?}, seconds left {left:?}, at once {at_once:?}"))
+        (!agree).then(|| {
+            format!("ours, theirs: age {age:?}, seconds left {left:?}, at once {at_once:?}")
+        })
     }
 }
 
@@ -162,12 +196,21 @@ fn members(
     most: usize,
 ) -> impl Strategy<Value = Vec<&'static str>> {
     let odd = prop_oneof![5 => Just(Vec::new()), 1 => select(odd).prop_map(|member| vec![member])];
-    (subsequence(common, 0..=most), odd).prop_map(|(common, odd)| [common, odd].concat()).prop_shuffle()
+    (subsequence(common, 0..=most), odd)
+        .prop_map(|(common, odd)| [common, odd].concat())
+        .prop_shuffle()
 }
 
 fn asked() -> impl Strategy<Value = Vec<&'static str>> {
     members(
-        &["no-cache", "max-age=100", "min-fresh=50", "max-stale", "only-if-cached", "nothing-to-see-here"],
+        &[
+            "no-cache",
+            "max-age=100",
+            "min-fresh=50",
+            "max-stale",
+            "only-if-cached",
+            "nothing-to-see-here",
+        ],
         &[
             "no-store",
             "max-age=x",
@@ -204,7 +247,14 @@ fn said() -> impl Strategy<Value = Vec<&'static str>> {
         "ext=\"a, max-age=7, b\"",
     ];
     members(
-        &["public", "must-revalidate", "max-age=100", "s-maxage=70", "stale-if-error=50", "nothing-to-see-here"],
+        &[
+            "public",
+            "must-revalidate",
+            "max-age=100",
+            "s-maxage=70",
+            "stale-if-error=50",
+            "nothing-to-see-here",
+        ],
         &ODD,
         3,
     )

@@ -35,7 +35,10 @@ fn admitted(peer: &str, fields: Fields<'_>) -> bool {
         ..Admin::default()
     };
     let trusted = ["192.168.7.7", "127.0.0.9"].map(|text| Network::parse(text).expect("a network"));
-    let proxy = Proxy { trusted_proxies: trusted.into(), ..Proxy::default() };
+    let proxy = Proxy {
+        trusted_proxies: trusted.into(),
+        ..Proxy::default()
+    };
     admits(&request(peer, fields), &admin, &proxy).is_ok()
 }
 
@@ -85,15 +88,28 @@ fn elsewhere_the_token_opens_and_nothing_else() {
         ("swordfish", false),
     ];
     for (authorization, expected) in cases {
-        assert_eq!(admitted("8.8.8.8", &[("Host", "larder"), ("Authorization", authorization)]), expected);
+        assert_eq!(
+            admitted(
+                "8.8.8.8",
+                &[("Host", "larder"), ("Authorization", authorization)]
+            ),
+            expected
+        );
     }
     let no_token = admits(
-        &request("8.8.8.8", &[("Host", "larder"), ("Authorization", "Bearer ")]),
+        &request(
+            "8.8.8.8",
+            &[("Host", "larder"), ("Authorization", "Bearer ")],
+        ),
         &Admin::default(),
         &Proxy::default(),
     );
     let refusal = no_token.expect_err("without a token configured nothing opens");
-    assert!(refusal.message.contains("ADMIN_TOKEN"), "{}", refusal.message);
+    assert!(
+        refusal.message.contains("ADMIN_TOKEN"),
+        "{}",
+        refusal.message
+    );
 }
 
 #[test]
@@ -110,14 +126,29 @@ fn who_comes_through_a_proxy_that_is_not_ours_is_remote() {
         ("127.0.0.9", &[], true),
         ("127.0.0.9", &[("X-Forwarded-For", "192.168.1.2")], true),
         ("127.0.0.9", &[("X-Forwarded-For", "8.8.8.8")], false),
-        ("127.0.0.9", &[("X-Forwarded-For", "192.168.1.2, 8.8.8.8")], false),
-        ("127.0.0.9", &[("X-Forwarded-For", "8.8.8.8"), ("X-Forwarded-For", "10.0.0.1:5, 192.168.7.7")], true),
+        (
+            "127.0.0.9",
+            &[("X-Forwarded-For", "192.168.1.2, 8.8.8.8")],
+            false,
+        ),
+        (
+            "127.0.0.9",
+            &[
+                ("X-Forwarded-For", "8.8.8.8"),
+                ("X-Forwarded-For", "10.0.0.1:5, 192.168.7.7"),
+            ],
+            true,
+        ),
         ("127.0.0.9", &[("X-Forwarded-For", "unknown")], false),
         ("127.0.0.9", &[("X-Forwarded-Proto", "https")], false),
         ("127.0.0.9", &[("Forwarded", "for=192.168.1.2")], false),
     ];
     for (peer, relayed, expected) in cases {
-        let fields: Vec<_> = [("Host", "larder")].iter().chain(relayed).copied().collect();
+        let fields: Vec<_> = [("Host", "larder")]
+            .iter()
+            .chain(relayed)
+            .copied()
+            .collect();
         assert_eq!(admitted(peer, &fields), expected, "{peer} {relayed:?}");
     }
 }
@@ -146,7 +177,11 @@ fn only_own_names_are_answered_under() {
     for (host, expected) in cases {
         assert_eq!(admitted("127.0.0.1", &[("Host", host)]), expected, "{host}");
         let with_token = [("Host", host), ("Authorization", "Bearer swordfish")];
-        assert_eq!(admitted("127.0.0.1", &with_token), expected, "{host} with the token");
+        assert_eq!(
+            admitted("127.0.0.1", &with_token),
+            expected,
+            "{host} with the token"
+        );
     }
 }
 
@@ -155,18 +190,35 @@ fn a_foreign_page_changes_nothing() {
     let cases: [(Fields<'_>, bool); 11] = [
         (&[], true),
         (&[("Origin", "http://pi.local:8676")], true),
-        (&[("Origin", "https://PI.local:8676"), ("Sec-Fetch-Site", "same-origin")], true),
+        (
+            &[
+                ("Origin", "https://PI.local:8676"),
+                ("Sec-Fetch-Site", "same-origin"),
+            ],
+            true,
+        ),
         (&[("Origin", "http://pi.local")], false),
         (&[("Origin", "http://evil.com")], false),
         (&[("Origin", "http://evil.com?://pi.local:8676")], false),
         (&[("Origin", "null")], false),
         (&[("Sec-Fetch-Site", "cross-site")], false),
         (&[("Sec-Fetch-Site", "same-site")], false),
-        (&[("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "cross-site")], false),
+        (
+            &[("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "cross-site")],
+            false,
+        ),
         (&[("Sec-Fetch-Site", "none")], true),
     ];
     for (fields, expected) in cases {
-        let fields: Vec<_> = [("Host", "pi.local:8676")].iter().chain(fields).copied().collect();
-        assert_eq!(is_own_page(&request("127.0.0.1", &fields)).is_ok(), expected, "{fields:?}");
+        let fields: Vec<_> = [("Host", "pi.local:8676")]
+            .iter()
+            .chain(fields)
+            .copied()
+            .collect();
+        assert_eq!(
+            is_own_page(&request("127.0.0.1", &fields)).is_ok(),
+            expected,
+            "{fields:?}"
+        );
     }
 }

@@ -54,6 +54,10 @@ pub(super) fn turn_away(
 ) {
     match passenger {
         Some(passenger) => todo.push(Work::Overdue(vec![passenger], cause, until)),
-        None => todo.extend(errand.poll.map(|poll| Work::Polled { poll, refused: false, again: until })),
+        None => todo.extend(errand.poll.map(|poll| Work::Polled {
+            poll,
+            refused: false,
+            again: until,
+        })),
     }
 }

@@ -41,7 +41,10 @@ impl Flights {
     pub fn under_way(&self, limit: usize) -> UnderWay {
         let mut flights: Vec<_> = self.flights.iter().take(LOOKED_AT).collect();
         flights.sort_unstable_by_key(|(id, _)| **id);
-        let mut report = UnderWay { truncated: self.flights.len() > LOOKED_AT, ..UnderWay::default() };
+        let mut report = UnderWay {
+            truncated: self.flights.len() > LOOKED_AT,
+            ..UnderWay::default()
+        };
         for (_, flight) in flights {
             let target = &flight.errand.request.target;
             match flight.stage {
@@ -60,14 +63,22 @@ impl Flights {
     pub fn troubles(&self, limit: usize) -> Troubles {
         Troubles {
             origin: self.backoff.origin_trouble(),
-            keys: self.backoff.pauses().take(limit).map(|(key, pause)| (key.clone(), pause)).collect(),
+            keys: self
+                .backoff
+                .pauses()
+                .take(limit)
+                .map(|(key, pause)| (key.clone(), pause))
+                .collect(),
             truncated: self.backoff.keys_in_trouble() > limit,
         }
     }
 
     /// The origin's trouble, and how many keys are in one.
     pub fn trouble(&self) -> (Option<(Cause, Duration)>, usize) {
-        (self.backoff.origin_trouble(), self.backoff.keys_in_trouble())
+        (
+            self.backoff.origin_trouble(),
+            self.backoff.keys_in_trouble(),
+        )
     }
 
     /// Whether the origin is asked.

@@ -29,22 +29,63 @@ const STEP: Duration = Duration::from_secs(5);
 fn i4_a_flight_looks_again_before_it_asks_and_stores_before_it_answers() {
     let mut tower = Tower::new(2);
     let arrival = shared("/a").with_client();
-    assert_eq!(seen(&tower.flights.step(Work::Arrived(arrival), tower.now)), ["Wake 0", "Look 0"]);
-    assert_eq!(seen(&tower.flights.step(Work::Found(FlightId(0), stored("/a", tower.now)), tower.now)), ["Answer 1"]);
-    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 1"]);
-    assert_eq!(tower.step(tower.lands_shared(1, "/a")), ["Insert", "Answer 1"]);
+    assert_eq!(
+        seen(&tower.flights.step(Work::Arrived(arrival), tower.now)),
+        ["Wake 0", "Look 0"]
+    );
+    assert_eq!(
+        seen(
+            &tower
+                .flights
+                .step(Work::Found(FlightId(0), stored("/a", tower.now)), tower.now)
+        ),
+        ["Answer 1"]
+    );
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/a").with_client())),
+        ["Fetch 1"]
+    );
+    assert_eq!(
+        tower.step(tower.lands_shared(1, "/a")),
+        ["Insert", "Answer 1"]
+    );
     assert_eq!(tower.flights.gauges(), Gauges::default());
 }
 
 #[test]
 fn who_asks_for_the_same_joins_and_lands_together() {
     let mut tower = Tower::new(2);
-    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 0"]);
-    assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());
-    assert!(tower.step(Work::Arrived(shared("/a").in_background())).is_empty());
-    assert_eq!(tower.step(Work::Arrived(shared("/b").with_client())), ["Fetch 1"]);
-    assert_eq!(tower.flights.gauges(), Gauges { flights: 2, parked: 3, active: 2, queued: 0 });
-    assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 2"]);
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/a").with_client())),
+        ["Fetch 0"]
+    );
+    assert!(
+        tower
+            .step(Work::Arrived(shared("/a").with_client()))
+            .is_empty()
+    );
+    assert!(
+        tower
+            .step(Work::Arrived(shared("/a").in_background()))
+            .is_empty()
+    );
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/b").with_client())),
+        ["Fetch 1"]
+    );
+    assert_eq!(
+        tower.flights.gauges(),
+        Gauges {
+            flights: 2,
+            parked: 3,
+            active: 2,
+            queued: 0
+        }
+    );
+    assert_eq!(
+        tower.step(tower.lands_shared(0, "/a")),
+        ["Insert", "Answer 2"]
+    );
 }
 
 #[test]
@@ -52,10 +93,17 @@ fn i5_a_panic_tells_everybody_and_gives_the_permit_back() {
     let mut tower = Tower::new(1);
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Arrived(shared("/a").with_client()));
-    assert!(tower.step(Work::Arrived(shared("/b").with_client())).is_empty());
+    assert!(
+        tower
+            .step(Work::Arrived(shared("/b").with_client()))
+            .is_empty()
+    );
     let panicked = Work::Landed(FlightId(0), Landing::failed(Cause::Panicked));
     assert_eq!(tower.step(panicked), ["Answer 2", "Fetch 1"]);
-    assert!(tower.step(tower.lands_shared(0, "/a")).is_empty(), "it landed before");
+    assert!(
+        tower.step(tower.lands_shared(0, "/a")).is_empty(),
+        "it landed before"
+    );
 }
 
 #[test]
@@ -65,26 +113,57 @@ fn i8_what_was_asked_before_an_invalidation_is_not_stored_and_takes_nobody_new()
     tower.step(Work::Arrived(shared("/b").with_client()));
     let key = shared("/a").key.expect("a key");
     assert!(
-        tower.step(Work::Invalidated { matches: Box::new(move |other| other == key.as_str()), but: None }).is_empty()
+        tower
+            .step(Work::Invalidated {
+                matches: Box::new(move |other| other == key.as_str()),
+                but: None
+            })
+            .is_empty()
     );
-    assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());
-    assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Answer 1", "Fetch 2"]);
-    assert_eq!(tower.step(tower.lands_shared(1, "/b")), ["Insert", "Answer 1"]);
-    assert_eq!(tower.step(tower.lands_shared(2, "/a")), ["Insert", "Answer 1"]);
+    assert!(
+        tower
+            .step(Work::Arrived(shared("/a").with_client()))
+            .is_empty()
+    );
+    assert_eq!(
+        tower.step(tower.lands_shared(0, "/a")),
+        ["Answer 1", "Fetch 2"]
+    );
+    assert_eq!(
+        tower.step(tower.lands_shared(1, "/b")),
+        ["Insert", "Answer 1"]
+    );
+    assert_eq!(
+        tower.step(tower.lands_shared(2, "/a")),
+        ["Insert", "Answer 1"]
+    );
 }
 
 #[test]
 fn i11_an_unsafe_request_whose_client_went_while_it_waited_is_not_sent() {
-    let cases = [(false, vec!["Overdue 1 client-gone", "Fetch 2"]), (true, vec!["Fetch 1"])];
+    let cases = [
+        (false, vec!["Overdue 1 client-gone", "Fetch 2"]),
+        (true, vec!["Fetch 1"]),
+    ];
     for (safe, expected) in cases {
         let mut tower = Tower::new(1);
         tower.step(Work::Arrived(shared("/a").with_client()));
         let mut waiting = alone("/b", safe).with_client();
-        waiting.passenger = Some(passenger(None, Arc::new(Tally { gone: AtomicBool::new(true), ..Tally::default() })));
+        waiting.passenger = Some(passenger(
+            None,
+            Arc::new(Tally {
+                gone: AtomicBool::new(true),
+                ..Tally::default()
+            }),
+        ));
         tower.step(Work::Arrived(waiting));
         tower.step(Work::Arrived(alone("/c", false).with_client()));
         tower.at(Duration::from_millis(1));
-        assert_eq!(tower.step(tower.lands_shared(0, "/a"))[2..], expected, "safe: {safe}");
+        assert_eq!(
+            tower.step(tower.lands_shared(0, "/a"))[2..],
+            expected,
+            "safe: {safe}"
+        );
     }
 }
 
@@ -94,8 +173,14 @@ fn i11_nothing_is_sent_after_waiting_too_long_for_a_permit() {
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Arrived(alone("/b", false).with_client()));
     tower.at(SLOW);
-    assert_eq!(tower.step(Work::Deadline(FlightId(1))), ["Overdue 1 no-permit"]);
-    assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 1"]);
+    assert_eq!(
+        tower.step(Work::Deadline(FlightId(1))),
+        ["Overdue 1 no-permit"]
+    );
+    assert_eq!(
+        tower.step(tower.lands_shared(0, "/a")),
+        ["Insert", "Answer 1"]
+    );
     assert_eq!(tower.flights.gauges(), Gauges::default());
 }
 
@@ -109,11 +194,22 @@ fn a_slow_flight_sends_stale_answers_to_those_who_have_one_and_to_all_who_come_l
     has_stale.passenger = Some(passenger(Some(old), Arc::default()));
     tower.step(Work::Arrived(has_stale));
     tower.at(Duration::from_secs(61) + SLOW - Duration::from_millis(1));
-    assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty(), "just in time");
+    assert!(
+        tower
+            .step(Work::Arrived(shared("/a").with_client()))
+            .is_empty(),
+        "just in time"
+    );
     tower.at(Duration::from_secs(61) + SLOW);
-    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Overdue 1 slow"]);
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/a").with_client())),
+        ["Overdue 1 slow"]
+    );
     assert_eq!(tower.step(Work::Deadline(FlightId(0))), ["Overdue 1 slow"]);
-    assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 2"]);
+    assert_eq!(
+        tower.step(tower.lands_shared(0, "/a")),
+        ["Insert", "Answer 2"]
+    );
 }
 
 #[test]
@@ -121,11 +217,25 @@ fn whoever_waits_beside_a_failing_request_for_its_key_is_not_its_probe() {
     let mut tower = Tower::new(1);
     let key = shared("/a").key.expect("a key");
     tower.flights.mark(&key, tower.now);
-    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 0"]);
-    assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());
-    assert!(tower.step(Work::Arrived(shared("/b").with_client())).is_empty());
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/a").with_client())),
+        ["Fetch 0"]
+    );
+    assert!(
+        tower
+            .step(Work::Arrived(shared("/a").with_client()))
+            .is_empty()
+    );
+    assert!(
+        tower
+            .step(Work::Arrived(shared("/b").with_client()))
+            .is_empty()
+    );
     let fails = Work::Landed(FlightId(0), Landing::failed(Cause::CheckFailed));
-    assert_eq!(tower.step(fails), ["Overdue 1 check-failed", "Answer 1", "Fetch 2"]);
+    assert_eq!(
+        tower.step(fails),
+        ["Overdue 1 check-failed", "Answer 1", "Fetch 2"]
+    );
 }
 
 #[test]
@@ -134,25 +244,46 @@ fn a_held_answer_that_nobody_vouches_for_says_nothing_of_the_origin() {
     tower.step(Work::Arrived(shared("/zero").with_client()));
     assert!(tower.step(Work::Held(FlightId(0))).is_empty());
     tower.step(Work::Arrived(shared("/witness").with_client()));
-    tower.step(Work::Landed(FlightId(1), Landing::failed(Cause::Fetch(FetchError::Connect))));
-    tower.step(Work::Landed(FlightId(0), Landing::failed(Cause::CheckFailed)));
-    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Overdue 1 refused"]);
+    tower.step(Work::Landed(
+        FlightId(1),
+        Landing::failed(Cause::Fetch(FetchError::Connect)),
+    ));
+    tower.step(Work::Landed(
+        FlightId(0),
+        Landing::failed(Cause::CheckFailed),
+    ));
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/c").with_client())),
+        ["Overdue 1 refused"]
+    );
 }
 
 #[test]
 fn a_held_answer_ends_the_trouble_of_its_origin_at_once() {
     let mut tower = Tower::new(2);
     tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Landed(FlightId(0), Landing::failed(Cause::Fetch(FetchError::Connect))));
+    tower.step(Work::Landed(
+        FlightId(0),
+        Landing::failed(Cause::Fetch(FetchError::Connect)),
+    ));
     tower.at(STEP);
-    assert_eq!(tower.step(Work::Arrived(shared("/zero").with_client())), ["Probed", "Fetch 1"]);
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/zero").with_client())),
+        ["Probed", "Fetch 1"]
+    );
     tower.step(Work::Held(FlightId(1)));
-    assert_eq!(tower.step(Work::Arrived(shared("/witness").with_client())), ["Fetch 2"]);
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/witness").with_client())),
+        ["Fetch 2"]
+    );
 }
 
 #[test]
 fn a_key_whose_answer_was_not_shared_is_not_collapsed_for_60_s() {
-    let cases = [(59_999, vec!["Fetch 1", "Fetch 2"]), (60_000, vec!["Fetch 1"])];
+    let cases = [
+        (59_999, vec!["Fetch 1", "Fetch 2"]),
+        (60_000, vec!["Fetch 1"]),
+    ];
     for (after, expected) in cases {
         let mut tower = Tower::new(3);
         tower.step(Work::Arrived(shared("/a").with_client()));
@@ -171,8 +302,15 @@ fn a_storable_answer_lets_its_key_be_collapsed_again() {
     tower.step(Work::Landed(FlightId(0), Landing::Unshared(response())));
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(tower.lands_shared(1, "/a"));
-    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 2"]);
-    assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/a").with_client())),
+        ["Fetch 2"]
+    );
+    assert!(
+        tower
+            .step(Work::Arrived(shared("/a").with_client()))
+            .is_empty()
+    );
 }
 
 #[test]
@@ -181,8 +319,15 @@ fn a_body_passed_on_keeps_its_permit_until_it_ends_and_its_followers_go_alone() 
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Arrived(shared("/a").with_client()));
     assert_eq!(tower.step(Work::Opened(FlightId(0))), ["Open 1 + 1"]);
-    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 1"]);
-    assert_eq!(tower.step(Work::Opened(FlightId(1))), ["Overdue 1 no-permit", "Open 0 + 0"], "one permit streams not");
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/a").with_client())),
+        ["Fetch 1"]
+    );
+    assert_eq!(
+        tower.step(Work::Opened(FlightId(1))),
+        ["Overdue 1 no-permit", "Open 0 + 0"],
+        "one permit streams not"
+    );
     tower.step(Work::Ended(FlightId(1)));
     assert_eq!(tower.flights.gauges().active, 1);
     tower.step(Work::Landed(FlightId(0), Landing::failed(Cause::Panicked)));
@@ -194,9 +339,19 @@ fn a_body_passed_on_keeps_its_permit_until_it_ends_and_its_followers_go_alone() 
 #[test]
 fn background_leaves_the_last_permit_until_a_client_joins() {
     let mut tower = Tower::new(2);
-    assert_eq!(tower.step(Work::Arrived(shared("/a").in_background())), ["Fetch 0"]);
-    assert!(tower.step(Work::Arrived(shared("/b").in_background())).is_empty());
-    assert_eq!(tower.step(Work::Arrived(shared("/b").with_client())), ["Fetch 1"]);
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/a").in_background())),
+        ["Fetch 0"]
+    );
+    assert!(
+        tower
+            .step(Work::Arrived(shared("/b").in_background()))
+            .is_empty()
+    );
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/b").with_client())),
+        ["Fetch 1"]
+    );
 }
 
 #[test]
@@ -206,9 +361,24 @@ fn a_key_that_is_not_collapsed_has_one_refresh_at_most() {
         tower.step(Work::Arrived(shared("/a").with_client()));
         tower.step(Work::Landed(FlightId(0), Landing::Unshared(response())));
         // Every hit offers one, and a hit on what is polled names the poll.
-        let refresh = || Work::Arrived(Errand { poll, ..shared("/a") }.in_background());
-        let begun: usize =
-            (0..3).map(|_| tower.step(refresh()).iter().filter(|w| w.starts_with("Fetch")).count()).sum();
+        let refresh = || {
+            Work::Arrived(
+                Errand {
+                    poll,
+                    ..shared("/a")
+                }
+                .in_background(),
+            )
+        };
+        let begun: usize = (0..3)
+            .map(|_| {
+                tower
+                    .step(refresh())
+                    .iter()
+                    .filter(|w| w.starts_with("Fetch"))
+                    .count()
+            })
+            .sum();
         assert_eq!(begun, expected, "poll {poll:?}");
     }
 }
@@ -218,43 +388,96 @@ fn an_origin_in_trouble_is_asked_by_one_probe_and_the_waiting_are_sent_back() {
     let mut tower = Tower::new(1);
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Arrived(shared("/b").with_client()));
-    let refused = |flight| Work::Landed(FlightId(flight), Landing::failed(Cause::Fetch(FetchError::Connect)));
-    assert_eq!(tower.step(refused(0)), ["Down", "Overdue 1 refused", "Answer 1"]);
-    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Overdue 1 refused"]);
+    let refused = |flight| {
+        Work::Landed(
+            FlightId(flight),
+            Landing::failed(Cause::Fetch(FetchError::Connect)),
+        )
+    };
+    assert_eq!(
+        tower.step(refused(0)),
+        ["Down", "Overdue 1 refused", "Answer 1"]
+    );
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/c").with_client())),
+        ["Overdue 1 refused"]
+    );
     tower.at(STEP);
-    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Probed", "Fetch 2"]);
-    assert_eq!(tower.step(Work::Arrived(shared("/d").with_client())), ["Overdue 1 refused"]);
-    assert_eq!(tower.step(tower.lands_shared(2, "/c")), ["Insert", "Up", "Answer 1"]);
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/c").with_client())),
+        ["Probed", "Fetch 2"]
+    );
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/d").with_client())),
+        ["Overdue 1 refused"]
+    );
+    assert_eq!(
+        tower.step(tower.lands_shared(2, "/c")),
+        ["Insert", "Up", "Answer 1"]
+    );
     assert_eq!(tower.flights.gauges(), Gauges::default());
 }
 
 #[test]
 fn what_waits_beside_a_key_is_sent_back_with_it_and_never_sends_it_back() {
-    let beside = |path| Errand { beside: Some(key(path)), ..alone(path, true) }.with_client();
+    let beside = |path| {
+        Errand {
+            beside: Some(key(path)),
+            ..alone(path, true)
+        }
+        .with_client()
+    };
     let failed = |flight| Work::Landed(FlightId(flight), Landing::failed(Cause::CheckFailed));
     let mut tower = Tower::new(1);
-    for arrival in [shared("/a").with_client(), beside("/a"), beside("/b"), alone("/a", false).with_client()] {
+    for arrival in [
+        shared("/a").with_client(),
+        beside("/a"),
+        beside("/b"),
+        alone("/a", false).with_client(),
+    ] {
         tower.step(Work::Arrived(arrival));
     }
-    assert_eq!(tower.step(failed(0)), ["Overdue 1 check-failed", "Answer 1", "Fetch 2"]);
-    assert_eq!(tower.step(Work::Arrived(beside("/a"))), ["Overdue 1 check-failed"]);
+    assert_eq!(
+        tower.step(failed(0)),
+        ["Overdue 1 check-failed", "Answer 1", "Fetch 2"]
+    );
+    assert_eq!(
+        tower.step(Work::Arrived(beside("/a"))),
+        ["Overdue 1 check-failed"]
+    );
     // The POST for /a waits on, and so do other ones for /b than its like.
     for arrival in [beside("/b"), shared("/b").with_client()] {
         tower.step(Work::Arrived(arrival));
     }
-    assert_eq!(tower.step(failed(2)), ["Overdue 1 check-failed", "Answer 1", "Fetch 3"]);
-    assert_eq!(tower.step(tower.lands_shared(3, "/x")), ["Answer 1", "Fetch 5"]);
+    assert_eq!(
+        tower.step(failed(2)),
+        ["Overdue 1 check-failed", "Answer 1", "Fetch 3"]
+    );
+    assert_eq!(
+        tower.step(tower.lands_shared(3, "/x")),
+        ["Answer 1", "Fetch 5"]
+    );
 }
 
 #[test]
 fn a_probe_that_never_asked_leaves_its_turn_to_the_next() {
     let mut tower = Tower::new(1);
     tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Landed(FlightId(0), Landing::failed(Cause::Fetch(FetchError::Connect))));
+    tower.step(Work::Landed(
+        FlightId(0),
+        Landing::failed(Cause::Fetch(FetchError::Connect)),
+    ));
     tower.at(STEP);
-    tower.flights.step(Work::Arrived(shared("/b").with_client()), tower.now);
-    tower.flights.step(Work::Found(FlightId(1), stored("/b", tower.now)), tower.now);
-    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Probed", "Fetch 2"]);
+    tower
+        .flights
+        .step(Work::Arrived(shared("/b").with_client()), tower.now);
+    tower
+        .flights
+        .step(Work::Found(FlightId(1), stored("/b", tower.now)), tower.now);
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/c").with_client())),
+        ["Probed", "Fetch 2"]
+    );
 }
 
 #[test]
@@ -263,37 +486,77 @@ fn while_all_permits_are_late_nobody_who_has_a_stale_answer_waits() {
     let old = stored("/b", tower.now);
     let has_stale = || {
         let passenger = Some(passenger(Some(Arc::clone(&old)), Arc::default()));
-        Work::Arrived(Arrival { passenger, ..shared("/b").in_background() })
+        Work::Arrived(Arrival {
+            passenger,
+            ..shared("/b").in_background()
+        })
     };
     tower.at(Duration::from_secs(61));
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.at(Duration::from_secs(61) + SLOW);
     tower.step(Work::Deadline(FlightId(0)));
     assert_eq!(tower.step(has_stale()), ["Overdue 1 slow"]);
-    assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 1", "Fetch 1"], "the refresh flies");
-    assert_eq!(tower.step(tower.lands_shared(1, "/b")), ["Insert", "Answer 0"]);
-    assert_eq!(tower.step(has_stale()), ["Fetch 2"], "nothing is late any more");
+    assert_eq!(
+        tower.step(tower.lands_shared(0, "/a")),
+        ["Insert", "Answer 1", "Fetch 1"],
+        "the refresh flies"
+    );
+    assert_eq!(
+        tower.step(tower.lands_shared(1, "/b")),
+        ["Insert", "Answer 0"]
+    );
+    assert_eq!(
+        tower.step(has_stale()),
+        ["Fetch 2"],
+        "nothing is late any more"
+    );
 }
 
 #[test]
 fn what_a_client_with_a_name_is_told_keeps_nobody_else_from_sharing() {
-    for ending in [Work::Landed(FlightId(0), Landing::Unshared(response())), Work::Opened(FlightId(0))] {
+    for ending in [
+        Work::Landed(FlightId(0), Landing::Unshared(response())),
+        Work::Opened(FlightId(0)),
+    ] {
         let mut tower = Tower::new(3);
-        tower.step(Work::Arrived(Errand { shared: false, joins: None, ..shared("/a") }.with_client()));
+        tower.step(Work::Arrived(
+            Errand {
+                shared: false,
+                joins: None,
+                ..shared("/a")
+            }
+            .with_client(),
+        ));
         tower.step(ending);
-        assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 1"]);
-        assert!(tower.step(Work::Arrived(shared("/a").with_client())).is_empty());
+        assert_eq!(
+            tower.step(Work::Arrived(shared("/a").with_client())),
+            ["Fetch 1"]
+        );
+        assert!(
+            tower
+                .step(Work::Arrived(shared("/a").with_client()))
+                .is_empty()
+        );
     }
 }
 
 #[test]
 fn beyond_the_places_to_wait_a_request_is_refused() {
-    let mut tower = Tower { flights: flights(1, 2), ..Tower::new(1) };
+    let mut tower = Tower {
+        flights: flights(1, 2),
+        ..Tower::new(1)
+    };
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Arrived(shared("/a").with_client()));
-    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Overdue 1 parked-full"]);
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/a").with_client())),
+        ["Overdue 1 parked-full"]
+    );
     tower.step(tower.lands_shared(0, "/a"));
-    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 1"]);
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/a").with_client())),
+        ["Fetch 1"]
+    );
 }
 
 #[test]
@@ -301,13 +564,23 @@ fn a_stop_tells_everybody_and_sends_nothing_more() {
     let mut tower = Tower::new(1);
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Arrived(shared("/b").with_client()));
-    let told = tower.flights.step(Work::Stop, tower.now).into_iter().map(|work| match work {
-        Work::Overdue(passengers, Cause::Stopping, None) => passengers.len(),
-        Work::Forget(..) => 0,
-        _ => panic!("a stop sends nothing"),
-    });
+    let told = tower
+        .flights
+        .step(Work::Stop, tower.now)
+        .into_iter()
+        .map(|work| match work {
+            Work::Overdue(passengers, Cause::Stopping, None) => passengers.len(),
+            Work::Forget(..) => 0,
+            _ => panic!("a stop sends nothing"),
+        });
     assert_eq!(told.sum::<usize>(), 2);
-    assert_eq!(tower.step(Work::Arrived(shared("/c").with_client())), ["Overdue 1 stopping"]);
-    assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 0"]);
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/c").with_client())),
+        ["Overdue 1 stopping"]
+    );
+    assert_eq!(
+        tower.step(tower.lands_shared(0, "/a")),
+        ["Insert", "Answer 0"]
+    );
     assert_eq!(tower.flights.gauges(), Gauges::default());
 }

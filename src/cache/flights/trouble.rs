@@ -14,11 +14,17 @@ use crate::outcome::Cause;
 impl Flights {
     /// An answer waits for its witness, without a permit. Whatever it is worth, the origin is there.
     pub(super) fn held(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
-        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
         flight.stage = Stage::Holding;
         self.late -= usize::from(std::mem::take(&mut flight.late));
         self.permits.release(flight.class);
-        if self.backoff.report(Whose::Nobody, flight.pass, Heard::Answer, false, now) == Change::OriginUp {
+        if self
+            .backoff
+            .report(Whose::Nobody, flight.pass, Heard::Answer, false, now)
+            == Change::OriginUp
+        {
             todo.push(Work::OriginUp);
         }
     }
@@ -34,9 +40,14 @@ impl Flights {
         todo: &mut Vec<Work>,
     ) {
         let whose = errand.whose();
-        let known = (self.backoff.origin_trouble().is_some(), self.backoff.is_in_trouble(whose));
+        let known = (
+            self.backoff.origin_trouble().is_some(),
+            self.backoff.is_in_trouble(whose),
+        );
         let was_probed = self.backoff.breaker(now) == Breaker::HalfOpen;
-        let mut change = self.backoff.report(whose, pass, heard, errand.poll.is_some(), now);
+        let mut change = self
+            .backoff
+            .report(whose, pass, heard, errand.poll.is_some(), now);
         let counting = errand.shared_key().filter(|_| !errand.is_witness());
         if let Some(until) = counting.and_then(|key| self.backoff.count(key, heard, now)) {
             change = Change::OriginDown(until);
@@ -44,14 +55,21 @@ impl Flights {
         let again = match change {
             Change::KeyDown(until) | Change::OriginDown(until) => Some(until),
             // It answers again, though perhaps not well.
-            Change::OriginUp => errand.shared_key().and_then(|key| self.backoff.paused_until(key)),
+            Change::OriginUp => errand
+                .shared_key()
+                .and_then(|key| self.backoff.paused_until(key)),
             Change::None => None,
         };
-        todo.extend(errand.poll.map(|poll| Work::Polled { poll, refused, again }));
+        todo.extend(errand.poll.map(|poll| Work::Polled {
+            poll,
+            refused,
+            again,
+        }));
         match (change, heard) {
             (Change::OriginUp, heard) => {
                 todo.push(Work::OriginUp);
-                if let (Heard::Failure(cause, _), Whose::Key(_) | Whose::Beside(_)) = (heard, whose) {
+                if let (Heard::Failure(cause, _), Whose::Key(_) | Whose::Beside(_)) = (heard, whose)
+                {
                     self.send_back_the_waiting(whose, cause, None, todo);
                 }
             }
@@ -64,7 +82,10 @@ impl Flights {
             }
             (Change::OriginDown(until), Heard::Failure(cause, _)) => {
                 if !known.0 || was_probed {
-                    todo.push(Work::OriginDown { cause, still: known.0 });
+                    todo.push(Work::OriginDown {
+                        cause,
+                        still: known.0,
+                    });
                 }
                 self.send_back_the_waiting(Whose::Nobody, cause, Some(until), todo);
             }
@@ -87,8 +108,12 @@ impl Flights {
             (whose, other) => whose == other,
         };
         let waits = |flight: &Flight| flight.stage == Stage::Waiting && concerns(flight);
-        let waiting: Vec<FlightId> =
-            self.flights.iter().filter(|(_, flight)| waits(flight)).map(|(id, _)| *id).collect();
+        let waiting: Vec<FlightId> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| waits(flight))
+            .map(|(id, _)| *id)
+            .collect();
         for id in waiting {
             self.permits.withdraw(id);
             if let Some(flight) = self.abandon(id, until, todo) {

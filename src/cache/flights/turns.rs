@@ -33,18 +33,28 @@ impl Flights {
             if let Some(at) = self.limits.turn(now) {
                 return self.wait_for_the_turn(at, todo);
             }
-            let Some((id, class)) = self.permits.grant() else { return };
+            let Some((id, class)) = self.permits.grant() else {
+                return;
+            };
             let full = self.limits.exhausted(class, now);
-            let wanted = self.flights.get_mut(&id).filter(|flight| flight.wanted(now));
+            let wanted = self
+                .flights
+                .get_mut(&id)
+                .filter(|flight| flight.wanted(now));
             if let (Some(flight), None) = (wanted, full) {
                 flight.stage = Stage::Flying;
                 flight.class = class;
-                self.limits.start(flight.repeated == 0 && !flight.errand.plain, now);
+                self.limits
+                    .start(flight.repeated == 0 && !flight.errand.plain, now);
                 todo.push(Work::Fetch(id, flight.errand.clone()));
                 continue;
             }
             self.permits.release(class);
-            let cause = if full.is_some() { Cause::Quota } else { Cause::ClientGone };
+            let cause = if full.is_some() {
+                Cause::Quota
+            } else {
+                Cause::ClientGone
+            };
             if let Some(flight) = self.abandon(id, full, todo) {
                 todo.push(Work::Overdue(flight.passengers, cause, full));
             }
@@ -63,14 +73,20 @@ impl Flights {
     /// Lets a flight ask once more instead of landing like this: the failure may pass, and somebody still wants to know. Never
     /// where there is trouble already: a probe asks once.
     pub(super) fn retries(&mut self, id: FlightId, landing: &Landing, now: Now) -> bool {
-        let Some(flight) = self.flights.get_mut(&id) else { return false };
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return false;
+        };
         let errand = &flight.errand;
-        let is_timely = !self.stopped && flight.stage == Stage::Flying && now.mono < flight.began + self.slow;
-        let is_alone = !flight.passengers.is_empty() && flight.passengers.iter().all(|p| p.responder.gone());
-        let trouble = self.backoff.origin_trouble().is_some() || self.backoff.is_in_trouble(errand.whose());
+        let is_timely =
+            !self.stopped && flight.stage == Stage::Flying && now.mono < flight.began + self.slow;
+        let is_alone =
+            !flight.passengers.is_empty() && flight.passengers.iter().all(|p| p.responder.gone());
+        let trouble =
+            self.backoff.origin_trouble().is_some() || self.backoff.is_in_trouble(errand.whose());
         let may = is_timely && !is_alone && !trouble && errand.is_repeatable() && may_pass(landing);
-        let retries =
-            may && self.limits.exhausted(flight.class, now).is_none() && self.limits.take_retry(flight.repeated);
+        let retries = may
+            && self.limits.exhausted(flight.class, now).is_none()
+            && self.limits.take_retry(flight.repeated);
         if retries {
             flight.repeated += 1;
             self.ask_again(id);
@@ -90,7 +106,9 @@ impl Flights {
     }
 
     fn ask_again(&mut self, id: FlightId) {
-        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
         self.late -= usize::from(std::mem::take(&mut flight.late));
         flight.stage = Stage::Waiting;
         self.permits.release(flight.class);
@@ -101,12 +119,18 @@ impl Flights {
 /// Whether a failure may be over when the same is asked at once: it was refused, cut, or said to be no fault of the request.
 fn may_pass(landing: &Landing) -> bool {
     match landing {
-        Landing::Failed { cause: Cause::Fetch(error), .. } => {
+        Landing::Failed {
+            cause: Cause::Fetch(error),
+            ..
+        } => {
             matches!(error, FetchError::Connect | FetchError::Truncated)
         }
-        Landing::Failed { cause: Cause::Status(status), retry_after: None, keeps: None, .. } => {
-            PASSING.contains(status)
-        }
+        Landing::Failed {
+            cause: Cause::Status(status),
+            retry_after: None,
+            keeps: None,
+            ..
+        } => PASSING.contains(status),
         _ => false,
     }
 }

@@ -141,7 +141,8 @@ impl Errand {
 
     /// A GET or HEAD without a body: asking it twice is as asking it once (RFC 9110 §9.2.2).
     pub fn is_repeatable(&self) -> bool {
-        self.request.body.lease.is_none() && matches!(self.request.method, Method::GET | Method::HEAD)
+        self.request.body.lease.is_none()
+            && matches!(self.request.method, Method::GET | Method::HEAD)
     }
 
     /// Whether it is asked only to vouch for another answer: nobody joins it, and what is stored does not count.
@@ -215,7 +216,13 @@ pub enum Landing {
 impl Landing {
     /// A failure of which nothing more is known.
     pub fn failed(cause: Cause) -> Landing {
-        Landing::Failed { cause, response: None, retry_after: None, keeps: None, tells_trouble: true }
+        Landing::Failed {
+            cause,
+            response: None,
+            retry_after: None,
+            keeps: None,
+            tells_trouble: true,
+        }
     }
 
     /// The status the origin answered with, if it did.
@@ -240,7 +247,9 @@ impl Stored {
 fn trouble(cause: Cause) -> Trouble {
     use FetchError::{ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout};
     match cause {
-        Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout) => Trouble::TimedOut,
+        Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout) => {
+            Trouble::TimedOut
+        }
         Cause::Fetch(_) => Trouble::Unreachable,
         Cause::Slow | Cause::Quota | Cause::NoPermit | Cause::ParkedFull => Trouble::Slow,
         _ => Trouble::Failed,
@@ -250,6 +259,8 @@ fn trouble(cause: Cause) -> Trouble {
 impl Passenger {
     /// Whether what is stored may be sent instead of a good answer, for this cause.
     pub fn has_stale_for(&self, cause: Cause, now: Now) -> bool {
-        self.stale.as_ref().is_some_and(|stored| stored.serves_despite(cause, now))
+        self.stale
+            .as_ref()
+            .is_some_and(|stored| stored.serves_despite(cause, now))
     }
 }

@@ -27,7 +27,10 @@ pub(in crate::cache) fn stored_as(
     ttl: u64,
     selecting: Option<Selecting>,
 ) -> Arc<Stored> {
-    let start = Now { mono: Duration::ZERO, wall: Duration::ZERO };
+    let start = Now {
+        mono: Duration::ZERO,
+        wall: Duration::ZERO,
+    };
     let lifetime = lifetime_of(Duration::from_secs(ttl), Duration::ZERO, start);
     Arc::new(Stored {
         key: Key::from(key),
@@ -44,11 +47,19 @@ pub(in crate::cache) fn stored_as(
 
 /// The fields of a request in this language; `None`: it says none.
 pub(in crate::cache) fn asked(language: Option<&str>) -> HeaderMap {
-    language.into_iter().map(|language| (ACCEPT_LANGUAGE, language.parse().expect("a value"))).collect()
+    language
+        .into_iter()
+        .map(|language| (ACCEPT_LANGUAGE, language.parse().expect("a value")))
+        .collect()
 }
 
 /// The answer to [`asked`], selected by the language.
-pub(in crate::cache) fn variant(key: &str, language: Option<&str>, body_bytes: usize, ttl: u64) -> Arc<Stored> {
+pub(in crate::cache) fn variant(
+    key: &str,
+    language: Option<&str>,
+    body_bytes: usize,
+    ttl: u64,
+) -> Arc<Stored> {
     variant_with(key, language, Bytes::from(vec![b'x'; body_bytes]), ttl)
 }
 
@@ -66,10 +77,21 @@ fn put(store: &Store, stored: Arc<Stored>) -> Inserted {
 pub(in crate::cache) fn lifetime_of(ttl: Duration, grace: Duration, received: Now) -> Lifetime {
     // The user's word: a lifetime of zero would switch storing off.
     let cache_ttl = Some(ttl.max(Duration::from_nanos(1)));
-    let rule = Rule { cache_ttl, slow_grace: Some(grace), grace_time: Some(grace), ..Rule::default() };
+    let rule = Rule {
+        cache_ttl,
+        slow_grace: Some(grace),
+        grace_time: Some(grace),
+        ..Rule::default()
+    };
     let fields = HeaderMap::new();
     let word = Word::of(&fields, &[]);
-    let response = Received { status: StatusCode::OK, fields: &fields, word, asked: received, at: received };
+    let response = Received {
+        status: StatusCode::OK,
+        fields: &fields,
+        word,
+        asked: received,
+        at: received,
+    };
     lifetime(&response, &rule, &Defaults::default(), Allowed::Any).expect("the rule says how long")
 }
 
@@ -83,10 +105,18 @@ fn a_stored_response_is_found_until_it_is_removed() {
     let store = Store::new(1 << 20, 100);
     let first = stored("a", 10);
     assert_eq!(put(&store, Arc::clone(&first)), Inserted::New);
-    assert!(store.find("a").is_some_and(|found| Arc::ptr_eq(found.newest(), &first)));
+    assert!(
+        store
+            .find("a")
+            .is_some_and(|found| Arc::ptr_eq(found.newest(), &first))
+    );
     assert!(store.find("b").is_none());
     assert_eq!(store.gauges().bytes, charge("a", 10));
-    assert!(store.remove("a").is_some_and(|removed| Arc::ptr_eq(removed.newest(), &first)));
+    assert!(
+        store
+            .remove("a")
+            .is_some_and(|removed| Arc::ptr_eq(removed.newest(), &first))
+    );
     assert!(store.remove("a").is_none() && store.peek("a").is_none());
     assert_eq!(store.gauges(), Gauges::default());
 }
@@ -99,10 +129,17 @@ fn a_replacement_keeps_the_place_in_line() {
     }
     let newer = stored("a", 500);
     assert_eq!(put(&store, Arc::clone(&newer)), Inserted::Replaced);
-    assert!(store.peek("a").is_some_and(|found| Arc::ptr_eq(found.newest(), &newer)));
+    assert!(
+        store
+            .peek("a")
+            .is_some_and(|found| Arc::ptr_eq(found.newest(), &newer))
+    );
     assert_eq!(store.gauges().bytes, charge("a", 500) + 2 * charge("b", 10));
     put(&store, stored("d", 10));
-    assert!(store.peek("a").is_none(), "the oldest, for all that it was replaced last");
+    assert!(
+        store.peek("a").is_none(),
+        "the oldest, for all that it was replaced last"
+    );
     assert!(store.peek("b").is_some());
 }
 
@@ -113,8 +150,14 @@ fn a_replacement_that_needs_room_makes_it_from_others() {
         put(&store, stored(key, 100));
     }
     assert_eq!(put(&store, stored("a", 101)), Inserted::Replaced);
-    assert_eq!(store.peek("a").map(|found| found.newest().body.len()), Some(101));
-    assert_eq!((store.gauges().entries, store.peek("b").is_none()), (2, true));
+    assert_eq!(
+        store.peek("a").map(|found| found.newest().body.len()),
+        Some(101)
+    );
+    assert_eq!(
+        (store.gauges().entries, store.peek("b").is_none()),
+        (2, true)
+    );
 }
 
 #[test]
@@ -123,11 +166,21 @@ fn what_can_never_fit_is_refused_and_leaves_all_as_it_was() {
     put(&store, stored("a", 300));
     assert_eq!(put(&store, stored("a", 1000)), Inserted::TooLarge);
     assert_eq!(put(&store, stored("b", 1000)), Inserted::TooLarge);
-    assert_eq!(store.peek("a").map(|found| found.newest().body.len()), Some(300));
+    assert_eq!(
+        store.peek("a").map(|found| found.newest().body.len()),
+        Some(300)
+    );
     assert_eq!((store.gauges().entries, store.gauges().refusals), (1, 2));
-    assert_eq!(put(&store, stored("b", 1000 - charge("b", 0))), Inserted::New, "exactly maxBytes fits");
+    assert_eq!(
+        put(&store, stored("b", 1000 - charge("b", 0))),
+        Inserted::New,
+        "exactly maxBytes fits"
+    );
     assert_eq!(put(&Store::new(0, 10), stored("a", 1)), Inserted::TooLarge);
-    assert_eq!(put(&Store::new(1000, 0), stored("a", 1)), Inserted::TooLarge);
+    assert_eq!(
+        put(&Store::new(1000, 0), stored("a", 1)),
+        Inserted::TooLarge
+    );
 }
 
 #[test]
@@ -139,7 +192,10 @@ fn some_are_listed_across_slices_and_gaps_and_never_more_than_asked() {
     store.remove_matching(|key| key.ends_with('7'));
     let listed = |limit| {
         let some = store.some(limit);
-        let distinct: HashMap<String, usize> = some.iter().map(|stored| (stored.key.to_string(), 1)).collect();
+        let distinct: HashMap<String, usize> = some
+            .iter()
+            .map(|stored| (stored.key.to_string(), 1))
+            .collect();
         assert_eq!(distinct.len(), some.len(), "one twice");
         some.len()
     };
@@ -211,7 +267,10 @@ fn what_comes_back_soon_after_it_left_is_kept() {
     }
     let kept = back.iter().filter(|key| store.peek(key).is_some()).count();
     assert!(kept >= 6, "{kept} of 40 in the main queue");
-    assert!(store.peek("/200").is_none(), "which came later, to the small one");
+    assert!(
+        store.peek("/200").is_none(),
+        "which came later, to the small one"
+    );
 }
 
 #[test]
@@ -222,16 +281,26 @@ fn pinned_entries_take_at_most_half() {
         assert_eq!(store.pin(Key::from(key)), Pinned::Yes);
         put(&store, stored(key, 100));
     }
-    assert_eq!((store.gauges().entries, store.gauges().pinned_entries), (7, 5));
+    assert_eq!(
+        (store.gauges().entries, store.gauges().pinned_entries),
+        (7, 5)
+    );
     for number in 0..100 {
         put(&store, stored(&number.to_string(), 100));
     }
-    let kept: Vec<_> = keys.iter().filter(|key| store.peek(key).is_some()).collect();
+    let kept: Vec<_> = keys
+        .iter()
+        .filter(|key| store.peek(key).is_some())
+        .collect();
     assert_eq!(kept, [&"a", &"b", &"c", &"d", &"e"]);
     store.unpin("a");
     assert_eq!(store.gauges().pinned_entries, 4);
     put(&store, stored("f", 100));
-    assert_eq!(store.gauges().pinned_entries, 5, "the place of one is another's");
+    assert_eq!(
+        store.gauges().pinned_entries,
+        5,
+        "the place of one is another's"
+    );
 }
 
 #[test]
@@ -241,7 +310,10 @@ fn a_pinned_entry_that_outgrows_the_half_becomes_ordinary() {
     store.pin(Key::from("a"));
     assert_eq!(store.gauges().pinned_entries, 1);
     put(&store, stored("a", 1500));
-    assert_eq!((store.gauges().entries, store.gauges().pinned_entries), (1, 0));
+    assert_eq!(
+        (store.gauges().entries, store.gauges().pinned_entries),
+        (1, 0)
+    );
     put(&store, stored("a", 100));
     assert_eq!(store.gauges().pinned_entries, 1);
 }
@@ -250,7 +322,10 @@ fn a_pinned_entry_that_outgrows_the_half_becomes_ordinary() {
 fn pins_are_bounded() {
     let store = Store::new(1 << 20, 100);
     for number in 0..4096 {
-        assert_eq!(store.pin(Key::from(number.to_string().as_str())), Pinned::Yes);
+        assert_eq!(
+            store.pin(Key::from(number.to_string().as_str())),
+            Pinned::Yes
+        );
     }
     assert_eq!(store.pin(Key::from("one more")), Pinned::TableFull);
     assert_eq!(store.pin(Key::from("17")), Pinned::Yes, "pinned already");
@@ -278,10 +353,22 @@ impl Drop for Witness {
 fn nothing_is_dropped_under_the_lock() {
     let store = Arc::new(Store::new(1 << 20, 4));
     let seen = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
-    let body = || Bytes::from_owner(Witness { store: Arc::clone(&store), seen: Arc::clone(&seen) });
+    let body = || {
+        Bytes::from_owner(Witness {
+            store: Arc::clone(&store),
+            seen: Arc::clone(&seen),
+        })
+    };
     let keep = |key: &str| _ = put(&store, stored_with(key, body(), 1));
-    let dropped = || (seen[0].load(Ordering::SeqCst), seen[1].load(Ordering::SeqCst));
-    ["a", "b", "c", "d", "e", "f", "f"].iter().for_each(|key| keep(key));
+    let dropped = || {
+        (
+            seen[0].load(Ordering::SeqCst),
+            seen[1].load(Ordering::SeqCst),
+        )
+    };
+    ["a", "b", "c", "d", "e", "f", "f"]
+        .iter()
+        .for_each(|key| keep(key));
     assert_eq!(dropped(), (3, 0), "two evicted, one replaced");
     store.remove("c");
     store.remove_matching(|key| key == "d");
@@ -295,7 +382,10 @@ fn nothing_is_dropped_under_the_lock() {
     assert_eq!(dropped(), (9, 0));
     for ttl in (10..27).chain([26]) {
         let language = format!("x-{ttl}");
-        store.insert(variant_with("v", Some(&language), body(), ttl), &asked(Some(&language)));
+        store.insert(
+            variant_with("v", Some(&language), body(), ttl),
+            &asked(Some(&language)),
+        );
     }
     assert_eq!(dropped(), (11, 0), "one crowded out, one replaced");
     assert_eq!(store.sweep(Duration::from_secs(21)), 10);

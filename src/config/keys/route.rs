@@ -58,9 +58,13 @@ pub const ROUTE_KEYS: [RouteKey; 19] = [
         "the origin's word, else `cache.defaultTTL`",
         |r| r.cache_ttl.map(seconds),
     ),
-    route("staleTime", S, "the age from which a hit is refreshed in the background", "`cache.defaultStaleTime`", |r| {
-        r.stale_time.map(seconds)
-    }),
+    route(
+        "staleTime",
+        S,
+        "the age from which a hit is refreshed in the background",
+        "`cache.defaultStaleTime`",
+        |r| r.stale_time.map(seconds),
+    ),
     route(
         "refreshMinInterval",
         S,
@@ -68,18 +72,32 @@ pub const ROUTE_KEYS: [RouteKey; 19] = [
         "the route's `staleTime`, else 1 s",
         |r| r.refresh_min_interval.map(seconds),
     ),
-    route("slowGrace", S, "how far past its TTL an answer may stand in for a slow one", "`cache.slowGrace`", |r| {
-        r.slow_grace.map(seconds)
-    }),
-    route("graceTime", S, "how far past its TTL an answer may stand in for a failed one", "`cache.graceTime`", |r| {
-        r.grace_time.map(seconds)
-    }),
+    route(
+        "slowGrace",
+        S,
+        "how far past its TTL an answer may stand in for a slow one",
+        "`cache.slowGrace`",
+        |r| r.slow_grace.map(seconds),
+    ),
+    route(
+        "graceTime",
+        S,
+        "how far past its TTL an answer may stand in for a failed one",
+        "`cache.graceTime`",
+        |r| r.grace_time.map(seconds),
+    ),
     route(
         "onExhausted",
         "error503, empty, null",
         "what GET and HEAD get when there is neither an answer nor an old one that may serve: an error (502, 503 or 504 by its cause, or the origin's own); 200 and `{}`; 200 and `null`. Never stored",
         "error503",
-        |r| ON_EXHAUSTED.iter().skip(1).find(|(_, meaning)| *meaning == r.on_exhausted).map(|(word, _)| json!(word)),
+        |r| {
+            ON_EXHAUSTED
+                .iter()
+                .skip(1)
+                .find(|(_, meaning)| *meaning == r.on_exhausted)
+                .map(|(word, _)| json!(word))
+        },
     ),
     route(
         "check.json",
@@ -95,19 +113,44 @@ pub const ROUTE_KEYS: [RouteKey; 19] = [
             Some(json!(kind))
         },
     ),
-    route("check.require", "list of JSON pointers", "each must lead to something other than null", "none", |r| {
-        r.check.as_ref().map(|check| &check.require).filter(|list| !list.is_empty()).map(|list| json!(list))
-    }),
+    route(
+        "check.require",
+        "list of JSON pointers",
+        "each must lead to something other than null",
+        "none",
+        |r| {
+            r.check
+                .as_ref()
+                .map(|check| &check.require)
+                .filter(|list| !list.is_empty())
+                .map(|list| json!(list))
+        },
+    ),
     route(
         "check.nonEmpty",
         "true, false",
         "a blank body is no answer; in JSON neither are `{}`, `[]`, `\"\"` and `null`",
         "false",
-        |r| r.check.as_ref().filter(|check| check.non_empty).map(|_| json!(true)),
+        |r| {
+            r.check
+                .as_ref()
+                .filter(|check| check.non_empty)
+                .map(|_| json!(true))
+        },
     ),
-    route("check.notText", "list of texts", "bodies that mean failure, such as `TIMEOUT!`", "none", |r| {
-        r.check.as_ref().map(|check| &check.not_text).filter(|list| !list.is_empty()).map(|list| json!(list))
-    }),
+    route(
+        "check.notText",
+        "list of texts",
+        "bodies that mean failure, such as `TIMEOUT!`",
+        "none",
+        |r| {
+            r.check
+                .as_ref()
+                .map(|check| &check.not_text)
+                .filter(|list| !list.is_empty())
+                .map(|list| json!(list))
+        },
+    ),
     route(
         "force",
         "list of no-store, private, authorization, must-revalidate",
@@ -121,7 +164,11 @@ pub const ROUTE_KEYS: [RouteKey; 19] = [
                 (force.authorization, "authorization"),
                 (force.must_revalidate, "must-revalidate"),
             ];
-            let words: Vec<&str> = words.iter().filter(|(holds, _)| *holds).map(|(_, word)| *word).collect();
+            let words: Vec<&str> = words
+                .iter()
+                .filter(|(holds, _)| *holds)
+                .map(|(_, word)| *word)
+                .collect();
             (!words.is_empty()).then(|| json!(words))
         },
     ),
@@ -130,7 +177,12 @@ pub const ROUTE_KEYS: [RouteKey; 19] = [
         "refuse, strip, store",
         "answers with Set-Cookie: not stored; stored without the field; stored, and everybody gets the cookie",
         "refuse, or store with `cache.storeSetCookie`; strip on the preset's paths",
-        |r| SET_COOKIE.iter().find(|(_, meaning)| Some(*meaning) == r.set_cookie).map(|(word, _)| json!(word)),
+        |r| {
+            SET_COOKIE
+                .iter()
+                .find(|(_, meaning)| Some(*meaning) == r.set_cookie)
+                .map(|(word, _)| json!(word))
+        },
     ),
     route(
         "cookies",
@@ -151,7 +203,11 @@ pub const ROUTE_KEYS: [RouteKey; 19] = [
         "true, false",
         "whether only requests count that may change something: not GET, HEAD, OPTIONS or TRACE",
         "false; true on the preset's `/control/*`",
-        |r| r.rate_limit.filter(|limit| limit.unsafe_only).map(|_| json!(true)),
+        |r| {
+            r.rate_limit
+                .filter(|limit| limit.unsafe_only)
+                .map(|_| json!(true))
+        },
     ),
 ];
 
@@ -162,5 +218,11 @@ const fn route(
     otherwise: &'static str,
     value: fn(&Rule) -> Option<Value>,
 ) -> RouteKey {
-    RouteKey { path, kind, what, otherwise, value }
+    RouteKey {
+        path,
+        kind,
+        what,
+        otherwise,
+        value,
+    }
 }

@@ -54,7 +54,12 @@ enum Trailer {
 
 impl Chunked {
     pub(super) fn new(max_body_bytes: u64) -> Chunked {
-        Chunked { state: State::Size(0), allowance: max_body_bytes, chunk: 0, dropped: 0 }
+        Chunked {
+            state: State::Size(0),
+            allowance: max_body_bytes,
+            chunk: 0,
+            dropped: 0,
+        }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -102,7 +107,11 @@ impl Chunked {
                 self.dropped = 0;
                 // `take_digit` saw that the chunk fits.
                 self.allowance -= self.chunk;
-                Ok(if self.chunk == 0 { State::Trailer(Trailer::Start) } else { State::Content })
+                Ok(if self.chunk == 0 {
+                    State::Trailer(Trailer::Start)
+                } else {
+                    State::Content
+                })
             }
             (State::ContentCr, b'\r') => Ok(State::ContentLf),
             (State::ContentLf, b'\n') => Ok(State::Size(0)),
@@ -124,12 +133,20 @@ impl Chunked {
         let digit = char::from(octet).to_digit(16).map_or(0, u64::from);
         // Sixteen digits fill the 64 bits exactly, so no bit is shifted out.
         self.chunk = self.chunk << 4 | digit;
-        if self.chunk > self.allowance { Err(Refusal::TooLarge) } else { Ok(State::Size(digits + 1)) }
+        if self.chunk > self.allowance {
+            Err(Refusal::TooLarge)
+        } else {
+            Ok(State::Size(digits + 1))
+        }
     }
 
     fn drop_octet(&mut self, next: State) -> Result<State, Refusal> {
         self.dropped += 1;
-        if self.dropped > MAX_EXTENSION_BYTES { Err(Refusal::Chunk) } else { Ok(next) }
+        if self.dropped > MAX_EXTENSION_BYTES {
+            Err(Refusal::Chunk)
+        } else {
+            Ok(next)
+        }
     }
 
     /// RFC 9112 §7.1.2: field lines, held to what [`crate::front::head`] asks of them, then forgotten.

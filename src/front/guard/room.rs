@@ -21,13 +21,20 @@ pub(crate) fn room_for_threads(count: usize) -> bool {
             drop(door.lock());
             thread_id()
         };
-        let threads: Vec<_> = (0..count).map(|_| Builder::new().spawn_scoped(scope, wait)).collect();
+        let threads: Vec<_> = (0..count)
+            .map(|_| Builder::new().spawn_scoped(scope, wait))
+            .collect();
         drop(closed);
         let join = |thread: io::Result<thread::ScopedJoinHandle<'_, pid_t>>| {
             thread?.join().map_err(|_| io::Error::other("it panicked"))
         };
         // All are joined, whatever becomes of some.
-        threads.into_iter().map(join).collect::<Vec<_>>().into_iter().collect()
+        threads
+            .into_iter()
+            .map(join)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect()
     });
     begun.is_ok_and(|ended| {
         ended.into_iter().for_each(wait_until_gone);
@@ -48,6 +55,9 @@ fn thread_id() -> pid_t {
 /// Waits until a thread that was joined is no more in the kernel's tables: until then it counts as one of the user's.
 fn wait_until_gone(thread: pid_t) {
     // SAFETY: no signal is sent (0), it is only asked whether the thread is there; none of it touches memory.
-    let is_there = || unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0 as c_int) } == 0;
-    (0..LOOKS).take_while(|_| is_there()).for_each(|_| thread::yield_now());
+    let is_there =
+        || unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0 as c_int) } == 0;
+    (0..LOOKS)
+        .take_while(|_| is_there())
+        .for_each(|_| thread::yield_now());
 }

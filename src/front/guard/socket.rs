@@ -13,7 +13,11 @@ pub(crate) struct Socket(pub(super) RawFd);
 
 /// Waits until one of the sockets takes bytes, `waker` has some, or the time is over. Says which sockets are ready.
 pub(crate) fn wait_writable(sockets: &[Socket], waker: RawFd, at_most: Duration) -> Vec<bool> {
-    let poll = |fd, events| libc::pollfd { fd, events, revents: 0 };
+    let poll = |fd, events| libc::pollfd {
+        fd,
+        events,
+        revents: 0,
+    };
     let mut polled: Vec<libc::pollfd> = sockets.iter().map(|s| poll(s.0, libc::POLLOUT)).collect();
     polled.push(poll(waker, libc::POLLIN));
     let ms = c_int::try_from(at_most.as_millis()).unwrap_or(c_int::MAX);
@@ -42,7 +46,9 @@ impl Socket {
         while !bytes.is_empty() {
             match send_now(self.0, bytes) {
                 Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.wait(libc::POLLOUT, at_most) => {}
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock
+                        && self.wait(libc::POLLOUT, at_most) => {}
                 Err(_) => return false,
             }
         }
@@ -82,7 +88,16 @@ impl Socket {
     fn receive_with(self, into: &mut [u8], flags: c_int) -> io::Result<usize> {
         loop {
             // SAFETY: `into` is a live buffer of that length.
-            let got = unsafe { libc::recvfrom(self.0, into.as_mut_ptr().cast(), into.len(), flags, NONE, NO_LEN) };
+            let got = unsafe {
+                libc::recvfrom(
+                    self.0,
+                    into.as_mut_ptr().cast(),
+                    into.len(),
+                    flags,
+                    NONE,
+                    NO_LEN,
+                )
+            };
             match result(got) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => return other,
@@ -91,7 +106,11 @@ impl Socket {
     }
 
     fn wait(self, events: i16, at_most: Duration) -> bool {
-        let mut polled = libc::pollfd { fd: self.0, events, revents: 0 };
+        let mut polled = libc::pollfd {
+            fd: self.0,
+            events,
+            revents: 0,
+        };
         let ms = c_int::try_from(at_most.as_millis()).unwrap_or(c_int::MAX);
         // SAFETY: `polled` is one live pollfd.
         unsafe { libc::poll(&mut polled, 1, ms) > 0 }
@@ -113,5 +132,14 @@ fn result(count: ssize_t) -> io::Result<usize> {
 fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: `bytes` is a live slice of that length.
-    result(unsafe { libc::sendto(fd, bytes.as_ptr().cast(), bytes.len(), flags, std::ptr::null(), 0) })
+    result(unsafe {
+        libc::sendto(
+            fd,
+            bytes.as_ptr().cast(),
+            bytes.len(),
+            flags,
+            std::ptr::null(),
+            0,
+        )
+    })
 }

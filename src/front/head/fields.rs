@@ -1,7 +1,9 @@
 //! The field lines, and what they say about host, framing, expectation and persistence.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 use http::{HeaderMap, Version};
 use memchr::memchr;
 
@@ -20,7 +22,9 @@ pub(super) fn read<'a>(
             return Ok(fields);
         }
         let (name, value) = read_line(raw, line)?;
-        fields.try_append(name, value).map_err(|_| Refusal::TooManyFields)?;
+        fields
+            .try_append(name, value)
+            .map_err(|_| Refusal::TooManyFields)?;
     }
     Err(Refusal::LineEnding)
 }
@@ -42,13 +46,20 @@ pub(super) fn framing(fields: &HeaderMap, version: Version) -> Result<Framing, R
     let mut lengths = fields.get_all(CONTENT_LENGTH).iter();
     match (codings.next(), lengths.next()) {
         (None, None) => Ok(Framing::None),
-        (None, Some(length)) if lengths.next().is_none() => read_length(length.as_bytes()).map(Framing::Length),
+        (None, Some(length)) if lengths.next().is_none() => {
+            read_length(length.as_bytes()).map(Framing::Length)
+        }
         // Two lengths are refused even if equal, which RFC 9112 §6.3 leaves open.
         (None, Some(_)) => Err(Refusal::ContentLength),
         (Some(coding), None) => {
-            let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
+            let chunked =
+                coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
             // RFC 9112 §6.1: HTTP/1.0 knows no transfer codings; its framing is faulty.
-            if chunked && version == Version::HTTP_11 { Ok(Framing::Chunked) } else { Err(Refusal::TransferEncoding) }
+            if chunked && version == Version::HTTP_11 {
+                Ok(Framing::Chunked)
+            } else {
+                Err(Refusal::TransferEncoding)
+            }
         }
         (Some(_), Some(_)) => Err(Refusal::TransferEncoding),
     }
@@ -72,7 +83,9 @@ pub(super) fn expects_continue(fields: &HeaderMap, version: Version) -> Result<b
 
 /// Whether the connection outlives this exchange (RFC 9112 §9.3).
 pub(super) fn keep_alive(fields: &HeaderMap, version: Version) -> bool {
-    let lists = |option: &[u8]| members(fields, &CONNECTION).any(|member| member.eq_ignore_ascii_case(option));
+    let lists = |option: &[u8]| {
+        members(fields, &CONNECTION).any(|member| member.eq_ignore_ascii_case(option))
+    };
     !lists(b"close") && (version == Version::HTTP_11 || lists(b"keep-alive"))
 }
 
@@ -85,7 +98,8 @@ fn read_line(raw: &Bytes, line: &[u8]) -> Result<(HeaderName, HeaderValue), Refu
     let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
     // RFC 9112 §5.1: whitespace before the colon is refused with every other byte that is no token.
     let name = HeaderName::from_bytes(name).map_err(|_| Refusal::FieldName)?;
-    let value = HeaderValue::from_maybe_shared(raw.slice_ref(value)).map_err(|_| Refusal::FieldValue)?;
+    let value =
+        HeaderValue::from_maybe_shared(raw.slice_ref(value)).map_err(|_| Refusal::FieldValue)?;
     Ok((name, value))
 }
 
@@ -94,13 +108,19 @@ fn read_length(value: &[u8]) -> Result<u64, Refusal> {
         return Err(Refusal::ContentLength);
     }
     // Digits that do not parse are too many: a lawful length no memory holds (RFC 9110 §8.6).
-    std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok()).ok_or(Refusal::TooLarge)
+    std::str::from_utf8(value)
+        .ok()
+        .and_then(|digits| digits.parse().ok())
+        .ok_or(Refusal::TooLarge)
 }
 
 /// The members of a list field over all its lines, empty ones left out (RFC 9110 §5.6.1.2).
 fn members<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     let lines = fields.get_all(name).into_iter();
-    lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(trim).filter(|member| !member.is_empty())
+    lines
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(trim)
+        .filter(|member| !member.is_empty())
 }
 
 /// Removes OWS: spaces and tabs, nothing else (RFC 9110 §5.6.3).

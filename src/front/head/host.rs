@@ -20,7 +20,8 @@ pub(super) fn is_lawful(value: &[u8]) -> bool {
 
 /// Digits up to 65535, or nothing.
 fn is_port(port: &str) -> bool {
-    port.is_empty() || (port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
+    port.is_empty()
+        || (port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
 }
 
 /// Unreserved characters, sub-delims but the comma (a list of hosts is none), and whole percent triplets.
@@ -44,16 +45,28 @@ mod tests {
 
     #[test]
     fn lawful_hosts() {
-        for host in ["", "a", "a.b-c_d", "10.0.0.1:80", "a:", ":80", "[::1]", "[::1]:8676", "a%2Fb", "a:00080"] {
+        for host in [
+            "",
+            "a",
+            "a.b-c_d",
+            "10.0.0.1:80",
+            "a:",
+            ":80",
+            "[::1]",
+            "[::1]:8676",
+            "a%2Fb",
+            "a:00080",
+        ] {
             assert!(is_lawful(host.as_bytes()), "{host:?}");
         }
     }
 
     #[test]
     fn unlawful_hosts() {
-        for host in
-            ["a b", "a,b", "u@a", "a/b", "a:b", "a:+1", "a:65536", "a:1:2", "[::1", "[::1]x", "[a]", "a%2", "a%", "é"]
-        {
+        for host in [
+            "a b", "a,b", "u@a", "a/b", "a:b", "a:+1", "a:65536", "a:1:2", "[::1", "[::1]x", "[a]",
+            "a%2", "a%", "é",
+        ] {
             assert!(!is_lawful(host.as_bytes()), "{host:?}");
         }
     }

@@ -24,11 +24,15 @@ pub(super) struct RequestLine {
 pub(super) fn read(raw: &Bytes, line: &[u8]) -> Result<RequestLine, Refusal> {
     // Exactly one space each: RFC 9112 §3 permits recipients to split on any whitespace, which is how two of them differ.
     let mut parts = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(Refusal::RequestLine);
     };
-    if method.is_empty() || method.len() > MAX_METHOD_BYTES || !method.iter().copied().all(super::is_tchar) {
+    if method.is_empty()
+        || method.len() > MAX_METHOD_BYTES
+        || !method.iter().copied().all(super::is_tchar)
+    {
         return Err(Refusal::RequestLine);
     }
     let method = Method::from_bytes(method).map_err(|_| Refusal::RequestLine)?;
@@ -38,7 +42,11 @@ pub(super) fn read(raw: &Bytes, line: &[u8]) -> Result<RequestLine, Refusal> {
         return Err(Refusal::Connect);
     }
     let target = read_target(raw, target, &method)?;
-    Ok(RequestLine { method, target, version })
+    Ok(RequestLine {
+        method,
+        target,
+        version,
+    })
 }
 
 fn read_version(text: &[u8]) -> Result<Version, Refusal> {
@@ -57,7 +65,9 @@ fn read_target(raw: &Bytes, text: &[u8], method: &Method) -> Result<Target, Refu
     }
     let target = match text {
         // RFC 9112 §3.2.4.
-        b"*" if *method == Method::OPTIONS => return Target::parse(Bytes::from_static(b"*")).ok_or(Refusal::Target),
+        b"*" if *method == Method::OPTIONS => {
+            return Target::parse(Bytes::from_static(b"*")).ok_or(Refusal::Target);
+        }
         [b'/', ..] => raw.slice_ref(text),
         _ => from_absolute(raw, text, method)?,
     };
@@ -70,8 +80,13 @@ fn read_target(raw: &Bytes, text: &[u8], method: &Method) -> Result<Target, Refu
 
 /// The origin form of `http://authority/path?query` (RFC 9112 §3.2.2). The authority is checked and dropped.
 fn from_absolute(raw: &Bytes, text: &[u8], method: &Method) -> Result<Bytes, Refusal> {
-    let (scheme, rest) = text.split_at_checked(b"http://".len()).ok_or(Refusal::Target)?;
-    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    let (scheme, rest) = text
+        .split_at_checked(b"http://".len())
+        .ok_or(Refusal::Target)?;
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?'))
+        .unwrap_or(rest.len());
     let (authority, target) = rest.split_at(end);
     // RFC 9110 §4.2.1: an http URI with an empty host is invalid.
     let named = !matches!(authority, [] | [b':', ..]) && host::is_lawful(authority);

@@ -52,7 +52,9 @@ impl Refusal {
             Refusal::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Refusal::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::TargetTooLong => StatusCode::URI_TOO_LONG,
-            Refusal::HeadTooLarge | Refusal::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Refusal::HeadTooLarge | Refusal::TooManyFields => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
             Refusal::Expectation => StatusCode::EXPECTATION_FAILED,
             Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
@@ -62,17 +64,27 @@ impl Refusal {
     /// What is wrong and what to do about it, for a person who reads the error reply.
     pub fn message(self) -> &'static str {
         match self {
-            Refusal::Tls => "This port speaks plain HTTP: use http:// in the address, not https://.",
+            Refusal::Tls => {
+                "This port speaks plain HTTP: use http:// in the address, not https://."
+            }
             Refusal::LineEnding => "End every line of the request head with CR LF.",
             Refusal::RequestLine => "Send a request line of the form: GET /path HTTP/1.1",
             Refusal::Version => "Use HTTP/1.1 or HTTP/1.0.",
-            Refusal::Connect => "This is not a forward proxy: send the request itself instead of CONNECT.",
-            Refusal::Target => "Ask for a path that begins with / and percent-encode every unusual character in it.",
+            Refusal::Connect => {
+                "This is not a forward proxy: send the request itself instead of CONNECT."
+            }
+            Refusal::Target => {
+                "Ask for a path that begins with / and percent-encode every unusual character in it."
+            }
             Refusal::TargetTooLong => "Shorten the address to at most 8192 bytes.",
-            Refusal::HeadTooLarge => "Send fewer or shorter header fields (large cookies are the usual cause).",
+            Refusal::HeadTooLarge => {
+                "Send fewer or shorter header fields (large cookies are the usual cause)."
+            }
             Refusal::TooManyFields => "Send fewer header fields.",
             Refusal::Fold => "Put every header field on one line.",
-            Refusal::FieldName => "Write every header field as name, colon, value, with no space before the colon.",
+            Refusal::FieldName => {
+                "Write every header field as name, colon, value, with no space before the colon."
+            }
             Refusal::FieldValue => "Remove the control character from the header field's value.",
             Refusal::Host => "Send exactly one Host field, as name or name:port.",
             Refusal::ContentLength => "Send one Content-Length, in digits only.",
@@ -80,7 +92,9 @@ impl Refusal {
                 "Send the body with Content-Length, or with Transfer-Encoding: chunked, not both."
             }
             Refusal::Expectation => "Remove the Expect field, or expect 100-continue.",
-            Refusal::Chunk => "Send every chunk as its size in hexadecimal, CR LF, its bytes, CR LF.",
+            Refusal::Chunk => {
+                "Send every chunk as its size in hexadecimal, CR LF, its bytes, CR LF."
+            }
             Refusal::Trailer => "Send fewer trailer fields, each as name, colon, value.",
             Refusal::TooLarge => "Send a smaller body, or raise proxy.maxBodyBytes.",
         }

@@ -44,7 +44,9 @@ impl Search {
         }
         self.scanned = self.scanned.max(raw.len());
         let longest_line = MAX_METHOD_BYTES + MAX_TARGET_BYTES + LINE_FRAME_BYTES;
-        if raw.len() >= limits.max_head_bytes || (self.lines == 0 && raw.len() - self.line > longest_line) {
+        if raw.len() >= limits.max_head_bytes
+            || (self.lines == 0 && raw.len() - self.line > longest_line)
+        {
             return Err(self.too_large(raw.len()));
         }
         Ok(None)
@@ -83,7 +85,11 @@ impl Search {
     /// What is too large: the request line (RFC 9112 §3), or the head (RFC 6585 §5).
     fn too_large(&self, received: usize) -> Refusal {
         let in_request_line = self.lines == 0 && received - self.start > MAX_TARGET_BYTES;
-        if in_request_line { Refusal::TargetTooLong } else { Refusal::HeadTooLarge }
+        if in_request_line {
+            Refusal::TargetTooLong
+        } else {
+            Refusal::HeadTooLarge
+        }
     }
 }
 
@@ -98,27 +104,55 @@ mod tests {
         let mut dripping = Search::default();
         let at_once = raw.len() - b"body\r\n\r\n".len();
         for end in 0..at_once {
-            assert_eq!(dripping.advance(&raw[..end], &Limits::default()), Ok(None), "after {end} bytes");
+            assert_eq!(
+                dripping.advance(&raw[..end], &Limits::default()),
+                Ok(None),
+                "after {end} bytes"
+            );
             assert_eq!(dripping.scanned, end, "every byte is looked at once");
         }
         assert_eq!(dripping.advance(raw, &Limits::default()), Ok(Some(at_once)));
         assert_eq!(whole, Ok(Some(at_once)));
         let raw = Bytes::from_static(raw);
-        assert_eq!(dripping.read(&raw.slice(..at_once)), dripping.read(&raw), "what follows the head does not matter");
+        assert_eq!(
+            dripping.read(&raw.slice(..at_once)),
+            dripping.read(&raw),
+            "what follows the head does not matter"
+        );
     }
 
     #[test]
     fn a_head_that_never_ends_is_refused_at_the_limit() {
-        let limits = Limits { max_head_bytes: 40, max_fields: 2 };
+        let limits = Limits {
+            max_head_bytes: 40,
+            max_fields: 2,
+        };
         let cases: [(&[u8], _); 5] = [
-            (b"GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaa\r\n\r\n", Ok(Some(40))),
+            (
+                b"GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaa\r\n\r\n",
+                Ok(Some(40)),
+            ),
             (b"GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaa\r\nX", Ok(None)),
-            (b"GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaaa\r\n\r\n", Err(Refusal::HeadTooLarge)),
-            (b"GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaaaaaa", Err(Refusal::HeadTooLarge)),
-            (b"GET / HTTP/1.1\r\nA:\r\nB:\r\nC:\r\n", Err(Refusal::TooManyFields)),
+            (
+                b"GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaaa\r\n\r\n",
+                Err(Refusal::HeadTooLarge),
+            ),
+            (
+                b"GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaaaaaa",
+                Err(Refusal::HeadTooLarge),
+            ),
+            (
+                b"GET / HTTP/1.1\r\nA:\r\nB:\r\nC:\r\n",
+                Err(Refusal::TooManyFields),
+            ),
         ];
         for (raw, expected) in cases {
-            assert_eq!(Search::default().advance(raw, &limits), expected, "{}", raw.escape_ascii());
+            assert_eq!(
+                Search::default().advance(raw, &limits),
+                expected,
+                "{}",
+                raw.escape_ascii()
+            );
         }
     }
 
@@ -126,8 +160,14 @@ mod tests {
     fn an_endless_request_line_is_refused_before_the_head_is_full() {
         let mut raw = b"GET /".to_vec();
         raw.resize(MAX_METHOD_BYTES + MAX_TARGET_BYTES + LINE_FRAME_BYTES, b'a');
-        assert_eq!(Search::default().advance(&raw, &Limits::default()), Ok(None));
+        assert_eq!(
+            Search::default().advance(&raw, &Limits::default()),
+            Ok(None)
+        );
         raw.push(b'a');
-        assert_eq!(Search::default().advance(&raw, &Limits::default()), Err(Refusal::TargetTooLong));
+        assert_eq!(
+            Search::default().advance(&raw, &Limits::default()),
+            Err(Refusal::TargetTooLong)
+        );
     }
 }

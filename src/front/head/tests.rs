@@ -20,19 +20,35 @@ fn an_ordinary_head_says_what_was_sent() {
     let raw = Bytes::from_static(
         b"POST /a?b=c HTTP/1.1\r\nHost: x:1\r\nX-Note: \t a  b\t \r\nx-note:\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\n",
     );
-    let Ok(Parsed::Head { head, consumed }) = parse(&raw, &Limits::default()) else { panic!("whole and lawful") };
+    let Ok(Parsed::Head { head, consumed }) = parse(&raw, &Limits::default()) else {
+        panic!("whole and lawful")
+    };
     assert_eq!(&raw[consumed..consumed + 3], b"abc");
-    assert_eq!((head.method, head.target.as_str(), head.version), (Method::POST, "/a?b=c", Version::HTTP_11));
-    assert_eq!(head.fields.get_all("x-note").iter().collect::<Vec<_>>(), ["a  b", ""]);
-    assert_eq!((head.framing, head.keep_alive, head.expects_continue), (Framing::Length(3), true, false));
+    assert_eq!(
+        (head.method, head.target.as_str(), head.version),
+        (Method::POST, "/a?b=c", Version::HTTP_11)
+    );
+    assert_eq!(
+        head.fields.get_all("x-note").iter().collect::<Vec<_>>(),
+        ["a  b", ""]
+    );
+    assert_eq!(
+        (head.framing, head.keep_alive, head.expects_continue),
+        (Framing::Length(3), true, false)
+    );
     let host = head.fields["host"].as_bytes();
-    assert!(raw.as_ptr_range().contains(&host.as_ptr()), "a value is a slice of what was received");
+    assert!(
+        raw.as_ptr_range().contains(&host.as_ptr()),
+        "a value is a slice of what was received"
+    );
 }
 
 #[test]
 fn obs_text_is_kept_byte_for_byte() {
     let raw = Bytes::from_static(b"GET / HTTP/1.1\r\nHost: a\r\nX: \x80caf\xE9\xFF\r\n\r\n");
-    let Ok(Parsed::Head { head, .. }) = parse(&raw, &Limits::default()) else { panic!("whole and lawful") };
+    let Ok(Parsed::Head { head, .. }) = parse(&raw, &Limits::default()) else {
+        panic!("whole and lawful")
+    };
     assert_eq!(head.fields["x"].as_bytes(), b"\x80caf\xE9\xFF");
 }
 
@@ -48,7 +64,10 @@ fn request_lines_that_are_refused() {
         (b"GET /\tHTTP/1.1", Refusal::RequestLine),
         (b" GET / HTTP/1.1", Refusal::RequestLine),
         (b"G(T / HTTP/1.1", Refusal::RequestLine),
-        (b"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG / HTTP/1.1", Refusal::RequestLine),
+        (
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG / HTTP/1.1",
+            Refusal::RequestLine,
+        ),
         (b"GET / http/1.1", Refusal::RequestLine),
         (b"GET / HTTP/1.10", Refusal::RequestLine),
         (b"GET / HTTP/2.0", Refusal::Version),
@@ -67,7 +86,11 @@ fn request_lines_that_are_refused() {
     ];
     for (line, expected) in cases {
         let raw = [line, b"\r\nHost: a\r\n\r\n"].concat();
-        let raw = if line.is_empty() { b"\r\n\r\n\r\nGET".to_vec() } else { raw };
+        let raw = if line.is_empty() {
+            b"\r\n\r\n\r\nGET".to_vec()
+        } else {
+            raw
+        };
         assert_eq!(refusal(&raw), Some(expected), "{}", raw.escape_ascii());
     }
 }
@@ -86,10 +109,19 @@ fn targets_are_reduced_to_path_and_query() {
     ];
     for (method, target, expected) in cases {
         let head = head(&format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
-        assert_eq!((head.method.as_str(), head.target.as_str()), (method, expected), "{target}");
+        assert_eq!(
+            (head.method.as_str(), head.target.as_str()),
+            (method, expected),
+            "{target}"
+        );
     }
     let longest = format!("/{}", "a".repeat(8191));
-    assert_eq!(head(&format!("GET {longest} HTTP/1.1\r\nHost: a\r\n\r\n")).target.as_str(), longest);
+    assert_eq!(
+        head(&format!("GET {longest} HTTP/1.1\r\nHost: a\r\n\r\n"))
+            .target
+            .as_str(),
+        longest
+    );
 }
 
 #[test]
@@ -125,24 +157,60 @@ fn the_body_is_framed_beyond_doubt_or_the_request_is_refused() {
         ("1.1", "", Ok(Framing::None)),
         ("1.1", "Content-Length: 0", Ok(Framing::Length(0))),
         ("1.1", "Content-Length: 007", Ok(Framing::Length(7))),
-        ("1.1", "Content-Length: 18446744073709551615", Ok(Framing::Length(u64::MAX))),
-        ("1.1", "Content-Length: 18446744073709551616", Err(Refusal::TooLarge)),
+        (
+            "1.1",
+            "Content-Length: 18446744073709551615",
+            Ok(Framing::Length(u64::MAX)),
+        ),
+        (
+            "1.1",
+            "Content-Length: 18446744073709551616",
+            Err(Refusal::TooLarge),
+        ),
         ("1.1", "Content-Length:", Err(Refusal::ContentLength)),
         ("1.1", "Content-Length: +3", Err(Refusal::ContentLength)),
         ("1.1", "Content-Length: -3", Err(Refusal::ContentLength)),
         ("1.1", "Content-Length: 3 3", Err(Refusal::ContentLength)),
         ("1.1", "Content-Length: 3, 3", Err(Refusal::ContentLength)),
         ("1.1", "Content-Length: 0x3", Err(Refusal::ContentLength)),
-        ("1.1", "Content-Length: 3\r\nContent-Length: 3", Err(Refusal::ContentLength)),
+        (
+            "1.1",
+            "Content-Length: 3\r\nContent-Length: 3",
+            Err(Refusal::ContentLength),
+        ),
         ("1.1", "Transfer-Encoding: chunked", Ok(Framing::Chunked)),
         ("1.1", "Transfer-Encoding:\tChunked ", Ok(Framing::Chunked)),
-        ("1.0", "Transfer-Encoding: chunked", Err(Refusal::TransferEncoding)),
+        (
+            "1.0",
+            "Transfer-Encoding: chunked",
+            Err(Refusal::TransferEncoding),
+        ),
         ("1.1", "Transfer-Encoding:", Err(Refusal::TransferEncoding)),
-        ("1.1", "Transfer-Encoding: identity", Err(Refusal::TransferEncoding)),
-        ("1.1", "Transfer-Encoding: gzip, chunked", Err(Refusal::TransferEncoding)),
-        ("1.1", "Transfer-Encoding: xchunked", Err(Refusal::TransferEncoding)),
-        ("1.1", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", Err(Refusal::TransferEncoding)),
-        ("1.1", "Transfer-Encoding: chunked\r\nContent-Length: 3", Err(Refusal::TransferEncoding)),
+        (
+            "1.1",
+            "Transfer-Encoding: identity",
+            Err(Refusal::TransferEncoding),
+        ),
+        (
+            "1.1",
+            "Transfer-Encoding: gzip, chunked",
+            Err(Refusal::TransferEncoding),
+        ),
+        (
+            "1.1",
+            "Transfer-Encoding: xchunked",
+            Err(Refusal::TransferEncoding),
+        ),
+        (
+            "1.1",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            Err(Refusal::TransferEncoding),
+        ),
+        (
+            "1.1",
+            "Transfer-Encoding: chunked\r\nContent-Length: 3",
+            Err(Refusal::TransferEncoding),
+        ),
     ];
     for (version, lines, expected) in cases {
         let separator = if lines.is_empty() { "" } else { "\r\n" };
@@ -163,9 +231,17 @@ fn persistence_and_expectation_follow_the_version() {
         ("1.1", "Connection: closed", Ok((true, false))),
         ("1.0", "X: a", Ok((false, false))),
         ("1.0", "Connection: Keep-Alive", Ok((true, false))),
-        ("1.0", "Connection: keep-alive\r\nConnection: close", Ok((false, false))),
+        (
+            "1.0",
+            "Connection: keep-alive\r\nConnection: close",
+            Ok((false, false)),
+        ),
         ("1.1", "Expect: 100-Continue", Ok((true, true))),
-        ("1.1", "Expect: 100-continue, a=b", Err(Refusal::Expectation)),
+        (
+            "1.1",
+            "Expect: 100-continue, a=b",
+            Err(Refusal::Expectation),
+        ),
         ("1.0", "Expect: 100-continue", Ok((false, false))),
         ("1.0", "Expect: a=b", Ok((false, false))),
     ];
@@ -183,13 +259,19 @@ fn persistence_and_expectation_follow_the_version() {
 fn http_1_0_needs_no_host_but_bears_no_two() {
     assert_eq!(head("GET / HTTP/1.0\r\n\r\n").fields.len(), 0);
     assert_eq!(head("GET / HTTP/1.0\r\nHost:\r\n\r\n").fields.len(), 1);
-    assert_eq!(refusal(b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"), Some(Refusal::Host));
+    assert_eq!(
+        refusal(b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"),
+        Some(Refusal::Host)
+    );
 }
 
 #[test]
 fn two_empty_lines_before_the_request_line_are_tolerated_and_three_are_not() {
     assert_eq!(head("\r\n\r\nGET / HTTP/1.0\r\n\r\n").target.as_str(), "/");
-    assert_eq!(refusal(b"\r\n\r\n\r\nGET / HTTP/1.0\r\n\r\n"), Some(Refusal::RequestLine));
+    assert_eq!(
+        refusal(b"\r\n\r\n\r\nGET / HTTP/1.0\r\n\r\n"),
+        Some(Refusal::RequestLine)
+    );
 }
 
 #[test]
@@ -205,8 +287,14 @@ fn each_refusal_has_the_status_of_its_cause() {
         (Refusal::Version, StatusCode::HTTP_VERSION_NOT_SUPPORTED),
         (Refusal::Connect, StatusCode::METHOD_NOT_ALLOWED),
         (Refusal::TargetTooLong, StatusCode::URI_TOO_LONG),
-        (Refusal::HeadTooLarge, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
-        (Refusal::TooManyFields, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        (
+            Refusal::HeadTooLarge,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        ),
+        (
+            Refusal::TooManyFields,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        ),
         (Refusal::Expectation, StatusCode::EXPECTATION_FAILED),
         (Refusal::TooLarge, StatusCode::PAYLOAD_TOO_LARGE),
         (Refusal::Fold, StatusCode::BAD_REQUEST),
@@ -218,7 +306,12 @@ fn each_refusal_has_the_status_of_its_cause() {
 
 #[test]
 fn the_field_limit_is_exact() {
-    let lines = |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: b\r\n".repeat(count - 1));
+    let lines = |count: usize| {
+        format!(
+            "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
+            "X: b\r\n".repeat(count - 1)
+        )
+    };
     assert_eq!(head(&lines(128)).fields.len(), 128);
     assert_eq!(refusal(lines(129).as_bytes()), Some(Refusal::TooManyFields));
 }

@@ -30,16 +30,25 @@ fn request(lines: &[(&str, &str)]) -> Request {
 
 /// All lines, sorted by name, in order per name.
 fn shown(fields: &HeaderMap) -> Vec<String> {
-    let mut lines: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let mut lines: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
     lines.sort_by_key(|(name, _)| *name);
-    lines.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value))).collect()
+    lines
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value)))
+        .collect()
 }
 
 #[test]
 fn what_connection_names_goes_but_framing_and_privacy_stay() {
     let mut answer = fields(&[
         ("Connection", "close, X-Hop ,, b\u{e9}d, x y"),
-        ("connection", "Cache-Control, Content-Length, Host, vary, Set-Cookie"),
+        (
+            "connection",
+            "Cache-Control, Content-Length, Host, vary, Set-Cookie",
+        ),
         ("X-Hop", "1"),
         ("X-Hop", "2"),
         ("Close", "named too"),
@@ -54,7 +63,13 @@ fn what_connection_names_goes_but_framing_and_privacy_stay() {
     end_to_end(&mut answer);
     assert_eq!(
         shown(&answer),
-        ["cache-control: private", "content-length: 5", "set-cookie: a=1", "set-cookie: b=2", "vary: Cookie"]
+        [
+            "cache-control: private",
+            "content-length: 5",
+            "set-cookie: a=1",
+            "set-cookie: b=2",
+            "vary: Cookie"
+        ]
     );
 }
 
@@ -96,18 +111,42 @@ fn a_shared_request_carries_nothing_of_one_client() {
         "via: 1.1 larder-1f".to_owned(),
         "x-request-id: larder-1f-77".to_owned(),
     ];
-    assert_eq!(shown(&forwarded(&asked, Sharing::Shared { selecting: None }, "larder-1f", false)), ours);
+    assert_eq!(
+        shown(&forwarded(
+            &asked,
+            Sharing::Shared { selecting: None },
+            "larder-1f",
+            false
+        )),
+        ours
+    );
 
     let mut behind_a_proxy = ours.to_vec();
     behind_a_proxy.insert(7, "x-forwarded-proto: https".to_owned());
-    assert_eq!(shown(&forwarded(&asked, Sharing::Shared { selecting: None }, "larder-1f", true)), behind_a_proxy);
+    assert_eq!(
+        shown(&forwarded(
+            &asked,
+            Sharing::Shared { selecting: None },
+            "larder-1f",
+            true
+        )),
+        behind_a_proxy
+    );
 
     // Known to matter: everybody who shares this flight has the same.
     let named = vec![header::USER_AGENT, HeaderName::from_static("traceparent")];
     let selecting = Selecting::of(named, &asked.fields, false);
-    let selected = shown(&forwarded(&asked, Sharing::Shared { selecting: Some(&selecting) }, "larder-1f", false));
+    let selected = shown(&forwarded(
+        &asked,
+        Sharing::Shared {
+            selecting: Some(&selecting),
+        },
+        "larder-1f",
+        false,
+    ));
     assert!(
-        selected.contains(&"user-agent: curl".to_owned()) && selected.contains(&"traceparent: t".to_owned()),
+        selected.contains(&"user-agent: curl".to_owned())
+            && selected.contains(&"traceparent: t".to_owned()),
         "{selected:?}"
     );
     assert_eq!(selected.len(), ours.len() + 1);
@@ -125,7 +164,13 @@ fn a_request_alone_keeps_its_own_fields_and_names_its_client() {
         ("X-Forwarded-For", "1.1.1.1"),
         ("X-Forwarded-For", "2.2.2.2"),
     ]);
-    let kept = ["cache-control: no-store", "cookie: a=1", "range: bytes=0-1", "user-agent: curl", "via: 1.1 l"];
+    let kept = [
+        "cache-control: no-store",
+        "cookie: a=1",
+        "range: bytes=0-1",
+        "user-agent: curl",
+        "via: 1.1 l",
+    ];
     for (trusted, chain) in [(false, "192.0.2.9"), (true, "1.1.1.1, 2.2.2.2, 192.0.2.9")] {
         let mut expected: Vec<String> = kept.iter().map(ToString::to_string).collect();
         expected.push(format!("x-forwarded-for: {chain}"));
@@ -133,21 +178,46 @@ fn a_request_alone_keeps_its_own_fields_and_names_its_client() {
             expected.push("x-forwarded-proto: http".to_owned());
         }
         expected.push("x-request-id: theirs".to_owned());
-        assert_eq!(shown(&forwarded(&asked, Sharing::Alone, "l", trusted)), expected, "trusted: {trusted}");
+        assert_eq!(
+            shown(&forwarded(&asked, Sharing::Alone, "l", trusted)),
+            expected,
+            "trusted: {trusted}"
+        );
     }
 }
 
 #[test]
 fn a_route_strips_what_names_nobody() {
-    let sent = [("Cookie", "a=1"), ("Cookie", "b=2"), ("Origin", "http://a"), ("Accept", "*/*")];
+    let sent = [
+        ("Cookie", "a=1"),
+        ("Cookie", "b=2"),
+        ("Origin", "http://a"),
+        ("Accept", "*/*"),
+    ];
     for (strip_cookies, strip_origin, kept) in [
-        (false, false, &["accept: */*", "cookie: a=1", "cookie: b=2", "origin: http://a"][..]),
+        (
+            false,
+            false,
+            &[
+                "accept: */*",
+                "cookie: a=1",
+                "cookie: b=2",
+                "origin: http://a",
+            ][..],
+        ),
         (true, false, &["accept: */*", "origin: http://a"]),
         (false, true, &["accept: */*", "cookie: a=1", "cookie: b=2"]),
         (true, true, &["accept: */*"]),
     ] {
         let mut fields = fields(&sent);
-        strip(&mut fields, &Rule { strip_cookies, strip_origin, ..Rule::default() });
+        strip(
+            &mut fields,
+            &Rule {
+                strip_cookies,
+                strip_origin,
+                ..Rule::default()
+            },
+        );
         assert_eq!(shown(&fields), kept);
     }
 }
@@ -165,21 +235,42 @@ fn p10_a_chain_goes_on_where_it_came_and_begins_where_none_did() {
     let began = "x-forwarded-for: 192.0.2.9 | x-forwarded-proto: http";
     assert_eq!(of(four, &[], true), began);
     assert_eq!(of("::ffff:192.0.2.9", &[], false), began);
-    assert_eq!(of(six, &[], false), "x-forwarded-for: 2001:db8::9 | x-forwarded-proto: http");
-    let forged = [("Forwarded", "for=1.1.1.1"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "evil")];
+    assert_eq!(
+        of(six, &[], false),
+        "x-forwarded-for: 2001:db8::9 | x-forwarded-proto: http"
+    );
+    let forged = [
+        ("Forwarded", "for=1.1.1.1"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "evil"),
+    ];
     assert_eq!(of(four, &forged, false), began);
 
     // What the proxy says of the scheme and the name stands; where it says nothing of them, nothing is made up.
-    assert_eq!(of(four, &[("X-Forwarded-For", "1.1.1.1")], true), "x-forwarded-for: 1.1.1.1, 192.0.2.9");
+    assert_eq!(
+        of(four, &[("X-Forwarded-For", "1.1.1.1")], true),
+        "x-forwarded-for: 1.1.1.1, 192.0.2.9"
+    );
     let told = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "a")];
     let passed = "x-forwarded-for: 192.0.2.9 | x-forwarded-host: a | x-forwarded-proto: https";
     assert_eq!(of(four, &told, true), passed);
-    for (peer, member) in [(four, "for=192.0.2.9;proto=http"), (six, "for=\"[2001:db8::9]\";proto=http")] {
-        let lines = [("Forwarded", "for=1.1.1.1"), ("Forwarded", ""), ("Forwarded", "for=_b;host=a")];
-        assert_eq!(of(peer, &lines, true), format!("forwarded: for=1.1.1.1, for=_b;host=a, {member}"));
+    for (peer, member) in [
+        (four, "for=192.0.2.9;proto=http"),
+        (six, "for=\"[2001:db8::9]\";proto=http"),
+    ] {
+        let lines = [
+            ("Forwarded", "for=1.1.1.1"),
+            ("Forwarded", ""),
+            ("Forwarded", "for=_b;host=a"),
+        ];
+        assert_eq!(
+            of(peer, &lines, true),
+            format!("forwarded: for=1.1.1.1, for=_b;host=a, {member}")
+        );
     }
     let both = [("Forwarded", "for=1.1.1.1"), ("X-Forwarded-For", "1.1.1.1")];
-    let expected = "forwarded: for=1.1.1.1, for=192.0.2.9;proto=http | x-forwarded-for: 1.1.1.1, 192.0.2.9";
+    let expected =
+        "forwarded: for=1.1.1.1, for=192.0.2.9;proto=http | x-forwarded-for: 1.1.1.1, 192.0.2.9";
     assert_eq!(of(four, &both, true), expected);
 }
 
@@ -191,7 +282,12 @@ fn max_forwards_is_one_less_and_counts_for_two_methods_only() {
         ("TRACE", &["1"], Some(1), Some("0")),
         ("TRACE", &["0"], Some(0), Some("0")),
         ("OPTIONS", &["007"], Some(7), Some("6")),
-        ("OPTIONS", &["99999999999999999999999"], Some(u64::MAX), most),
+        (
+            "OPTIONS",
+            &["99999999999999999999999"],
+            Some(u64::MAX),
+            most,
+        ),
         // What is no number, or two of them, limits nothing, and goes on as it is.
         ("OPTIONS", &["+1"], None, Some("+1")),
         ("OPTIONS", &["-1"], None, Some("-1")),
@@ -202,20 +298,45 @@ fn max_forwards_is_one_less_and_counts_for_two_methods_only() {
         ("POST", &["5"], None, Some("5")),
     ];
     for (method, values, left, sent) in cases {
-        let lines: Vec<_> = values.iter().map(|value| ("Max-Forwards", *value)).collect();
-        let asked = Request { method: method.parse().unwrap(), ..request(&lines) };
+        let lines: Vec<_> = values
+            .iter()
+            .map(|value| ("Max-Forwards", *value))
+            .collect();
+        let asked = Request {
+            method: method.parse().unwrap(),
+            ..request(&lines)
+        };
         assert_eq!(forwards_left(&asked), left, "{method} {values:?}");
         let forwarded = forwarded(&asked, Sharing::Alone, "l", false);
-        assert_eq!(forwarded.get("max-forwards").map(|value| value.to_str().unwrap()), sent, "{method} {values:?}");
+        assert_eq!(
+            forwarded
+                .get("max-forwards")
+                .map(|value| value.to_str().unwrap()),
+            sent,
+            "{method} {values:?}"
+        );
     }
 }
 
 #[test]
 fn addresses_and_schemes_are_no_claim_of_another_resource() {
-    for name in ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-IP", "Via", "X-Request-Id"] {
+    for name in [
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Port",
+        "X-Real-IP",
+        "Via",
+        "X-Request-Id",
+    ] {
         assert!(!claims_another(&fields(&[(name, "x")])), "{name}");
     }
-    for name in ["Forwarded", "X-Forwarded-Host", "X-Forwarded-Prefix", "X_Original_URL", "X-HTTP-Method-Override"] {
+    for name in [
+        "Forwarded",
+        "X-Forwarded-Host",
+        "X-Forwarded-Prefix",
+        "X_Original_URL",
+        "X-HTTP-Method-Override",
+    ] {
         assert!(claims_another(&fields(&[(name, "x")])), "{name}");
     }
 }
@@ -224,7 +345,10 @@ fn addresses_and_schemes_are_no_claim_of_another_resource() {
 fn a_mapped_ipv4_client_is_named_as_ipv4() {
     let mut asked = request(&[]);
     asked.peer = "::ffff:192.0.2.9".parse().unwrap();
-    assert_eq!(forwarded(&asked, Sharing::Alone, "l", false)["x-forwarded-for"], "192.0.2.9");
+    assert_eq!(
+        forwarded(&asked, Sharing::Alone, "l", false)["x-forwarded-for"],
+        "192.0.2.9"
+    );
 }
 
 #[test]
@@ -248,7 +372,8 @@ fn only_trusted_peers_may_speak_for_the_client() {
         let asked = request(&[(name, "said")]);
         let said = |trusted| {
             let sent = forwarded(&asked, Sharing::Alone, "l", trusted);
-            sent.get(name).is_some_and(|value| value.as_bytes().starts_with(b"said"))
+            sent.get(name)
+                .is_some_and(|value| value.as_bytes().starts_with(b"said"))
         };
         assert!(!said(false), "{name} from anybody");
         assert!(said(true), "{name} from a trusted proxy");
@@ -273,21 +398,45 @@ fn via_tells_the_version_received_and_is_recognised_when_it_comes_back() {
         (",,", false),
         ("", false),
     ] {
-        assert_eq!(seen_own_via(&fields(&[("Via", line)]), "larder-1f"), seen, "{line}");
+        assert_eq!(
+            seen_own_via(&fields(&[("Via", line)]), "larder-1f"),
+            seen,
+            "{line}"
+        );
     }
-    assert!(seen_own_via(&fields(&[("Via", "1.1 first"), ("Via", "1.1 larder-1f")]), "larder-1f"));
+    assert!(seen_own_via(
+        &fields(&[("Via", "1.1 first"), ("Via", "1.1 larder-1f")]),
+        "larder-1f"
+    ));
 }
 
 #[test]
 fn targets_that_would_not_arrive_unchanged_are_refused() {
-    let is_acceptable = |text: String| Target::parse(text.into()).is_some_and(|target| acceptable(&target));
-    for target in ["/", "*", "//path", "/a%2Fb/../c;d", "/a?b=c|d{}", "/a?b?c=/?", "/?", "/%"] {
+    let is_acceptable =
+        |text: String| Target::parse(text.into()).is_some_and(|target| acceptable(&target));
+    for target in [
+        "/",
+        "*",
+        "//path",
+        "/a%2Fb/../c;d",
+        "/a?b=c|d{}",
+        "/a?b?c=/?",
+        "/?",
+        "/%",
+    ] {
         assert!(is_acceptable(target.to_owned()), "{target}");
     }
-    assert!(!is_acceptable(format!("/{}", "a".repeat(70_000))), "too long for the URI type");
+    assert!(
+        !is_acceptable(format!("/{}", "a".repeat(70_000))),
+        "too long for the URI type"
+    );
 
     let visible = || (0x21..0x7F_u8).map(char::from);
-    let refused_in = |prefix: &str| visible().filter(|c| !is_acceptable(format!("{prefix}{c}b"))).collect::<String>();
+    let refused_in = |prefix: &str| {
+        visible()
+            .filter(|c| !is_acceptable(format!("{prefix}{c}b")))
+            .collect::<String>()
+    };
     assert_eq!(refused_in("/a"), "#<>`", "in a path");
     assert_eq!(refused_in("/a?"), "\"#<>", "in a query");
 }

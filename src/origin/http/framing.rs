@@ -49,7 +49,10 @@ pub(super) fn judge(
     let coding = coding(fields);
     let body = presence(method, status);
     if body != Presence::Some {
-        return Ok(Framing { body, trust: trust_without_body(method, status, coding, fields) });
+        return Ok(Framing {
+            body,
+            trust: trust_without_body(method, status, coding, fields),
+        });
     }
     let has_length = fields.contains_key(header::CONTENT_LENGTH);
     let trust = match (coding, version, has_length) {
@@ -62,7 +65,9 @@ pub(super) fn judge(
         // RFC 9112 §6.3: it ends at close, as in ureq.
         (Coding::Unknown, _, false) => Trust::Doubtful,
         // ureq would go by the length, the RFC by the close; and what is coded before it is chunked cannot be decoded.
-        (Coding::Unknown, _, true) | (Coding::UnderChunked, ..) => return Err(FetchError::Protocol),
+        (Coding::Unknown, _, true) | (Coding::UnderChunked, ..) => {
+            return Err(FetchError::Protocol);
+        }
     };
     Ok(Framing { body, trust })
 }
@@ -79,8 +84,10 @@ enum Coding {
 
 fn coding(fields: &HeaderMap) -> Coding {
     let lines = fields.get_all(header::TRANSFER_ENCODING).iter();
-    let members: Vec<&[u8]> =
-        lines.flat_map(|line| line.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii).collect();
+    let members: Vec<&[u8]> = lines
+        .flat_map(|line| line.as_bytes().split(|b| *b == b','))
+        .map(<[u8]>::trim_ascii)
+        .collect();
     let is_chunked = |member: &&[u8]| member.eq_ignore_ascii_case(b"chunked");
     match members.as_slice() {
         [] => Coding::None,
@@ -99,11 +106,24 @@ fn presence(method: &Method, status: StatusCode) -> Presence {
     }
 }
 
-fn trust_without_body(method: &Method, status: StatusCode, coding: Coding, fields: &HeaderMap) -> Trust {
+fn trust_without_body(
+    method: &Method,
+    status: StatusCode,
+    coding: Coding,
+    fields: &HeaderMap,
+) -> Trust {
     // Announced bodies that must not come: RFC 9112 §6.1, RFC 9110 §8.6. Some origins send the body of a HEAD.
-    let announced = fields.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
-    let doubtful = method == Method::HEAD || coding != Coding::None || (status == StatusCode::NO_CONTENT && announced);
-    if doubtful { Trust::Doubtful } else { Trust::Sound }
+    let announced = fields
+        .get(header::CONTENT_LENGTH)
+        .is_some_and(|length| length != "0");
+    let doubtful = method == Method::HEAD
+        || coding != Coding::None
+        || (status == StatusCode::NO_CONTENT && announced);
+    if doubtful {
+        Trust::Doubtful
+    } else {
+        Trust::Sound
+    }
 }
 
 #[cfg(test)]
@@ -125,12 +145,23 @@ mod tests {
     ) -> Result<Framing, FetchError> {
         let mut fields = HeaderMap::new();
         for coding in codings {
-            fields.append(header::TRANSFER_ENCODING, HeaderValue::from_str(coding).unwrap());
+            fields.append(
+                header::TRANSFER_ENCODING,
+                HeaderValue::from_str(coding).unwrap(),
+            );
         }
         if let Some(length) = length {
-            fields.insert(header::CONTENT_LENGTH, HeaderValue::from_str(length).unwrap());
+            fields.insert(
+                header::CONTENT_LENGTH,
+                HeaderValue::from_str(length).unwrap(),
+            );
         }
-        judge(&method, StatusCode::from_u16(status).unwrap(), version, &fields)
+        judge(
+            &method,
+            StatusCode::from_u16(status).unwrap(),
+            version,
+            &fields,
+        )
     }
 
     #[test]
@@ -149,7 +180,8 @@ mod tests {
             (&[""], Some("5"), REFUSED, REFUSED),
         ] {
             for (version, expected) in [(Version::HTTP_11, in_1_1), (Version::HTTP_10, in_1_0)] {
-                let trust = judged(Method::GET, 200, version, codings, length).map(|framing| framing.trust);
+                let trust =
+                    judged(Method::GET, 200, version, codings, length).map(|framing| framing.trust);
                 assert_eq!(trust, expected, "{version:?} {codings:?} {length:?}");
             }
         }
@@ -159,20 +191,55 @@ mod tests {
     fn some_responses_have_no_body_whatever_they_announce() {
         use Presence::{None as Nothing, NoneButItsLength};
         for (method, status, codings, length, body, trust) in [
-            (Method::HEAD, 200, &[][..], Some("5"), NoneButItsLength, Trust::Doubtful),
-            (Method::GET, 304, &[], Some("5"), NoneButItsLength, Trust::Sound),
-            (Method::GET, 304, &["chunked"], None, NoneButItsLength, Trust::Doubtful),
+            (
+                Method::HEAD,
+                200,
+                &[][..],
+                Some("5"),
+                NoneButItsLength,
+                Trust::Doubtful,
+            ),
+            (
+                Method::GET,
+                304,
+                &[],
+                Some("5"),
+                NoneButItsLength,
+                Trust::Sound,
+            ),
+            (
+                Method::GET,
+                304,
+                &["chunked"],
+                None,
+                NoneButItsLength,
+                Trust::Doubtful,
+            ),
             (Method::GET, 204, &[], None, Nothing, Trust::Sound),
             (Method::GET, 204, &[], Some("0"), Nothing, Trust::Sound),
-            (Method::DELETE, 204, &[], Some("5"), Nothing, Trust::Doubtful),
+            (
+                Method::DELETE,
+                204,
+                &[],
+                Some("5"),
+                Nothing,
+                Trust::Doubtful,
+            ),
         ] {
             let framing = judged(method.clone(), status, Version::HTTP_11, codings, length);
-            assert_eq!(framing, Ok(Framing { body, trust }), "{method} {status} {codings:?} {length:?}");
+            assert_eq!(
+                framing,
+                Ok(Framing { body, trust }),
+                "{method} {status} {codings:?} {length:?}"
+            );
         }
     }
 
     #[test]
     fn nobody_asked_for_another_protocol() {
-        assert_eq!(judged(Method::GET, 101, Version::HTTP_11, &[], None), Err(FetchError::Protocol));
+        assert_eq!(
+            judged(Method::GET, 101, Version::HTTP_11, &[], None),
+            Err(FetchError::Protocol)
+        );
     }
 }

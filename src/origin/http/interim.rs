@@ -28,14 +28,25 @@ const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 /// Reads one interim response off the start of `input`.
 pub(super) fn at_start(input: &[u8]) -> Start {
     if !input.starts_with(BEGINNING) {
-        return if BEGINNING.starts_with(input) { Start::Unclear } else { Start::Other };
+        return if BEGINNING.starts_with(input) {
+            Start::Unclear
+        } else {
+            Start::Other
+        };
     }
-    let Some(end) = input.windows(END_OF_HEAD.len()).position(|window| window == END_OF_HEAD) else {
+    let Some(end) = input
+        .windows(END_OF_HEAD.len())
+        .position(|window| window == END_OF_HEAD)
+    else {
         return Start::Unclear;
     };
     let (lines, _) = input.split_at(end + END_OF_LINE.len());
     match read(lines) {
-        Some((status, fields)) => Start::Interim { length: end + END_OF_HEAD.len(), status, fields },
+        Some((status, fields)) => Start::Interim {
+            length: end + END_OF_HEAD.len(),
+            status,
+            fields,
+        },
         None => Start::Other,
     }
 }
@@ -49,7 +60,12 @@ fn read(lines: &[u8]) -> Option<(StatusCode, HeaderMap)> {
         let line = line?;
         let (name, value) = line.split_at(line.iter().position(|byte| *byte == b':')?);
         let value = value.strip_prefix(b":")?.trim_ascii();
-        fields.try_append(HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?).ok()?;
+        fields
+            .try_append(
+                HeaderName::from_bytes(name).ok()?,
+                HeaderValue::from_bytes(value).ok()?,
+            )
+            .ok()?;
     }
     Some((status, fields))
 }
@@ -57,7 +73,9 @@ fn read(lines: &[u8]) -> Option<(StatusCode, HeaderMap)> {
 /// A line without its end, if it ends as it must and has no other control characters but tabs.
 fn line(line: &[u8]) -> Option<&[u8]> {
     let text = line.strip_suffix(END_OF_LINE)?;
-    text.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control()).then_some(text)
+    text.iter()
+        .all(|byte| *byte == b'\t' || !byte.is_ascii_control())
+        .then_some(text)
 }
 
 /// The code of an interim status line. Who switches protocols says nothing of the kind (RFC 9110 §15.2.2).
@@ -65,7 +83,8 @@ fn status(line: &[u8]) -> Option<StatusCode> {
     let (code, reason) = line.strip_prefix(b"HTTP/1.1 ")?.split_at_checked(3)?;
     let status = StatusCode::from_bytes(code).ok()?;
     let whole = reason.is_empty() || reason.starts_with(b" ");
-    (whole && status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS).then_some(status)
+    (whole && status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS)
+        .then_some(status)
 }
 
 #[cfg(test)]
@@ -75,10 +94,20 @@ mod tests {
     /// `103 name=value name=value +rest`, or the name of the variant.
     fn shown(input: &[u8]) -> String {
         match at_start(input) {
-            Start::Interim { length, status, fields } => {
-                let fields = fields.iter().map(|(name, value)| format!("{name}={}", value.as_bytes().escape_ascii()));
+            Start::Interim {
+                length,
+                status,
+                fields,
+            } => {
+                let fields = fields
+                    .iter()
+                    .map(|(name, value)| format!("{name}={}", value.as_bytes().escape_ascii()));
                 let rest = input[length..].escape_ascii();
-                format!("{} {}+{rest}", status.as_u16(), fields.map(|field| field + " ").collect::<String>())
+                format!(
+                    "{} {}+{rest}",
+                    status.as_u16(),
+                    fields.map(|field| field + " ").collect::<String>()
+                )
             }
             other => format!("{other:?}"),
         }
@@ -90,8 +119,14 @@ mod tests {
             (&b"HTTP/1.1 100 Continue\r\n\r\n"[..], "100 +"),
             (b"HTTP/1.1 100 Continue\r\nX: 1\r\n\r\n", "100 x=1 +"),
             (b"HTTP/1.1 102\r\n\r\nHTTP/1.1 2", "102 +HTTP/1.1 2"),
-            (b"HTTP/1.1 103 \xe9\r\nLink: </a>\r\nlink:\t</b> \r\n\r\n", "103 link=</a> link=</b> +"),
-            (b"HTTP/1.1 199 Odd\r\nX-Obs: \xe9\tz\r\nX-Empty:\r\n\r\n\r\n", "199 x-obs=\\xe9\\tz x-empty= +\\r\\n"),
+            (
+                b"HTTP/1.1 103 \xe9\r\nLink: </a>\r\nlink:\t</b> \r\n\r\n",
+                "103 link=</a> link=</b> +",
+            ),
+            (
+                b"HTTP/1.1 199 Odd\r\nX-Obs: \xe9\tz\r\nX-Empty:\r\n\r\n\r\n",
+                "199 x-obs=\\xe9\\tz x-empty= +\\r\\n",
+            ),
         ] {
             assert_eq!(shown(input), expected, "{}", input.escape_ascii());
         }
@@ -134,7 +169,12 @@ mod tests {
 
     #[test]
     fn more_fields_than_a_map_holds_are_no_panic() {
-        let lines: String = (0..40_000).map(|number| format!("x{number}:\r\n")).collect();
-        assert_eq!(at_start(format!("HTTP/1.1 103 Odd\r\n{lines}\r\n").as_bytes()), Start::Other);
+        let lines: String = (0..40_000)
+            .map(|number| format!("x{number}:\r\n"))
+            .collect();
+        assert_eq!(
+            at_start(format!("HTTP/1.1 103 Odd\r\n{lines}\r\n").as_bytes()),
+            Start::Other
+        );
     }
 }

@@ -60,7 +60,12 @@ enum Step {
 
 impl Reading {
     pub(super) fn new(body: ureq::Body, exchange: Arc<Exchange>, idle: Duration) -> Reading {
-        Reading { body: body.into_reader(), exchange, idle, state: State::Open }
+        Reading {
+            body: body.into_reader(),
+            exchange,
+            idle,
+            state: State::Open,
+        }
     }
 
     /// Reads into memory until the end, a pause, or more than `max` bytes. `length`: what the origin announced.
@@ -70,7 +75,9 @@ impl Reading {
         max: usize,
         patience: Patience,
     ) -> Result<Gathered, FetchError> {
-        let expected = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        let expected = length
+            .and_then(|length| usize::try_from(length).ok())
+            .unwrap_or(0);
         let mut gathered = Vec::with_capacity(expected.min(max));
         let mut piece = [0; PIECE];
         while gathered.len() <= max {
@@ -156,17 +163,37 @@ mod tests {
         const fn ms(ms: u64) -> Duration {
             Duration::from_millis(ms)
         }
-        let usual = Patience { pause: ms(500), idle: ms(10_000), total: ms(60_000) };
-        let hasty = Patience { pause: ms(500), idle: ms(300), total: ms(60_000) };
+        let usual = Patience {
+            pause: ms(500),
+            idle: ms(10_000),
+            total: ms(60_000),
+        };
+        let hasty = Patience {
+            pause: ms(500),
+            idle: ms(300),
+            total: ms(60_000),
+        };
         for (patience, elapsed, expected) in [
             (usual, 0, (500, Silence::Pause)),
             (usual, 59_499, (500, Silence::Pause)),
-            (usual, 59_500, (500, Silence::Error(FetchError::TotalTimeout))),
-            (usual, 59_900, (100, Silence::Error(FetchError::TotalTimeout))),
+            (
+                usual,
+                59_500,
+                (500, Silence::Error(FetchError::TotalTimeout)),
+            ),
+            (
+                usual,
+                59_900,
+                (100, Silence::Error(FetchError::TotalTimeout)),
+            ),
             (usual, 99_000, (0, Silence::Error(FetchError::TotalTimeout))),
             (hasty, 0, (300, Silence::Error(FetchError::IdleTimeout))),
         ] {
-            assert_eq!(patience.next(ms(elapsed)), (ms(expected.0), expected.1), "{patience:?} after {elapsed} ms");
+            assert_eq!(
+                patience.next(ms(elapsed)),
+                (ms(expected.0), expected.1),
+                "{patience:?} after {elapsed} ms"
+            );
         }
     }
 }

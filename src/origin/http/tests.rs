@@ -43,7 +43,10 @@ fn origin(port: u16) -> HttpOrigin {
 fn origin_with(port: u16, change: impl FnOnce(&mut HttpSettings)) -> HttpOrigin {
     let mut settings = settings(port);
     change(&mut settings);
-    HttpOrigin::new(&settings, Arc::new(Addresses::new("127.0.0.1", port, Allow::default())))
+    HttpOrigin::new(
+        &settings,
+        Arc::new(Addresses::new("127.0.0.1", port, Allow::default())),
+    )
 }
 
 fn request(method: &str, target: &str, body: Option<&'static [u8]>) -> OriginRequest {
@@ -65,9 +68,17 @@ fn get() -> OriginRequest {
 /// A result as text: `200 body`, `opening 200 begun`, or the error.
 fn shown(fetched: &Result<Fetched, FetchError>) -> String {
     match fetched {
-        Ok(Fetched::Whole(whole)) => format!("{} {}", whole.status.as_u16(), String::from_utf8_lossy(&whole.body)),
+        Ok(Fetched::Whole(whole)) => format!(
+            "{} {}",
+            whole.status.as_u16(),
+            String::from_utf8_lossy(&whole.body)
+        ),
         Ok(Fetched::Opening(opening)) => {
-            format!("opening {} {}", opening.status.as_u16(), String::from_utf8_lossy(&opening.begun))
+            format!(
+                "opening {} {}",
+                opening.status.as_u16(),
+                String::from_utf8_lossy(&opening.begun)
+            )
         }
         Err(error) => format!("{error:?}"),
     }

@@ -65,11 +65,19 @@ mod tests {
     fn a_pin_is_read_as_openssl_prints_it() {
         let plain = "00ff".to_owned() + &"1a".repeat(30);
         let colons = "00:FF:".to_owned() + &"1A:".repeat(29) + "1A";
-        assert_eq!(Pin::parse(&colons).map(|pin| pin.to_string()), Some(plain.clone()));
+        assert_eq!(
+            Pin::parse(&colons).map(|pin| pin.to_string()),
+            Some(plain.clone())
+        );
         assert_eq!(Pin::parse(&plain), Pin::parse(&colons));
-        for wrong in
-            ["", "00", &plain[1..], &(plain.clone() + "0"), &plain.replace('f', "g"), &plain.replace("1a", "é")]
-        {
+        for wrong in [
+            "",
+            "00",
+            &plain[1..],
+            &(plain.clone() + "0"),
+            &plain.replace('f', "g"),
+            &plain.replace("1a", "é"),
+        ] {
             assert_eq!(Pin::parse(wrong), None, "{wrong}");
         }
     }

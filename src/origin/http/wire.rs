@@ -69,7 +69,10 @@ impl Exchange {
 
     /// From now on, input is awaited for at most `wait`, counted from this call.
     pub(super) fn allow(&self, wait: Duration) {
-        self.until.store(micros(self.began.elapsed().saturating_add(wait)), Ordering::Relaxed);
+        self.until.store(
+            micros(self.began.elapsed().saturating_add(wait)),
+            Ordering::Relaxed,
+        );
     }
 
     /// Time since the exchange began.
@@ -94,12 +97,18 @@ impl Exchange {
 
     /// True if a reused connection took the request and gave not one byte back.
     pub(super) fn is_unheard_on_reused(&self) -> bool {
-        self.is_sent() && !self.opened.load(Ordering::Relaxed) && !self.heard.load(Ordering::Relaxed)
+        self.is_sent()
+            && !self.opened.load(Ordering::Relaxed)
+            && !self.heard.load(Ordering::Relaxed)
     }
 
     /// Tells of an interim response; nobody is told of 100, which says something about the request body alone.
     fn tell(&self, status: StatusCode, mut fields: HeaderMap) {
-        if let Some(herald) = self.herald.as_ref().filter(|_| status != StatusCode::CONTINUE) {
+        if let Some(herald) = self
+            .herald
+            .as_ref()
+            .filter(|_| status != StatusCode::CONTINUE)
+        {
             forward::end_to_end(&mut fields);
             // RFC 9110 §8.6: it must not be there, and could be believed.
             fields.remove(header::CONTENT_LENGTH);
@@ -125,11 +134,18 @@ pub(super) struct Wire(Arc<Mutex<Arc<Exchange>>>);
 
 impl Wire {
     pub(super) fn new() -> Wire {
-        Wire(Arc::new(Mutex::new(Arc::new(Exchange::new(Connection::Any, None)))))
+        Wire(Arc::new(Mutex::new(Arc::new(Exchange::new(
+            Connection::Any,
+            None,
+        )))))
     }
 
     /// Begins an exchange, `herald` being told of its interim responses. What an earlier one still reads is not touched by it.
-    pub(super) fn begin(&self, connection: Connection, herald: Option<Arc<dyn Herald>>) -> Arc<Exchange> {
+    pub(super) fn begin(
+        &self,
+        connection: Connection,
+        herald: Option<Arc<dyn Herald>>,
+    ) -> Arc<Exchange> {
         let exchange = Arc::new(Exchange::new(connection, herald));
         *self.0.lock() = Arc::clone(&exchange);
         exchange
@@ -144,11 +160,20 @@ impl Wire {
 impl<In: Transport> Connector<In> for Wire {
     type Out = Line<In>;
 
-    fn connect(&self, _: &ConnectionDetails, opened: Option<In>) -> Result<Option<Line<In>>, ureq::Error> {
+    fn connect(
+        &self,
+        _: &ConnectionDetails,
+        opened: Option<In>,
+    ) -> Result<Option<Line<In>>, ureq::Error> {
         Ok(opened.map(|inner| {
             let exchange = self.current();
             exchange.opened.store(true, Ordering::Relaxed);
-            Line { inner, wire: self.clone(), exchange, interim: None }
+            Line {
+                inner,
+                wire: self.clone(),
+                exchange,
+                interim: None,
+            }
         }))
     }
 }
@@ -169,7 +194,11 @@ impl<T: Transport> Line<T> {
         while let Some(so_far) = self.interim {
             let buffers = self.inner.buffers();
             match interim::at_start(buffers.input()) {
-                Start::Interim { length, status, fields } => {
+                Start::Interim {
+                    length,
+                    status,
+                    fields,
+                } => {
                     buffers.input_consume(length);
                     self.interim = Some(so_far + 1);
                     if so_far < MAX_INTERIM {
@@ -203,7 +232,9 @@ impl<T: Transport> Transport for Line<T> {
                 self.exchange.heard.store(true, Ordering::Relaxed);
                 self.take_interim();
             }
-            Err(ureq::Error::Io(error)) if is_reset(error) => self.exchange.reset.store(true, Ordering::Relaxed),
+            Err(ureq::Error::Io(error)) if is_reset(error) => {
+                self.exchange.reset.store(true, Ordering::Relaxed)
+            }
             _ => {}
         }
         awaited
@@ -241,7 +272,11 @@ impl Resolver for Known {
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let mut found = self.empty();
         // MAX_ADDRESSES is what the array holds.
-        self.0.current().map_err(|_| ureq::Error::HostNotFound)?.into_iter().for_each(|address| found.push(address));
+        self.0
+            .current()
+            .map_err(|_| ureq::Error::HostNotFound)?
+            .into_iter()
+            .for_each(|address| found.push(address));
         Ok(found)
     }
 }
@@ -249,12 +284,17 @@ impl Resolver for Known {
 fn is_reset(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
     // The last: TLS that ended without the word that it would (RFC 9112 §9.8).
-    matches!(error.kind(), ConnectionReset | ConnectionAborted | UnexpectedEof)
+    matches!(
+        error.kind(),
+        ConnectionReset | ConnectionAborted | UnexpectedEof
+    )
 }
 
 fn micros(duration: Duration) -> u64 {
     // Short of `u64::MAX`, which means something else.
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).min(u64::MAX - 1)
+    u64::try_from(duration.as_micros())
+        .unwrap_or(u64::MAX)
+        .min(u64::MAX - 1)
 }
 
 #[cfg(test)]
@@ -268,17 +308,31 @@ mod tests {
         let mut exchange = Exchange::new(Connection::Any, None);
         exchange.began -= Duration::from_secs(100);
         let left = |exchange: &Exchange, given| {
-            let timeout = NextTimeout { after: given, reason: Timeout::RecvResponse, ..NextTimeout::default() };
+            let timeout = NextTimeout {
+                after: given,
+                reason: Timeout::RecvResponse,
+                ..NextTimeout::default()
+            };
             exchange.shorten(timeout).after
         };
-        assert_eq!(left(&exchange, Wait::NotHappening), Wait::NotHappening, "nothing is limited yet");
+        assert_eq!(
+            left(&exchange, Wait::NotHappening),
+            Wait::NotHappening,
+            "nothing is limited yet"
+        );
 
         exchange.allow(Duration::from_secs(50));
-        assert!((Wait::from_secs(40)..=Wait::from_secs(50)).contains(&left(&exchange, Wait::NotHappening)));
+        assert!(
+            (Wait::from_secs(40)..=Wait::from_secs(50))
+                .contains(&left(&exchange, Wait::NotHappening))
+        );
         assert_eq!(left(&exchange, Wait::from_secs(5)), Wait::from_secs(5));
 
         exchange.allow(Duration::ZERO);
-        assert!(left(&exchange, Wait::NotHappening).is_zero(), "the wait is over");
+        assert!(
+            left(&exchange, Wait::NotHappening).is_zero(),
+            "the wait is over"
+        );
         exchange.allow(Duration::MAX);
         assert!(left(&exchange, Wait::NotHappening) > Wait::from_secs(1_000_000));
     }

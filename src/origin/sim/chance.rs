@@ -72,7 +72,9 @@ mod tests {
     #[test]
     fn draws_are_even_and_repeat_and_differ_by_seed_and_subject() {
         let chance = Chance::new(7);
-        let draws: Vec<f64> = (0..10_000).map(|number| chance.draw(Subject::Fail, number)).collect();
+        let draws: Vec<f64> = (0..10_000)
+            .map(|number| chance.draw(Subject::Fail, number))
+            .collect();
         let below = draws.iter().filter(|draw| **draw < 0.3).count();
         assert!((2_800..3_200).contains(&below), "{below}");
         assert!(draws.iter().all(|draw| (0.0..1.0).contains(draw)));
@@ -84,9 +86,14 @@ mod tests {
     #[test]
     fn a_wave_passes_through_its_draws_without_jumps() {
         let chance = Chance::new(1);
-        assert_eq!(chance.wave(Subject::Clouds, 1_200, 600), chance.draw(Subject::Clouds, 2));
+        assert_eq!(
+            chance.wave(Subject::Clouds, 1_200, 600),
+            chance.draw(Subject::Clouds, 2)
+        );
         let steps = (0..6_000).map(|at| (at, chance.wave(Subject::Clouds, at, 600)));
-        let jumps = steps.filter(|(at, value)| (chance.wave(Subject::Clouds, at + 1, 600) - value).abs() > 0.003);
+        let jumps = steps.filter(|(at, value)| {
+            (chance.wave(Subject::Clouds, at + 1, 600) - value).abs() > 0.003
+        });
         assert_eq!(jumps.count(), 0);
     }
 }

@@ -105,8 +105,16 @@ impl House {
             discharged: since(18_000),
             load: since(40_000),
         };
-        let stored = CAPACITY / 1_000 * (400 + (200.0 * chance.draw(Subject::Quiver, today)) as i64);
-        let mut house = House { chance, tick: today * DAY, stored, energy, power: Power::default(), reserve: RESERVE };
+        let stored =
+            CAPACITY / 1_000 * (400 + (200.0 * chance.draw(Subject::Quiver, today)) as i64);
+        let mut house = House {
+            chance,
+            tick: today * DAY,
+            stored,
+            energy,
+            power: Power::default(),
+            reserve: RESERVE,
+        };
         house.power = house.decide();
         house.advance(at);
         house
@@ -134,12 +142,25 @@ impl House {
         let hour = hour(self.tick);
         let quiver = self.quiver();
         let air = 13.0 + 9.0 * bump(hour, 15.0, 9.0) + quiver / 10.0;
-        Reading { at, power: self.power, energy, stored, reserve: self.reserve, air, quiver }
+        Reading {
+            at,
+            power: self.power,
+            energy,
+            stored,
+            reserve: self.reserve,
+            air,
+            quiver,
+        }
     }
 
     /// Meters and battery so many milliseconds into the tick.
     fn after(&self, into: u64) -> (Energy, i64) {
-        let Power { site, solar, battery, load } = self.power;
+        let Power {
+            site,
+            solar,
+            battery,
+            load,
+        } = self.power;
         let into = into as i64;
         let energy = Energy {
             imported: self.energy.imported + site.max(0) * into,
@@ -163,7 +184,12 @@ impl House {
         // No regulator is perfect: a little always comes from the grid or goes to it.
         let slip = (30.0 * self.quiver()) as i64;
         let battery = (load - solar - slip).clamp(-most.min(room), most.min(spare));
-        Power { site: load - solar - battery, solar, battery, load }
+        Power {
+            site: load - solar - battery,
+            solar,
+            battery,
+            load,
+        }
     }
 
     fn quiver(&self) -> f64 {
@@ -254,7 +280,12 @@ mod tests {
     }
 
     fn sound(reading: &Reading) {
-        let Power { site, solar, battery, load } = reading.power;
+        let Power {
+            site,
+            solar,
+            battery,
+            load,
+        } = reading.power;
         assert_eq!(site, load - solar - battery);
         assert!(solar >= 0 && load > 0);
         assert!(battery.abs() <= UNITS * UNIT_POWER);
@@ -262,18 +293,38 @@ mod tests {
     }
 
     fn no_meter_shrinks(before: &Energy, after: &Energy) {
-        let list = |e: &Energy| [e.imported, e.exported, e.solar, e.charged, e.discharged, e.load];
-        assert!(list(before).iter().zip(list(after)).all(|(before, after)| *before <= after));
+        let list = |e: &Energy| {
+            [
+                e.imported,
+                e.exported,
+                e.solar,
+                e.charged,
+                e.discharged,
+                e.load,
+            ]
+        };
+        assert!(
+            list(before)
+                .iter()
+                .zip(list(after))
+                .all(|(before, after)| *before <= after)
+        );
     }
 
     #[test]
     fn a_week_balances_tick_by_tick_and_the_battery_holds_exactly_what_went_in_and_out() {
         let tick = Duration::from_millis(TICK);
-        let week = readings(3, (0..WEEK / 5).map(|tick_number| at(0) + tick * tick_number as u32));
+        let week = readings(
+            3,
+            (0..WEEK / 5).map(|tick_number| at(0) + tick * tick_number as u32),
+        );
         for pair in week.windows(2) {
             sound(&pair[1]);
             no_meter_shrinks(&pair[0].energy, &pair[1].energy);
-            assert_eq!(pair[1].stored - pair[0].stored, -pair[0].power.battery * TICK as i64);
+            assert_eq!(
+                pair[1].stored - pair[0].stored,
+                -pair[0].power.battery * TICK as i64
+            );
         }
     }
 
@@ -281,17 +332,38 @@ mod tests {
     fn a_week_has_nights_noons_peaks_a_full_battery_and_one_down_to_its_reserve() {
         let minutes = readings(3, (0..WEEK / 60).map(|minute| at(minute * 60)));
         let hours = |from: usize, to: usize| {
-            minutes.iter().enumerate().filter(move |(minute, _)| (from..to).contains(&(minute / 60 % 24)))
+            minutes
+                .iter()
+                .enumerate()
+                .filter(move |(minute, _)| (from..to).contains(&(minute / 60 % 24)))
         };
         assert!(hours(20, 24).all(|(_, night)| night.power.solar == 0));
         assert!(hours(12, 13).all(|(_, noon)| noon.power.solar > 500));
-        let mean = |from, to| hours(from, to).map(|(_, r)| r.power.load).sum::<i64>() / hours(from, to).count() as i64;
+        let mean = |from, to| {
+            hours(from, to).map(|(_, r)| r.power.load).sum::<i64>() / hours(from, to).count() as i64
+        };
         assert!(mean(7, 8) > 2 * mean(2, 4), "{} {}", mean(7, 8), mean(2, 4));
-        assert!(mean(19, 20) > 4 * mean(2, 4), "{} {}", mean(19, 20), mean(2, 4));
-        assert!(minutes.iter().any(|r| r.charge() > 99.99 && r.power.site < -1_000));
-        assert!(minutes.iter().any(|r| r.power.battery < 0) && minutes.iter().any(|r| r.power.battery > 0));
+        assert!(
+            mean(19, 20) > 4 * mean(2, 4),
+            "{} {}",
+            mean(19, 20),
+            mean(2, 4)
+        );
+        assert!(
+            minutes
+                .iter()
+                .any(|r| r.charge() > 99.99 && r.power.site < -1_000)
+        );
+        assert!(
+            minutes.iter().any(|r| r.power.battery < 0)
+                && minutes.iter().any(|r| r.power.battery > 0)
+        );
         assert!(minutes.iter().all(|r| r.charge() >= r.batterys_reserve()));
-        assert!(minutes.iter().any(|r| r.charge() - r.batterys_reserve() < 0.01 && r.power.site > 500));
+        assert!(
+            minutes
+                .iter()
+                .any(|r| r.charge() - r.batterys_reserve() < 0.01 && r.power.site > 500)
+        );
     }
 
     #[test]
@@ -300,7 +372,10 @@ mod tests {
         house.keep(100);
         house.advance(at(3_600));
         let night = house.reading(at(3_600));
-        assert_eq!((night.power.battery, night.power.site), (0, night.power.load));
+        assert_eq!(
+            (night.power.battery, night.power.site),
+            (0, night.power.load)
+        );
         assert_eq!(night.batterys_reserve(), 100.0);
         house.keep(0);
         house.advance(at(3_605));
@@ -321,7 +396,10 @@ mod tests {
         let mut begun_late = House::new(5, at(49_999));
         begun_late.advance(at(50_000));
         assert_eq!(begun_late.reading(at(50_000)), begun_early[1]);
-        assert_ne!(readings(6, [at(50_000)].into_iter())[0].power, begun_early[1].power);
+        assert_ne!(
+            readings(6, [at(50_000)].into_iter())[0].power,
+            begun_early[1].power
+        );
     }
 
     #[test]

@@ -60,7 +60,10 @@ impl Json {
 
     /// The member of this name, if this is an object that has it.
     pub fn member(&self, name: &str) -> Option<&Json> {
-        self.members().iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        self.members()
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
     }
 
     /// Keys and values; none unless this is an object.
@@ -89,7 +92,9 @@ impl Json {
             Json::Float(value) => write!(out, "{value:?}"),
             Json::Text(text) => write!(out, "{text:?}"),
             Json::List(items) => {
-                return write_all(out, ('[', ']'), items, depth, |out, item, depth| item.write(out, depth));
+                return write_all(out, ('[', ']'), items, depth, |out, item, depth| {
+                    item.write(out, depth)
+                });
             }
             Json::Object(members) => return write_members(out, members, depth),
         };
@@ -101,10 +106,16 @@ fn write_members(out: &mut String, members: &[(String, Json)], depth: Option<usi
     if depth.is_some() {
         members.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     }
-    write_all(out, ('{', '}'), &members, depth, |out, (key, value), depth| {
-        let _ = write!(out, "{key:?}: ");
-        value.write(out, depth);
-    });
+    write_all(
+        out,
+        ('{', '}'),
+        &members,
+        depth,
+        |out, (key, value), depth| {
+            let _ = write!(out, "{key:?}: ");
+            value.write(out, depth);
+        },
+    );
 }
 
 /// The parts between brackets; each on a line of its own if there is a depth.
@@ -175,7 +186,10 @@ mod tests {
     #[test]
     fn written_as_python_does() {
         let value = object! { "b": 1, "a": object! { "x": 441.0, "y": true }, "c": vec!["p", "q"], "d": Json::Null };
-        assert_eq!(value.compact(), r#"{"b": 1, "a": {"x": 441.0, "y": true}, "c": ["p", "q"], "d": null}"#);
+        assert_eq!(
+            value.compact(),
+            r#"{"b": 1, "a": {"x": 441.0, "y": true}, "c": ["p", "q"], "d": null}"#
+        );
         let lines = "{\n    \"a\": {\n        \"x\": 441.0,\n        \"y\": true\n    },\n    \"b\": 1,\n    \
                      \"c\": [\n        \"p\",\n        \"q\"\n    ],\n    \"d\": null\n}";
         assert_eq!(value.indented(), lines);
@@ -184,7 +198,10 @@ mod tests {
     #[test]
     fn empty_ones_are_closed_at_once() {
         let empty = Json::Object(Vec::new());
-        assert_eq!((empty.compact(), empty.indented()), ("{}".to_owned(), "{}".to_owned()));
+        assert_eq!(
+            (empty.compact(), empty.indented()),
+            ("{}".to_owned(), "{}".to_owned())
+        );
         assert_eq!(Json::List(Vec::new()).indented(), "[]");
     }
 

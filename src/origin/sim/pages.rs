@@ -53,37 +53,76 @@ const STARTED: u64 = 1_767_225_600;
 /// Every path that is answered.
 pub const PAGES: &[Entry] = &[
     entry("/aggregates", |view| Page::compact(&meters(&view.reading))),
-    entry("/api/meters/aggregates", |view| Page::compact(&meters(&view.reading))),
-    entry("/soe", |view| Page::compact(&object! { "percentage": view.reading.charge() })),
-    entry("/api/system_status/soe", |view| Page::compact(&object! { "percentage": view.reading.owners_charge() })),
+    entry("/api/meters/aggregates", |view| {
+        Page::compact(&meters(&view.reading))
+    }),
+    entry("/soe", |view| {
+        Page::compact(&object! { "percentage": view.reading.charge() })
+    }),
+    entry("/api/system_status/soe", |view| {
+        Page::compact(&object! { "percentage": view.reading.owners_charge() })
+    }),
     entry("/api/system_status/grid_status", |_| {
-        Page::compact(&object! { "grid_status": "SystemGridConnected", "grid_services_active": false })
+        Page::compact(
+            &object! { "grid_status": "SystemGridConnected", "grid_services_active": false },
+        )
     }),
     entry("/api/sitemaster", |_| Page::compact(&site_master())),
-    entry("/api/powerwalls", |_| Page::text(Kind::Json, r#"{"powerwalls": []}"#)),
+    entry("/api/powerwalls", |_| {
+        Page::text(Kind::Json, r#"{"powerwalls": []}"#)
+    }),
     entry("/csv", |view| csv(view, false)),
     entry("/csv/v2", |view| csv(view, true)),
-    entry("/strings", |view| Page::indented(&vitals::strings(&devices(&view.reading)))),
+    entry("/strings", |view| {
+        Page::indented(&vitals::strings(&devices(&view.reading)))
+    }),
     entry("/vitals", |view| Page::indented(&devices(&view.reading))),
-    entry("/temps", |view| Page::indented(&vitals::temperatures(&devices(&view.reading)))),
-    entry("/temps/pw", |view| Page::compact(&vitals::temperatures_by_unit(&devices(&view.reading)))),
-    entry("/alerts", |view| Page::indented(&vitals::alerts(&devices(&view.reading)))),
-    entry("/alerts/pw", |view| Page::compact(&vitals::alert_flags(&devices(&view.reading)))),
+    entry("/temps", |view| {
+        Page::indented(&vitals::temperatures(&devices(&view.reading)))
+    }),
+    entry("/temps/pw", |view| {
+        Page::compact(&vitals::temperatures_by_unit(&devices(&view.reading)))
+    }),
+    entry("/alerts", |view| {
+        Page::indented(&vitals::alerts(&devices(&view.reading)))
+    }),
+    entry("/alerts/pw", |view| {
+        Page::compact(&vitals::alert_flags(&devices(&view.reading)))
+    }),
     entry("/fans", |_| Page::text(Kind::Json, "{}")),
     entry("/fans/pw", |_| Page::text(Kind::Json, "{}")),
-    entry("/freq", |view| Page::compact(&vitals::frequencies(&devices(&view.reading)))),
+    entry("/freq", |view| {
+        Page::compact(&vitals::frequencies(&devices(&view.reading)))
+    }),
     entry("/pod", |view| Page::compact(&pod(&view.reading))),
     entry("/json", |view| Page::compact(&summary(&view.reading))),
-    entry("/pw/level", |view| Page::compact(&object! { "level": view.reading.charge() })),
+    entry("/pw/level", |view| {
+        Page::compact(&object! { "level": view.reading.charge() })
+    }),
     entry("/pw/power", |view| Page::compact(&power(&view.reading))),
-    entry("/version", |_| Page::text(Kind::Json, r#"{"version": "23.44.0 9064fc6a", "vint": 234400}"#)),
-    entry("/stats", |view| Page::compact(&view.statistics.show(view.reading.at))),
+    entry("/version", |_| {
+        Page::text(
+            Kind::Json,
+            r#"{"version": "23.44.0 9064fc6a", "vint": 234400}"#,
+        )
+    }),
+    entry("/stats", |view| {
+        Page::compact(&view.statistics.show(view.reading.at))
+    }),
     entry("/api/site_info", |_| Page::compact(&site())),
     entry("/api/status", |view| Page::compact(&status(&view.reading))),
-    entry("/api/operation", |view| Page::compact(&operation(&view.reading))),
-    entry("/api/troubleshooting/problems", |_| Page::text(Kind::Json, r#"{"problems": []}"#)),
-    entry("/api/auth/toggle/supported", |_| Page::compact(&object! { "toggle_auth_supported": true })),
-    entry("/control/reserve", |view| Page::compact(&object! { "reserve": i64::from(view.reading.reserve) })),
+    entry("/api/operation", |view| {
+        Page::compact(&operation(&view.reading))
+    }),
+    entry("/api/troubleshooting/problems", |_| {
+        Page::text(Kind::Json, r#"{"problems": []}"#)
+    }),
+    entry("/api/auth/toggle/supported", |_| {
+        Page::compact(&object! { "toggle_auth_supported": true })
+    }),
+    entry("/control/reserve", |view| {
+        Page::compact(&object! { "reserve": i64::from(view.reading.reserve) })
+    }),
     entry("/help", |_| help()),
     entry("/", |_| help()),
 ];
@@ -91,7 +130,10 @@ pub const PAGES: &[Entry] = &[
 /// The index in [`PAGES`] of what answers this target. As at pypowerwall, a query is part of the name, and whatever begins
 /// like a CSV path is one.
 pub fn find(target: &str) -> Option<usize> {
-    let name = ["/csv/v2", "/csv"].into_iter().find(|csv| target.starts_with(csv)).unwrap_or(target);
+    let name = ["/csv/v2", "/csv"]
+        .into_iter()
+        .find(|csv| target.starts_with(csv))
+        .unwrap_or(target);
     PAGES.iter().position(|entry| entry.path == name)
 }
 
@@ -104,7 +146,10 @@ pub fn reserve_set(reserve: u8) -> Page {
 impl Page {
     /// A page with this text.
     pub fn text(kind: Kind, body: &str) -> Page {
-        Page { kind, body: body.to_owned() }
+        Page {
+            kind,
+            body: body.to_owned(),
+        }
     }
 
     /// The page that refuses a method; a reply to HEAD has no content (RFC 9110 §9.3.2).
@@ -114,17 +159,27 @@ impl Page {
         }
         // A method is a token (RFC 9110 §5.6.2), but `'` and `&` are token characters: only letters are shown.
         let method: String = method.chars().filter(char::is_ascii_alphabetic).collect();
-        let body =
-            format!("<!DOCTYPE html>\n<title>501</title>\n<h1>501</h1>\n<p>Unsupported method ({method}).</p>\n");
-        Page { kind: Kind::Html, body }
+        let body = format!(
+            "<!DOCTYPE html>\n<title>501</title>\n<h1>501</h1>\n<p>Unsupported method ({method}).</p>\n"
+        );
+        Page {
+            kind: Kind::Html,
+            body,
+        }
     }
 
     fn compact(json: &Json) -> Page {
-        Page { kind: Kind::Json, body: json.compact() }
+        Page {
+            kind: Kind::Json,
+            body: json.compact(),
+        }
     }
 
     fn indented(json: &Json) -> Page {
-        Page { kind: Kind::Json, body: json.indented() }
+        Page {
+            kind: Kind::Json,
+            body: json.indented(),
+        }
     }
 }
 
@@ -144,7 +199,12 @@ const fn entry(path: &'static str, show: fn(&View<'_>) -> Page) -> Entry {
 }
 
 fn meters(reading: &Reading) -> Json {
-    let Power { site, solar, battery, load } = reading.power;
+    let Power {
+        site,
+        solar,
+        battery,
+        load,
+    } = reading.power;
     let energy = &reading.energy;
     object! {
         "site": meter(reading, site, -439, [energy.exported, energy.imported], Some(1)),
@@ -155,7 +215,13 @@ fn meters(reading: &Reading) -> Json {
 }
 
 /// One meter; `devices` says how many it adds up, where it says so.
-fn meter(reading: &Reading, watts: i64, reactive: i64, [out, into]: [i64; 2], devices: Option<i64>) -> Json {
+fn meter(
+    reading: &Reading,
+    watts: i64,
+    reactive: i64,
+    [out, into]: [i64; 2],
+    devices: Option<i64>,
+) -> Json {
     let volts = 2.0 * vitals::voltage(reading);
     let apparent = (watts as f64).hypot(reactive as f64);
     let current = watts as f64 / volts;
@@ -168,12 +234,22 @@ fn meter(reading: &Reading, watts: i64, reactive: i64, [out, into]: [i64; 2], de
         "i_a_current": 0, "i_b_current": 0, "i_c_current": 0, "last_phase_voltage_communication_time": before,
         "last_phase_power_communication_time": before, "timeout": 1_500_000_000,
     };
-    let count = devices.map_or(Json::Object(Vec::new()), |count| object! { "num_meters_aggregated": count });
-    first.and(count).and(object! { "instant_total_current": current })
+    let count = devices.map_or(
+        Json::Object(Vec::new()),
+        |count| object! { "num_meters_aggregated": count },
+    );
+    first
+        .and(count)
+        .and(object! { "instant_total_current": current })
 }
 
 fn summary(reading: &Reading) -> Json {
-    let Power { site, solar, battery, load } = reading.power;
+    let Power {
+        site,
+        solar,
+        battery,
+        load,
+    } = reading.power;
     object! {
         "grid": site, "home": load, "solar": solar, "battery": battery, "soe": reading.charge(), "grid_status": 1,
         "reserve": i64::from(reading.reserve), "time_remaining_hours": hours_remaining(reading),
@@ -183,25 +259,45 @@ fn summary(reading: &Reading) -> Json {
 }
 
 fn power(reading: &Reading) -> Json {
-    let Power { site, solar, battery, load } = reading.power;
+    let Power {
+        site,
+        solar,
+        battery,
+        load,
+    } = reading.power;
     object! { "site": site, "solar": solar, "battery": battery, "load": load }
 }
 
 fn csv(view: &View<'_>, second_version: bool) -> Page {
-    let Power { site, solar, battery, load } = view.reading.power;
+    let Power {
+        site,
+        solar,
+        battery,
+        load,
+    } = view.reading.power;
     let level = view.reading.charge();
     let mut body = String::new();
     if view.target.as_str().contains("headers") {
-        let more = if second_version { ",GridStatus,Reserve" } else { "" };
+        let more = if second_version {
+            ",GridStatus,Reserve"
+        } else {
+            ""
+        };
         body = format!("Grid,Home,Solar,Battery,BatteryLevel{more}\n");
     }
     // Writing to a String cannot fail.
-    let _ = write!(body, "{site}.00,{load}.00,{solar}.00,{battery}.00,{level:.2}");
+    let _ = write!(
+        body,
+        "{site}.00,{load}.00,{solar}.00,{battery}.00,{level:.2}"
+    );
     if second_version {
         let _ = write!(body, ",1,{}", view.reading.reserve);
     }
     body.push('\n');
-    Page { kind: Kind::Csv, body }
+    Page {
+        kind: Kind::Csv,
+        body,
+    }
 }
 
 fn pod(reading: &Reading) -> Json {
@@ -237,7 +333,12 @@ fn site() -> Json {
 
 fn status(reading: &Reading) -> Json {
     let seconds = reading.at.as_secs().saturating_sub(STARTED);
-    let up = format!("{}h{}m{}s", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let up = format!(
+        "{}h{}m{}s",
+        seconds / 3_600,
+        seconds / 60 % 60,
+        seconds % 60
+    );
     object! {
         "din": "1232100-00-E--SIMULATED", "start_time": "2026-01-01 00:00:00 +0000", "up_time_seconds": up.as_str(),
         "is_new": false, "version": "23.44.0 9064fc6a", "git_hash": "4064fc6a5b32425509f91f19556f2431cb7f6872",
@@ -260,5 +361,8 @@ fn help() -> Page {
         let _ = writeln!(body, "<li><a href=\"{path}\">{path}</a></li>");
     }
     body.push_str("</ul>\n<p>POST <code>value=30</code> to <code>/control/reserve</code> changes the reserve.</p>\n");
-    Page { kind: Kind::Html, body }
+    Page {
+        kind: Kind::Html,
+        body,
+    }
 }

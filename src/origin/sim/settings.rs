@@ -10,8 +10,11 @@ const ALLOWED: &str = "latency=200ms, seed=a whole number, down=30s..90s; fail, 
      drip, each with a share from 0 to 1 or a path such as /strings; status=429, 500 or 503 and retry=30s for fail; \
      rate=bytes a second for drip";
 /// What may follow `status=`.
-const STATUSES: [StatusCode; 3] =
-    [StatusCode::TOO_MANY_REQUESTS, StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE];
+const STATUSES: [StatusCode; 3] = [
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::INTERNAL_SERVER_ERROR,
+    StatusCode::SERVICE_UNAVAILABLE,
+];
 
 /// How the simulation behaves. The default has no faults.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,7 +107,13 @@ impl Default for Limits {
     fn default() -> Limits {
         let [first_byte, idle] = [Duration::from_secs(10); 2];
         let [stream_idle, total] = [Duration::from_secs(60); 2];
-        Limits { first_byte, pause: Duration::from_millis(500), idle, stream_idle, total }
+        Limits {
+            first_byte,
+            pause: Duration::from_millis(500),
+            idle,
+            stream_idle,
+            total,
+        }
     }
 }
 
@@ -127,21 +136,40 @@ impl SimSettings {
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let wrong = |expected: &str| format!("{name}={value}: expected {expected}");
         if let Some(fault) = self.fault(name) {
-            *fault = strikes(value).ok_or_else(|| wrong("a number from 0 to 1, or a path such as /strings"))?;
+            *fault = strikes(value)
+                .ok_or_else(|| wrong("a number from 0 to 1, or a path such as /strings"))?;
             return Ok(());
         }
         match name {
             "latency" => {
-                self.latency = duration(value).ok_or_else(|| wrong("a time up to 1h, such as 200ms or 1.5s"))?
+                self.latency = duration(value)
+                    .ok_or_else(|| wrong("a time up to 1h, such as 200ms or 1.5s"))?
             }
-            "down" => self.down = Some(window(value).ok_or_else(|| wrong("two times up to 1h, such as 30s..90s"))?),
+            "down" => {
+                self.down = Some(
+                    window(value).ok_or_else(|| wrong("two times up to 1h, such as 30s..90s"))?,
+                )
+            }
             "status" => self.status = status(value).ok_or_else(|| wrong("429, 500 or 503"))?,
             "retry" => {
-                self.retry_after = Some(seconds(value).ok_or_else(|| wrong("whole seconds up to 1h, such as 30s"))?)
+                self.retry_after = Some(
+                    seconds(value).ok_or_else(|| wrong("whole seconds up to 1h, such as 30s"))?,
+                )
             }
-            "rate" => self.rate = rate(value).ok_or_else(|| wrong("bytes a second, a whole number from 1"))?,
-            "seed" => self.seed = value.parse().map_err(|_| wrong("a whole number from 0 to 2^64-1"))?,
-            _ => return Err(format!("{name} is no parameter of sim://; allowed are {ALLOWED}")),
+            "rate" => {
+                self.rate =
+                    rate(value).ok_or_else(|| wrong("bytes a second, a whole number from 1"))?
+            }
+            "seed" => {
+                self.seed = value
+                    .parse()
+                    .map_err(|_| wrong("a whole number from 0 to 2^64-1"))?
+            }
+            _ => {
+                return Err(format!(
+                    "{name} is no parameter of sim://; allowed are {ALLOWED}"
+                ));
+            }
         }
         Ok(())
     }
@@ -165,11 +193,18 @@ fn strikes(value: &str) -> Option<Strikes> {
     if value.starts_with('/') {
         return Some(Strikes::Path(value.to_owned()));
     }
-    value.parse().ok().filter(|share| (0.0..=1.0).contains(share)).map(Strikes::Share)
+    value
+        .parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share))
+        .map(Strikes::Share)
 }
 
 fn status(value: &str) -> Option<StatusCode> {
-    value.parse().ok().filter(|status| STATUSES.contains(status))
+    value
+        .parse()
+        .ok()
+        .filter(|status| STATUSES.contains(status))
 }
 
 fn rate(value: &str) -> Option<u32> {
@@ -177,7 +212,11 @@ fn rate(value: &str) -> Option<u32> {
 }
 
 fn seconds(value: &str) -> Option<u64> {
-    value.strip_suffix('s')?.parse().ok().filter(|seconds| *seconds <= 3_600)
+    value
+        .strip_suffix('s')?
+        .parse()
+        .ok()
+        .filter(|seconds| *seconds <= 3_600)
 }
 
 /// Two times with their units, the second after the first.
@@ -192,10 +231,14 @@ fn window(value: &str) -> Option<Range<Duration>> {
 fn duration(value: &str) -> Option<Duration> {
     let (number, milliseconds) = match value.strip_suffix("ms") {
         Some(number) => (number, 1.0),
-        None => value.strip_suffix('s').map_or((value, 1.0), |number| (number, 1_000.0)),
+        None => value
+            .strip_suffix('s')
+            .map_or((value, 1.0), |number| (number, 1_000.0)),
     };
     let milliseconds = number.parse::<f64>().ok()? * milliseconds;
-    (0.0..=3_600_000.0).contains(&milliseconds).then(|| Duration::from_micros((milliseconds * 1_000.0) as u64))
+    (0.0..=3_600_000.0)
+        .contains(&milliseconds)
+        .then(|| Duration::from_micros((milliseconds * 1_000.0) as u64))
 }
 
 #[cfg(test)]
@@ -234,7 +277,9 @@ mod tests {
         };
         assert_eq!(settings, Ok(expected));
         for (text, milliseconds) in [("1.5s", 1_500), ("70", 70), ("0", 0), ("3600s", 3_600_000)] {
-            let latency = SimSettings::parse(&format!("latency={text}")).unwrap().latency;
+            let latency = SimSettings::parse(&format!("latency={text}"))
+                .unwrap()
+                .latency;
             assert_eq!(latency, Duration::from_millis(milliseconds), "{text}");
         }
     }
@@ -242,15 +287,27 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_what_is_allowed() {
         let cases = [
-            ("colour=red", "colour is no parameter of sim://; allowed are latency=200ms, seed=a whole number, down="),
+            (
+                "colour=red",
+                "colour is no parameter of sim://; allowed are latency=200ms, seed=a whole number, down=",
+            ),
             ("seed", "seed=: expected a whole number"),
             ("seed=-1", "seed=-1: expected a whole number"),
             ("fail=2", "fail=2: expected a number from 0 to 1"),
             ("null=-0.1", "null=-0.1: expected a number from 0 to 1"),
             ("drop=NaN", "drop=NaN: expected a number from 0 to 1"),
-            ("hang=strings", "hang=strings: expected a number from 0 to 1, or a path"),
-            ("refuse=1.5", "refuse=1.5: expected a number from 0 to 1, or a path such as /strings"),
-            ("rubbish", "rubbish=: expected a number from 0 to 1, or a path"),
+            (
+                "hang=strings",
+                "hang=strings: expected a number from 0 to 1, or a path",
+            ),
+            (
+                "refuse=1.5",
+                "refuse=1.5: expected a number from 0 to 1, or a path such as /strings",
+            ),
+            (
+                "rubbish",
+                "rubbish=: expected a number from 0 to 1, or a path",
+            ),
             ("status=404", "status=404: expected 429, 500 or 503"),
             ("status=many", "status=many: expected 429, 500 or 503"),
             ("retry=soon", "retry=soon: expected whole seconds"),
@@ -258,7 +315,10 @@ mod tests {
             ("retry=3601s", "retry=3601s: expected whole seconds"),
             ("rate=0", "rate=0: expected bytes a second"),
             ("rate=0.5", "rate=0.5: expected bytes a second"),
-            ("down=30s", "down=30s: expected two times up to 1h, such as 30s..90s"),
+            (
+                "down=30s",
+                "down=30s: expected two times up to 1h, such as 30s..90s",
+            ),
             ("down=30..90", "down=30..90: expected two times"),
             ("down=90s..30s", "down=90s..30s: expected two times"),
             ("down=30s..2h", "down=30s..2h: expected two times"),

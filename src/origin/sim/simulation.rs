@@ -83,62 +83,110 @@ impl Simulation {
     pub fn answer(&mut self, request: &OriginRequest, now: Now) -> Reaction {
         self.asked += 1;
         let path = request.target.path();
-        let SimSettings { latency, limits, .. } = self.settings;
+        let SimSettings {
+            latency, limits, ..
+        } = self.settings;
         if self.is_down(now) || self.strikes(Subject::Refuse, &self.settings.refuse, path) {
-            return Reaction { after: Duration::ZERO, result: Err(FetchError::Connect) };
+            return Reaction {
+                after: Duration::ZERO,
+                result: Err(FetchError::Connect),
+            };
         }
         if self.strikes(Subject::Hang, &self.settings.hang, path) || latency >= limits.first_byte {
-            return Reaction { after: limits.first_byte, result: Err(FetchError::FirstByteTimeout) };
+            return Reaction {
+                after: limits.first_byte,
+                result: Err(FetchError::FirstByteTimeout),
+            };
         }
         if self.strikes(Subject::Drop, &self.settings.drop, path) {
-            return Reaction { after: latency, result: Err(FetchError::Truncated) };
+            return Reaction {
+                after: latency,
+                result: Err(FetchError::Truncated),
+            };
         }
         let response = self.respond(request, now);
         if response.body.is_empty() {
-            Reaction { after: latency, result: Ok(Coming::Whole(response)) }
+            Reaction {
+                after: latency,
+                result: Ok(Coming::Whole(response)),
+            }
         } else if self.strikes(Subject::Lie, &self.settings.lie, path) {
             self.lying(response)
         } else if self.strikes(Subject::Drip, &self.settings.drip, path) {
             self.dripping(response)
         } else {
-            Reaction { after: latency, result: Ok(Coming::Whole(response)) }
+            Reaction {
+                after: latency,
+                result: Ok(Coming::Whole(response)),
+            }
         }
     }
 
     fn is_down(&self, now: Now) -> bool {
         let running = now.mono.saturating_sub(self.began.mono);
-        self.settings.down.as_ref().is_some_and(|down| down.contains(&running))
+        self.settings
+            .down
+            .as_ref()
+            .is_some_and(|down| down.contains(&running))
     }
 
     /// All of the body comes at once, and then nothing of what is still missing.
     fn lying(&self, response: Response) -> Reaction {
-        let (begun, then) = (response.body.clone(), Then::Nothing(self.settings.limits.stream_idle));
+        let (begun, then) = (
+            response.body.clone(),
+            Then::Nothing(self.settings.limits.stream_idle),
+        );
         let announced = response.body.len() as u64 + MISSING;
         self.pausing(response, begun, announced, then)
     }
 
     /// Byte by byte: to be awaited whole where no gap is a pause.
     fn dripping(&self, response: Response) -> Reaction {
-        let SimSettings { latency, limits, rate, .. } = self.settings;
+        let SimSettings {
+            latency,
+            limits,
+            rate,
+            ..
+        } = self.settings;
         let gap = Duration::from_secs(1) / rate.max(1);
         if gap >= limits.pause.min(limits.idle) {
             let announced = response.body.len() as u64;
             return self.pausing(response, Bytes::new(), announced, Then::Drips(gap));
         }
-        let whole = u32::try_from(response.body.len()).map_or(Duration::MAX, |bytes| gap.saturating_mul(bytes));
+        let whole = u32::try_from(response.body.len())
+            .map_or(Duration::MAX, |bytes| gap.saturating_mul(bytes));
         match latency.saturating_add(whole) {
-            after if after < limits.total => Reaction { after, result: Ok(Coming::Whole(response)) },
-            _ => Reaction { after: limits.total, result: Err(FetchError::TotalTimeout) },
+            after if after < limits.total => Reaction {
+                after,
+                result: Ok(Coming::Whole(response)),
+            },
+            _ => Reaction {
+                after: limits.total,
+                result: Err(FetchError::TotalTimeout),
+            },
         }
     }
 
     fn pausing(&self, response: Response, begun: Bytes, announced: u64, then: Then) -> Reaction {
-        let SimSettings { latency, limits, .. } = self.settings;
+        let SimSettings {
+            latency, limits, ..
+        } = self.settings;
         if limits.idle < limits.pause {
-            return Reaction { after: latency + limits.idle, result: Err(FetchError::IdleTimeout) };
+            return Reaction {
+                after: latency + limits.idle,
+                result: Err(FetchError::IdleTimeout),
+            };
         }
-        let coming = Coming::Paused { response, begun, announced, then };
-        Reaction { after: latency + limits.pause, result: Ok(coming) }
+        let coming = Coming::Paused {
+            response,
+            begun,
+            announced,
+            then,
+        };
+        Reaction {
+            after: latency + limits.pause,
+            result: Ok(coming),
+        }
     }
 
     fn respond(&mut self, request: &OriginRequest, now: Now) -> Response {
@@ -148,7 +196,9 @@ impl Simulation {
             let body = r#"{"error": "Simulated failure"}"#;
             let mut failure = response(self.settings.status, Page::text(Kind::Json, body));
             if let Some(seconds) = self.settings.retry_after {
-                failure.fields.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                failure
+                    .fields
+                    .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             return failure;
         }
@@ -157,7 +207,10 @@ impl Simulation {
             return response(StatusCode::OK, Page::text(Kind::Json, "null"));
         }
         if self.strikes(Subject::Rubbish, &self.settings.rubbish, path) {
-            return response(StatusCode::OK, Page::text(Kind::Html, "<h1>Simulated rubbish</h1>"));
+            return response(
+                StatusCode::OK,
+                Page::text(Kind::Html, "<h1>Simulated rubbish</h1>"),
+            );
         }
         // Wall time may be set back or forth under a running house; its own time only goes on.
         let at = self.began.wall + now.mono.saturating_sub(self.began.mono);
@@ -165,7 +218,10 @@ impl Simulation {
         match request.method {
             Method::GET => self.show(request, at),
             Method::POST => self.control(request),
-            _ => response(StatusCode::NOT_IMPLEMENTED, Page::unsupported(request.method.as_str())),
+            _ => response(
+                StatusCode::NOT_IMPLEMENTED,
+                Page::unsupported(request.method.as_str()),
+            ),
         }
     }
 
@@ -173,7 +229,11 @@ impl Simulation {
         let Some(index) = pages::find(request.target.as_str()) else {
             return unmatched(request.target.as_str());
         };
-        let view = View { reading: self.house.reading(at), statistics: &self.statistics, target: &request.target };
+        let view = View {
+            reading: self.house.reading(at),
+            statistics: &self.statistics,
+            target: &request.target,
+        };
         let page = (pages::PAGES[index].show)(&view);
         self.statistics.count(index);
         response(StatusCode::OK, page)
@@ -206,27 +266,52 @@ impl Simulation {
 /// The percentage in a form such as `value=20&token=secret`.
 fn reserve(form: &[u8]) -> Option<u8> {
     let form = std::str::from_utf8(form).ok()?;
-    let value = form.split('&').find_map(|field| field.strip_prefix("value="))?;
+    let value = form
+        .split('&')
+        .find_map(|field| field.strip_prefix("value="))?;
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    value.parse().ok().filter(|reserve| digits && *reserve <= 100)
+    value
+        .parse()
+        .ok()
+        .filter(|reserve| digits && *reserve <= 100)
 }
 
 fn response(status: StatusCode, page: Page) -> Response {
     let mut fields = fields(page.kind.media_type());
-    fields.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    Response { status, fields, body: page.body.into() }
+    fields.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+    Response {
+        status,
+        fields,
+        body: page.body.into(),
+    }
 }
 
 /// What pypowerwall says where it has nothing: never 404, and with the gateway's cookies.
 fn unmatched(target: &str) -> Response {
-    let (media_type, body) =
-        if target.starts_with("/api/") { ("text/plain", "Not Found") } else { ("application/json", "") };
+    let (media_type, body) = if target.starts_with("/api/") {
+        ("text/plain", "Not Found")
+    } else {
+        ("application/json", "")
+    };
     let mut fields = fields(media_type);
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
-    for cookie in ["AuthCookie=simulated;path=/;", "UserRecord=simulated;path=/;"] {
+    fields.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, no-store"),
+    );
+    for cookie in [
+        "AuthCookie=simulated;path=/;",
+        "UserRecord=simulated;path=/;",
+    ] {
         fields.append(header::SET_COOKIE, HeaderValue::from_static(cookie));
     }
-    Response { status: StatusCode::OK, fields, body: Bytes::from_static(body.as_bytes()) }
+    Response {
+        status: StatusCode::OK,
+        fields,
+        body: Bytes::from_static(body.as_bytes()),
+    }
 }
 
 fn fields(media_type: &'static str) -> HeaderMap {

@@ -23,7 +23,13 @@ pub struct Statistics {
 impl Statistics {
     /// Nothing counted.
     pub fn new(began: Duration) -> Statistics {
-        Statistics { began, shown: [0; PAGES.len()], posts: 0, errors: 0, timeouts: 0 }
+        Statistics {
+            began,
+            shown: [0; PAGES.len()],
+            posts: 0,
+            errors: 0,
+            timeouts: 0,
+        }
     }
 
     /// Counts that the page of this index was shown.
@@ -34,7 +40,9 @@ impl Statistics {
     /// The answer of `/stats` at a moment since 1970.
     pub fn show(&self, at: Duration) -> Json {
         let shown = PAGES.iter().zip(self.shown).filter(|(_, count)| *count > 0);
-        let uri = shown.map(|(page, count)| (page.path.to_owned(), Json::Whole(count))).collect();
+        let uri = shown
+            .map(|(page, count)| (page.path.to_owned(), Json::Whole(count)))
+            .collect();
         let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
         let up = at.saturating_sub(self.began);
         object! {
@@ -86,7 +94,12 @@ fn config() -> Json {
 /// As Python prints a time span: `0:00:37`, `1 day, 0:00:00`.
 fn python_time(seconds: u64) -> String {
     let (days, seconds) = (seconds / 86_400, seconds % 86_400);
-    let time = format!("{}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let time = format!(
+        "{}:{:02}:{:02}",
+        seconds / 3_600,
+        seconds / 60 % 60,
+        seconds % 60
+    );
     match days {
         0 => time,
         1 => format!("1 day, {time}"),
@@ -100,7 +113,11 @@ mod tests {
 
     #[test]
     fn time_spans() {
-        for (seconds, text) in [(37, "0:00:37"), (86_400, "1 day, 0:00:00"), (180_061, "2 days, 2:01:01")] {
+        for (seconds, text) in [
+            (37, "0:00:37"),
+            (86_400, "1 day, 0:00:00"),
+            (180_061, "2 days, 2:01:01"),
+        ] {
             assert_eq!(python_time(seconds), text);
         }
     }

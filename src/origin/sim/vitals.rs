@@ -8,8 +8,16 @@ const GATEWAY: &str = "STSTSM--1232100-00-E--T0000000000000";
 const PVAC: &str = "PVAC--1538100-00-F--C0000000000000";
 /// Thermal controller, inverter and battery pod of each unit.
 const UNIT_DEVICES: [(&str, &str, &str); UNITS as usize] = [
-    ("TETHC--2012170-25-E--T0000000000000", "TEPINV--1081100-13-V--T0000000000", "TEPOD--1081100-13-V--T0000000000"),
-    ("TETHC--3012170-05-B--T0000000000000", "TEPINV--1081100-10-U--T0000000000", "TEPOD--1081100-10-U--T0000000000"),
+    (
+        "TETHC--2012170-25-E--T0000000000000",
+        "TEPINV--1081100-13-V--T0000000000",
+        "TEPOD--1081100-13-V--T0000000000",
+    ),
+    (
+        "TETHC--3012170-05-B--T0000000000000",
+        "TEPINV--1081100-10-U--T0000000000",
+        "TEPOD--1081100-10-U--T0000000000",
+    ),
 ];
 /// The strings of panels; B is not connected. Each with its share of the sun in percent.
 const STRINGS: [(&str, i64); 4] = [("A", 24), ("B", 0), ("C", 38), ("D", 38)];
@@ -18,29 +26,85 @@ const FIRMWARE: &str = "4064fc6a5b3242";
 /// `/vitals`: every device by its name.
 pub fn devices(reading: &Reading) -> Json {
     let mut devices = vec![
-        device("NEURIO--V000000000000", "NEURIO", Some(GATEWAY), reading, neurio(reading)),
-        device(PVAC, "TESLA", Some(UNIT_DEVICES[0].0), reading, pvac(reading)),
-        device("PVS--1538100-00-F--C0000000000000", "TESLA", Some(PVAC), reading, pvs()),
+        device(
+            "NEURIO--V000000000000",
+            "NEURIO",
+            Some(GATEWAY),
+            reading,
+            neurio(reading),
+        ),
+        device(
+            PVAC,
+            "TESLA",
+            Some(UNIT_DEVICES[0].0),
+            reading,
+            pvac(reading),
+        ),
+        device(
+            "PVS--1538100-00-F--C0000000000000",
+            "TESLA",
+            Some(PVAC),
+            reading,
+            pvs(),
+        ),
         device(GATEWAY, "TESLA", None, reading, gateway()),
     ];
     for (unit, (thermal, inverter, pod)) in UNIT_DEVICES.into_iter().enumerate() {
-        devices.push(device(inverter, "TESLA", Some(thermal), reading, inverter_of(reading)));
-        devices.push(device(pod, "TESLA", Some(thermal), reading, pod_of(reading)));
+        devices.push(device(
+            inverter,
+            "TESLA",
+            Some(thermal),
+            reading,
+            inverter_of(reading),
+        ));
+        devices.push(device(
+            pod,
+            "TESLA",
+            Some(thermal),
+            reading,
+            pod_of(reading),
+        ));
         let air = tenths(reading.air - 0.4 * unit as f64);
         let own = object! { "THC_AmbientTemp": air, "THC_State": "THC_STATE_AUTONOMOUSCONTROL" };
-        devices.push(device(thermal, "TESLA", Some(GATEWAY), reading, own.and(ecu(224))));
+        devices.push(device(
+            thermal,
+            "TESLA",
+            Some(GATEWAY),
+            reading,
+            own.and(ecu(224)),
+        ));
     }
     let nameplate = object! { "pvInverterAttributes": object! { "nameplateRealPowerW": 7680 } };
-    devices.push(device("TESLA--1538100-00-F--C0000000000000", "TESLA", Some(GATEWAY), reading, nameplate));
-    devices.push(device("TESLA--J0000000000000", "TESLA", Some(GATEWAY), reading, meter_location(1)));
-    devices.push(device("TESYNC--1493315-01-F--J0000000000000", "TESLA", Some(GATEWAY), reading, sync(reading)));
+    devices.push(device(
+        "TESLA--1538100-00-F--C0000000000000",
+        "TESLA",
+        Some(GATEWAY),
+        reading,
+        nameplate,
+    ));
+    devices.push(device(
+        "TESLA--J0000000000000",
+        "TESLA",
+        Some(GATEWAY),
+        reading,
+        meter_location(1),
+    ));
+    devices.push(device(
+        "TESYNC--1493315-01-F--J0000000000000",
+        "TESLA",
+        Some(GATEWAY),
+        reading,
+        sync(reading),
+    ));
     Json::Object(devices)
 }
 
 /// `/strings`, and part of `/json`: what each string of panels gives.
 pub fn strings(devices: &Json) -> Json {
     let of = |prefix: &str, key: String| {
-        let device = with_prefix(devices, prefix).next().and_then(|(_, device)| device.member(&key));
+        let device = with_prefix(devices, prefix)
+            .next()
+            .and_then(|(_, device)| device.member(&key));
         device.cloned().unwrap_or(Json::Null)
     };
     let string = |name: &str| {
@@ -52,26 +116,47 @@ pub fn strings(devices: &Json) -> Json {
             "Connected": of("PVS--", format!("PVS_String{name}_Connected")),
         }
     };
-    Json::Object(STRINGS.iter().map(|(name, _)| ((*name).to_owned(), string(name))).collect())
+    Json::Object(
+        STRINGS
+            .iter()
+            .map(|(name, _)| ((*name).to_owned(), string(name)))
+            .collect(),
+    )
 }
 
 /// `/temps`: the air at each unit, by the name of its thermal controller.
 pub fn temperatures(devices: &Json) -> Json {
-    let air = |(name, device): &(String, Json)| Some((name.clone(), device.member("THC_AmbientTemp")?.clone()));
+    let air = |(name, device): &(String, Json)| {
+        Some((name.clone(), device.member("THC_AmbientTemp")?.clone()))
+    };
     Json::Object(with_prefix(devices, "TETHC--").filter_map(air).collect())
 }
 
 /// `/temps/pw`: the same by number.
 pub fn temperatures_by_unit(devices: &Json) -> Json {
     let temperatures = temperatures(devices);
-    let numbered = |(index, (_, air)): (usize, &(String, Json))| (format!("PW{}_temp", index + 1), air.clone());
-    Json::Object(temperatures.members().iter().enumerate().map(numbered).collect())
+    let numbered = |(index, (_, air)): (usize, &(String, Json))| {
+        (format!("PW{}_temp", index + 1), air.clone())
+    };
+    Json::Object(
+        temperatures
+            .members()
+            .iter()
+            .enumerate()
+            .map(numbered)
+            .collect(),
+    )
 }
 
 /// `/alerts`: each once.
 pub fn alerts(devices: &Json) -> Json {
     let mut alerts: Vec<Json> = Vec::new();
-    for alert in devices.members().iter().filter_map(|(_, device)| device.member("alerts")).flat_map(Json::items) {
+    for alert in devices
+        .members()
+        .iter()
+        .filter_map(|(_, device)| device.member("alerts"))
+        .flat_map(Json::items)
+    {
         if !alerts.contains(alert) {
             alerts.push(alert.clone());
         }
@@ -93,7 +178,8 @@ pub fn frequencies(devices: &Json) -> Json {
     let keys = ["PINV_Fout", "PINV_VSplit1", "PINV_VSplit2"];
     let mut members = by_unit(devices, "TEPINV--", &keys, Json::clone);
     for (_, sync) in with_prefix(devices, "TESYNC--") {
-        let grid = |(key, _): &&(String, Json)| key.starts_with("ISLAND_") || key.starts_with("METER_");
+        let grid =
+            |(key, _): &&(String, Json)| key.starts_with("ISLAND_") || key.starts_with("METER_");
         members.extend(sync.members().iter().filter(grid).cloned());
     }
     members.push(("grid_status".to_owned(), Json::Whole(1)));
@@ -124,23 +210,39 @@ pub fn pods(devices: &Json) -> Json {
 }
 
 /// `PW1_name` and these keys of the first device so called, then `PW2_name` and so on.
-fn by_unit(devices: &Json, prefix: &str, keys: &[&str], value: impl Fn(&Json) -> Json) -> Vec<(String, Json)> {
+fn by_unit(
+    devices: &Json,
+    prefix: &str,
+    keys: &[&str],
+    value: impl Fn(&Json) -> Json,
+) -> Vec<(String, Json)> {
     let mut members = Vec::new();
     for (index, (name, device)) in with_prefix(devices, prefix).enumerate() {
         let unit = index + 1;
         members.push((format!("PW{unit}_name"), Json::from(name.as_str())));
-        let found = keys.iter().filter_map(|key| Some((format!("PW{unit}_{key}"), value(device.member(key)?))));
+        let found = keys
+            .iter()
+            .filter_map(|key| Some((format!("PW{unit}_{key}"), value(device.member(key)?))));
         members.extend(found);
     }
     members
 }
 
 fn with_prefix<'a>(devices: &'a Json, prefix: &'a str) -> impl Iterator<Item = &'a (String, Json)> {
-    devices.members().iter().filter(move |(name, _)| name.starts_with(prefix))
+    devices
+        .members()
+        .iter()
+        .filter(move |(name, _)| name.starts_with(prefix))
 }
 
 /// A device by name: `KIND--PART--SERIAL`, or `KIND--SERIAL`. Those that name `TESLA` as kind have no part number.
-fn device(name: &str, maker: &str, parent: Option<&str>, reading: &Reading, own: Json) -> (String, Json) {
+fn device(
+    name: &str,
+    maker: &str,
+    parent: Option<&str>,
+    reading: &Reading,
+    own: Json,
+) -> (String, Json) {
     let (kind, number) = name.split_once("--").unwrap_or_default();
     let firmware = match kind {
         "NEURIO" => "1.7.2-Tesla",
@@ -172,7 +274,8 @@ fn meter_location(place: i64) -> Json {
 
 fn neurio(reading: &Reading) -> Json {
     let solar = reading.power.solar as f64;
-    object! { "NEURIO_CT0_InstRealPower": solar, "NEURIO_CT0_Location": "solarRGM" }.and(meter_location(5))
+    object! { "NEURIO_CT0_InstRealPower": solar, "NEURIO_CT0_Location": "solarRGM" }
+        .and(meter_location(5))
 }
 
 fn pvac(reading: &Reading) -> Json {
@@ -186,17 +289,31 @@ fn pvac(reading: &Reading) -> Json {
     };
     let mut left = solar;
     for (name, share) in STRINGS {
-        let power = if name == "D" { left } else { solar * share / 100 };
+        let power = if name == "D" {
+            left
+        } else {
+            solar * share / 100
+        };
         left -= power;
         let volts = match (share, power) {
             (0, _) => -2.1,
             (_, 0) => 10.3,
             _ => tenths(257.0 + share as f64 + reading.quiver),
         };
-        let state = if name == "D" { "PV_Active_Parallel" } else { "PV_Active" };
+        let state = if name == "D" {
+            "PV_Active_Parallel"
+        } else {
+            "PV_Active"
+        };
         own = own.and(Json::Object(vec![
-            (format!("PVAC_PVCurrent_{name}"), hundredths(power as f64 / volts.abs()).into()),
-            (format!("PVAC_PVMeasuredPower_{name}"), (power as f64).into()),
+            (
+                format!("PVAC_PVCurrent_{name}"),
+                hundredths(power as f64 / volts.abs()).into(),
+            ),
+            (
+                format!("PVAC_PVMeasuredPower_{name}"),
+                (power as f64).into(),
+            ),
             (format!("PVAC_PVMeasuredVoltage_{name}"), volts.into()),
             (format!("PVAC_PvState_{name}"), state.into()),
         ]));
@@ -210,14 +327,22 @@ fn pvs() -> Json {
         "alerts": vec!["PVS_a018_MciStringB", "PVS_a060_MciClose"],
     };
     for (name, share) in STRINGS {
-        own = own.and(Json::Object(vec![(format!("PVS_String{name}_Connected"), (share > 0).into())]));
+        own = own.and(Json::Object(vec![(
+            format!("PVS_String{name}_Connected"),
+            (share > 0).into(),
+        )]));
     }
     own.and(ecu(297))
 }
 
 fn gateway() -> Json {
-    let alerts =
-        ["SystemConnectedToGrid", "GridCodesWrite", "GridCodesWrite", "FWUpdateSucceeded", "PodCommissionTime"];
+    let alerts = [
+        "SystemConnectedToGrid",
+        "GridCodesWrite",
+        "GridCodesWrite",
+        "FWUpdateSucceeded",
+        "PodCommissionTime",
+    ];
     object! { "STSTSM-Location": "Gateway", "alerts": alerts.to_vec() }.and(ecu(207))
 }
 
@@ -267,7 +392,10 @@ fn sync(reading: &Reading) -> Json {
             (format!("ISLAND_PhaseL{line}_Main_Load"), phase.into()),
         ]));
     }
-    let (import, export) = (watt_hours(reading.energy.imported).floor(), watt_hours(reading.energy.exported).floor());
+    let (import, export) = (
+        watt_hours(reading.energy.imported).floor(),
+        watt_hours(reading.energy.exported).floor(),
+    );
     let half = reading.power.site / 2;
     own.and(object! {
         "ISLAND_L1L2PhaseDelta": -180.5, "ISLAND_L1L3PhaseDelta": -180.5, "ISLAND_L2L3PhaseDelta": -180.5,
@@ -285,7 +413,13 @@ fn sync(reading: &Reading) -> Json {
 }
 
 /// A meter with a current transformer on each of two lines, and one on nothing.
-fn meter(name: &str, [a, b]: [i64; 2], reactive: f64, [import, export]: [f64; 2], volts: f64) -> Json {
+fn meter(
+    name: &str,
+    [a, b]: [i64; 2],
+    reactive: f64,
+    [import, export]: [f64; 2],
+    volts: f64,
+) -> Json {
     let current = |watts: i64| hundredths((watts as f64).hypot(reactive) / volts);
     let members = [
         ("CTA_InstRealPower", a as f64),
@@ -303,7 +437,12 @@ fn meter(name: &str, [a, b]: [i64; 2], reactive: f64, [import, export]: [f64; 2]
         ("CTB_I", current(b)),
         ("CTC_I", 0.0),
     ];
-    Json::Object(members.iter().map(|(key, value)| (format!("METER_{name}_{key}"), (*value).into())).collect())
+    Json::Object(
+        members
+            .iter()
+            .map(|(key, value)| (format!("METER_{name}_{key}"), (*value).into()))
+            .collect(),
+    )
 }
 
 /// Frequency of the grid in Hz.

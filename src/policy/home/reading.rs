@@ -70,7 +70,10 @@ struct Meter {
 /// `/soe` confirms a level less than 1 percentage point away, and powers without a level unless all are zero. `/aggregates`
 /// confirms powers less than 1 % (of the largest) away, and a level of zero only while no power flows through a battery.
 pub fn witness_agrees(held: &[u8], witness: &[u8]) -> bool {
-    let (Some(held), Some(witness)) = (of(held.trim_ascii()), object::<Witness>(witness.trim_ascii())) else {
+    let (Some(held), Some(witness)) = (
+        of(held.trim_ascii()),
+        object::<Witness>(witness.trim_ascii()),
+    ) else {
         return false;
     };
     match (held.level(), witness.percentage) {
@@ -88,8 +91,16 @@ pub fn has_site_power(text: &[u8]) -> bool {
 
 /// The readings of a body. `None`: it has none.
 pub fn of(text: &[u8]) -> Option<Readings> {
-    let readings = if text.starts_with(b"{") { object(text)? } else { from_csv(text)? };
-    let has_any = readings.level() != Member::Absent || readings.powers().iter().any(|power| *power != Member::Absent);
+    let readings = if text.starts_with(b"{") {
+        object(text)?
+    } else {
+        from_csv(text)?
+    };
+    let has_any = readings.level() != Member::Absent
+        || readings
+            .powers()
+            .iter()
+            .any(|power| *power != Member::Absent);
     has_any.then_some(readings)
 }
 
@@ -118,25 +129,41 @@ impl Readings {
         let has_own_load = level == Member::Absent && self.load != Member::Absent;
         match level {
             Member::Number(level) if level > 0.0 => Sight::Something,
-            _ if has_own_load && self.powers().into_iter().any(Member::is_nonzero) => Sight::PowerOnly,
+            _ if has_own_load && self.powers().into_iter().any(Member::is_nonzero) => {
+                Sight::PowerOnly
+            }
             _ => Sight::ZeroLevel,
         }
     }
 
     fn level(&self) -> Member {
-        self.level.or(self.soe).or(self.percentage).or(self.battery_percent).or(self.total_battery_percent)
+        self.level
+            .or(self.soe)
+            .or(self.percentage)
+            .or(self.battery_percent)
+            .or(self.total_battery_percent)
     }
 
     /// Grid, home, solar and battery, as the CSV orders them.
     fn powers(&self) -> [Member; 4] {
-        [self.grid.or(self.site), self.home.or(self.load), self.solar, self.battery]
+        [
+            self.grid.or(self.site),
+            self.home.or(self.load),
+            self.solar,
+            self.battery,
+        ]
     }
 }
 
 impl Witness {
     fn confirms_powers(&self, held: &Readings) -> bool {
         let said = [self.site, self.load, self.solar, self.battery].map(power_of);
-        let largest = said.iter().flatten().copied().map(f64::abs).fold(1.0, f64::max);
+        let largest = said
+            .iter()
+            .flatten()
+            .copied()
+            .map(f64::abs)
+            .fold(1.0, f64::max);
         let near = |a: f64, b: f64| (a - b).abs() * 100.0 < largest * AGREEMENT;
         let agrees = |(held, said): (Member, Option<f64>)| match held {
             Member::Absent => true,
@@ -144,8 +171,11 @@ impl Witness {
             Member::Number(held) => near(held, said.unwrap_or(0.0)),
         };
         // A battery that gives or takes power has a level: its zero is not confirmed by the meters.
-        let may_lack_level = held.sight() == Sight::PowerOnly || near(power_of(self.battery).unwrap_or(0.0), 0.0);
-        power_of(self.site).is_some() && may_lack_level && held.powers().into_iter().zip(said).all(agrees)
+        let may_lack_level =
+            held.sight() == Sight::PowerOnly || near(power_of(self.battery).unwrap_or(0.0), 0.0);
+        power_of(self.site).is_some()
+            && may_lack_level
+            && held.powers().into_iter().zip(said).all(agrees)
     }
 }
 
@@ -157,33 +187,58 @@ fn power_of(meter: Option<Meter>) -> Option<f64> {
 fn from_csv(text: &[u8]) -> Option<Readings> {
     let text = str::from_utf8(text).ok()?;
     let mut rows = text.lines().filter(|line| !line.starts_with("Grid,"));
-    let (row, None) = (rows.next()?, rows.next()) else { return None };
+    let (row, None) = (rows.next()?, rows.next()) else {
+        return None;
+    };
     let mut columns = row.split(',').map(|column| match column.trim() {
         "" | "None" | "null" => Some(Member::Nothing),
-        text => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Member::Number),
+        text => text
+            .parse()
+            .ok()
+            .filter(|number: &f64| number.is_finite())
+            .map(Member::Number),
     });
     let mut next = || columns.next().flatten();
     let (grid, home, solar, battery) = (next()?, next()?, next()?, next()?);
-    Some(Readings { grid, home, solar, battery, level: next()?, ..Readings::default() })
+    Some(Readings {
+        grid,
+        home,
+        solar,
+        battery,
+        level: next()?,
+        ..Readings::default()
+    })
 }
 
 /// An object, whole. `None`: anything else; an array in particular, which would fill a struct by position.
 fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
-    text.starts_with(b"{").then(|| serde_json::from_slice(text).ok()).flatten()
+    text.starts_with(b"{")
+        .then(|| serde_json::from_slice(text).ok())
+        .flatten()
 }
 
 /// Whether a document tells nothing: null, blank, or a container of such, whose members may be containers in turn; or if it
 /// says so in a text. `None`: it is no JSON.
 pub fn says_nothing(text: &[u8]) -> Option<bool> {
     let mut document = serde_json::Deserializer::from_slice(text);
-    let said = Listening { depth: LEVELS, by_text: false }.deserialize(&mut document).ok()?;
+    let said = Listening {
+        depth: LEVELS,
+        by_text: false,
+    }
+    .deserialize(&mut document)
+    .ok()?;
     document.end().ok()?;
     Some(matches!(said, Said::Nothing | Said::Unknown))
 }
 
 impl<'de> Deserialize<'de> for Member {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Member, D::Error> {
-        match (Listening { depth: 0, by_text: false }).deserialize(deserializer)? {
+        match (Listening {
+            depth: 0,
+            by_text: false,
+        })
+        .deserialize(deserializer)?
+        {
             Said::Number(number) => Ok(Member::Number(number)),
             Said::Nothing | Said::Unknown | Said::Something => Ok(Member::Nothing),
         }
@@ -214,7 +269,10 @@ struct Listening {
 
 impl Listening {
     fn to_member(self, by_text: bool) -> Listening {
-        Listening { depth: self.depth - 1, by_text }
+        Listening {
+            depth: self.depth - 1,
+            by_text,
+        }
     }
 }
 
@@ -250,7 +308,8 @@ impl<'de> Visitor<'de> for Listening {
         }
         let mut said = Said::Nothing;
         while let Some(TellsByText(by_text)) = members.next_key()? {
-            said = said.and(members.next_value_seed(self.to_member(by_text && self.depth == LEVELS))?);
+            said =
+                said.and(members.next_value_seed(self.to_member(by_text && self.depth == LEVELS))?);
         }
         Ok(said)
     }

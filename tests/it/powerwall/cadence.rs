@@ -18,7 +18,10 @@ fn must_show_4_polls_tick_and_do_not_drift() {
     // An answer takes its time: a poller that sleeps after it would be late by as much each time.
     let wire = origin.healthy().get("/soe").wire.clone();
     origin.set("/soe", Behaviour::Says(wire, Duration::from_millis(20)));
-    let scene = Scene::with(origin, json!({ "urlConfigs": [{ "path": "/soe", "pollInterval": "60s" }] }));
+    let scene = Scene::with(
+        origin,
+        json!({ "urlConfigs": [{ "path": "/soe", "pollInterval": "60s" }] }),
+    );
     scene.origin.await_requests("/soe", 1);
     // Found coarsely, then once more with a second of patience: that is the first exact tick.
     let about = next_poll_within_steps(&scene);
@@ -34,7 +37,10 @@ fn must_show_4_polls_tick_and_do_not_drift() {
     let (median, worst) = (errors[errors.len() / 2], errors[errors.len() - 1]);
     println!("two simulated hours of polls: median error {median:?}, worst {worst:?}");
     // The worst is the machine's; a drift would be in every one after it.
-    assert!(median < Duration::from_millis(50), "{median:?}, worst {worst:?}");
+    assert!(
+        median < Duration::from_millis(50),
+        "{median:?}, worst {worst:?}"
+    );
 }
 
 /// Moves the clocks to `short` before `due` and waits; when the poll came.
@@ -101,20 +107,26 @@ fn must_show_4_no_poll_starves_under_a_steady_trickle_of_misses() {
                 }
             });
         }
-        let enough = eventually(|| origin.count("/polled") >= 4 || asked.load(Ordering::Acquire) > 400);
+        let enough =
+            eventually(|| origin.count("/polled") >= 4 || asked.load(Ordering::Acquire) > 400);
         over.store(true, Ordering::Release);
         assert!(enough);
     });
 
     // 400 misses at 30 ms through two permits are 6 s. One whole interval of waiting at most: every other tick.
-    assert!(origin.count("/polled") >= 3, "{} polls beside {asked:?} misses", origin.count("/polled"));
+    assert!(
+        origin.count("/polled") >= 3,
+        "{} polls beside {asked:?} misses",
+        origin.count("/polled")
+    );
 }
 
 #[test]
 fn must_show_4_no_miss_starves_under_more_polls_than_the_origin_can_bear() {
     let origin = Origin::answering(|_| Answer::ok("{}").taking(Duration::from_millis(150)));
-    let polls: Vec<_> =
-        (0..20).map(|n| json!({ "path": format!("/polled/{n}"), "pollInterval": 1, "cacheTTL": 30 })).collect();
+    let polls: Vec<_> = (0..20)
+        .map(|n| json!({ "path": format!("/polled/{n}"), "pollInterval": 1, "cacheTTL": 30 }))
+        .collect();
     let app = App::start(&home_for(&origin, json!({ "urlConfigs": polls })));
     // Twenty polls a second at 150 ms are three times what one permit carries.
     assert!(eventually(|| origin.requests() >= 4));
@@ -128,6 +140,10 @@ fn must_show_4_no_miss_starves_under_more_polls_than_the_origin_can_bear() {
     }
 
     let misses = 15;
-    assert!(origin.requests() >= misses + 10, "the polls go on: {}", origin.requests());
+    assert!(
+        origin.requests() >= misses + 10,
+        "the polls go on: {}",
+        origin.requests()
+    );
     assert!(origin.connections_peak() <= 2);
 }

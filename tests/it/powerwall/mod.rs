@@ -32,7 +32,16 @@ const POLLED: [(&str, u64, u64); 9] = [
 ];
 
 /// What Telegraf asks for, all at once, every 5 s.
-const TELEGRAF: [&str; 8] = ["/aggregates", "/soe", "/strings", "/temps/pw", "/freq", "/pod", "/fans/pw", "/alerts/pw"];
+const TELEGRAF: [&str; 8] = [
+    "/aggregates",
+    "/soe",
+    "/strings",
+    "/temps/pw",
+    "/freq",
+    "/pod",
+    "/fans/pw",
+    "/alerts/pw",
+];
 
 /// Readings that stand in PYPOWERWALL §2, §3 and §5: whatever else is stored, these are. `/aggregates` comes first, because
 /// by it the others are judged.

@@ -34,12 +34,32 @@ impl Watch {
             "cache": { "slowRequestTimeout": 2000 / SPEED } });
         let scene = Scene::with(origin, if slow { fast } else { json!({}) });
         let polled = POLLED.into_iter().map(|(target, _, ttl)| (target, ttl));
-        let others = ["/csv", "/json", "/vitals", "/version", "/pw/level"].map(|target| (target, 30));
+        let others =
+            ["/csv", "/json", "/vitals", "/version", "/pw/level"].map(|target| (target, 30));
         // Where a home's good answer is empty, an outage looks the same.
-        let told = |target: &str| scene.origin.healthy().find("GET", target).is_some_and(|r| !is_empty(&r.reply.body));
-        let targets: Vec<_> = polled.chain(others).filter(|(target, _)| told(target)).collect();
-        scene.warm(&targets.iter().map(|(target, _)| *target).collect::<Vec<_>>());
-        Watch { scene, targets, slow, refused: HashMap::new() }
+        let told = |target: &str| {
+            scene
+                .origin
+                .healthy()
+                .find("GET", target)
+                .is_some_and(|r| !is_empty(&r.reply.body))
+        };
+        let targets: Vec<_> = polled
+            .chain(others)
+            .filter(|(target, _)| told(target))
+            .collect();
+        scene.warm(
+            &targets
+                .iter()
+                .map(|(target, _)| *target)
+                .collect::<Vec<_>>(),
+        );
+        Watch {
+            scene,
+            targets,
+            slow,
+            refused: HashMap::new(),
+        }
     }
 
     /// Lets it go on until that second: Larder is asked for everything every `step` seconds.
@@ -57,13 +77,20 @@ impl Watch {
     #[track_caller]
     fn expect_closed(&self) {
         let health: Value = serde_json::from_slice(&self.scene.get("/health").body).expect("JSON");
-        assert_eq!(health["upstreams"]["default"]["breaker"], "closed", "{health}");
+        assert_eq!(
+            health["upstreams"]["default"]["breaker"], "closed",
+            "{health}"
+        );
     }
 
     /// Lets time pass. Where slowness is the scenario, it passes on both sides: the sockets' time is real.
     fn pass(&self, seconds: u64) {
         let whole = Duration::from_secs(seconds);
-        let real = if self.slow { whole / SPEED } else { Duration::ZERO };
+        let real = if self.slow {
+            whole / SPEED
+        } else {
+            Duration::ZERO
+        };
         self.scene.pass(whole - real);
         std::thread::sleep(real);
     }
@@ -82,17 +109,31 @@ impl Watch {
 
     /// Seconds since the origin last had a good answer.
     fn true_age(&self, target: &str) -> u64 {
-        let good = self.scene.origin.last_good(target).expect("it was good once");
+        let good = self
+            .scene
+            .origin
+            .last_good(target)
+            .expect("it was good once");
         self.scene.origin.now().saturating_sub(good).as_secs()
     }
 
     /// `ages`: what its age may be. A refresh on the way while it was sent makes a span of it.
-    fn judge(&mut self, second: u64, target: &'static str, ttl: u64, reply: &Reply, ages: (u64, u64)) {
+    fn judge(
+        &mut self,
+        second: u64,
+        target: &'static str,
+        ttl: u64,
+        reply: &Reply,
+        ages: (u64, u64),
+    ) {
         let at = format!("second {second}, {target}, good {ages:?} s ago: {reply:?}");
         if reply.status == 200 {
             self.scene.expect_good(target, reply);
             let told = age(reply);
-            assert!(ages.0 <= told + 1 && told <= ages.1 + 1, "another age: {at}");
+            assert!(
+                ages.0 <= told + 1 && told <= ages.1 + 1,
+                "another age: {at}"
+            );
             let allowed = ttl + if self.slow { ttl.max(30) } else { 30 };
             // What is not polled may live by the default.
             assert!(told <= allowed || !is_polled(target), "too old: {at}");
@@ -106,7 +147,10 @@ impl Watch {
     #[track_caller]
     fn expect_ended(&self, targets: &[&str]) {
         for target in targets {
-            assert!(self.refused.contains_key(target), "{target}: its last good answer never ended");
+            assert!(
+                self.refused.contains_key(target),
+                "{target}: its last good answer never ended"
+            );
         }
     }
 
@@ -116,7 +160,12 @@ impl Watch {
         self.scene.finish();
         self.scene.origin.at(0);
         let back = self.scene.origin.now();
-        let mut left: Vec<&str> = self.targets.iter().map(|(target, _)| *target).filter(|t| is_polled(t)).collect();
+        let mut left: Vec<&str> = self
+            .targets
+            .iter()
+            .map(|(target, _)| *target)
+            .filter(|t| is_polled(t))
+            .collect();
         for _ in 0..LATEST_RETURN {
             self.pass(1);
             left.retain(|target| {
@@ -125,9 +174,22 @@ impl Watch {
                 reply.status != 200 || age(&reply) > since.as_secs()
             });
         }
-        let since = |target| self.scene.origin.times(target).into_iter().filter(|at| *at >= back).map(|at| at - back);
-        let asked: Vec<_> = left.iter().map(|target| (target, since(target).collect::<Vec<_>>())).collect();
-        assert!(left.is_empty(), "still old or refused, and when they were asked: {asked:?}");
+        let since = |target| {
+            self.scene
+                .origin
+                .times(target)
+                .into_iter()
+                .filter(|at| *at >= back)
+                .map(|at| at - back)
+        };
+        let asked: Vec<_> = left
+            .iter()
+            .map(|target| (target, since(target).collect::<Vec<_>>()))
+            .collect();
+        assert!(
+            left.is_empty(),
+            "still old or refused, and when they were asked: {asked:?}"
+        );
     }
 }
 
@@ -139,7 +201,14 @@ fn is_polled(target: &str) -> bool {
 fn must_show_2_the_proxys_gateway_is_gone() {
     let mut outage = Watch::over(PROXY, "refused", false);
     outage.watch(170, 1);
-    outage.expect_ended(&["/aggregates", "/soe", "/strings", "/csv/v2", "/pod", "/temps/pw"]);
+    outage.expect_ended(&[
+        "/aggregates",
+        "/soe",
+        "/strings",
+        "/csv/v2",
+        "/pod",
+        "/temps/pw",
+    ]);
     outage.recover();
 }
 

@@ -9,7 +9,10 @@ use super::{PROXY, READINGS, SERVER, Scene, TELEGRAF};
 use crate::support::{Behaviour, Client, Recording, Replay, Reply};
 
 /// What a browser adds.
-const BROWSER: [(&str, &str); 2] = [("Origin", "http://dashboard.test"), ("Cookie", "AuthCookie=1234567890")];
+const BROWSER: [(&str, &str); 2] = [
+    ("Origin", "http://dashboard.test"),
+    ("Cookie", "AuthCookie=1234567890"),
+];
 
 /// The readings recorded of this origin.
 fn readings(scene: &Scene) -> Vec<&'static str> {
@@ -19,7 +22,11 @@ fn readings(scene: &Scene) -> Vec<&'static str> {
 
 /// Where Larder serves it: `/health` is its own, and the origin's stands behind another name.
 fn target(recording: &Recording) -> String {
-    let prefix = if recording.target == "/health" { "/_larder/origin" } else { "" };
+    let prefix = if recording.target == "/health" {
+        "/_larder/origin"
+    } else {
+        ""
+    };
     format!("{prefix}{}", recording.target)
 }
 
@@ -30,7 +37,14 @@ fn every_recorded_path(folder: &str) {
         if recording.method == "HEAD" {
             continue;
         }
-        let (name, body) = (&recording.name, if recording.method == "POST" { &b"value=20&token=x"[..] } else { b"" });
+        let (name, body) = (
+            &recording.name,
+            if recording.method == "POST" {
+                &b"value=20&token=x"[..]
+            } else {
+                b""
+            },
+        );
         let preflight = ("Access-Control-Request-Method", "GET");
         let fields = match name.as_str() {
             "options_preflight" => vec![BROWSER[0], preflight],
@@ -39,7 +53,10 @@ fn every_recorded_path(folder: &str) {
         };
         // Failures block their key: only the first answer is the origin's own.
         for _ in 0..if recording.reply.status < 500 { 2 } else { 1 } {
-            let reply = scene.client().request(&recording.method, &target(recording), &fields, body);
+            let reply =
+                scene
+                    .client()
+                    .request(&recording.method, &target(recording), &fields, body);
             let said = recorded_like(&scene, recording);
             if is_no_reading(recording) && reply.status == 503 {
                 expect_nothing(name, &reply);
@@ -53,13 +70,22 @@ fn every_recorded_path(folder: &str) {
 
 /// No answer where a reading is expected: a Check may refuse it. (`/aggregates?x=1` is covered by the route `/aggregates`.)
 fn is_no_reading(recording: &Recording) -> bool {
-    let empty = recording.reply.status == 200 && matches!(&recording.reply.body[..], b"" | b"Not Found");
-    empty && ["/api/", "/aggregates?"].iter().any(|start| recording.target.starts_with(start))
+    let empty =
+        recording.reply.status == 200 && matches!(&recording.reply.body[..], b"" | b"Not Found");
+    empty
+        && ["/api/", "/aggregates?"]
+            .iter()
+            .any(|start| recording.target.starts_with(start))
 }
 
 /// The recording that the replaying origin answers this request with: the first of its method and target.
 fn recorded_like<'a>(scene: &'a Scene, recording: &'a Recording) -> &'a Reply {
-    &scene.origin.healthy().find(&recording.method, &recording.target).unwrap_or(recording).reply
+    &scene
+        .origin
+        .healthy()
+        .find(&recording.method, &recording.target)
+        .unwrap_or(recording)
+        .reply
 }
 
 #[test]
@@ -85,12 +111,19 @@ fn every_reading(folder: &str, first: &[(&str, &str)], second: &[(&str, &str)]) 
         assert_eq!(stored.cache_status(), "HIT", "{target}: {stored:?}");
         for reply in [&fetched, &stored] {
             assert_eq!(reply.values("Set-Cookie").len(), 0, "{target}: {reply:?}");
-            assert_eq!(reply.values("Access-Control-Allow-Origin"), ["*"], "{target}: {reply:?}");
+            assert_eq!(
+                reply.values("Access-Control-Allow-Origin"),
+                ["*"],
+                "{target}: {reply:?}"
+            );
         }
     }
     for asked in scene.origin.asked() {
         let head = asked.head.to_ascii_lowercase();
-        assert!(!head.contains("\r\ncookie:") && !head.contains("\r\norigin:"), "the origin saw who asked: {head}");
+        assert!(
+            !head.contains("\r\ncookie:") && !head.contains("\r\norigin:"),
+            "the origin saw who asked: {head}"
+        );
     }
     assert!(scene.origin.connections_peak() <= 2);
 }
@@ -115,7 +148,9 @@ fn must_show_1_a_cookie_taken_off_reaches_no_origin() {
     let scene = Scene::with(Replay::of(PROXY.0), route);
     scene.expect_good("/soe", &scene.client().get_with("/soe", &BROWSER));
     // What was fetched for one is everybody's: with a cookie it would be that one's own.
-    scene.get("/soe").expect("HIT", &String::from_utf8_lossy(scene.good_body("/soe")));
+    scene
+        .get("/soe")
+        .expect("HIT", &String::from_utf8_lossy(scene.good_body("/soe")));
     let head = &scene.origin.asked()[0].head;
     assert!(!head.to_ascii_lowercase().contains("\r\ncookie:"), "{head}");
 }
@@ -126,10 +161,18 @@ fn must_show_1_cookies_of_a_page_are_its_readers_own() {
         let scene = Scene::unpolled(Replay::of(folder));
         for _ in 0..2 {
             let reply = scene.client().get_with("/", &[BROWSER[1]]);
-            assert_eq!((reply.status, reply.field("X-Cache")), (200, Some("MISS")), "{folder}: {reply:?}");
+            assert_eq!(
+                (reply.status, reply.field("X-Cache")),
+                (200, Some("MISS")),
+                "{folder}: {reply:?}"
+            );
             assert_eq!(reply.values("Set-Cookie").len(), 2, "{folder}: {reply:?}");
         }
-        assert_eq!(scene.origin.count("/"), 2, "{folder}: nobody gets another's page");
+        assert_eq!(
+            scene.origin.count("/"),
+            2,
+            "{folder}: nobody gets another's page"
+        );
     }
 }
 
@@ -138,22 +181,34 @@ fn must_show_1_a_redirection_leads_through_larder() {
     let scene = Scene::unpolled(Replay::of(SERVER.0));
     // The recorded server stood elsewhere; this one says its own address, as any does.
     let recorded = scene.origin.healthy().get("/api/gateways");
-    let wire = String::from_utf8_lossy(&recorded.wire).replace("http://127.0.0.1:8685", &scene.origin.url());
+    let wire = String::from_utf8_lossy(&recorded.wire)
+        .replace("http://127.0.0.1:8685", &scene.origin.url());
     let moved = Behaviour::Says(wire.into_bytes().into(), Duration::ZERO);
     scene.origin.set("/api/gateways", moved);
 
     let reply = scene.get("/api/gateways");
 
-    assert_eq!((reply.status, reply.field("Location")), (307, Some("/api/gateways/")), "{reply:?}");
+    assert_eq!(
+        (reply.status, reply.field("Location")),
+        (307, Some("/api/gateways/")),
+        "{reply:?}"
+    );
     scene.expect_good("/api/gateways/", &scene.get("/api/gateways/"));
 }
 
 /// Eight connections at once, an answer to each within Telegraf's four seconds.
 fn burst(scene: &Scene) -> Vec<Reply> {
     let begun = Instant::now();
-    let mut telegraf: Vec<Client> = TELEGRAF.iter().map(|target| scene.leave_asking(target)).collect();
+    let mut telegraf: Vec<Client> = TELEGRAF
+        .iter()
+        .map(|target| scene.leave_asking(target))
+        .collect();
     let replies: Vec<Reply> = telegraf.iter_mut().map(Client::read).collect();
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
     for (target, reply) in TELEGRAF.iter().zip(&replies) {
         scene.expect_good(target, reply);
     }
@@ -172,7 +227,11 @@ fn must_show_1_telegrafs_burst_meets_no_error() {
                 assert_eq!(reply.cache_status(), "HIT", "{reply:?}");
             }
         }
-        assert!(scene.origin.connections_peak() <= 2, "{folder}: {}", scene.origin.connections_peak());
+        assert!(
+            scene.origin.connections_peak() <= 2,
+            "{folder}: {}",
+            scene.origin.connections_peak()
+        );
     }
 }
 
@@ -180,14 +239,20 @@ fn must_show_1_telegrafs_burst_meets_no_error() {
 fn must_show_1_thirty_pages_at_once_stay_within_the_cap() {
     let scene = Scene::unpolled(Replay::of(PROXY.0));
     let readings = readings(&scene);
-    let mut pages: Vec<(&str, Client)> =
-        (0..90).map(|n| readings[n % readings.len()]).map(|target| (target, scene.leave_asking(target))).collect();
+    let mut pages: Vec<(&str, Client)> = (0..90)
+        .map(|n| readings[n % readings.len()])
+        .map(|target| (target, scene.leave_asking(target)))
+        .collect();
 
     for (target, client) in &mut pages {
         scene.expect_good(target, &client.read());
     }
 
-    assert!(scene.origin.connections_peak() <= 2, "{}", scene.origin.connections_peak());
+    assert!(
+        scene.origin.connections_peak() <= 2,
+        "{}",
+        scene.origin.connections_peak()
+    );
     for target in readings {
         assert_eq!(scene.origin.count(target), 1, "{target}");
     }

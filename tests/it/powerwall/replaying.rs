@@ -18,13 +18,26 @@ fn the_proxy_says_what_was_recorded_and_closes() {
     let origin = Replay::of(PROXY.0);
     for recording in &origin.healthy().recordings {
         let reply = ask(&origin, &recording.method, &recording.target, &[]);
-        assert_eq!((reply.status, &reply.body), (recording.reply.status, &recording.reply.body), "{}", recording.name);
+        assert_eq!(
+            (reply.status, &reply.body),
+            (recording.reply.status, &recording.reply.body),
+            "{}",
+            recording.name
+        );
     }
     let mut client = Client::connect(addr(&origin));
-    assert_eq!(client.get("/").field("Content-Length"), None, "a page ends with its connection");
+    assert_eq!(
+        client.get("/").field("Content-Length"),
+        None,
+        "a page ends with its connection"
+    );
     client.expect_end();
-    let statuses = ["HEAD", "OPTIONS", "PUT", "DELETE"].map(|method| ask(&origin, method, "/soe", &[]).status);
-    assert_eq!((statuses, ask(&origin, "GET", "/nowhere", &[]).status), ([501; 4], 200));
+    let statuses =
+        ["HEAD", "OPTIONS", "PUT", "DELETE"].map(|method| ask(&origin, method, "/soe", &[]).status);
+    assert_eq!(
+        (statuses, ask(&origin, "GET", "/nowhere", &[]).status),
+        ([501; 4], 200)
+    );
 }
 
 #[test]
@@ -33,11 +46,28 @@ fn the_server_keeps_connections_and_sets_cookies() {
     let mut client = Client::connect(addr(&origin));
     for _ in 0..2 {
         let reply = client.get("/aggregates");
-        assert_eq!((reply.values("Set-Cookie").len(), reply.field("Access-Control-Allow-Origin")), (2, None));
+        assert_eq!(
+            (
+                reply.values("Set-Cookie").len(),
+                reply.field("Access-Control-Allow-Origin")
+            ),
+            (2, None)
+        );
         assert!(reply.body == origin.healthy().get("/aggregates").reply.body);
     }
-    assert_eq!((origin.connections_ever(), ask(&origin, "GET", "/nowhere", &[]).status), (1, 404));
-    let crossing = ask(&origin, "GET", "/aggregates", &[("Origin", "http://x.test")]);
+    assert_eq!(
+        (
+            origin.connections_ever(),
+            ask(&origin, "GET", "/nowhere", &[]).status
+        ),
+        (1, 404)
+    );
+    let crossing = ask(
+        &origin,
+        "GET",
+        "/aggregates",
+        &[("Origin", "http://x.test")],
+    );
     assert_eq!(crossing.field("Access-Control-Allow-Origin"), Some("*"));
 }
 
@@ -48,13 +78,32 @@ fn an_outage_goes_as_it_went() {
         origin.at(second);
         ask(&origin, "GET", target, &[]).text()
     };
-    assert_eq!(body(0, "/csv/v2"), "-2100.00,900.00,6500.00,-3500.00,23.98,1,0\n");
-    assert_eq!(body(5, "/csv/v2"), "-2100.00,900.00,6500.00,-3500.00,23.98,1,0\n");
-    assert_eq!(body(6, "/csv/v2"), "-2100.00,900.00,6500.00,-3500.00,0.00,0,0\n");
+    assert_eq!(
+        body(0, "/csv/v2"),
+        "-2100.00,900.00,6500.00,-3500.00,23.98,1,0\n"
+    );
+    assert_eq!(
+        body(5, "/csv/v2"),
+        "-2100.00,900.00,6500.00,-3500.00,23.98,1,0\n"
+    );
+    assert_eq!(
+        body(6, "/csv/v2"),
+        "-2100.00,900.00,6500.00,-3500.00,0.00,0,0\n"
+    );
     assert_eq!(body(30, "/csv/v2"), "0.00,0.00,0.00,0.00,0.00,0,0\n");
-    assert_eq!((body(6, "/aggregates").as_str(), body(6, "/temps/pw").as_str()), ("null", "{}"));
-    let halfway: serde_json::Value = serde_json::from_str(&body(6, "/json")).expect("completed to a document");
-    assert_eq!((&halfway["grid"], &halfway["soe"]), (&(-2100).into(), &0.into()));
+    assert_eq!(
+        (
+            body(6, "/aggregates").as_str(),
+            body(6, "/temps/pw").as_str()
+        ),
+        ("null", "{}")
+    );
+    let halfway: serde_json::Value =
+        serde_json::from_str(&body(6, "/json")).expect("completed to a document");
+    assert_eq!(
+        (&halfway["grid"], &halfway["soe"]),
+        (&(-2100).into(), &0.into())
+    );
     assert_eq!(body(0, "/soe"), "{\"percentage\": 23.975388}");
     assert_eq!(origin.count("/csv/v2"), 4);
 }

@@ -26,7 +26,10 @@ impl Scene {
 
     /// Starts without the preset's own polls: `urlConfigs` polls something nobody asks for.
     pub fn unpolled(origin: Replay) -> Scene {
-        Scene::with(origin, json!({ "urlConfigs": [{ "path": "/api/customer/registration", "pollInterval": 3600 }] }))
+        Scene::with(
+            origin,
+            json!({ "urlConfigs": [{ "path": "/api/customer/registration", "pollInterval": 3600 }] }),
+        )
     }
 
     /// A new connection to Larder.
@@ -43,7 +46,9 @@ impl Scene {
     /// Sends a request for `target` and leaves it to its fate. The connection ends with what is returned.
     pub fn leave_asking(&self, target: &str) -> Client {
         let mut client = self.client();
-        client.send(format!("GET {target} HTTP/1.1\r\nHost: larder.test\r\n\r\n"));
+        client.send(format!(
+            "GET {target} HTTP/1.1\r\nHost: larder.test\r\n\r\n"
+        ));
         client
     }
 
@@ -71,7 +76,9 @@ impl Scene {
     /// As [`Scene::pass`], in steps of `step` seconds.
     #[track_caller]
     pub fn pass_seconds(&self, seconds: u64, step: usize) {
-        (0..seconds).step_by(step).for_each(|_| self.pass(Duration::from_secs(step as u64)));
+        (0..seconds)
+            .step_by(step)
+            .for_each(|_| self.pass(Duration::from_secs(step as u64)));
     }
 
     /// Waits until Larder has had every answer that the origin does not keep back.
@@ -106,7 +113,11 @@ impl Scene {
     #[track_caller]
     pub fn warm(&self, targets: &[&str]) {
         for target in targets {
-            assert!(eventually(|| self.get(target).status == 200), "{target} never comes: {:?}", self.get(target));
+            assert!(
+                eventually(|| self.get(target).status == 200),
+                "{target} never comes: {:?}",
+                self.get(target)
+            );
         }
     }
 
@@ -116,7 +127,10 @@ impl Scene {
         let begun = Instant::now();
         let reply = self.get(target);
         let taken = begun.elapsed();
-        assert!(taken < Duration::from_secs(1), "{target} took {taken:?}: {reply:?}");
+        assert!(
+            taken < Duration::from_secs(1),
+            "{target} took {taken:?}: {reply:?}"
+        );
         reply
     }
 
@@ -130,7 +144,10 @@ impl Scene {
     #[track_caller]
     pub fn expect_good(&self, target: &str, reply: &Reply) {
         assert_eq!(reply.status, 200, "{target}: {reply:?}");
-        assert!(reply.body == self.good_body(target), "{target}: another body: {reply:?}");
+        assert!(
+            reply.body == self.good_body(target),
+            "{target}: another body: {reply:?}"
+        );
     }
 }
 
@@ -138,15 +155,23 @@ impl Scene {
 #[track_caller]
 pub fn expect_nothing(target: &str, reply: &Reply) {
     assert!(matches!(reply.status, 502..=504), "{target}: {reply:?}");
-    let seconds = reply.field("Retry-After").and_then(|text| text.parse::<u64>().ok());
-    assert!(seconds.is_some_and(|seconds| (1..=300).contains(&seconds)), "{target}: no Retry-After: {reply:?}");
+    let seconds = reply
+        .field("Retry-After")
+        .and_then(|text| text.parse::<u64>().ok());
+    assert!(
+        seconds.is_some_and(|seconds| (1..=300).contains(&seconds)),
+        "{target}: no Retry-After: {reply:?}"
+    );
     assert_eq!(reply.field("X-Cache"), Some("MISS"), "{target}: {reply:?}");
 }
 
 /// `Age` in seconds.
 #[track_caller]
 pub fn age(reply: &Reply) -> u64 {
-    reply.field("Age").and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no Age: {reply:?}"))
+    reply
+        .field("Age")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| panic!("no Age: {reply:?}"))
 }
 
 /// Whether a program's empty answer: nothing in it, or nothing but nulls.

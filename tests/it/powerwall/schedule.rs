@@ -10,7 +10,10 @@ use crate::support::{Behaviour, Client, Replay, with_field};
 
 /// Seconds between one attempt and the next.
 fn gaps(times: &[Duration]) -> Vec<f64> {
-    times.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect()
+    times
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_secs_f64())
+        .collect()
 }
 
 /// Panics unless attempts came at these distances, a tenth of jitter and the second of our steps aside.
@@ -20,7 +23,10 @@ fn expect_gaps(times: &[Duration], steps: &[u32]) {
     assert_eq!(gaps.len(), steps.len(), "{gaps:.1?}, not {steps:?}");
     for (gap, step) in gaps.iter().zip(steps) {
         let step = f64::from(*step);
-        assert!((step * 0.9 - 1.0..=step * 1.1 + 2.0).contains(gap), "{gaps:.1?}, not {steps:?}");
+        assert!(
+            (step * 0.9 - 1.0..=step * 1.1 + 2.0).contains(gap),
+            "{gaps:.1?}, not {steps:?}"
+        );
     }
 }
 
@@ -33,7 +39,9 @@ fn failing(target: &str, status: &str, retry_after: Option<u32>) -> Replay {
 
 fn fail(origin: &Replay, target: &str, status: &str, retry_after: Option<u32>) {
     let wire = origin.healthy().get("/help").with_status(status);
-    let wire = retry_after.map_or(wire.clone(), |seconds| with_field(&wire, &format!("Retry-After: {seconds}")));
+    let wire = retry_after.map_or(wire.clone(), |seconds| {
+        with_field(&wire, &format!("Retry-After: {seconds}"))
+    });
     origin.set(target, Behaviour::Says(wire, Duration::ZERO));
 }
 
@@ -61,7 +69,9 @@ fn r4_one_success_and_the_table_begins_anew() {
     let failed = scene.origin.count("/broken");
     assert_eq!(failed, 3, "at 0, 5 and 15 s");
     let wire = scene.origin.healthy().get("/help").wire.clone();
-    scene.origin.set("/broken", Behaviour::Says(wire, Duration::ZERO));
+    scene
+        .origin
+        .set("/broken", Behaviour::Says(wire, Duration::ZERO));
     ask_every_second(&scene, "/broken", 60);
     assert_eq!(scene.get("/broken").cache_status(), "HIT");
 
@@ -99,8 +109,15 @@ fn must_show_2_a_failing_polled_key_is_probed_within_every_half_minute() {
     for (target, before) in ["/aggregates", "/strings"].into_iter().zip(before) {
         let times = &scene.origin.times(target)[before..];
         let steps = [5, 10, 30, 30, 30, 30];
-        expect_gaps(&times[..times.len().min(6)], &steps[..times.len().min(6) - 1]);
-        assert!((6..=7).contains(&times.len()), "{target}: {:.1?}", gaps(times));
+        expect_gaps(
+            &times[..times.len().min(6)],
+            &steps[..times.len().min(6) - 1],
+        );
+        assert!(
+            (6..=7).contains(&times.len()),
+            "{target}: {:.1?}",
+            gaps(times)
+        );
     }
 }
 
@@ -115,9 +132,18 @@ fn must_show_2_a_failing_polled_key_is_probed_without_anybody_asking() {
 
     scene.pass_seconds(34, 1);
 
-    assert!(scene.origin.last_good("/aggregates").is_some_and(|good| good >= back));
+    assert!(
+        scene
+            .origin
+            .last_good("/aggregates")
+            .is_some_and(|good| good >= back)
+    );
     let reply = scene.get_at_once("/aggregates");
-    assert_eq!(reply.cache_status(), "HIT", "ready before the first asks: {reply:?}");
+    assert_eq!(
+        reply.cache_status(),
+        "HIT",
+        "ready before the first asks: {reply:?}"
+    );
 }
 
 /// Every target hangs; Larder gives up on one after 150 ms.
@@ -125,7 +151,14 @@ fn hung() -> Scene {
     let more = json!({ "backend": { "firstByteTimeout": 150 }, "cache": { "slowRequestTimeout": 50 },
         "urlConfigs": [{ "path": "/api/customer/registration", "pollInterval": 3600 }] });
     let scene = Scene::with(Replay::of(PROXY.0), more);
-    scene.warm(&["/api/customer/registration", "/aggregates", "/soe", "/version", "/vitals", "/csv"]);
+    scene.warm(&[
+        "/api/customer/registration",
+        "/aggregates",
+        "/soe",
+        "/version",
+        "/vitals",
+        "/csv",
+    ]);
     for recording in &scene.origin.healthy().recordings {
         scene.origin.set(&recording.target, Behaviour::Hangs);
     }
@@ -134,7 +167,12 @@ fn hung() -> Scene {
 
 /// Waits, in real time, until no fetch is under way.
 fn settle(scene: &Scene) {
-    let idle = || scene.get("/health").text().contains("\"activeRequestCount\":0");
+    let idle = || {
+        scene
+            .get("/health")
+            .text()
+            .contains("\"activeRequestCount\":0")
+    };
     assert!(crate::support::eventually(idle), "fetches time out");
 }
 
@@ -155,14 +193,24 @@ fn must_show_2_a_hung_origin_is_probed_by_exactly_one_request() {
     for second in 0..120 {
         scene.skip_seconds(1);
         let new = format!("/new/{second}");
-        let mut pages: Vec<Client> =
-            ["/aggregates", "/soe", "/vitals", "/csv", &new].iter().map(|target| scene.leave_asking(target)).collect();
-        pages.iter_mut().for_each(|page| expect_nothing("any", &page.read()));
+        let mut pages: Vec<Client> = ["/aggregates", "/soe", "/vitals", "/csv", &new]
+            .iter()
+            .map(|target| scene.leave_asking(target))
+            .collect();
+        pages
+            .iter_mut()
+            .for_each(|page| expect_nothing("any", &page.read()));
         settle(&scene);
     }
 
-    let times: Vec<Duration> = scene.origin.asked()[known - 1..].iter().map(|asked| asked.at).collect();
-    expect_gaps(&times[..times.len().min(6)], &[5, 10, 30, 30, 30][..times.len().min(6) - 1]);
+    let times: Vec<Duration> = scene.origin.asked()[known - 1..]
+        .iter()
+        .map(|asked| asked.at)
+        .collect();
+    expect_gaps(
+        &times[..times.len().min(6)],
+        &[5, 10, 30, 30, 30][..times.len().min(6) - 1],
+    );
     assert!((5..=7).contains(&times.len()), "{:.1?}", gaps(&times));
 }
 
@@ -170,7 +218,8 @@ fn must_show_2_a_hung_origin_is_probed_by_exactly_one_request() {
 fn c22_a_key_that_fails_blocks_no_other() {
     let origin = failing("/broken", BROKEN, None);
     origin.set("/vitals", Behaviour::Hangs);
-    let more = json!({ "backend": { "firstByteTimeout": 150 }, "cache": { "slowRequestTimeout": 50 } });
+    let more =
+        json!({ "backend": { "firstByteTimeout": 150 }, "cache": { "slowRequestTimeout": 50 } });
     let scene = Scene::with(origin, more);
     scene.warm(&["/aggregates"]);
     for n in 0..4 {
@@ -190,12 +239,22 @@ fn c22_retry_after_wins_over_the_table_up_to_five_minutes() {
     for (said, kept) in [(60, 60), (2, 2), (3600, 300_u32)] {
         let scene = Scene::unpolled(failing("/limited", "429 Too Many Requests", Some(said)));
         let first = scene.get("/limited");
-        assert_eq!((first.status, first.field("Retry-After")), (429, Some(said.to_string().as_str())), "relayed");
+        assert_eq!(
+            (first.status, first.field("Retry-After")),
+            (429, Some(said.to_string().as_str())),
+            "relayed"
+        );
         ask_every_second(&scene, "/limited", u64::from(kept) + 40);
         let gap = gaps(&scene.origin.times("/limited"))[0];
-        assert!((f64::from(kept) - 1.0..=f64::from(kept) + 2.0).contains(&gap), "Retry-After {said}: {gap}");
+        assert!(
+            (f64::from(kept) - 1.0..=f64::from(kept) + 2.0).contains(&gap),
+            "Retry-After {said}: {gap}"
+        );
         let second = scene.get("/limited");
-        assert_eq!(second.status, 429, "the status of the cause is kept: {second:?}");
+        assert_eq!(
+            second.status, 429,
+            "the status of the cause is kept: {second:?}"
+        );
         assert!(second.field("Retry-After").is_some(), "{second:?}");
     }
 }
@@ -203,7 +262,10 @@ fn c22_retry_after_wins_over_the_table_up_to_five_minutes() {
 #[test]
 fn c22_a_date_in_retry_after_is_understood() {
     let origin = Replay::of(PROXY.0);
-    let wire = origin.healthy().get("/help").with_status("503 Service Unavailable");
+    let wire = origin
+        .healthy()
+        .get("/help")
+        .with_status("503 Service Unavailable");
     // Long past: nothing to wait for beyond the table.
     let wire = with_field(&wire, "Retry-After: Fri, 20 Nov 2020 19:49:12 GMT");
     origin.set("/broken", Behaviour::Says(wire, Duration::ZERO));

@@ -18,7 +18,9 @@ impl App {
         let Ok(config) = Config::from_json(&configuration.to_string()) else {
             panic!("refused configuration: {configuration}");
         };
-        let Ok(app) = larder::app::App::start(config, Clock::new()) else { panic!("does not start: {configuration}") };
+        let Ok(app) = larder::app::App::start(config, Clock::new()) else {
+            panic!("does not start: {configuration}")
+        };
         App(app)
     }
 

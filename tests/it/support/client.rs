@@ -26,7 +26,9 @@ impl Client {
     /// Connects to `addr` from a loopback address of choice.
     pub fn connect_from(source: Ipv4Addr, addr: SocketAddr) -> Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::from((source, 0)).into()).expect("binds to its source address");
+        socket
+            .bind(&SocketAddr::from((source, 0)).into())
+            .expect("binds to its source address");
         socket.connect(&addr.into()).expect("connects");
         Client::over(socket.into())
     }
@@ -45,7 +47,10 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Client { stream, buffer: Vec::new() }
+        Client {
+            stream,
+            buffer: Vec::new(),
+        }
     }
 
     /// Sends these bytes. An error is the server's refusal, which some tests want.
@@ -62,12 +67,15 @@ impl Client {
     /// Sends `block` again and again, reading nothing, for as long as `going` says so and the server does not end it; the
     /// bytes the server took. Requests stay whole however little of the block is taken at a time.
     pub fn send_for_ever(&mut self, block: &[u8], going: impl Fn() -> bool) -> usize {
-        self.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        self.stream
+            .set_write_timeout(Some(Duration::from_millis(200)))
+            .unwrap();
         let mut sent = 0;
         while going() {
             match self.stream.write(&block[sent % block.len()..]) {
                 Ok(count) => sent += count,
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
                 Err(_) => break,
             }
         }
@@ -88,7 +96,13 @@ impl Client {
 
     /// Sends a request, with a Content-Length if there is a body, and reads its reply.
     #[track_caller]
-    pub fn request(&mut self, method: &str, target: &str, fields: &[(&str, &str)], body: &[u8]) -> Reply {
+    pub fn request(
+        &mut self,
+        method: &str,
+        target: &str,
+        fields: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
         self.send(request_bytes(method, target, fields, body));
         self.read_reply_to(method)
     }
@@ -101,8 +115,15 @@ impl Client {
 
     /// Reads the next reply as over a slow link: at most so many bytes, then a pause. `None` as for [`Client::read_or_end`].
     pub fn read_slowly(&mut self, at_a_time: usize, pause: Duration) -> Option<Reply> {
-        let mut slow = SlowLink { stream: &mut self.stream, at_a_time, left: at_a_time, pause };
-        Reply::read(&mut slow, &mut self.buffer, false).ok().flatten()
+        let mut slow = SlowLink {
+            stream: &mut self.stream,
+            at_a_time,
+            left: at_a_time,
+            pause,
+        };
+        Reply::read(&mut slow, &mut self.buffer, false)
+            .ok()
+            .flatten()
     }
 
     /// Reads the next reply, one to a HEAD.
@@ -113,7 +134,9 @@ impl Client {
 
     #[track_caller]
     fn read_reply_to(&mut self, method: &str) -> Reply {
-        self.try_read(method).expect("a whole reply").expect("a reply before the end")
+        self.try_read(method)
+            .expect("a whole reply")
+            .expect("a reply before the end")
     }
 
     /// Reads the next reply, one to a request of that method. `None`: the connection ended cleanly before it.
@@ -137,9 +160,15 @@ impl Client {
     #[track_caller]
     pub fn expect_refusal(&mut self) -> Option<Reply> {
         let refusal = self.read_or_end()?;
-        assert!((400..600).contains(&refusal.status), "served instead of refused: {refusal:?}");
+        assert!(
+            (400..600).contains(&refusal.status),
+            "served instead of refused: {refusal:?}"
+        );
         let second = self.read_or_end();
-        assert!(second.is_none(), "answered again after a refusal: {second:?}");
+        assert!(
+            second.is_none(),
+            "answered again after a refusal: {second:?}"
+        );
         Some(refusal)
     }
 
@@ -147,7 +176,10 @@ impl Client {
     #[track_caller]
     pub fn expect_end(&mut self) {
         let more = self.read_or_end();
-        assert!(more.is_none() && self.buffer.is_empty(), "more came: {more:?}");
+        assert!(
+            more.is_none() && self.buffer.is_empty(),
+            "more came: {more:?}"
+        );
     }
 
     /// Says that no more will be sent.

@@ -23,7 +23,8 @@ pub fn config_for(origin: &Origin, more: Value) -> Value {
 
 /// A configuration as a home has it, the whole preset pypowerwall on, for the origin at `url`.
 pub fn home(url: &str, more: Value) -> Value {
-    let mut whole = json!({ "backend": { "url": url }, "proxy": { "bind": "127.0.0.1", "port": 0 } });
+    let mut whole =
+        json!({ "backend": { "url": url }, "proxy": { "bind": "127.0.0.1", "port": 0 } });
     overlay(&mut whole, more);
     whole
 }

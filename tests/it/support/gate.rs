@@ -32,7 +32,12 @@ impl Gate {
     /// Waits until the gate is open. `false`: it never was.
     pub fn pass(&self) -> bool {
         let open = self.0.0.lock().unwrap();
-        *self.0.1.wait_timeout_while(open, PATIENCE, |open| !*open).unwrap().0
+        *self
+            .0
+            .1
+            .wait_timeout_while(open, PATIENCE, |open| !*open)
+            .unwrap()
+            .0
     }
 }
 

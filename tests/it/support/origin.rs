@@ -55,8 +55,14 @@ impl Seen {
     /// The values of every field of that name, in order.
     pub fn values(&self, name: &str) -> Vec<String> {
         let text = String::from_utf8_lossy(&self.head).into_owned();
-        let fields = text.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
-        fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned()).collect()
+        let fields = text
+            .split("\r\n")
+            .skip(1)
+            .filter_map(|line| line.split_once(':'));
+        fields
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim().to_owned())
+            .collect()
     }
 }
 
@@ -86,7 +92,11 @@ impl Origin {
         });
         let theirs = Arc::clone(&shared);
         let acceptor = std::thread::spawn(move || accept(&listener, &theirs));
-        Origin { addr, shared, acceptor: Some(acceptor) }
+        Origin {
+            addr,
+            shared,
+            acceptor: Some(acceptor),
+        }
     }
 
     /// Sets the answer to one target, from the next request on.
@@ -107,7 +117,10 @@ impl Origin {
     /// The last request it received for `target`.
     #[track_caller]
     pub fn last(&self, target: &str) -> Seen {
-        self.seen().into_iter().rfind(|seen| seen.target == target).expect("the origin was asked for it")
+        self.seen()
+            .into_iter()
+            .rfind(|seen| seen.target == target)
+            .expect("the origin was asked for it")
     }
 
     /// How many requests it received.
@@ -117,13 +130,20 @@ impl Origin {
 
     /// How many requests it received for `target`.
     pub fn count(&self, target: &str) -> usize {
-        held(&self.shared.seen).iter().filter(|seen| seen.target == target).count()
+        held(&self.shared.seen)
+            .iter()
+            .filter(|seen| seen.target == target)
+            .count()
     }
 
     /// Waits until it received `count` requests for `target`.
     #[track_caller]
     pub fn await_requests(&self, target: &str, count: usize) {
-        assert!(eventually(|| self.count(target) >= count), "{} of {count} for {target}", self.count(target));
+        assert!(
+            eventually(|| self.count(target) >= count),
+            "{} of {count} for {target}",
+            self.count(target)
+        );
     }
 
     /// The most connections it had at one time.
@@ -172,7 +192,10 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             connection::serve(stream, &theirs);
             held(&theirs.open).remove(&number);
         };
-        Builder::new().stack_size(128 * 1024).spawn(serve).expect("a thread");
+        Builder::new()
+            .stack_size(128 * 1024)
+            .spawn(serve)
+            .expect("a thread");
     }
 }
 

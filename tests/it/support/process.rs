@@ -24,7 +24,14 @@ pub struct Start {
 }
 
 /// Runs the rest of a command line as user 65533, whose processes and threads are counted together.
-pub const AS_NOBODY: [&str; 6] = ["setpriv", "--reuid", "65533", "--regid", "65533", "--clear-groups"];
+pub const AS_NOBODY: [&str; 6] = [
+    "setpriv",
+    "--reuid",
+    "65533",
+    "--regid",
+    "65533",
+    "--clear-groups",
+];
 
 /// The running program. Dropping it kills it and removes its directory.
 pub struct Proc {
@@ -50,7 +57,10 @@ pub struct Figures {
 impl Start {
     /// Starts with `configuration`, in a file of its own.
     pub fn with(configuration: Value) -> Start {
-        Start { configuration, ..Start::default() }
+        Start {
+            configuration,
+            ..Start::default()
+        }
     }
 
     /// Sets the limit on open descriptors.
@@ -67,7 +77,8 @@ impl Start {
 
     /// Adds arguments.
     pub fn arguments(mut self, arguments: &[&str]) -> Start {
-        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self.arguments
+            .extend(arguments.iter().map(|argument| (*argument).to_owned()));
         self
     }
 
@@ -87,46 +98,86 @@ impl Start {
     #[track_caller]
     pub fn run(self) -> Proc {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("larder-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "larder-{}-{}",
+            std::process::id(),
+            NUMBER.fetch_add(1, Ordering::Relaxed)
+        );
         // Whoever it runs as reaches the system's own directory.
-        let parent = if self.processes.is_some() { std::env::temp_dir() } else { env!("CARGO_TARGET_TMPDIR").into() };
+        let parent = if self.processes.is_some() {
+            std::env::temp_dir()
+        } else {
+            env!("CARGO_TARGET_TMPDIR").into()
+        };
         let folder = parent.join(name);
         fs::create_dir_all(&folder).expect("a directory");
-        fs::write(folder.join("config.json"), self.configuration.to_string()).expect("a configuration file");
+        fs::write(folder.join("config.json"), self.configuration.to_string())
+            .expect("a configuration file");
         let mut child = self.command(&folder).spawn().expect("the program starts");
         let lines = Arc::new(Mutex::new(Vec::new()));
         collect(child.stderr.take().expect("a pipe"), Arc::clone(&lines));
         let mut listening = None;
         let ended = |child: &mut Child| child.try_wait().is_ok_and(|status| status.is_some());
         eventually(|| {
-            listening = lines.lock().unwrap().iter().find_map(|line| address_in(line));
+            listening = lines
+                .lock()
+                .unwrap()
+                .iter()
+                .find_map(|line| address_in(line));
             listening.is_some() || ended(&mut child)
         });
         let Some(addr) = listening else {
             let _ = child.kill();
             panic!("does not listen: {:?}", lines.lock().unwrap());
         };
-        Proc { child, addr, lines, folder }
+        Proc {
+            child,
+            addr,
+            lines,
+            folder,
+        }
     }
 
     fn command(&self, folder: &std::path::Path) -> Command {
         // `exec` keeps the process number, so the child is the program itself.
-        let limit = self.descriptors.map(|limit| format!("ulimit -n {limit}; ")).unwrap_or_default();
+        let limit = self
+            .descriptors
+            .map(|limit| format!("ulimit -n {limit}; "))
+            .unwrap_or_default();
         // With -D, strace is the grandchild and the program still the child.
-        let trace = self.trace.as_ref().map(|file| format!("strace -D -f -qq -o '{}' ", file.display()));
+        let trace = self
+            .trace
+            .as_ref()
+            .map(|file| format!("strace -D -f -qq -o '{}' ", file.display()));
         let mut command = Command::new("sh");
-        command.arg("-c").arg(format!("{limit}exec {}\"$0\" \"$@\"", trace.unwrap_or_default()));
+        command.arg("-c").arg(format!(
+            "{limit}exec {}\"$0\" \"$@\"",
+            trace.unwrap_or_default()
+        ));
         match self.processes {
             None => command.arg(env!("CARGO_BIN_EXE_larder")),
             Some(processes) => {
                 let program = folder.join("larder");
                 fs::copy(env!("CARGO_BIN_EXE_larder"), &program).expect("a copy of the program");
-                command.args(AS_NOBODY).arg("prlimit").arg(format!("--nproc={processes}")).arg(program)
+                command
+                    .args(AS_NOBODY)
+                    .arg("prlimit")
+                    .arg(format!("--nproc={processes}"))
+                    .arg(program)
             }
         };
-        command.arg("--config").arg(folder.join("config.json")).args(["--port", "0"]).args(&self.arguments);
-        command.envs(self.environment.iter().map(|(name, value)| (name, value))).current_dir(folder);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .arg("--config")
+            .arg(folder.join("config.json"))
+            .args(["--port", "0"])
+            .args(&self.arguments);
+        command
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(folder);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         command
     }
 }
@@ -159,14 +210,26 @@ impl Proc {
         let folder = PathBuf::from(format!("/proc/{}", self.child.id()));
         let status = fs::read_to_string(folder.join("status")).expect("the program runs");
         let number = |name: &str| -> u64 {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of that name");
-            line.trim_matches([':', '\t', ' ']).split(' ').next().unwrap().parse().expect("a number")
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .expect("a line of that name");
+            line.trim_matches([':', '\t', ' '])
+                .split(' ')
+                .next()
+                .unwrap()
+                .parse()
+                .expect("a number")
         };
         Figures {
             rss_kib: number("VmRSS"),
             peak_kib: number("VmHWM"),
-            threads: fs::read_dir(folder.join("task")).expect("its threads").count(),
-            descriptors: fs::read_dir(folder.join("fd")).expect("its descriptors").count(),
+            threads: fs::read_dir(folder.join("task"))
+                .expect("its threads")
+                .count(),
+            descriptors: fs::read_dir(folder.join("fd"))
+                .expect("its descriptors")
+                .count(),
         }
     }
 
@@ -178,13 +241,18 @@ impl Proc {
     /// Changes its limit on open descriptors while it runs; those it has stay open.
     pub fn limit_descriptors(&self, limit: u32) {
         let pid = self.child.id().to_string();
-        let set = Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={limit}:")]).status();
+        let set = Command::new("prlimit")
+            .args(["--pid", &pid, &format!("--nofile={limit}:")])
+            .status();
         assert!(set.is_ok_and(|status| status.success()), "the limit is set");
     }
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        let sent = Command::new("kill")
+            .arg("-TERM")
+            .arg(self.child.id().to_string())
+            .status();
         assert!(sent.is_ok_and(|status| status.success()), "SIGTERM is sent");
     }
 

@@ -107,7 +107,12 @@ impl Replay {
             started: Instant::now(),
             skipped: AtomicU64::new(0),
         });
-        let replay = Replay { addr, _port: port, shared, door: Mutex::new(None) };
+        let replay = Replay {
+            addr,
+            _port: port,
+            shared,
+            door: Mutex::new(None),
+        };
         replay.open();
         replay
     }
@@ -134,7 +139,10 @@ impl Replay {
 
     /// Answers `target` with what another recording says.
     pub fn set_recorded(&self, target: &str, recording: &Recording) {
-        self.set(target, Behaviour::Says(recording.wire.clone(), Duration::ZERO));
+        self.set(
+            target,
+            Behaviour::Says(recording.wire.clone(), Duration::ZERO),
+        );
     }
 
     /// Answers `target` as it was recorded again.
@@ -144,7 +152,9 @@ impl Replay {
 
     /// Closes the port: open connections are cut, new ones refused.
     pub fn close(&self) {
-        let Some((socket, acceptor)) = held(&self.door).take() else { return };
+        let Some((socket, acceptor)) = held(&self.door).take() else {
+            return;
+        };
         // On Linux this ends a wait in accept, and the port refuses from here on.
         let _ = socket.shutdown(std::net::Shutdown::Both);
         drop(socket);
@@ -164,7 +174,10 @@ impl Replay {
         socket.listen(BACKLOG).expect("listens");
         let listener: TcpListener = socket.try_clone().unwrap().into();
         let shared = Arc::clone(&self.shared);
-        *door = Some((socket, std::thread::spawn(move || serving::accept(&listener, &shared))));
+        *door = Some((
+            socket,
+            std::thread::spawn(move || serving::accept(&listener, &shared)),
+        ));
     }
 
     /// Time as the test tells it: real time since the start, and what was skipped.
@@ -174,7 +187,9 @@ impl Replay {
 
     /// Moves its clock forward, as the test moves Larder's.
     pub fn skip(&self, by: Duration) {
-        self.shared.skipped.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::AcqRel);
+        self.shared
+            .skipped
+            .fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::AcqRel);
     }
 
     /// Every request so far, in order of arrival, the first 100,000.
@@ -189,23 +204,37 @@ impl Replay {
 
     /// How many requests came for `target`.
     pub fn count(&self, target: &str) -> usize {
-        held(&self.shared.asked).iter().filter(|asked| asked.target == target).count()
+        held(&self.shared.asked)
+            .iter()
+            .filter(|asked| asked.target == target)
+            .count()
     }
 
     /// When the requests for `target` came.
     pub fn times(&self, target: &str) -> Vec<Duration> {
-        held(&self.shared.asked).iter().filter(|asked| asked.target == target).map(|asked| asked.at).collect()
+        held(&self.shared.asked)
+            .iter()
+            .filter(|asked| asked.target == target)
+            .map(|asked| asked.at)
+            .collect()
     }
 
     /// When `target` was last given a healthy gateway's answer.
     pub fn last_good(&self, target: &str) -> Option<Duration> {
-        held(&self.shared.asked).iter().rfind(|asked| asked.good && asked.target == target).map(|asked| asked.at)
+        held(&self.shared.asked)
+            .iter()
+            .rfind(|asked| asked.good && asked.target == target)
+            .map(|asked| asked.at)
     }
 
     /// Waits until `count` requests for `target` came.
     #[track_caller]
     pub fn await_requests(&self, target: &str, count: usize) {
-        assert!(eventually(|| self.count(target) >= count), "{} of {count} for {target}", self.count(target));
+        assert!(
+            eventually(|| self.count(target) >= count),
+            "{} of {count} for {target}",
+            self.count(target)
+        );
     }
 
     /// Requests whose answer it keeps back, being slow or hung; all others are answered at once.
@@ -239,19 +268,35 @@ impl Shared {
     fn answer(&self, method: &str, target: &str, head: &str) -> Behaviour {
         let second = self.second.load(Ordering::Acquire);
         let told = held(&self.told).get(target).cloned();
-        let down = self.timeline.as_ref().filter(|_| second > 0 && method == "GET");
-        let (behaviour, good) = match (told, down.and_then(|timeline| timeline.at(target, second))) {
+        let down = self
+            .timeline
+            .as_ref()
+            .filter(|_| second > 0 && method == "GET");
+        let (behaviour, good) = match (told, down.and_then(|timeline| timeline.at(target, second)))
+        {
             (Some(told), _) => (told, false),
             (None, Some(behaviour)) => {
-                let well = self.healthy.find("GET", target).is_some_and(|recording| behaviour.says(&recording.wire));
+                let well = self
+                    .healthy
+                    .find("GET", target)
+                    .is_some_and(|recording| behaviour.says(&recording.wire));
                 (behaviour, well)
             }
-            (None, None) => (Behaviour::Says(self.healthy.answer(method, target, head), Duration::ZERO), true),
+            (None, None) => (
+                Behaviour::Says(self.healthy.answer(method, target, head), Duration::ZERO),
+                true,
+            ),
         };
         let (method, target, head) = (method.to_owned(), target.to_owned(), head.to_owned());
         let mut asked = held(&self.asked);
         if asked.len() < KEPT {
-            asked.push(Asked { method, target, head, at: self.now(), good });
+            asked.push(Asked {
+                method,
+                target,
+                head,
+                at: self.now(),
+                good,
+            });
         }
         behaviour
     }

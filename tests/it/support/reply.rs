@@ -25,7 +25,11 @@ impl Reply {
     /// The values of every field of that name, in order.
     pub fn values(&self, name: &str) -> Vec<&str> {
         let same = |field: &&(String, String)| field.0.eq_ignore_ascii_case(name);
-        self.fields.iter().filter(same).map(|(_, value)| value.as_str()).collect()
+        self.fields
+            .iter()
+            .filter(same)
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 
     /// `X-Cache-Status`, or the empty text.
@@ -41,12 +45,20 @@ impl Reply {
     /// Panics unless this is a 200 with that cache status and body.
     #[track_caller]
     pub fn expect(&self, cache_status: &str, body: &str) {
-        assert_eq!((self.status, self.cache_status(), self.text().as_str()), (200, cache_status, body), "{self:?}");
+        assert_eq!(
+            (self.status, self.cache_status(), self.text().as_str()),
+            (200, cache_status, body),
+            "{self:?}"
+        );
     }
 
     /// Takes one response off `input`, reading more into `buffer` as needed. `None`: the connection ended cleanly before
     /// the first byte. `bodiless`: the response to a HEAD.
-    pub fn read(input: &mut impl Read, buffer: &mut Vec<u8>, bodiless: bool) -> io::Result<Option<Reply>> {
+    pub fn read(
+        input: &mut impl Read,
+        buffer: &mut Vec<u8>,
+        bodiless: bool,
+    ) -> io::Result<Option<Reply>> {
         let end = loop {
             if let Some(at) = find(buffer, b"\r\n\r\n") {
                 break at + 4;
@@ -71,17 +83,28 @@ impl Reply {
         let status_line = lines.next().unwrap_or_default();
         let mut words = status_line.splitn(3, ' ');
         let version = words.next().unwrap_or_default().to_owned();
-        let status = words.next().and_then(|code| code.parse().ok()).ok_or_else(|| broken(status_line))?;
+        let status = words
+            .next()
+            .and_then(|code| code.parse().ok())
+            .ok_or_else(|| broken(status_line))?;
         let field = |line: &str| {
             let (name, value) = line.split_once(':').ok_or_else(|| broken(line))?;
             Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
         };
         let fields = lines.map(field).collect::<io::Result<_>>()?;
-        Ok(Reply { version, status, fields, body: Vec::new() })
+        Ok(Reply {
+            version,
+            status,
+            fields,
+            body: Vec::new(),
+        })
     }
 
     fn read_body(&self, input: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<Vec<u8>> {
-        if self.field("Transfer-Encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
+        if self
+            .field("Transfer-Encoding")
+            .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
+        {
             return chunked(input, buffer);
         }
         match self.field("Content-Length") {
@@ -97,13 +120,21 @@ impl Reply {
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let start: String = self.text().chars().take(200).collect();
-        write!(f, "{} {} {:?} {} bytes: {start:?}", self.version, self.status, self.fields, self.body.len())
+        write!(
+            f,
+            "{} {} {:?} {} bytes: {start:?}",
+            self.version,
+            self.status,
+            self.fields,
+            self.body.len()
+        )
     }
 }
 
 /// Where `needle` first stands in `hay`.
 pub fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
-    hay.windows(needle.len()).position(|window| window == needle)
+    hay.windows(needle.len())
+        .position(|window| window == needle)
 }
 
 /// Takes exactly `length` bytes.
@@ -123,7 +154,9 @@ pub fn chunked(input: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<Vec<u8
         let line_end = loop {
             match find(buffer, b"\r\n") {
                 Some(at) => break at,
-                None if fill(input, buffer)? == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                None if fill(input, buffer)? == 0 => {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
                 None => {}
             }
         };

@@ -28,7 +28,10 @@ pub struct Manner {
 
 impl Default for Manner {
     fn default() -> Manner {
-        Manner { versions: rustls::ALL_VERSIONS, takes_leave: true }
+        Manner {
+            versions: rustls::ALL_VERSIONS,
+            takes_leave: true,
+        }
     }
 }
 
@@ -41,38 +44,70 @@ pub struct Server {
 impl Identity {
     /// A certificate for these names that has signed itself, changed by `change`.
     pub fn own(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Identity {
-        let mut params =
-            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        let mut params = CertificateParams::new(
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>(),
+        )
+        .unwrap();
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
-        Identity { certificate: certificate.der().clone(), pem: certificate.pem(), key }
+        Identity {
+            certificate: certificate.der().clone(),
+            pem: certificate.pem(),
+            key,
+        }
     }
 
     /// A certificate for these names that an authority has signed, and that authority's own in PEM.
-    pub fn signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (Identity, String) {
+    pub fn signed(
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> (Identity, String) {
         let mut above = CertificateParams::default();
         above.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let authority = above.self_signed(&key).unwrap().pem();
         let issuer = Issuer::new(above, key);
-        let mut params =
-            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        let mut params = CertificateParams::new(
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>(),
+        )
+        .unwrap();
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &issuer).unwrap();
-        (Identity { certificate: certificate.der().clone(), pem: certificate.pem(), key }, authority)
+        (
+            Identity {
+                certificate: certificate.der().clone(),
+                pem: certificate.pem(),
+                key,
+            },
+            authority,
+        )
     }
 
     /// The SHA-256 of the certificate, as openssl prints it.
     pub fn fingerprint(&self) -> String {
         let digest = ring::digest::digest(&ring::digest::SHA256, &self.certificate);
-        digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+        digest
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect::<Vec<_>>()
+            .join(":")
     }
 
     /// The same certificate in the hands of somebody who has not its key.
     pub fn without_its_key(self) -> Identity {
-        Identity { key: KeyPair::generate().unwrap(), ..self }
+        Identity {
+            key: KeyPair::generate().unwrap(),
+            ..self
+        }
     }
 }
 
@@ -93,7 +128,10 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
-        let (config, counted) = (configuration(identity, manner.versions), Arc::clone(&connections));
+        let (config, counted) = (
+            configuration(identity, manner.versions),
+            Arc::clone(&connections),
+        );
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 counted.fetch_add(1, Ordering::AcqRel);
@@ -125,21 +163,37 @@ impl ResolvesServerCert for Shown {
     }
 }
 
-fn configuration(identity: Identity, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
+fn configuration(
+    identity: Identity,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(identity.key.serialize_der()));
     let key = sign::any_supported_type(&key).unwrap();
     let shown = Shown(Arc::new(CertifiedKey::new(vec![identity.certificate], key)));
-    let config = ServerConfig::builder_with_provider(Arc::new(default_provider())).with_protocol_versions(versions);
-    Arc::new(config.unwrap().with_no_client_auth().with_cert_resolver(Arc::new(shown)))
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(versions);
+    Arc::new(
+        config
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(shown)),
+    )
 }
 
 /// Shakes hands, then passes on what either side says until one of them ends.
-fn serve(mut client: TcpStream, mut session: ServerConnection, behind: SocketAddr, takes_leave: bool) {
+fn serve(
+    mut client: TcpStream,
+    mut session: ServerConnection,
+    behind: SocketAddr,
+    takes_leave: bool,
+) {
     let _ = client.set_nodelay(true);
     if session.complete_io(&mut client).is_err() {
         return;
     }
-    let Ok(mut plain) = TcpStream::connect(behind) else { return };
+    let Ok(mut plain) = TcpStream::connect(behind) else {
+        return;
+    };
     let session = Arc::new(Mutex::new(session));
     let (theirs, mut to_client) = (Arc::clone(&session), client.try_clone().unwrap());
     let mut from_plain = plain.try_clone().unwrap();
@@ -163,7 +217,9 @@ fn serve(mut client: TcpStream, mut session: ServerConnection, behind: SocketAdd
     let mut count = 0;
     loop {
         // The first turn takes what came with the end of the handshake.
-        let Some(said) = decrypt(&mut session.lock().unwrap(), &block[..count]) else { break };
+        let Some(said) = decrypt(&mut session.lock().unwrap(), &block[..count]) else {
+            break;
+        };
         if plain.write_all(&said).is_err() {
             break;
         }
@@ -179,7 +235,13 @@ fn serve(mut client: TcpStream, mut session: ServerConnection, behind: SocketAdd
 fn decrypt(session: &mut ServerConnection, mut came: &[u8]) -> Option<Vec<u8>> {
     let mut said = Vec::new();
     loop {
-        let mut piece = vec![0; session.process_new_packets().ok()?.plaintext_bytes_to_read()];
+        let mut piece = vec![
+            0;
+            session
+                .process_new_packets()
+                .ok()?
+                .plaintext_bytes_to_read()
+        ];
         session.reader().read_exact(&mut piece).ok()?;
         said.extend(piece);
         if came.is_empty() {

@@ -17,12 +17,22 @@ use stage::Stage;
 /// Plays every scenario of the file inside this process, each before a Larder of its own.
 pub fn in_process(file: &str) {
     let scenarios = load(file);
-    report(file, scenarios.len(), scenarios.iter().filter_map(|scenario| alone(file, scenario)).collect());
+    report(
+        file,
+        scenarios.len(),
+        scenarios
+            .iter()
+            .filter_map(|scenario| alone(file, scenario))
+            .collect(),
+    );
 }
 
 /// Plays every scenario of the file that needs no waiting before the real program, one process per configuration.
 pub fn real_binary(file: &str) {
-    let mut scenarios: Vec<Scenario> = load(file).into_iter().filter(Scenario::is_for_sockets).collect();
+    let mut scenarios: Vec<Scenario> = load(file)
+        .into_iter()
+        .filter(Scenario::is_for_sockets)
+        .collect();
     let count = scenarios.len();
     let mut failures = Vec::new();
     while let Some(configuration) = scenarios.first().map(|scenario| scenario.config.clone()) {
@@ -34,7 +44,9 @@ pub fn real_binary(file: &str) {
 }
 
 fn alone(file: &str, scenario: &Scenario) -> Option<String> {
-    play::play(file, scenario, |performance| performance(&mut Stage::in_process(&scenario.config)))
+    play::play(file, scenario, |performance| {
+        performance(&mut Stage::in_process(&scenario.config))
+    })
 }
 
 fn one_process(file: &str, configuration: &Value, scenarios: &[Scenario]) -> Vec<String> {

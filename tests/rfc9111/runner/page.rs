@@ -24,15 +24,36 @@ pub fn markdown(files: &[(&str, Vec<Scenario>)], elsewhere: &[Elsewhere]) -> Str
     for (file, scenarios) in files {
         counts(&mut out, &format!("[{file}](#{file})"), scenarios);
     }
-    let all: Vec<Scenario> = files.iter().flat_map(|(_, scenarios)| scenarios.clone()).collect();
+    let all: Vec<Scenario> = files
+        .iter()
+        .flat_map(|(_, scenarios)| scenarios.clone())
+        .collect();
     counts(&mut out, "all", &all);
     for (file, scenarios) in files {
-        let _ = write!(out, "\n## {file}\n\n| RFC | kind | what is shown | scenario |\n|---|---|---|---|\n");
-        for Scenario { rfc, kind, says, name, .. } in scenarios {
-            let _ = writeln!(out, "| {rfc} | {} | {} | `{name}` |", kind.word(), cell(says));
+        let _ = write!(
+            out,
+            "\n## {file}\n\n| RFC | kind | what is shown | scenario |\n|---|---|---|---|\n"
+        );
+        for Scenario {
+            rfc,
+            kind,
+            says,
+            name,
+            ..
+        } in scenarios
+        {
+            let _ = writeln!(
+                out,
+                "| {rfc} | {} | {} | `{name}` |",
+                kind.word(),
+                cell(says)
+            );
         }
     }
-    let _ = write!(out, "\n## Shown by other tests\n\n| what is shown | test |\n|---|---|\n");
+    let _ = write!(
+        out,
+        "\n## Shown by other tests\n\n| what is shown | test |\n|---|---|\n"
+    );
     for Elsewhere { text, tests } in elsewhere {
         let tests: Vec<String> = tests.iter().map(|test| format!("`{test}`")).collect();
         let _ = writeln!(out, "| {} | {} |", cell(text), tests.join(", "));
@@ -41,9 +62,18 @@ pub fn markdown(files: &[(&str, Vec<Scenario>)], elsewhere: &[Elsewhere]) -> Str
 }
 
 fn counts(out: &mut String, what: &str, scenarios: &[Scenario]) {
-    let of = |kind| scenarios.iter().filter(|scenario| scenario.kind == kind).count();
+    let of = |kind| {
+        scenarios
+            .iter()
+            .filter(|scenario| scenario.kind == kind)
+            .count()
+    };
     let (must, should, choice) = (of(Kind::Must), of(Kind::Should), of(Kind::Choice));
-    let _ = writeln!(out, "| {what} | {must} | {should} | {choice} | {} |", scenarios.len());
+    let _ = writeln!(
+        out,
+        "| {what} | {must} | {should} | {choice} | {} |",
+        scenarios.len()
+    );
 }
 
 fn cell(text: &str) -> String {

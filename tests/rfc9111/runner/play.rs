@@ -16,7 +16,11 @@ const ATTEMPTS: usize = 3;
 ///
 /// A busy machine may hold a scenario up for so long that Larder's clock is no longer at the second the scenario says. What it
 /// then does wrong says nothing, so it is played again under other targets, and judged the last time in any case.
-pub fn play(file: &str, scenario: &Scenario, mut with_stage: impl FnMut(&mut dyn FnMut(&mut Stage))) -> Option<String> {
+pub fn play(
+    file: &str,
+    scenario: &Scenario,
+    mut with_stage: impl FnMut(&mut dyn FnMut(&mut Stage)),
+) -> Option<String> {
     for attempt in 1..=ATTEMPTS {
         let prefix = match attempt {
             1 => format!("/{file}/{}", scenario.name),
@@ -27,12 +31,21 @@ pub fn play(file: &str, scenario: &Scenario, mut with_stage: impl FnMut(&mut dyn
         with_stage(&mut |stage| {
             let start = stage.clock().as_secs();
             failure = perform(scenario, stage, &prefix, start);
-            let last = scenario.steps.iter().filter_map(|step| step.t).max().unwrap_or(0);
+            let last = scenario
+                .steps
+                .iter()
+                .filter_map(|step| step.t)
+                .max()
+                .unwrap_or(0);
             on_time = stage.clock().as_secs() <= start + last;
         });
         if failure.is_none() || on_time || attempt == ATTEMPTS {
-            let told =
-                |failure| format!("{file}/{}, RFC {}: {}\n{failure}", scenario.name, scenario.rfc, scenario.says);
+            let told = |failure| {
+                format!(
+                    "{file}/{}, RFC {}: {}\n{failure}",
+                    scenario.name, scenario.rfc, scenario.says
+                )
+            };
             return failure.map(told);
         }
     }
@@ -55,7 +68,8 @@ fn perform(scenario: &Scenario, stage: &mut Stage, prefix: &str, start: u64) -> 
             target: format!("{prefix}{}", step.path),
             origin: stage.origin(),
         };
-        failure = one_step(stage, step, &moment).map(|told| format!("  step {} at {t} s: {told}", number + 1));
+        failure = one_step(stage, step, &moment)
+            .map(|told| format!("  step {} at {t} s: {told}", number + 1));
         if failure.is_some() {
             break;
         }
@@ -63,8 +77,14 @@ fn perform(scenario: &Scenario, stage: &mut Stage, prefix: &str, start: u64) -> 
     stage.script.end();
     stage.await_idle();
     let unexpected = || {
-        let heard: Vec<Heard> = stage.script.heard().into_iter().filter(|heard| heard.unexpected).collect();
-        (!heard.is_empty()).then(|| format!("  requests the origin had no answer for:\n{}", all(&heard)))
+        let heard: Vec<Heard> = stage
+            .script
+            .heard()
+            .into_iter()
+            .filter(|heard| heard.unexpected)
+            .collect();
+        (!heard.is_empty())
+            .then(|| format!("  requests the origin had no answer for:\n{}", all(&heard)))
     };
     failure.or_else(unexpected)
 }
@@ -78,44 +98,83 @@ fn one_step(stage: &mut Stage, step: &Step, moment: &Moment) -> Option<String> {
     let read = stage.ask(step, moment);
     let mut problems = verdict::of_reply(&step.expect, &read, moment);
     if let Some(count) = step.settle {
-        let asked = || stage.script.heard().iter().filter(|heard| heard.target == moment.target).count();
+        let asked = || {
+            stage
+                .script
+                .heard()
+                .iter()
+                .filter(|heard| heard.target == moment.target)
+                .count()
+        };
         // A reply that is wrong already may mean that nothing is going to happen.
         if problems.is_empty() && !eventually(|| asked() >= count) {
-            problems.push(format!("the origin was asked {} times, expected {count}", asked()));
+            problems.push(format!(
+                "the origin was asked {} times, expected {count}",
+                asked()
+            ));
         }
         stage.await_idle();
     }
     let heard = stage.script.heard().split_off(before);
-    problems.extend(verdict::of_requests(step, &heard, stage.script.left(), moment));
+    problems.extend(verdict::of_requests(
+        step,
+        &heard,
+        stage.script.left(),
+        moment,
+    ));
     if heard.iter().any(|heard| heard.unexpected) {
         problems.push("the origin was asked too often".to_owned());
     }
     let asked = format!("{} {} {:?}", step.method, moment.target, step.fields);
     (!problems.is_empty()).then(|| {
         let problems = problems.join("\n    ");
-        format!("{asked}\n    {problems}\n  the reply:\n{}\n  the origin heard:\n{}", told(&read), all(&heard))
+        format!(
+            "{asked}\n    {problems}\n  the reply:\n{}\n  the origin heard:\n{}",
+            told(&read),
+            all(&heard)
+        )
     })
 }
 
 fn told(read: &Read) -> String {
     let interim = read.interim.iter().map(head);
     let last = match &read.reply {
-        Ok(reply) => format!("{}    {:?}", head(reply), reply.text().chars().take(400).collect::<String>()),
+        Ok(reply) => format!(
+            "{}    {:?}",
+            head(reply),
+            reply.text().chars().take(400).collect::<String>()
+        ),
         Err(error) => format!("    {error}"),
     };
     interim.chain([last]).collect()
 }
 
 fn head(reply: &Reply) -> String {
-    let fields: String = reply.fields.iter().map(|(name, value)| format!("    {name}: {value}\n")).collect();
+    let fields: String = reply
+        .fields
+        .iter()
+        .map(|(name, value)| format!("    {name}: {value}\n"))
+        .collect();
     format!("    {} {}\n{fields}", reply.version, reply.status)
 }
 
 fn all(heard: &[Heard]) -> String {
     let one = |heard: &Heard| {
-        let fields: String = heard.fields.iter().map(|(name, value)| format!("; {name}: {value}")).collect();
-        let unexpected = if heard.unexpected { " (not expected)" } else { "" };
+        let fields: String = heard
+            .fields
+            .iter()
+            .map(|(name, value)| format!("; {name}: {value}"))
+            .collect();
+        let unexpected = if heard.unexpected {
+            " (not expected)"
+        } else {
+            ""
+        };
         format!("    {} {}{unexpected}{fields}", heard.method, heard.target)
     };
-    if heard.is_empty() { "    nothing".to_owned() } else { heard.iter().map(one).collect::<Vec<_>>().join("\n") }
+    if heard.is_empty() {
+        "    nothing".to_owned()
+    } else {
+        heard.iter().map(one).collect::<Vec<_>>().join("\n")
+    }
 }

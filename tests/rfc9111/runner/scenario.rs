@@ -203,7 +203,11 @@ pub struct Lines(#[serde(deserialize_with = "one_or_many")] pub Vec<String>);
 impl Scenario {
     /// Whether it is played before the real program, whose clock cannot be moved.
     pub fn is_for_sockets(&self) -> bool {
-        self.sockets && self.steps.iter().all(|step| step.t.unwrap_or(0) == 0 && !step.gone)
+        self.sockets
+            && self
+                .steps
+                .iter()
+                .all(|step| step.t.unwrap_or(0) == 0 && !step.gone)
     }
 
     /// What is wrong with it, beyond what its types say.
@@ -226,9 +230,16 @@ impl Scenario {
 impl Step {
     fn mistake(&self) -> Option<String> {
         if !(self.path.is_empty() || self.path.starts_with(['/', '?'])) {
-            return Some(format!("the path {} begins with neither `/` nor `?`", self.path));
+            return Some(format!(
+                "the path {} begins with neither `/` nor `?`",
+                self.path
+            ));
         }
-        if self.origin.iter().any(|answer| answer.cut && answer.body.is_empty()) {
+        if self
+            .origin
+            .iter()
+            .any(|answer| answer.cut && answer.body.is_empty())
+        {
             return Some("only a body can be cut".to_owned());
         }
         if self.gone && !self.origin.is_empty() {
@@ -237,17 +248,30 @@ impl Step {
         if self.origin_saw.len() > 1 && self.origin_saw.len() != self.origin.len() {
             return Some("`origin_saw` is about the last request, or about each".to_owned());
         }
-        self.texts().find_map(|text| resolve(text, &Moment::default()).err())
+        self.texts()
+            .find_map(|text| resolve(text, &Moment::default()).err())
     }
 
     /// Every text that may hold a placeholder.
     fn texts(&self) -> impl Iterator<Item = &str> {
-        let pairs = self.fields.iter().chain(self.origin.iter().flat_map(|answer| &answer.fields));
+        let pairs = self
+            .fields
+            .iter()
+            .chain(self.origin.iter().flat_map(|answer| &answer.fields));
         let interim = self.origin.iter().flat_map(|answer| &answer.interim);
-        let interim = interim.chain(self.expect.interim.iter().flatten()).flat_map(|interim| &interim.fields);
-        let lines = self.expect.fields.values().chain(self.origin_saw.iter().flat_map(|saw| saw.fields.values()));
+        let interim = interim
+            .chain(self.expect.interim.iter().flatten())
+            .flat_map(|interim| &interim.fields);
+        let lines = self
+            .expect
+            .fields
+            .values()
+            .chain(self.origin_saw.iter().flat_map(|saw| saw.fields.values()));
         let lines = lines.flat_map(|lines| &lines.0).map(String::as_str);
-        pairs.chain(interim).map(|(_, value)| value.as_str()).chain(lines)
+        pairs
+            .chain(interim)
+            .map(|(_, value)| value.as_str())
+            .chain(lines)
     }
 }
 
@@ -259,28 +283,39 @@ pub fn folder() -> PathBuf {
 /// The scenarios of one file.
 pub fn load(file: &str) -> Vec<Scenario> {
     let path = folder().join(format!("{file}.json"));
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let list: Vec<Value> = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}.json: {error}"));
-    list.into_iter().map(|value| scenario(file, value)).collect()
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let list: Vec<Value> =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}.json: {error}"));
+    list.into_iter()
+        .map(|value| scenario(file, value))
+        .collect()
 }
 
 /// One scenario, `file` named in what is wrong with it.
 pub fn scenario(file: &str, value: Value) -> Scenario {
-    let name = value["name"].as_str().unwrap_or("without a name").to_owned();
-    let scenario: Scenario =
-        serde_json::from_value(value).unwrap_or_else(|error| panic!("{file}.json, {name}: {error}"));
+    let name = value["name"]
+        .as_str()
+        .unwrap_or("without a name")
+        .to_owned();
+    let scenario: Scenario = serde_json::from_value(value)
+        .unwrap_or_else(|error| panic!("{file}.json, {name}: {error}"));
     assert_eq!(scenario.mistake(), None, "{file}.json, {name}");
     scenario
 }
 
 /// Reads a list, or a single member in its place; `null` is the empty list.
-pub fn one_or_many<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Vec<T>, D::Error> {
+pub fn one_or_many<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    from: D,
+) -> Result<Vec<T>, D::Error> {
     let list = match Value::deserialize(from)? {
         Value::Null => Vec::new(),
         Value::Array(list) => list,
         one => vec![one],
     };
-    list.into_iter().map(|value| serde_json::from_value(value).map_err(D::Error::custom)).collect()
+    list.into_iter()
+        .map(|value| serde_json::from_value(value).map_err(D::Error::custom))
+        .collect()
 }
 
 fn nothing() -> Value {

@@ -50,7 +50,10 @@ pub struct Heard {
 impl Script {
     /// Begins a scenario whose targets begin with `prefix`.
     pub fn begin(&self, prefix: &str) {
-        *self.state() = State { prefix: prefix.to_owned(), ..State::default() };
+        *self.state() = State {
+            prefix: prefix.to_owned(),
+            ..State::default()
+        };
     }
 
     /// Ends it: who was to wait for ever waits no longer.
@@ -60,7 +63,10 @@ impl Script {
 
     /// Sets the answers of the next step.
     pub fn expect(&self, answers: &[scenario::Answer], moment: &Moment) {
-        self.state().answers = answers.iter().map(|answer| Line::of(answer, moment)).collect();
+        self.state().answers = answers
+            .iter()
+            .map(|answer| Line::of(answer, moment))
+            .collect();
     }
 
     /// What was heard since the scenario began.
@@ -70,14 +76,19 @@ impl Script {
 
     /// How many answers nobody asked for.
     pub fn left(&self) -> usize {
-        self.state().answers.iter().filter(|line| !matches!(line, Line::Refuses(true))).count()
+        self.state()
+            .answers
+            .iter()
+            .filter(|line| !matches!(line, Line::Refuses(true)))
+            .count()
     }
 
     /// Answers one request.
     pub fn answer(&self, method: &str, target: &str, head: &[u8], body: &[u8]) -> Answer {
         let mut state = self.state();
-        let ours =
-            target.strip_prefix(&state.prefix).is_some_and(|path| path.is_empty() || path.starts_with(['/', '?']));
+        let ours = target
+            .strip_prefix(&state.prefix)
+            .is_some_and(|path| path.is_empty() || path.starts_with(['/', '?']));
         if !ours {
             return Answer::status(500).body("this scenario is over");
         }
@@ -94,7 +105,11 @@ impl Script {
             None => Answer::status(500).body("the scenario does not expect this request"),
             Some(Line::Refuses(_)) => Answer::nothing(),
             Some(Line::Silent) => Answer::nothing().after(&state.end),
-            Some(Line::Says { mut head, body, closes }) => {
+            Some(Line::Says {
+                mut head,
+                body,
+                closes,
+            }) => {
                 if method != "HEAD" {
                     head.extend_from_slice(&body);
                 }
@@ -102,7 +117,13 @@ impl Script {
                 if closes { answer.closing() } else { answer }
             }
         };
-        state.heard.push(Heard { method, target, fields: fields_of(head), body, unexpected });
+        state.heard.push(Heard {
+            method,
+            target,
+            fields: fields_of(head),
+            body,
+            unexpected,
+        });
         answer
     }
 
@@ -116,7 +137,11 @@ impl Heard {
     /// The values of every field of that name, in order.
     pub fn values(&self, name: &str) -> Vec<&str> {
         let same = |field: &&(String, String)| field.0.eq_ignore_ascii_case(name);
-        self.fields.iter().filter(same).map(|(_, value)| value.as_str()).collect()
+        self.fields
+            .iter()
+            .filter(same)
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 }
 
@@ -132,7 +157,12 @@ impl Line {
         for interim in &answer.interim {
             head.extend(head_bytes(interim.status, &interim.fields, moment));
         }
-        let names = |name: &str| answer.fields.iter().any(|(field, _)| field.eq_ignore_ascii_case(name));
+        let names = |name: &str| {
+            answer
+                .fields
+                .iter()
+                .any(|(field, _)| field.eq_ignore_ascii_case(name))
+        };
         let mut fields = answer.fields.clone();
         let mut add = |name: &str, value: String| fields.push((name.to_owned(), value));
         if !answer.no_date && !names("Date") {
@@ -147,14 +177,20 @@ impl Line {
             None if bodiless => {}
             None => add("Content-Length", length.to_string()),
         }
-        let closes = answer.close || answer.cut || answer.length.is_some_and(|claimed| claimed > length);
+        let closes =
+            answer.close || answer.cut || answer.length.is_some_and(|claimed| claimed > length);
         if closes && !names("Connection") {
             add("Connection", "close".to_owned());
         }
         head.extend(head_bytes(answer.status, &fields, moment));
         let mut body = answer.body.clone().into_bytes();
         if answer.chunked && !bodiless {
-            body = [format!("{length:x}\r\n").as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
+            body = [
+                format!("{length:x}\r\n").as_bytes(),
+                &body,
+                b"\r\n0\r\n\r\n",
+            ]
+            .concat();
         }
         if answer.cut {
             body.truncate(body.len() / 2);
@@ -173,14 +209,21 @@ fn head_bytes(status: u16, fields: &[(String, String)], moment: &Moment) -> Vec<
 /// Field lines as bytes; each char of a value is one byte (Latin-1).
 pub fn field_lines(fields: &[(String, String)], moment: &Moment) -> Vec<u8> {
     let line = |(name, value): &(String, String)| {
-        let value = resolve(value, moment).expect("placeholders were looked at when the file was read");
-        format!("{name}: {value}\r\n").chars().map(|c| u8::try_from(c).expect("a char of Latin-1")).collect::<Vec<u8>>()
+        let value =
+            resolve(value, moment).expect("placeholders were looked at when the file was read");
+        format!("{name}: {value}\r\n")
+            .chars()
+            .map(|c| u8::try_from(c).expect("a char of Latin-1"))
+            .collect::<Vec<u8>>()
     };
     fields.iter().flat_map(line).collect()
 }
 
 fn fields_of(head: &[u8]) -> Vec<(String, String)> {
     let text: String = head.iter().map(|byte| char::from(*byte)).collect();
-    let field = |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
+    let field = |line: &str| {
+        line.split_once(':')
+            .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+    };
     text.split("\r\n").skip(1).filter_map(field).collect()
 }

@@ -39,7 +39,10 @@ pub struct Read {
 impl Stage {
     /// In this process, its clock at the very start of a second.
     pub fn in_process(overlay: &Value) -> Stage {
-        let mut stage = Stage::new(|configuration| Larder::App(App::start(&configuration)), overlay);
+        let mut stage = Stage::new(
+            |configuration| Larder::App(App::start(&configuration)),
+            overlay,
+        );
         let into_second = Duration::from_nanos(stage.clock().subsec_nanos().into());
         // The clock is moved in whole milliseconds.
         stage.skip(Duration::from_millis(1001) - into_second);
@@ -48,23 +51,36 @@ impl Stage {
 
     /// The real program.
     pub fn real_binary(overlay: &Value) -> Stage {
-        Stage::new(|configuration| Larder::Proc(Proc::start(configuration)), overlay)
+        Stage::new(
+            |configuration| Larder::Proc(Proc::start(configuration)),
+            overlay,
+        )
     }
 
     fn new(start: impl FnOnce(Value) -> Larder, overlay: &Value) -> Stage {
         let script = Arc::new(Script::default());
         let theirs = Arc::clone(&script);
-        let origin = Origin::answering(move |seen| theirs.answer(&seen.method, &seen.target, &seen.head, &seen.body));
+        let origin = Origin::answering(move |seen| {
+            theirs.answer(&seen.method, &seen.target, &seen.head, &seen.body)
+        });
         let cache = json!({ "defaultTTL": 0, "defaultStaleTime": 0, "jitter": 0 });
         let rfc = json!({ "preset": "api", "backend": { "retries": 0 }, "cache": cache });
         let mut configuration = home_for(&origin, rfc);
         lay_over(&mut configuration, overlay);
-        Stage { larder: start(configuration), origin, script, skipped: Duration::ZERO }
+        Stage {
+            larder: start(configuration),
+            origin,
+            script,
+            skipped: Duration::ZERO,
+        }
     }
 
     /// What Larder takes for the time since the Unix epoch.
     pub fn clock(&self) -> Duration {
-        SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock set after 1970") + self.skipped
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("a clock set after 1970")
+            + self.skipped
     }
 
     /// Moves Larder's clock forward. The real program's cannot be moved.
@@ -91,21 +107,32 @@ impl Stage {
     pub fn await_idle(&self) {
         let idle = || {
             let health = Client::connect(self.addr()).get("/health").text();
-            let health: Value = serde_json::from_str(&health).unwrap_or_else(|_| panic!("no health: {health}"));
+            let health: Value =
+                serde_json::from_str(&health).unwrap_or_else(|_| panic!("no health: {health}"));
             let queue = &health["queue"];
-            [&queue["activeRequestCount"], &queue["queueLength"]].iter().all(|count| count.as_u64() == Some(0))
+            [&queue["activeRequestCount"], &queue["queueLength"]]
+                .iter()
+                .all(|count| count.as_u64() == Some(0))
         };
         assert!(eventually(idle), "never idle");
     }
 
     /// Sends the step's request on a connection of its own and reads what comes.
     pub fn ask(&self, step: &Step, moment: &Moment) -> Read {
-        let mut read = Read { interim: Vec::new(), reply: Err(io::ErrorKind::UnexpectedEof.into()) };
+        let mut read = Read {
+            interim: Vec::new(),
+            reply: Err(io::ErrorKind::UnexpectedEof.into()),
+        };
         read.reply = self.converse(step, moment, &mut read.interim);
         read
     }
 
-    fn converse(&self, step: &Step, moment: &Moment, interim: &mut Vec<Reply>) -> io::Result<Reply> {
+    fn converse(
+        &self,
+        step: &Step,
+        moment: &Moment,
+        interim: &mut Vec<Reply>,
+    ) -> io::Result<Reply> {
         let mut stream = TcpStream::connect_timeout(&self.addr(), PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         // A request that is refused may be cut off while it is written; the refusal counts.
@@ -130,8 +157,16 @@ impl Stage {
 }
 
 fn request_bytes(step: &Step, moment: &Moment) -> Vec<u8> {
-    let names = |name: &str| step.fields.iter().any(|(field, _)| field.eq_ignore_ascii_case(name));
-    let mut bytes = format!("{} {} HTTP/{}\r\n", step.method, moment.target, step.version).into_bytes();
+    let names = |name: &str| {
+        step.fields
+            .iter()
+            .any(|(field, _)| field.eq_ignore_ascii_case(name))
+    };
+    let mut bytes = format!(
+        "{} {} HTTP/{}\r\n",
+        step.method, moment.target, step.version
+    )
+    .into_bytes();
     if !names("Host") {
         bytes.extend_from_slice(b"Host: larder.test\r\n");
     }

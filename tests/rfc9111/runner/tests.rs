@@ -8,8 +8,7 @@ use super::scenario::scenario;
 /// Plays these steps; what is wrong.
 fn played(steps: &Value) -> Option<String> {
     // The user's lifetime, so that only the runner is tested.
-    let config =
-        json!({ "cache": { "defaultTTL": 300, "defaultStaleTime": 60 }, "backend": { "firstByteTimeout": 100 } });
+    let config = json!({ "cache": { "defaultTTL": 300, "defaultStaleTime": 60 }, "backend": { "firstByteTimeout": 100 } });
     let whole = json!({ "name": "x", "rfc": "9111", "kind": "must", "says": "s", "bullet": "b", "config": config, "steps": steps });
     alone("runner", &scenario("runner", whole))
 }
@@ -28,19 +27,39 @@ fn fails(told: &str, steps: Value) {
 #[test]
 fn each_expectation_is_looked_at() {
     let reply = json!({ "fields": [["X-A", "1"], ["X-A", "2"], ["X-When", "{now+5}"]], "body": "one", "interim": [{ "status": 103, "fields": [["Link", "</l>"]] }] });
-    passes(json!([{ "origin": reply, "expect": { "status": 200, "body": "one", "from": "origin", "x": "MISS",
-        "cache_status": ["uri-miss"], "fields": { "X-A": ["1", "2"], "X-When": "{start+5}" }, "absent": ["X-B"] } }]));
+    passes(
+        json!([{ "origin": reply, "expect": { "status": 200, "body": "one", "from": "origin", "x": "MISS",
+        "cache_status": ["uri-miss"], "fields": { "X-A": ["1", "2"], "X-When": "{start+5}" }, "absent": ["X-B"] } }]),
+    );
     for (told, expect) in [
         ("status: expected 201, got 200", json!({ "status": 201 })),
         ("body: expected \"two\"", json!({ "body": "two" })),
-        ("from: expected Store, got Origin", json!({ "from": "store" })),
+        (
+            "from: expected Store, got Origin",
+            json!({ "from": "store" }),
+        ),
         ("X-Cache-Status: expected \"HIT\"", json!({ "x": "HIT" })),
-        ("Cache-Status: expected \"bypass\"", json!({ "cache_status": ["bypass"] })),
-        ("X-A: expected [\"1\"], got [\"1\", \"2\"]", json!({ "fields": { "X-A": "1" } })),
-        ("X-When: expected", json!({ "fields": { "X-When": "{now+6}" } })),
+        (
+            "Cache-Status: expected \"bypass\"",
+            json!({ "cache_status": ["bypass"] }),
+        ),
+        (
+            "X-A: expected [\"1\"], got [\"1\", \"2\"]",
+            json!({ "fields": { "X-A": "1" } }),
+        ),
+        (
+            "X-When: expected",
+            json!({ "fields": { "X-When": "{now+6}" } }),
+        ),
         ("x-a: expected none", json!({ "absent": ["x-a"] })),
-        ("Age: expected one line from 3 to 4, got [\"0\"]", json!({ "age": [3, 4] })),
-        ("responses before the final one: expected [104]", json!({ "interim": [{ "status": 104 }] })),
+        (
+            "Age: expected one line from 3 to 4, got [\"0\"]",
+            json!({ "age": [3, 4] }),
+        ),
+        (
+            "responses before the final one: expected [104]",
+            json!({ "interim": [{ "status": 104 }] }),
+        ),
         ("expected the connection to end", json!({ "cut": true })),
     ] {
         fails(told, json!([{ "origin": reply, "expect": expect }]));
@@ -50,9 +69,18 @@ fn each_expectation_is_looked_at() {
 #[test]
 fn how_often_the_origin_is_asked_is_looked_at() {
     fails("the origin was asked too often", json!([{ "path": "/a" }]));
-    fails("the origin was asked too seldom", json!([{ "origin": [{}, {}] }]));
-    fails("the origin was asked too seldom", json!([{ "origin": {} }, { "origin": {} }]));
-    fails("the origin was asked too seldom", json!([{ "origin": {} }, { "origin": { "refuse": true } }]));
+    fails(
+        "the origin was asked too seldom",
+        json!([{ "origin": [{}, {}] }]),
+    );
+    fails(
+        "the origin was asked too seldom",
+        json!([{ "origin": {} }, { "origin": {} }]),
+    );
+    fails(
+        "the origin was asked too seldom",
+        json!([{ "origin": {} }, { "origin": { "refuse": true } }]),
+    );
     // Past staleTime, the refresh in the background is the second request.
     fails("(not expected)", json!([{ "origin": {} }, { "t": 70 }]));
 }
@@ -64,15 +92,33 @@ fn what_the_origin_saw_is_looked_at() {
         json!({ "method": "POST", "path": "/a?b", "fields": { "x-a": "1" }, "absent": ["X-B"], "body": "in" }),
     ));
     for (told, saw) in [
-        ("the origin's method: expected \"GET\"", json!({ "method": "GET" })),
-        ("the origin's path: expected \"/a\"", json!({ "path": "/a" })),
-        ("at the origin, X-A: expected [\"2\"]", json!({ "fields": { "X-A": "2" } })),
-        ("at the origin, X-A: expected none", json!({ "absent": ["X-A"] })),
-        ("the origin's body: expected \"out\"", json!({ "body": "out" })),
+        (
+            "the origin's method: expected \"GET\"",
+            json!({ "method": "GET" }),
+        ),
+        (
+            "the origin's path: expected \"/a\"",
+            json!({ "path": "/a" }),
+        ),
+        (
+            "at the origin, X-A: expected [\"2\"]",
+            json!({ "fields": { "X-A": "2" } }),
+        ),
+        (
+            "at the origin, X-A: expected none",
+            json!({ "absent": ["X-A"] }),
+        ),
+        (
+            "the origin's body: expected \"out\"",
+            json!({ "body": "out" }),
+        ),
     ] {
         fails(told, asked(saw));
     }
-    fails("origin_saw is about 1 requests, 0 came", json!([{ "origin": {} }, { "origin_saw": { "method": "GET" } }]));
+    fails(
+        "origin_saw is about 1 requests, 0 came",
+        json!([{ "origin": {} }, { "origin_saw": { "method": "GET" } }]),
+    );
 }
 
 #[test]
@@ -99,7 +145,10 @@ fn what_happens_in_the_background_is_waited_for() {
 
 #[test]
 fn an_origin_in_trouble() {
-    for (trouble, status) in [(json!({ "refuse": true }), 502), (json!({ "silent": true }), 504)] {
+    for (trouble, status) in [
+        (json!({ "refuse": true }), 502),
+        (json!({ "silent": true }), 504),
+    ] {
         passes(json!([{ "origin": trouble, "expect": { "status": status, "from": "larder" } }]));
     }
     passes(json!([
@@ -133,10 +182,20 @@ fn each_framing_of_the_origin_is_told_apart() {
 
 #[test]
 fn the_example_is_one() {
-    let lines = include_str!("../../rfc9111.rs").lines().filter_map(|line| line.strip_prefix("//!"));
-    let example: String =
-        lines.skip_while(|line| *line != " ```json").skip(1).take_while(|line| *line != " ```").collect();
-    assert_eq!(scenario("the example", serde_json::from_str(&example).unwrap()).steps.len(), 3);
+    let lines = include_str!("../../rfc9111.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"));
+    let example: String = lines
+        .skip_while(|line| *line != " ```json")
+        .skip(1)
+        .take_while(|line| *line != " ```")
+        .collect();
+    assert_eq!(
+        scenario("the example", serde_json::from_str(&example).unwrap())
+            .steps
+            .len(),
+        3
+    );
 }
 
 #[test]

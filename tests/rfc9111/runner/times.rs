@@ -1,7 +1,17 @@
 //! Placeholders in field values, and the dates they become. Written apart from `policy::dates`, which is under test.
 
-const WEEKDAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const WEEKDAYS: [&str; 7] = [
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 
 /// What placeholders stand for in one step.
 #[derive(Clone, Default)]
@@ -23,9 +33,14 @@ pub fn resolve(text: &str, moment: &Moment) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
-        let (word, after) = after.split_once('}').ok_or_else(|| format!("an open brace in {text:?}"))?;
+        let (word, after) = after
+            .split_once('}')
+            .ok_or_else(|| format!("an open brace in {text:?}"))?;
         out.push_str(before);
-        out.push_str(&meaning(word, moment).ok_or_else(|| format!("unknown placeholder {{{word}}} in {text:?}"))?);
+        out.push_str(
+            &meaning(word, moment)
+                .ok_or_else(|| format!("unknown placeholder {{{word}}} in {text:?}"))?,
+        );
         rest = after;
     }
     out.push_str(rest);
@@ -51,7 +66,11 @@ fn meaning(word: &str, moment: &Moment) -> Option<String> {
         "start" => moment.start,
         _ => return None,
     };
-    let offset: i64 = if offset.is_empty() { 0 } else { offset.parse().ok()? };
+    let offset: i64 = if offset.is_empty() {
+        0
+    } else {
+        offset.parse().ok()?
+    };
     Some(form(&Civil::of(base + offset)))
 }
 
@@ -67,7 +86,12 @@ struct Civil {
 impl Civil {
     fn of(seconds: i64) -> Civil {
         let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-        let time = format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60);
+        let time = format!(
+            "{:02}:{:02}:{:02}",
+            second / 3600,
+            second / 60 % 60,
+            second % 60
+        );
         // Every 400 years take the same number of days; what is left is counted out.
         let mut year = 1970 + 400 * days.div_euclid(146_097);
         let mut left = days.rem_euclid(146_097);
@@ -83,7 +107,13 @@ impl Civil {
             month += 1;
         }
         let weekday = WEEKDAYS[usize::try_from(days.rem_euclid(7)).unwrap()];
-        Civil { weekday, year, month: MONTHS[month], day: left + 1, time }
+        Civil {
+            weekday,
+            year,
+            month: MONTHS[month],
+            day: left + 1,
+            time,
+        }
     }
 }
 
@@ -92,23 +122,49 @@ fn is_leap(year: i64) -> bool {
 }
 
 fn imf_fixdate(civil: &Civil) -> String {
-    let Civil { weekday, year, month, day, time } = civil;
+    let Civil {
+        weekday,
+        year,
+        month,
+        day,
+        time,
+    } = civil;
     format!("{}, {day:02} {month} {year:04} {time} GMT", &weekday[..3])
 }
 
 fn rfc850(civil: &Civil) -> String {
-    let Civil { weekday, year, month, day, time } = civil;
-    format!("{weekday}, {day:02}-{month}-{:02} {time} GMT", year.rem_euclid(100))
+    let Civil {
+        weekday,
+        year,
+        month,
+        day,
+        time,
+    } = civil;
+    format!(
+        "{weekday}, {day:02}-{month}-{:02} {time} GMT",
+        year.rem_euclid(100)
+    )
 }
 
 fn asctime(civil: &Civil) -> String {
-    let Civil { weekday, year, month, day, time } = civil;
+    let Civil {
+        weekday,
+        year,
+        month,
+        day,
+        time,
+    } = civil;
     format!("{} {month} {day:2} {time} {year:04}", &weekday[..3])
 }
 
 #[test]
 fn placeholders_become_dates_in_three_forms() {
-    let moment = Moment { start: 784_111_777, now: 784_111_780, prefix: "/f/n".to_owned(), ..Moment::default() };
+    let moment = Moment {
+        start: 784_111_777,
+        now: 784_111_780,
+        prefix: "/f/n".to_owned(),
+        ..Moment::default()
+    };
     for (text, expected) in [
         ("{start}", "Sun, 06 Nov 1994 08:49:37 GMT"),
         ("{now-3}", "Sun, 06 Nov 1994 08:49:37 GMT"),

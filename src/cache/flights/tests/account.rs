@@ -40,25 +40,46 @@ impl Account {
 
     /// Whether the flight it joins has been slow for longer than anybody waits.
     pub(super) fn joins_slow(&self, key: &Key, now: Duration) -> bool {
-        let known = self.joinable.get(key).and_then(|flight| self.flights.get(flight));
+        let known = self
+            .joinable
+            .get(key)
+            .and_then(|flight| self.flights.get(flight));
         known.is_some_and(|known| now >= known.began + SLOW) && self.joins(key, now)
     }
 
     pub(super) fn begun(&mut self, flight: FlightId, errand: &Errand, now: Duration) {
         if self.troubled {
             self.probes.insert(flight);
-            assert_eq!(self.probes.len(), 1, "an origin in trouble is asked by one probe");
+            assert_eq!(
+                self.probes.len(),
+                1,
+                "an origin in trouble is asked by one probe"
+            );
         }
         let Errand { key, shared, .. } = errand.clone();
         if let Some(key) = key.clone().filter(|key| shared && !self.apart(key, now)) {
-            assert!(self.joinable.insert(key, flight).is_none(), "two joinable flights for one key");
+            assert!(
+                self.joinable.insert(key, flight).is_none(),
+                "two joinable flights for one key"
+            );
         }
-        self.flights.insert(flight, Known { key, began: now, shared, marked: false });
+        self.flights.insert(
+            flight,
+            Known {
+                key,
+                began: now,
+                shared,
+                marked: false,
+            },
+        );
     }
 
     pub(super) fn invalidated(&mut self, key: &Key) {
         self.joinable.remove(key);
-        self.flights.values_mut().filter(|known| known.key.as_ref() == Some(key)).for_each(|known| known.marked = true);
+        self.flights
+            .values_mut()
+            .filter(|known| known.key.as_ref() == Some(key))
+            .for_each(|known| known.marked = true);
     }
 
     pub(super) fn opened(&mut self, flight: FlightId, now: Duration) {

@@ -100,7 +100,11 @@ impl Simulation {
             }
         }
         // Some stop in the middle of it: what comes after is turned away, what is in the air lands.
-        let stop = if self.random.one_in(2) { time / 2 } else { time };
+        let stop = if self.random.one_in(2) {
+            time / 2
+        } else {
+            time
+        };
         self.later(stop, Event::Happens(Work::Stop));
         while let Some(((at, _), event)) = self.queue.pop_first() {
             self.now = at;
@@ -122,7 +126,10 @@ impl Simulation {
             Event::Invalidated(key) => {
                 self.account.invalidated(&key);
                 let text = key.as_str().to_owned();
-                self.step(Work::Invalidated { matches: Box::new(move |other| other == text), but: None });
+                self.step(Work::Invalidated {
+                    matches: Box::new(move |other| other == text),
+                    but: None,
+                });
                 self.store.remove(&key);
             }
             Event::Lands(flight) => self.land(flight),
@@ -130,8 +137,17 @@ impl Simulation {
                 let key = Some(Key::new(None, "anonymous", &passenger.request.target));
                 let poll = (passenger.request.target.as_str() == POLLED).then_some(0);
                 let (request, joins) = (Arc::clone(&passenger.request), key.clone());
-                let errand = Errand { request, key, joins, poll, ..shared("/") };
-                self.board(Arrival { passenger: Some(passenger), errand });
+                let errand = Errand {
+                    request,
+                    key,
+                    joins,
+                    poll,
+                    ..shared("/")
+                };
+                self.board(Arrival {
+                    passenger: Some(passenger),
+                    errand,
+                });
             }
         }
     }
@@ -140,23 +156,44 @@ impl Simulation {
         let path = self.any_path();
         let errand = match self.random.below(10) {
             0 => alone(path, false),
-            1 => Errand { beside: Some(key(path)), ..alone(path, true) },
+            1 => Errand {
+                beside: Some(key(path)),
+                ..alone(path, true)
+            },
             // A client with a name: alone, but what the origin declares fit for all is stored.
-            2 => Errand { shared: false, joins: None, ..shared(path) },
-            _ => Errand { poll: (path == POLLED).then_some(0), ..shared(path) },
+            2 => Errand {
+                shared: false,
+                joins: None,
+                ..shared(path)
+            },
+            _ => Errand {
+                poll: (path == POLLED).then_some(0),
+                ..shared(path)
+            },
         };
         if errand.shared && self.random.one_in(5) {
-            self.polled = if errand.poll.is_some() { self.turn } else { self.polled };
+            self.polled = if errand.poll.is_some() {
+                self.turn
+            } else {
+                self.polled
+            };
             return self.board(errand.in_background());
         }
-        let stored = self.store.get(&key(path)).filter(|_| errand.shared).cloned();
+        let stored = self
+            .store
+            .get(&key(path))
+            .filter(|_| errand.shared)
+            .cloned();
         let fresh = stored.as_ref().is_some_and(|stored| self.is_fresh(stored));
         // Half of those who would have had a hit looked just before it was there.
         if fresh && self.random.one_in(2) {
             return;
         }
         let tally = Arc::new(Tally::default());
-        self.clients.push(Client { tally: Arc::clone(&tally), safe: errand.safe });
+        self.clients.push(Client {
+            tally: Arc::clone(&tally),
+            safe: errand.safe,
+        });
         if self.random.one_in(8) {
             let at = self.now + Duration::from_millis(self.random.below(3000));
             self.later(at, Event::Leaves(Arc::clone(&tally)));
@@ -164,7 +201,10 @@ impl Simulation {
         let mut passenger = passenger(stored.filter(|_| !fresh), tally);
         passenger.request = Arc::clone(&errand.request);
         passenger.alone = (!errand.shared).then_some("identity");
-        self.board(Arrival { passenger: Some(passenger), errand });
+        self.board(Arrival {
+            passenger: Some(passenger),
+            errand,
+        });
     }
 
     /// Steps an arrival, and sees that it joined, began or was answered as the account says it should.
@@ -172,9 +212,15 @@ impl Simulation {
         let background = arrival.passenger.is_none();
         let errand = arrival.errand.clone();
         let shared = errand.key.clone().filter(|_| errand.shared);
-        let joins = shared.as_ref().is_some_and(|key| self.account.joins(key, self.now));
-        let slow = shared.as_ref().is_some_and(|key| self.account.joins_slow(key, self.now));
-        let apart = shared.as_ref().is_some_and(|key| self.account.apart(key, self.now));
+        let joins = shared
+            .as_ref()
+            .is_some_and(|key| self.account.joins(key, self.now));
+        let slow = shared
+            .as_ref()
+            .is_some_and(|key| self.account.joins_slow(key, self.now));
+        let apart = shared
+            .as_ref()
+            .is_some_and(|key| self.account.apart(key, self.now));
         let now = moment(self.now);
         let first = self.flights.step(Work::Arrived(arrival), now);
         let begun = first.iter().find_map(|work| match work {
@@ -186,11 +232,22 @@ impl Simulation {
         let told = |work: &Work| matches!(work, Work::Overdue(_, cause, _) if !others(cause));
         let told = first.iter().any(told);
         if background {
-            assert!(begun.is_none() || !(joins || apart && errand.poll.is_none()), "one refresh of many");
+            assert!(
+                begun.is_none() || !(joins || apart && errand.poll.is_none()),
+                "one refresh of many"
+            );
         } else if !told {
-            assert_eq!(begun.is_some(), !joins, "joins or begins a flight for {:?}", errand.key);
+            assert_eq!(
+                begun.is_some(),
+                !joins,
+                "joins or begins a flight for {:?}",
+                errand.key
+            );
         }
-        assert!(!slow || background || told, "joined a slow flight and waits");
+        assert!(
+            !slow || background || told,
+            "joined a slow flight and waits"
+        );
         if let Some(flight) = begun {
             self.account.begun(flight, &errand, self.now);
         }
@@ -211,13 +268,16 @@ impl Simulation {
                     Work::Look(flight, errand, _) => {
                         let known = errand.key.as_ref().and_then(|key| self.store.get(key));
                         let found = known.filter(|stored| self.is_fresh(stored)).cloned();
-                        let looked = found.map_or(Work::Missing(flight), |stored| Work::Found(flight, stored));
+                        let looked = found
+                            .map_or(Work::Missing(flight), |stored| Work::Found(flight, stored));
                         if let Work::Found(..) = looked {
                             self.account.ended(flight);
                         }
                         todo.extend(self.flights.step(looked, moment(self.now)));
                     }
-                    Work::Insert(answer) => drop(self.store.insert(answer.stored.key.clone(), answer.stored)),
+                    Work::Insert(answer) => {
+                        drop(self.store.insert(answer.stored.key.clone(), answer.stored))
+                    }
                     other => outside.push(other),
                 }
             }
@@ -232,7 +292,12 @@ impl Simulation {
         match work {
             Work::Fetch(flight, errand) => {
                 let waited = self.account.flights[&flight].began < self.now;
-                assert!(errand.safe || !waited || !self.flights.flights[&flight].passengers[0].responder.gone(), "I11");
+                assert!(
+                    errand.safe
+                        || !waited
+                        || !self.flights.flights[&flight].passengers[0].responder.gone(),
+                    "I11"
+                );
                 assert!(self.account.fetching.insert(flight), "fetched twice");
                 self.keeps_restraint();
                 let at = self.now + Duration::from_millis(self.random.below(4000));
@@ -242,14 +307,18 @@ impl Simulation {
             Work::Answer(passengers, landing) => {
                 for passenger in passengers {
                     match &*landing {
-                        Landing::Unshared(_) if !passenger.leads => self.later(self.now, Event::Again(passenger)),
+                        Landing::Unshared(_) if !passenger.leads => {
+                            self.later(self.now, Event::Again(passenger))
+                        }
                         _ => tell(passenger),
                     }
                 }
             }
             Work::Overdue(passengers, cause, _) => {
                 let now = moment(self.now);
-                let all_have = passengers.iter().all(|passenger| passenger.has_stale_for(cause, now));
+                let all_have = passengers
+                    .iter()
+                    .all(|passenger| passenger.has_stale_for(cause, now));
                 assert!(
                     cause != Cause::Slow || passengers.len() == 1 || all_have,
                     "told of slowness without an answer"
@@ -281,7 +350,14 @@ impl Simulation {
                 self.landed(id, landing);
             }
             _ if dice > 16 => {
-                let causes = [Cause::Panicked, Cause::Status(500), SILENT, SILENT, CUT, REFUSED];
+                let causes = [
+                    Cause::Panicked,
+                    Cause::Status(500),
+                    SILENT,
+                    SILENT,
+                    CUT,
+                    REFUSED,
+                ];
                 let cause = causes[self.random.below(causes.len() as u64) as usize];
                 self.landed(id, Landing::failed(cause));
             }
@@ -306,7 +382,9 @@ impl Simulation {
         }
         let known = self.account.landed(id, &landing, self.now);
         let storable = matches!(landing, Landing::Shared(..));
-        let todo = self.flights.step(Work::Landed(id, landing), moment(self.now));
+        let todo = self
+            .flights
+            .step(Work::Landed(id, landing), moment(self.now));
         let stores = todo.iter().any(|work| matches!(work, Work::Insert(_)));
         assert_eq!(stores, storable && !known.marked, "I8: flight {}", id.0);
         self.carry_out_all(todo);
@@ -315,12 +393,21 @@ impl Simulation {
     /// A failure lands, or is not the last word.
     fn failed(&mut self, id: FlightId, landing: Landing) {
         let (before, troubled) = (self.flights.flights[&id].repeated, self.account.troubled);
-        let todo = self.flights.step(Work::Landed(id, landing), moment(self.now));
-        let repeats = self.flights.flights.get(&id).is_some_and(|flight| flight.repeated > before);
+        let todo = self
+            .flights
+            .step(Work::Landed(id, landing), moment(self.now));
+        let repeats = self
+            .flights
+            .flights
+            .get(&id)
+            .is_some_and(|flight| flight.repeated > before);
         if repeats {
             self.account.fetching.remove(&id);
             self.repeated += 1;
-            assert!(!troubled && before < self.restraint.retries, "who is in trouble is not asked twice");
+            assert!(
+                !troubled && before < self.restraint.retries,
+                "who is in trouble is not asked twice"
+            );
         } else {
             self.account.ended(id);
         }
@@ -331,12 +418,26 @@ impl Simulation {
     fn keeps_restraint(&mut self) {
         let Restraint { spacing, quota, .. } = self.restraint;
         let last = self.asked.last().copied();
-        assert!(last.is_none_or(|last| self.now - last >= spacing), "asked after less than {spacing:?}");
+        assert!(
+            last.is_none_or(|last| self.now - last >= spacing),
+            "asked after less than {spacing:?}"
+        );
         self.asked.push(self.now);
-        let minute = self.asked.iter().filter(|at| self.now - **at < Duration::from_secs(60)).count();
-        assert!(quota.per_minute.is_none_or(|most| minute <= most as usize), "{minute} in a minute");
+        let minute = self
+            .asked
+            .iter()
+            .filter(|at| self.now - **at < Duration::from_secs(60))
+            .count();
+        assert!(
+            quota.per_minute.is_none_or(|most| minute <= most as usize),
+            "{minute} in a minute"
+        );
         let firsts = self.asked.len() - self.repeated;
-        assert!(self.repeated * 10 <= firsts + 20, "{} retries of {firsts}", self.repeated);
+        assert!(
+            self.repeated * 10 <= firsts + 20,
+            "{} retries of {firsts}",
+            self.repeated
+        );
     }
 
     /// What holds after every step.
@@ -346,24 +447,43 @@ impl Simulation {
         let gauges = self.flights.gauges();
         assert_eq!(gauges.active, self.account.fetching.len());
         assert!(gauges.active <= self.permits, "{gauges:?}");
-        assert_eq!(gauges.parked, all.values().map(|flight| flight.passengers.len()).sum::<usize>());
+        assert_eq!(
+            gauges.parked,
+            all.values()
+                .map(|flight| flight.passengers.len())
+                .sum::<usize>()
+        );
         let held = |flight: &&Flight| matches!(flight.stage, Stage::Flying | Stage::Streaming);
-        let background = all.values().filter(held).filter(|flight| flight.class == Class::Background).count();
-        assert!(background <= (self.permits - 1).max(1), "background holds {background} of {}", self.permits);
+        let background = all
+            .values()
+            .filter(held)
+            .filter(|flight| flight.class == Class::Background)
+            .count();
+        assert!(
+            background <= (self.permits - 1).max(1),
+            "background holds {background} of {}",
+            self.permits
+        );
     }
 
     fn judge_the_end(&self) {
         for (number, client) in self.clients.iter().enumerate() {
             let told = client.tally.told.load(SeqCst);
             let dropped = told == 0 && !client.safe && client.tally.gone.load(SeqCst);
-            assert!(told == 1 || dropped, "client {number} was told {told} times");
+            assert!(
+                told == 1 || dropped,
+                "client {number} was told {told} times"
+            );
         }
         assert_eq!(self.flights.gauges(), Gauges::default());
         assert!(self.polls_ended >= self.polled, "a poll that never ends");
     }
 
     fn is_fresh(&self, stored: &Stored) -> bool {
-        matches!(reuse(&stored.lifetime, &Wishes::default(), moment(self.now)), Reuse::Fresh { .. })
+        matches!(
+            reuse(&stored.lifetime, &Wishes::default(), moment(self.now)),
+            Reuse::Fresh { .. }
+        )
     }
 
     fn any_path(&mut self) -> &'static str {
@@ -379,7 +499,10 @@ fn any_restraint(random: &mut Random) -> Restraint {
     let per_minute = random.one_in(2).then(|| 5 + random.below(200) as u32);
     Restraint {
         spacing: Duration::from_millis(random.below(500)),
-        quota: Quota { per_minute, per_day: None },
+        quota: Quota {
+            per_minute,
+            per_day: None,
+        },
         retries: random.below(4) as u32,
     }
 }

@@ -11,7 +11,10 @@ pub(super) struct Tower {
 
 impl Tower {
     pub(super) fn new(permits: usize) -> Tower {
-        Tower { flights: flights(permits, 100), now: moment(Duration::ZERO) }
+        Tower {
+            flights: flights(permits, 100),
+            now: moment(Duration::ZERO),
+        }
     }
 
     pub(super) fn at(&mut self, time: Duration) {
@@ -39,7 +42,10 @@ pub(super) fn flights(permits: usize, max_parked: usize) -> Flights {
 }
 
 pub(super) fn restrained(permits: usize, max_parked: usize, restraint: Restraint) -> Flights {
-    let schedule = Schedule { steps: vec![STEP], max_retry_after: STEP };
+    let schedule = Schedule {
+        steps: vec![STEP],
+        max_retry_after: STEP,
+    };
     Flights::new(permits, max_parked, SLOW, restraint, (schedule, 1))
 }
 
@@ -59,7 +65,9 @@ pub(super) fn seen(todo: &[Work]) -> Vec<String> {
         Work::Wake(_, flight) => format!("Wake {}", flight.0),
         Work::Answer(passengers, _) => format!("Answer {}", passengers.len()),
         Work::Open(leader, others) => format!("Open {} + {}", leader.iter().len(), others.len()),
-        Work::Overdue(passengers, cause, _) => format!("Overdue {} {}", passengers.len(), cause.detail()),
+        Work::Overdue(passengers, cause, _) => {
+            format!("Overdue {} {}", passengers.len(), cause.detail())
+        }
         Work::Polled { .. } => "Polled".to_owned(),
         Work::OriginDown { still: false, .. } => "Down".to_owned(),
         Work::OriginDown { .. } => "Still down".to_owned(),
@@ -68,7 +76,10 @@ pub(super) fn seen(todo: &[Work]) -> Vec<String> {
         _ => "something that happens".to_owned(),
     };
     // Who is over needs no deadline: that goes without saying.
-    todo.iter().filter(|work| !matches!(work, Work::Forget(..))).map(word).collect()
+    todo.iter()
+        .filter(|work| !matches!(work, Work::Forget(..)))
+        .map(word)
+        .collect()
 }
 
 pub(super) fn moment(mono: Duration) -> Now {
@@ -76,7 +87,11 @@ pub(super) fn moment(mono: Duration) -> Now {
 }
 
 pub(super) fn response() -> Arc<Response> {
-    Arc::new(Response { status: StatusCode::OK, fields: HeaderMap::new(), body: Bytes::new() })
+    Arc::new(Response {
+        status: StatusCode::OK,
+        fields: HeaderMap::new(),
+        body: Bytes::new(),
+    })
 }
 
 /// An answer received now: good for 60 s, and for 60 s more when the origin is slow or fails.
@@ -101,12 +116,23 @@ pub(super) fn stored_for(key: Key, received: Now, ttl: Duration) -> Arc<Stored> 
 
 /// How a flight lands that fetched this.
 pub(super) fn fetched(stored: Arc<Stored>) -> Landing {
-    Landing::Shared(Shared { stored, sent: Arc::default(), validated: false, checked: false, whole: None })
+    Landing::Shared(Shared {
+        stored,
+        sent: Arc::default(),
+        validated: false,
+        checked: false,
+        whole: None,
+    })
 }
 
 /// A plain GET.
 pub(super) fn shared(path: &'static str) -> Errand {
-    Errand { key: Some(key(path)), joins: Some(key(path)), shared: true, ..alone(path, true) }
+    Errand {
+        key: Some(key(path)),
+        joins: Some(key(path)),
+        shared: true,
+        ..alone(path, true)
+    }
 }
 
 /// A request whose answer is for its client only.
@@ -136,11 +162,17 @@ pub(super) fn alone(path: &'static str, safe: bool) -> Errand {
 
 impl Errand {
     pub(super) fn with_client(self) -> Arrival {
-        Arrival { passenger: Some(passenger(None, Arc::default())), errand: self }
+        Arrival {
+            passenger: Some(passenger(None, Arc::default())),
+            errand: self,
+        }
     }
 
     pub(super) fn in_background(self) -> Arrival {
-        Arrival { passenger: None, errand: self }
+        Arrival {
+            passenger: None,
+            errand: self,
+        }
     }
 }
 

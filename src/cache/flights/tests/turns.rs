@@ -7,16 +7,34 @@ const APART: Duration = Duration::from_millis(500);
 const CUT: Cause = Cause::Fetch(FetchError::Truncated);
 
 fn tower(permits: usize, restraint: Restraint) -> Tower {
-    Tower { flights: restrained(permits, 100, restraint), ..Tower::new(1) }
+    Tower {
+        flights: restrained(permits, 100, restraint),
+        ..Tower::new(1)
+    }
 }
 
 fn retrying(retries: u32) -> Tower {
-    tower(1, Restraint { retries, ..Restraint::default() })
+    tower(
+        1,
+        Restraint {
+            retries,
+            ..Restraint::default()
+        },
+    )
 }
 
 fn a_minute(per_minute: u32) -> Tower {
-    let quota = Quota { per_minute: Some(per_minute), per_day: None };
-    tower(4, Restraint { quota, ..Restraint::default() })
+    let quota = Quota {
+        per_minute: Some(per_minute),
+        per_day: None,
+    };
+    tower(
+        4,
+        Restraint {
+            quota,
+            ..Restraint::default()
+        },
+    )
 }
 
 fn fails(flight: u64, cause: Cause) -> Work {
@@ -26,73 +44,157 @@ fn fails(flight: u64, cause: Cause) -> Work {
 /// A client that has a stale answer for this path, which was stored at the beginning.
 fn with_stale(path: &'static str) -> Work {
     let stale = stored(path, moment(Duration::ZERO));
-    Work::Arrived(Arrival { passenger: Some(passenger(Some(stale), Arc::default())), ..shared(path).in_background() })
+    Work::Arrived(Arrival {
+        passenger: Some(passenger(Some(stale), Arc::default())),
+        ..shared(path).in_background()
+    })
 }
 
 #[test]
 fn p7_the_next_request_waits_for_its_turn_and_the_timer_says_when() {
-    let mut tower = tower(4, Restraint { spacing: APART, ..Restraint::default() });
-    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 0"]);
+    let mut tower = tower(
+        4,
+        Restraint {
+            spacing: APART,
+            ..Restraint::default()
+        },
+    );
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/a").with_client())),
+        ["Fetch 0"]
+    );
     let arrival = Work::Arrived(alone("/b", false).with_client());
     let todo = tower.flights.step(arrival, tower.now);
     assert!(
-        todo.iter().any(|work| matches!(work, Work::Wake(at, FlightId::TURN) if *at == APART)),
+        todo.iter()
+            .any(|work| matches!(work, Work::Wake(at, FlightId::TURN) if *at == APART)),
         "{:?}",
         seen(&todo)
     );
-    assert!(tower.step(Work::Arrived(shared("/c").in_background())).is_empty());
+    assert!(
+        tower
+            .step(Work::Arrived(shared("/c").in_background()))
+            .is_empty()
+    );
     tower.at(APART - Duration::from_millis(1));
     assert!(tower.step(Work::Deadline(FlightId::TURN)).is_empty());
     tower.at(APART);
     assert_eq!(tower.step(Work::Deadline(FlightId::TURN)), ["Fetch 1"]);
-    assert!(tower.step(tower.lands_shared(0, "/a")).contains(&"Insert".to_owned()));
+    assert!(
+        tower
+            .step(tower.lands_shared(0, "/a"))
+            .contains(&"Insert".to_owned())
+    );
     tower.at(APART * 2);
     assert_eq!(tower.step(Work::Deadline(FlightId::TURN)), ["Fetch 2"]);
 }
 
 #[test]
 fn who_waits_too_long_for_a_turn_is_told_so() {
-    let mut tower = tower(4, Restraint { spacing: SLOW * 2, ..Restraint::default() });
+    let mut tower = tower(
+        4,
+        Restraint {
+            spacing: SLOW * 2,
+            ..Restraint::default()
+        },
+    );
     tower.step(Work::Arrived(shared("/a").with_client()));
-    assert!(tower.step(Work::Arrived(alone("/b", false).with_client())).is_empty());
+    assert!(
+        tower
+            .step(Work::Arrived(alone("/b", false).with_client()))
+            .is_empty()
+    );
     tower.at(SLOW);
-    assert_eq!(tower.step(Work::Deadline(FlightId(1))), ["Overdue 1 no-permit"]);
+    assert_eq!(
+        tower.step(Work::Deadline(FlightId(1))),
+        ["Overdue 1 no-permit"]
+    );
     tower.at(SLOW * 2);
-    assert!(tower.step(Work::Deadline(FlightId::TURN)).is_empty(), "nobody wants that turn any more");
+    assert!(
+        tower.step(Work::Deadline(FlightId::TURN)).is_empty(),
+        "nobody wants that turn any more"
+    );
 }
 
 #[test]
 fn without_a_distance_no_turn_is_waited_for() {
     let mut tower = Tower::new(1);
     for path in ["/a", "/b"] {
-        let todo = tower.flights.step(Work::Arrived(alone(path, true).with_client()), tower.now);
-        assert!(!todo.iter().any(|work| matches!(work, Work::Wake(_, FlightId::TURN))));
+        let todo = tower
+            .flights
+            .step(Work::Arrived(alone(path, true).with_client()), tower.now);
+        assert!(
+            !todo
+                .iter()
+                .any(|work| matches!(work, Work::Wake(_, FlightId::TURN)))
+        );
     }
 }
 
 #[test]
 fn c23_an_exhausted_quota_sends_everybody_away_until_it_has_room() {
     let mut tower = a_minute(2);
-    assert_eq!(tower.step(Work::Arrived(alone("/a", false).with_client())), ["Fetch 0"]);
-    assert_eq!(tower.step(Work::Arrived(Errand { poll: Some(0), ..shared("/d") }.in_background())), ["Polled"]);
-    assert_eq!(tower.step(Work::Arrived(shared("/b").with_client())), ["Fetch 1"]);
-    assert!(tower.step(Work::Arrived(shared("/b").with_client())).is_empty(), "joining asks nothing");
-    assert_eq!(tower.step(Work::Arrived(alone("/c", false).with_client())), ["Overdue 1 quota"]);
+    assert_eq!(
+        tower.step(Work::Arrived(alone("/a", false).with_client())),
+        ["Fetch 0"]
+    );
+    assert_eq!(
+        tower.step(Work::Arrived(
+            Errand {
+                poll: Some(0),
+                ..shared("/d")
+            }
+            .in_background()
+        )),
+        ["Polled"]
+    );
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/b").with_client())),
+        ["Fetch 1"]
+    );
+    assert!(
+        tower
+            .step(Work::Arrived(shared("/b").with_client()))
+            .is_empty(),
+        "joining asks nothing"
+    );
+    assert_eq!(
+        tower.step(Work::Arrived(alone("/c", false).with_client())),
+        ["Overdue 1 quota"]
+    );
     assert_eq!(tower.step(with_stale("/e")), ["Overdue 1 quota"]);
     tower.at(Duration::from_secs(61));
-    assert_eq!(tower.step(Work::Arrived(alone("/c", false).with_client())), ["Fetch 2"]);
+    assert_eq!(
+        tower.step(Work::Arrived(alone("/c", false).with_client())),
+        ["Fetch 2"]
+    );
 }
 
 #[test]
 fn c23_a_quota_that_is_exhausted_counts_as_slowness() {
-    let (now, old) = (moment(Duration::from_secs(61)), stored("/a", moment(Duration::ZERO)));
-    assert_eq!(old.serves_despite(Cause::Quota, now), old.serves_despite(Cause::Slow, now));
+    let (now, old) = (
+        moment(Duration::from_secs(61)),
+        stored("/a", moment(Duration::ZERO)),
+    );
+    assert_eq!(
+        old.serves_despite(Cause::Quota, now),
+        old.serves_despite(Cause::Slow, now)
+    );
 }
 
 #[test]
 fn c23_who_waited_for_a_permit_finds_the_quota_used_up_meanwhile() {
-    let quota = Quota { per_minute: Some(2), per_day: None };
-    let mut tower = tower(1, Restraint { quota, ..Restraint::default() });
+    let quota = Quota {
+        per_minute: Some(2),
+        per_day: None,
+    };
+    let mut tower = tower(
+        1,
+        Restraint {
+            quota,
+            ..Restraint::default()
+        },
+    );
     for path in ["/a", "/b", "/c"] {
         tower.step(Work::Arrived(alone(path, true).with_client()));
     }
@@ -104,14 +206,39 @@ fn c23_who_waited_for_a_permit_finds_the_quota_used_up_meanwhile() {
 
 #[test]
 fn c32_a_failure_that_may_pass_is_asked_once_more_and_only_the_last_word_counts() {
-    for cause in [CUT, Cause::Fetch(FetchError::Connect), Cause::Status(502), Cause::Status(503), Cause::Status(504)] {
+    for cause in [
+        CUT,
+        Cause::Fetch(FetchError::Connect),
+        Cause::Status(502),
+        Cause::Status(503),
+        Cause::Status(504),
+    ] {
         let mut tower = retrying(1);
         tower.step(Work::Arrived(shared("/a").with_client()));
         tower.step(Work::Arrived(alone("/b", true).with_client()));
-        assert_eq!(tower.step(fails(0, cause)), ["Fetch 0"], "{cause:?}, before all who wait");
-        assert_eq!(tower.flights.gauges(), Gauges { flights: 2, parked: 2, active: 1, queued: 1 });
-        assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 1", "Fetch 1"]);
-        assert_eq!(tower.flights.troubles(9).keys.len(), 0, "nobody is in trouble");
+        assert_eq!(
+            tower.step(fails(0, cause)),
+            ["Fetch 0"],
+            "{cause:?}, before all who wait"
+        );
+        assert_eq!(
+            tower.flights.gauges(),
+            Gauges {
+                flights: 2,
+                parked: 2,
+                active: 1,
+                queued: 1
+            }
+        );
+        assert_eq!(
+            tower.step(tower.lands_shared(0, "/a")),
+            ["Insert", "Answer 1", "Fetch 1"]
+        );
+        assert_eq!(
+            tower.flights.troubles(9).keys.len(),
+            0,
+            "nobody is in trouble"
+        );
     }
 }
 
@@ -127,19 +254,49 @@ fn c32_what_is_not_asked_once_more() {
     let failed = Landing::failed;
     let timeout = Cause::Fetch(FetchError::FirstByteTimeout);
     let cases: [(&str, Errand, Landing, Duration); 7] = [
-        ("it says when to come back", shared("/a"), hasty, Duration::ZERO),
-        ("another status", shared("/a"), failed(Cause::Status(500)), Duration::ZERO),
-        ("a failed check", shared("/a"), failed(Cause::CheckFailed), Duration::ZERO),
+        (
+            "it says when to come back",
+            shared("/a"),
+            hasty,
+            Duration::ZERO,
+        ),
+        (
+            "another status",
+            shared("/a"),
+            failed(Cause::Status(500)),
+            Duration::ZERO,
+        ),
+        (
+            "a failed check",
+            shared("/a"),
+            failed(Cause::CheckFailed),
+            Duration::ZERO,
+        ),
         ("a timeout", shared("/a"), failed(timeout), Duration::ZERO),
-        ("an address that is none", shared("/a"), failed(Cause::Fetch(FetchError::Resolve)), Duration::ZERO),
-        ("what is not safe", alone("/a", false), failed(CUT), Duration::ZERO),
+        (
+            "an address that is none",
+            shared("/a"),
+            failed(Cause::Fetch(FetchError::Resolve)),
+            Duration::ZERO,
+        ),
+        (
+            "what is not safe",
+            alone("/a", false),
+            failed(CUT),
+            Duration::ZERO,
+        ),
         ("what is late", shared("/a"), failed(CUT), SLOW),
     ];
     for (what, errand, landing, after) in cases {
         let mut tower = retrying(3);
         assert_eq!(tower.step(Work::Arrived(errand.with_client())), ["Fetch 0"]);
         tower.at(after);
-        assert!(!tower.step(Work::Landed(FlightId(0), landing)).contains(&"Fetch 0".to_owned()), "{what}");
+        assert!(
+            !tower
+                .step(Work::Landed(FlightId(0), landing))
+                .contains(&"Fetch 0".to_owned()),
+            "{what}"
+        );
     }
 }
 
@@ -147,8 +304,14 @@ fn c32_what_is_not_asked_once_more() {
 fn c32_nobody_asks_once_more_for_a_client_that_is_gone() {
     for gone in [false, true] {
         let mut tower = retrying(1);
-        let tally = Arc::new(Tally { gone: AtomicBool::new(gone), ..Tally::default() });
-        let arrival = Arrival { passenger: Some(passenger(None, tally)), errand: shared("/a") };
+        let tally = Arc::new(Tally {
+            gone: AtomicBool::new(gone),
+            ..Tally::default()
+        });
+        let arrival = Arrival {
+            passenger: Some(passenger(None, tally)),
+            errand: shared("/a"),
+        };
         tower.step(Work::Arrived(arrival));
         assert_eq!(tower.step(fails(0, CUT)) == ["Fetch 0"], !gone);
     }
@@ -162,7 +325,10 @@ fn c32_a_probe_is_not_repeated() {
     assert_eq!(tower.step(fails(0, CUT)), ["Answer 1"]);
     (0..20).for_each(|_| tower.flights.limits.start(true, tower.now));
     tower.at(STEP);
-    assert_eq!(tower.step(Work::Arrived(shared("/a").with_client())), ["Fetch 1"]);
+    assert_eq!(
+        tower.step(Work::Arrived(shared("/a").with_client())),
+        ["Fetch 1"]
+    );
     assert_eq!(tower.step(fails(1, CUT)), ["Answer 1"], "the key's probe");
 }
 
@@ -172,25 +338,46 @@ fn c32_the_budget_is_one_in_ten() {
     let mut repeated = 0;
     for _ in 0..100u64 {
         let begun = tower.step(Work::Arrived(alone("/a", true).with_client()));
-        let [word] = begun.as_slice() else { panic!("{begun:?}") };
+        let [word] = begun.as_slice() else {
+            panic!("{begun:?}")
+        };
         let flight = word.trim_start_matches("Fetch ").parse().expect("a number");
         if tower.step(fails(flight, CUT)) == [word.as_str()] {
             repeated += 1;
             assert_eq!(tower.step(fails(flight, CUT)), ["Answer 1"]);
         }
     }
-    assert_eq!(repeated, 1 + 10, "one to begin with, and one for every ten requests");
+    assert_eq!(
+        repeated,
+        1 + 10,
+        "one to begin with, and one for every ten requests"
+    );
 }
 
 #[test]
 fn what_was_asked_about_nothing_stored_is_asked_plainly_and_in_its_turn() {
-    let mut tower = tower(1, Restraint { spacing: APART, ..Restraint::default() });
+    let mut tower = tower(
+        1,
+        Restraint {
+            spacing: APART,
+            ..Restraint::default()
+        },
+    );
     tower.step(Work::Arrived(shared("/a").with_client()));
     assert!(tower.step(Work::Plainly(FlightId(0))).is_empty());
     tower.at(APART);
-    let todo = tower.flights.step(Work::Deadline(FlightId::TURN), tower.now);
-    assert!(matches!(&todo[..], [Work::Fetch(FlightId(0), errand)] if errand.plain), "{:?}", seen(&todo));
-    assert_eq!(tower.step(tower.lands_shared(0, "/a")), ["Insert", "Answer 1"]);
+    let todo = tower
+        .flights
+        .step(Work::Deadline(FlightId::TURN), tower.now);
+    assert!(
+        matches!(&todo[..], [Work::Fetch(FlightId(0), errand)] if errand.plain),
+        "{:?}",
+        seen(&todo)
+    );
+    assert_eq!(
+        tower.step(tower.lands_shared(0, "/a")),
+        ["Insert", "Answer 1"]
+    );
     assert_eq!(tower.flights.gauges(), Gauges::default());
 }
 
@@ -202,11 +389,19 @@ fn r11_a_breaker_that_opens_sends_back_the_waiting_and_a_witness_never_opens_it(
         let mut told = Vec::new();
         for (flight, path) in paths.into_iter().enumerate() {
             let joins = if witness { None } else { Some(key(path)) };
-            let errand = Errand { joins, even_if_fresh: true, ..shared(path) };
+            let errand = Errand {
+                joins,
+                even_if_fresh: true,
+                ..shared(path)
+            };
             tower.step(Work::Arrived(errand.with_client()));
             told = tower.step(fails(flight as u64, Cause::Status(500)));
         }
-        let expected: &[&str] = if witness { &["Answer 1"] } else { &["Down", "Answer 1"] };
+        let expected: &[&str] = if witness {
+            &["Answer 1"]
+        } else {
+            &["Down", "Answer 1"]
+        };
         assert_eq!(told, expected);
         let refused = tower.step(Work::Arrived(shared("/k").with_client()));
         assert_eq!(refused == ["Overdue 1 status"], !witness, "{refused:?}");

@@ -45,7 +45,12 @@ fn a_cut_answer_is_never_whole() {
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
     ] {
-        assert_eq!(received(answer), "Truncated", "{}", String::from_utf8_lossy(answer));
+        assert_eq!(
+            received(answer),
+            "Truncated",
+            "{}",
+            String::from_utf8_lossy(answer)
+        );
     }
 }
 
@@ -63,7 +68,11 @@ fn a_body_that_ends_at_close_is_cut_by_a_reset() {
     assert_eq!(opening.rest.next(), Ok(Some(Bytes::from_static(b"hello"))));
     open.send(()).unwrap();
     assert_eq!(opening.rest.next(), Err(FetchError::Truncated));
-    assert_eq!(opening.rest.next(), Err(FetchError::Truncated), "asked again");
+    assert_eq!(
+        opening.rest.next(),
+        Err(FetchError::Truncated),
+        "asked again"
+    );
 }
 
 #[test]
@@ -89,7 +98,12 @@ fn what_is_not_http_is_a_protocol_error() {
         many.as_bytes(),
     ] {
         let start = &answer[..answer.len().min(100)];
-        assert_eq!(received(answer), "Protocol", "{}", String::from_utf8_lossy(start));
+        assert_eq!(
+            received(answer),
+            "Protocol",
+            "{}",
+            String::from_utf8_lossy(start)
+        );
     }
 }
 
@@ -100,24 +114,40 @@ fn end_to_end_fields_pass_byte_for_byte_and_the_length_is_left_to_the_reply() {
         X-Hop: 1\r\nKeep-Alive: 5\r\nContent-Length: 2\r\nX-Empty:\r\n\r\nok",
     );
     let fields = whole(origin(script.port).fetch(&get())).fields;
-    let mut lines: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let mut lines: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
     lines.sort_by_key(|(name, _)| *name);
-    let expected: [(&str, &[u8]); 4] =
-        [("set-cookie", b"a=1"), ("set-cookie", b"b=2"), ("x-empty", b""), ("x-odd", b"\xe9\xff\t x")];
+    let expected: [(&str, &[u8]); 4] = [
+        ("set-cookie", b"a=1"),
+        ("set-cookie", b"b=2"),
+        ("x-empty", b""),
+        ("x-odd", b"\xe9\xff\t x"),
+    ];
     assert_eq!(lines, expected);
 }
 
 #[test]
 fn responses_without_a_body_end_at_once_and_keep_only_the_length_of_the_other_response() {
-    for (method, status, length) in
-        [("HEAD", "200 OK", Some("5")), ("GET", "304 Not Modified", Some("5")), ("GET", "204 No Content", None)]
-    {
+    for (method, status, length) in [
+        ("HEAD", "200 OK", Some("5")),
+        ("GET", "304 Not Modified", Some("5")),
+        ("GET", "204 No Content", None),
+    ] {
         // The connection stays open: waiting for a body would end in a timeout.
-        let head = format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n");
+        let head =
+            format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n");
         let script = Script::play(vec![vec![Step::Hear, say(head.as_bytes()), Step::Stay]]);
         let response = whole(origin(script.port).fetch(&request(method, "/", None)));
         assert_eq!(response.body, "", "{method} {status}");
-        assert_eq!(response.fields.get("content-length").map(HeaderValue::as_bytes), length.map(str::as_bytes));
+        assert_eq!(
+            response
+                .fields
+                .get("content-length")
+                .map(HeaderValue::as_bytes),
+            length.map(str::as_bytes)
+        );
         assert!(!response.fields.contains_key("connection"));
     }
 }

@@ -9,7 +9,10 @@ fn ok() -> Step {
 /// Fetches one request after the other on one origin.
 fn fetch_all(script: &Script, requests: &[OriginRequest]) -> Vec<String> {
     let mut origin = origin(script.port);
-    requests.iter().map(|request| shown(&origin.fetch(request))).collect()
+    requests
+        .iter()
+        .map(|request| shown(&origin.fetch(request)))
+        .collect()
 }
 
 #[test]
@@ -24,7 +27,15 @@ fn a_passed_on_body_leaves_its_connection_too() {
     let (open, gate) = channel();
     let head = say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
     let end = say(b"2\r\nok\r\n0\r\n\r\n");
-    let script = Script::play(vec![vec![Step::Hear, head, Step::Await(gate), end, Step::Hear, ok(), Step::Stay]]);
+    let script = Script::play(vec![vec![
+        Step::Hear,
+        head,
+        Step::Await(gate),
+        end,
+        Step::Hear,
+        ok(),
+        Step::Stay,
+    ]]);
     let mut origin = origin_with(script.port, |s| s.pause = MOMENT);
     let mut opening = opening(origin.fetch(&get()));
     open.send(()).unwrap();
@@ -37,7 +48,10 @@ fn a_passed_on_body_leaves_its_connection_too() {
 fn a_passed_on_body_and_the_next_request_do_not_disturb_each_other() {
     let (open, gate) = channel();
     let head = say(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab");
-    let script = Script::play(vec![vec![Step::Hear, head, Step::Await(gate), say(b"cd")], vec![Step::Hear, ok()]]);
+    let script = Script::play(vec![
+        vec![Step::Hear, head, Step::Await(gate), say(b"cd")],
+        vec![Step::Hear, ok()],
+    ]);
     let mut origin = origin_with(script.port, |s| s.pause = MOMENT);
     let mut opening = opening(origin.fetch(&get()));
     assert_eq!(shown(&origin.fetch(&request("POST", "/", None))), "200 ok");
@@ -71,28 +85,44 @@ fn a_connection_is_not_used_again_where_the_next_response_is_in_doubt() {
 fn the_body_that_some_origins_send_after_a_head_is_nobodys_answer() {
     let head = say(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
     let late = say(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
-    let script = Script::play(vec![vec![Step::Hear, head, Step::Hear, late], vec![Step::Hear, ok()]]);
-    assert_eq!(fetch_all(&script, &[request("HEAD", "/", None), get()]), ["200 ", "200 ok"]);
+    let script = Script::play(vec![
+        vec![Step::Hear, head, Step::Hear, late],
+        vec![Step::Hear, ok()],
+    ]);
+    assert_eq!(
+        fetch_all(&script, &[request("HEAD", "/", None), get()]),
+        ["200 ", "200 ok"]
+    );
     assert_eq!(script.connections(), [0, 1]);
 }
 
 #[test]
 fn a_repeatable_request_that_meets_a_dying_connection_is_sent_once_more() {
-    let script = Script::play(vec![vec![Step::Hear, ok(), Step::Hear], vec![Step::Hear, ok()]]);
+    let script = Script::play(vec![
+        vec![Step::Hear, ok(), Step::Hear],
+        vec![Step::Hear, ok()],
+    ]);
     assert_eq!(fetch_all(&script, &[get(), get()]), ["200 ok", "200 ok"]);
     assert_eq!(script.connections(), [0, 0, 1]);
 }
 
 #[test]
 fn it_is_not_sent_a_third_time() {
-    let script = Script::play(vec![vec![Step::Hear, ok(), Step::Hear], vec![Step::Hear], vec![Step::Hear, ok()]]);
+    let script = Script::play(vec![
+        vec![Step::Hear, ok(), Step::Hear],
+        vec![Step::Hear],
+        vec![Step::Hear, ok()],
+    ]);
     assert_eq!(fetch_all(&script, &[get(), get()]), ["200 ok", "Truncated"]);
     assert_eq!(script.connections(), [0, 0, 1]);
 }
 
 #[test]
 fn it_is_not_repeated_once_a_byte_has_come_or_where_the_connection_was_new() {
-    let script = Script::play(vec![vec![Step::Hear, ok(), Step::Hear, say(b"H")], vec![Step::Hear, ok()]]);
+    let script = Script::play(vec![
+        vec![Step::Hear, ok(), Step::Hear, say(b"H")],
+        vec![Step::Hear, ok()],
+    ]);
     assert_eq!(fetch_all(&script, &[get(), get()]), ["200 ok", "Truncated"]);
     assert_eq!(script.connections(), [0, 0]);
 
@@ -103,7 +133,10 @@ fn it_is_not_repeated_once_a_byte_has_come_or_where_the_connection_was_new() {
 
 #[test]
 fn a_slow_answer_on_a_reused_connection_is_not_asked_for_again() {
-    let script = Script::play(vec![vec![Step::Hear, ok(), Step::Hear, Step::Stay], vec![Step::Hear, ok()]]);
+    let script = Script::play(vec![
+        vec![Step::Hear, ok(), Step::Hear, Step::Stay],
+        vec![Step::Hear, ok()],
+    ]);
     let mut origin = origin_with(script.port, |s| s.first_byte_timeout = MOMENT * 25);
     assert_eq!(shown(&origin.fetch(&get())), "200 ok");
     assert_eq!(shown(&origin.fetch(&get())), "FirstByteTimeout");
@@ -112,11 +145,20 @@ fn a_slow_answer_on_a_reused_connection_is_not_asked_for_again() {
 
 #[test]
 fn an_unsafe_request_goes_out_once_and_on_a_connection_of_its_own() {
-    for unsafe_request in
-        [request("POST", "/", Some(b"x")), request("DELETE", "/", None), request("GET", "/", Some(b"x"))]
-    {
-        let script = Script::play(vec![vec![Step::Hear, ok(), Step::Stay], vec![Step::Hear], vec![Step::Hear, ok()]]);
-        assert_eq!(fetch_all(&script, &[get(), unsafe_request]), ["200 ok", "Truncated"]);
+    for unsafe_request in [
+        request("POST", "/", Some(b"x")),
+        request("DELETE", "/", None),
+        request("GET", "/", Some(b"x")),
+    ] {
+        let script = Script::play(vec![
+            vec![Step::Hear, ok(), Step::Stay],
+            vec![Step::Hear],
+            vec![Step::Hear, ok()],
+        ]);
+        assert_eq!(
+            fetch_all(&script, &[get(), unsafe_request]),
+            ["200 ok", "Truncated"]
+        );
         assert_eq!(script.connections(), [0, 1]);
     }
 }
@@ -124,13 +166,19 @@ fn an_unsafe_request_goes_out_once_and_on_a_connection_of_its_own() {
 #[test]
 fn the_connection_of_an_unsafe_request_serves_the_next_safe_one() {
     let script = Script::play(vec![vec![Step::Hear, ok(), Step::Hear, ok()]]);
-    assert_eq!(fetch_all(&script, &[request("POST", "/", None), get()]), ["200 ok", "200 ok"]);
+    assert_eq!(
+        fetch_all(&script, &[request("POST", "/", None), get()]),
+        ["200 ok", "200 ok"]
+    );
     assert_eq!(script.connections(), [0, 0]);
 }
 
 #[test]
 fn an_idle_connection_has_its_day() {
-    let script = Script::play(vec![vec![Step::Hear, ok(), Step::Stay], vec![Step::Hear, ok()]]);
+    let script = Script::play(vec![
+        vec![Step::Hear, ok(), Step::Stay],
+        vec![Step::Hear, ok()],
+    ]);
     let mut origin = origin_with(script.port, |s| s.max_idle_age = Duration::ZERO);
     assert_eq!(shown(&origin.fetch(&get())), "200 ok");
     assert_eq!(shown(&origin.fetch(&get())), "200 ok");

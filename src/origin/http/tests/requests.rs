@@ -24,8 +24,14 @@ fn any_method_arrives_with_or_without_a_body() {
         ("get", None, None),
     ] {
         let script = Script::answer(OK);
-        assert_eq!(shown(&origin(script.port).fetch(&request(method, "/a", body))), "200 ", "{method}");
-        let length = length.map(|length: usize| format!("content-length: {length}\r\n")).unwrap_or_default();
+        assert_eq!(
+            shown(&origin(script.port).fetch(&request(method, "/a", body))),
+            "200 ",
+            "{method}"
+        );
+        let length = length
+            .map(|length: usize| format!("content-length: {length}\r\n"))
+            .unwrap_or_default();
         let host = format!("host: 127.0.0.1:{}\r\n", script.port);
         let body = String::from_utf8_lossy(body.unwrap_or_default()).into_owned();
         let expected = format!("{method} /a HTTP/1.1\r\n{length}{host}\r\n{body}");
@@ -37,23 +43,41 @@ fn any_method_arrives_with_or_without_a_body() {
 fn a_large_body_arrives_whole() {
     static BODY: [u8; 300_000] = [b'x'; 300_000];
     let script = Script::answer(OK);
-    assert_eq!(shown(&origin(script.port).fetch(&request("POST", "/", Some(&BODY)))), "200 ");
+    assert_eq!(
+        shown(&origin(script.port).fetch(&request("POST", "/", Some(&BODY)))),
+        "200 "
+    );
     let (_, heard) = script.next_heard();
     assert_eq!(heard.bytes().filter(|b| *b == b'x').count(), BODY.len());
 }
 
 #[test]
 fn targets_arrive_byte_for_byte() {
-    for target in
-        ["*", "//path", "/a%2Fb/%7e", "/a/../b/./c;d=1", "/a?b=c|d{}", "/a?b?c=/?", "/?", "/a\"{}|^\\b", "/http://x/"]
-    {
+    for target in [
+        "*",
+        "//path",
+        "/a%2Fb/%7e",
+        "/a/../b/./c;d=1",
+        "/a?b=c|d{}",
+        "/a?b?c=/?",
+        "/?",
+        "/a\"{}|^\\b",
+        "/http://x/",
+    ] {
         let script = Script::answer(OK);
         let method = if target == "*" { "OPTIONS" } else { "GET" };
         let target = request(method, target, None);
-        assert_eq!(shown(&origin(script.port).fetch(&target)), "200 ", "{target:?}");
+        assert_eq!(
+            shown(&origin(script.port).fetch(&target)),
+            "200 ",
+            "{target:?}"
+        );
         let (_, heard) = script.next_heard();
         let line = heard.lines().next().unwrap_or_default();
-        assert_eq!(line, format!("{method} {} HTTP/1.1", target.target.as_str()));
+        assert_eq!(
+            line,
+            format!("{method} {} HTTP/1.1", target.target.as_str())
+        );
     }
 }
 
@@ -63,21 +87,34 @@ fn what_cannot_be_sent_unchanged_is_refused_before_connecting() {
     for request in [request("GET", "/a<b", None), request("CONNECT", "/", None)] {
         assert_eq!(shown(&origin(script.port).fetch(&request)), "Protocol");
     }
-    assert_eq!(shown(&origin(script.port).fetch(&get())), "200 ", "the script's only connection is unused");
+    assert_eq!(
+        shown(&origin(script.port).fetch(&get())),
+        "200 ",
+        "the script's only connection is unused"
+    );
 }
 
 #[test]
 fn fields_arrive_as_they_are_and_none_is_added() {
     let script = Script::answer(OK);
     let mut asked = get();
-    for (name, value) in [("x-a", &b"1"[..]), ("x-a", b"2"), ("x-b", "caf\u{e9}".as_bytes()), ("x-c", b"")] {
-        asked.fields.append(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap());
+    for (name, value) in [
+        ("x-a", &b"1"[..]),
+        ("x-a", b"2"),
+        ("x-b", "caf\u{e9}".as_bytes()),
+        ("x-c", b""),
+    ] {
+        asked.fields.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_bytes(value).unwrap(),
+        );
     }
     let _ = whole(origin(script.port).fetch(&asked));
     let (_, heard) = script.next_heard();
     let port = script.port;
-    let expected =
-        format!("GET / HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nx-a: 1\r\nx-a: 2\r\nx-b: caf\u{e9}\r\nx-c: \r\n\r\n");
+    let expected = format!(
+        "GET / HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nx-a: 1\r\nx-a: 2\r\nx-b: caf\u{e9}\r\nx-c: \r\n\r\n"
+    );
     assert_eq!(heard, expected);
 }
 

@@ -72,13 +72,20 @@ pub fn say(bytes: &[u8]) -> Step {
     Step::Say(bytes.to_vec())
 }
 
-fn perform(mut stream: TcpStream, steps: Vec<Step>, number: usize, report: &Sender<(usize, Vec<u8>)>) {
+fn perform(
+    mut stream: TcpStream,
+    steps: Vec<Step>,
+    number: usize,
+    report: &Sender<(usize, Vec<u8>)>,
+) {
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream.set_nodelay(true).unwrap();
     for step in steps {
         match step {
             Step::Hear => {
-                let Some(request) = hear(&mut stream) else { return };
+                let Some(request) = hear(&mut stream) else {
+                    return;
+                };
                 // The test may be over.
                 let _ = report.send((number, request));
             }
@@ -92,7 +99,9 @@ fn perform(mut stream: TcpStream, steps: Vec<Step>, number: usize, report: &Send
             Step::Stay => {
                 let _ = stream.read(&mut [0]);
             }
-            Step::Reset => SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap(),
+            Step::Reset => SockRef::from(&stream)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap(),
         }
     }
 }
@@ -106,7 +115,10 @@ fn hear(stream: &mut TcpStream) -> Option<Vec<u8>> {
         request.push(byte[0]);
     }
     let head = String::from_utf8_lossy(&request).to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
+        .unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
     request.extend(body);

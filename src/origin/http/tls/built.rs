@@ -11,7 +11,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore};
 use ureq::unversioned::transport::time::{Duration as Wait, Instant};
-use ureq::unversioned::transport::{ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter};
+use ureq::unversioned::transport::{
+    ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter,
+};
 
 use self::line::Secured;
 use self::verifier::Verifier;
@@ -35,8 +37,12 @@ pub struct Client {
 impl Client {
     /// A client for the origin of this authority. An error says what is wrong with it.
     pub fn new(trust: &Trust, authority: &Authority) -> Result<Client, String> {
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("{host} can stand in no certificate"))?;
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| format!("{host} can stand in no certificate"))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = Verifier::new(trust, &provider)?;
         let config = ClientConfig::builder_with_provider(provider)
@@ -45,21 +51,32 @@ impl Client {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
-        Ok(Client { config: Arc::new(config), name, trouble: Arc::new(Trouble::new(authority)) })
+        Ok(Client {
+            config: Arc::new(config),
+            name,
+            trouble: Arc::new(Trouble::new(authority)),
+        })
     }
 
     /// Shakes hands, within what is left of the time to connect.
-    fn secure<In: Transport>(&self, opened: In, details: &ConnectionDetails) -> Result<Secured<In>, ureq::Error> {
+    fn secure<In: Transport>(
+        &self,
+        opened: In,
+        details: &ConnectionDetails,
+    ) -> Result<Secured<In>, ureq::Error> {
         let fail = |error: &rustls::Error| self.trouble.tell(error);
-        let mut session = ClientConnection::new(Arc::clone(&self.config), self.name.clone()).map_err(|e| fail(&e))?;
+        let mut session = ClientConnection::new(Arc::clone(&self.config), self.name.clone())
+            .map_err(|e| fail(&e))?;
         let mut line = TransportAdapter::new(opened, Arc::clone(&details.current_time));
         line.set_timeout(what_is_left(details));
-        session.complete_io(&mut line).map_err(|error| match error.get_ref().and_then(|e| e.downcast_ref()) {
-            Some(error) => fail(error),
-            None => match ureq::Error::from(error) {
-                ureq::Error::Io(error) => self.trouble.tell_end(&error),
-                other => other,
-            },
+        session.complete_io(&mut line).map_err(|error| {
+            match error.get_ref().and_then(|e| e.downcast_ref()) {
+                Some(error) => fail(error),
+                None => match ureq::Error::from(error) {
+                    ureq::Error::Io(error) => self.trouble.tell_end(&error),
+                    other => other,
+                },
+            }
         })?;
         self.trouble.end();
         Ok(Secured::new(session, line, details.config))
@@ -75,9 +92,15 @@ impl Debug for Client {
 impl<In: Transport> Connector<In> for Tls {
     type Out = Either<In, Secured<In>>;
 
-    fn connect(&self, details: &ConnectionDetails, opened: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        opened: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
         match (&self.0, opened) {
-            (Some(client), Some(opened)) => client.secure(opened, details).map(|line| Some(Either::B(line))),
+            (Some(client), Some(opened)) => client
+                .secure(opened, details)
+                .map(|line| Some(Either::B(line))),
             (_, opened) => Ok(opened.map(Either::A)),
         }
     }
@@ -85,12 +108,24 @@ impl<In: Transport> Connector<In> for Tls {
 
 /// The certificates of a file, as PEM or DER. An error says what the file would have to be.
 pub fn authorities(file: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-    let certificates = CertificateDer::pem_slice_iter(file).collect::<Result<Vec<_>, _>>().unwrap_or_default();
+    let certificates = CertificateDer::pem_slice_iter(file)
+        .collect::<Result<Vec<_>, _>>()
+        .unwrap_or_default();
     let mut roots = RootCertStore::empty();
-    if certificates.is_empty() || certificates.iter().any(|certificate| roots.add(certificate.clone()).is_err()) {
-        return Err("a file of certificates in PEM (-----BEGIN CERTIFICATE-----), each of them whole".to_owned());
+    if certificates.is_empty()
+        || certificates
+            .iter()
+            .any(|certificate| roots.add(certificate.clone()).is_err())
+    {
+        return Err(
+            "a file of certificates in PEM (-----BEGIN CERTIFICATE-----), each of them whole"
+                .to_owned(),
+        );
     }
-    Ok(certificates.iter().map(|certificate| certificate.to_vec()).collect())
+    Ok(certificates
+        .iter()
+        .map(|certificate| certificate.to_vec())
+        .collect())
 }
 
 /// What a connector's own error means. `None`: it is not one of ours.
@@ -126,7 +161,9 @@ fn what_is_left(details: &ConnectionDetails) -> NextTimeout {
     if let (Wait::Exact(wait), Instant::Exact(began), Instant::Exact(now)) =
         (timeout.after, details.now, (details.current_time)())
     {
-        timeout.after = wait.saturating_sub(now.saturating_duration_since(began)).into();
+        timeout.after = wait
+            .saturating_sub(now.saturating_duration_since(began))
+            .into();
     }
     timeout
 }
@@ -142,7 +179,10 @@ struct Trouble {
 impl Trouble {
     fn new(authority: &Authority) -> Trouble {
         let port = authority.port_u16().unwrap_or(443);
-        Trouble { server: format!("{}:{port}", authority.host()), told: Mutex::default() }
+        Trouble {
+            server: format!("{}:{port}", authority.host()),
+            told: Mutex::default(),
+        }
     }
 
     fn end(&self) {
@@ -170,7 +210,10 @@ impl Trouble {
     }
 
     fn tell_end(&self, error: &io::Error) -> ureq::Error {
-        self.log(format!("no TLS with https://{}: it ended the connection in the handshake ({error})", self.server));
+        self.log(format!(
+            "no TLS with https://{}: it ended the connection in the handshake ({error})",
+            self.server
+        ));
         Failure::other()
     }
 

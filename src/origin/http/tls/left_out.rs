@@ -35,7 +35,11 @@ pub(in crate::origin::http) fn failure(_: &(dyn Error + 'static)) -> Option<Fetc
 impl<In: Transport> Connector<In> for Tls {
     type Out = In;
 
-    fn connect(&self, _: &ConnectionDetails, opened: Option<In>) -> Result<Option<In>, ureq::Error> {
+    fn connect(
+        &self,
+        _: &ConnectionDetails,
+        opened: Option<In>,
+    ) -> Result<Option<In>, ureq::Error> {
         Ok(opened)
     }
 }

@@ -69,7 +69,10 @@ impl Answer {
 
     /// These bytes on the wire, nothing else.
     pub fn verbatim(bytes: impl AsRef<[u8]>) -> Answer {
-        Answer { verbatim: Some(bytes.as_ref().to_vec()), ..Answer::status(200) }
+        Answer {
+            verbatim: Some(bytes.as_ref().to_vec()),
+            ..Answer::status(200)
+        }
     }
 
     /// Takes the request and closes without a word.
@@ -148,7 +151,10 @@ impl Answer {
     }
 
     /// After all that, `hand` writes; not to a HEAD. The connection closes when it is done.
-    pub fn by_hand(mut self, hand: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + 'static) -> Answer {
+    pub fn by_hand(
+        mut self,
+        hand: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Answer {
         self.by_hand = Some(Arc::new(hand));
         self.closing()
     }
@@ -179,11 +185,21 @@ impl Answer {
             head.extend_from_slice(b"Connection: close\r\n");
         }
         head.extend_from_slice(b"\r\n");
-        (head, if bodiless || empty { Vec::new() } else { self.body_on_the_wire() })
+        (
+            head,
+            if bodiless || empty {
+                Vec::new()
+            } else {
+                self.body_on_the_wire()
+            },
+        )
     }
 
     fn body_on_the_wire(&self) -> Vec<u8> {
-        let whole = &self.body[..self.cut_after.unwrap_or(self.body.len()).min(self.body.len())];
+        let whole = &self.body[..self
+            .cut_after
+            .unwrap_or(self.body.len())
+            .min(self.body.len())];
         if !matches!(self.framing, Framing::Chunked) {
             return whole.to_vec();
         }

@@ -30,13 +30,29 @@ fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Opti
         }
     };
     let head: Vec<u8> = buffer.drain(..end).collect();
-    let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
+    let line = String::from_utf8_lossy(&head)
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     let mut words = line.split(' ').map(str::to_owned);
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let mut seen = Seen { method, target, head, body: Vec::new() };
+    let (method, target) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
+    let mut seen = Seen {
+        method,
+        target,
+        head,
+        body: Vec::new(),
+    };
     if !seen.values("Transfer-Encoding").is_empty() {
         seen.body = chunked(stream, buffer)?;
-    } else if let Some(length) = seen.values("Content-Length").first().and_then(|text| text.parse().ok()) {
+    } else if let Some(length) = seen
+        .values("Content-Length")
+        .first()
+        .and_then(|text| text.parse().ok())
+    {
         seen.body = exactly(stream, buffer, length)?;
     }
     Ok(Some(seen))
@@ -49,7 +65,11 @@ fn write_answer(stream: &mut TcpStream, answer: &Answer, bodiless: bool) -> io::
         return Err(io::ErrorKind::TimedOut.into());
     }
     stream.write_all(&answer.interim)?;
-    if answer.after_interim.as_ref().is_some_and(|gate| !gate.pass()) {
+    if answer
+        .after_interim
+        .as_ref()
+        .is_some_and(|gate| !gate.pass())
+    {
         return Err(io::ErrorKind::TimedOut.into());
     }
     match &answer.before_body {
@@ -65,5 +85,9 @@ fn write_answer(stream: &mut TcpStream, answer: &Answer, bodiless: bool) -> io::
             stream.write_all(&body)?;
         }
     }
-    answer.by_hand.as_ref().filter(|_| !bodiless).map_or(Ok(()), |hand| hand(stream))
+    answer
+        .by_hand
+        .as_ref()
+        .filter(|_| !bodiless)
+        .map_or(Ok(()), |hand| hand(stream))
 }

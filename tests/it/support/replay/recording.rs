@@ -36,13 +36,22 @@ impl Folder {
         let index = fs::read_to_string(path(name).join("INDEX.csv")).expect("an index");
         let rows = index.lines().skip(1).map(columns);
         let recordings: Vec<_> = rows.filter_map(|row| Recording::read(name, &row)).collect();
-        assert!(recordings.len() > 10, "{name}: {} recordings", recordings.len());
-        Folder { name: name.to_owned(), recordings }
+        assert!(
+            recordings.len() > 10,
+            "{name}: {} recordings",
+            recordings.len()
+        );
+        Folder {
+            name: name.to_owned(),
+            recordings,
+        }
     }
 
     /// The first recording of that request.
     pub fn find(&self, method: &str, target: &str) -> Option<&Recording> {
-        self.recordings.iter().find(|recording| recording.method == method && recording.target == target)
+        self.recordings
+            .iter()
+            .find(|recording| recording.method == method && recording.target == target)
     }
 
     /// The recording of a GET.
@@ -54,16 +63,32 @@ impl Folder {
     /// What the program sends to that request. Requests nobody recorded are answered as their like: the proxy has one
     /// answer for each method it lacks, and one for every path it does not know.
     pub fn answer(&self, method: &str, target: &str, head: &str) -> Arc<[u8]> {
-        let named = |name: &str| self.recordings.iter().find(|recording| recording.name == name);
+        let named = |name: &str| {
+            self.recordings
+                .iter()
+                .find(|recording| recording.name == name)
+        };
         let like = || match method {
             "GET" => named("not_found"),
             "POST" => named("post_other").or_else(|| named("not_found")),
-            other => self.recordings.iter().find(|recording| recording.method == other).or_else(|| named("not_found")),
+            other => self
+                .recordings
+                .iter()
+                .find(|recording| recording.method == other)
+                .or_else(|| named("not_found")),
         };
-        let recording = self.find(method, target).or_else(like).expect("an answer to everything");
+        let recording = self
+            .find(method, target)
+            .or_else(like)
+            .expect("an answer to everything");
         // The server says so only to those who name where they come from.
-        let crossing = recording.reply.version == "HTTP/1.1" && head.to_ascii_lowercase().contains("\r\norigin:");
-        if crossing { with_field(&recording.wire, "access-control-allow-origin: *") } else { recording.wire.clone() }
+        let crossing = recording.reply.version == "HTTP/1.1"
+            && head.to_ascii_lowercase().contains("\r\norigin:");
+        if crossing {
+            with_field(&recording.wire, "access-control-allow-origin: *")
+        } else {
+            recording.wire.clone()
+        }
     }
 }
 
@@ -80,8 +105,16 @@ impl Recording {
         });
         // One line of one index has no file.
         let wire = wire.ok()?;
-        let reply = Reply::read(&mut wire.as_slice(), &mut Vec::new(), method == "HEAD").unwrap().unwrap();
-        Some(Recording { name, method, target, wire: wire.into(), reply })
+        let reply = Reply::read(&mut wire.as_slice(), &mut Vec::new(), method == "HEAD")
+            .unwrap()
+            .unwrap();
+        Some(Recording {
+            name,
+            method,
+            target,
+            wire: wire.into(),
+            reply,
+        })
     }
 
     /// The same answer with another body.
@@ -91,26 +124,37 @@ impl Recording {
         let told = |name: &str| format!("{name}: {}\r\n", self.reply.body.len());
         let new = |name: &str| format!("{name}: {}\r\n", body.len());
         let names = ["Content-Length", "content-length"];
-        let head = names.iter().fold(head, |head, name| head.replace(&told(name), &new(name)));
+        let head = names
+            .iter()
+            .fold(head, |head, name| head.replace(&told(name), &new(name)));
         [head.as_bytes(), body].concat().into()
     }
 
     /// The same answer with another status.
     pub fn with_status(&self, status: &str) -> Arc<[u8]> {
         let line = find(&self.wire, b"\r\n").expect("a status line");
-        [format!("{} {status}", self.reply.version).as_bytes(), &self.wire[line..]].concat().into()
+        [
+            format!("{} {status}", self.reply.version).as_bytes(),
+            &self.wire[line..],
+        ]
+        .concat()
+        .into()
     }
 }
 
 /// An answer with one more field.
 pub fn with_field(wire: &[u8], field: &str) -> Arc<[u8]> {
     let line = find(wire, b"\r\n").expect("a status line") + 2;
-    [&wire[..line], field.as_bytes(), b"\r\n", &wire[line..]].concat().into()
+    [&wire[..line], field.as_bytes(), b"\r\n", &wire[line..]]
+        .concat()
+        .into()
 }
 
 /// Where a folder of recordings is.
 pub fn path(folder: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recordings").join(folder)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/recordings")
+        .join(folder)
 }
 
 /// The columns of a line of CSV; in a quoted one, `""` is a quotation mark.

@@ -23,7 +23,10 @@ pub fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             serve(stream, number, &theirs);
             held(&theirs.open).remove(&number);
         };
-        Builder::new().stack_size(128 * 1024).spawn(serve).expect("a thread");
+        Builder::new()
+            .stack_size(128 * 1024)
+            .spawn(serve)
+            .expect("a thread");
     }
 }
 
@@ -32,7 +35,10 @@ fn serve(mut stream: TcpStream, number: usize, shared: &Shared) {
     let mut buffer = Vec::new();
     while let Ok(Some(head)) = read_request(&mut stream, &mut buffer) {
         let mut words = head.split(' ');
-        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (method, target) = (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        );
         match shared.answer(method, target, &head) {
             Behaviour::Hangs => withhold(&mut stream, &mut buffer, None, shared),
             Behaviour::Says(wire, pause) => {
@@ -54,7 +60,12 @@ fn serve(mut stream: TcpStream, number: usize, shared: &Shared) {
 }
 
 /// Keeps an answer back so long, or for ever: until the other side has had enough, or the door is closed.
-fn withhold(stream: &mut TcpStream, buffer: &mut Vec<u8>, pause: Option<Duration>, shared: &Shared) {
+fn withhold(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    pause: Option<Duration>,
+    shared: &Shared,
+) {
     shared.withheld.fetch_add(1, Ordering::AcqRel);
     let until = pause.map(|pause| Instant::now() + pause);
     loop {
@@ -65,7 +76,11 @@ fn withhold(stream: &mut TcpStream, buffer: &mut Vec<u8>, pause: Option<Duration
         let _ = stream.set_read_timeout(left);
         match fill(stream, buffer) {
             Ok(count) if count > 0 => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) => {}
             _ => break,
         }
     }
@@ -86,7 +101,10 @@ fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Opti
     let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
     buffer.drain(..end);
     let lower = head.to_ascii_lowercase();
-    let length = lower.split("\r\ncontent-length:").nth(1).and_then(|rest| rest.lines().next()?.trim().parse().ok());
+    let length = lower
+        .split("\r\ncontent-length:")
+        .nth(1)
+        .and_then(|rest| rest.lines().next()?.trim().parse().ok());
     exactly(stream, buffer, length.unwrap_or(0))?;
     Ok(Some(head))
 }

@@ -21,13 +21,29 @@ impl Timeline {
         let text = fs::read_to_string(file).expect("a timeline");
         let mut timeline: HashMap<String, Vec<_>> = HashMap::new();
         for row in text.lines().skip(1).map(columns) {
-            let [second, target, _, _, size, latency, start] = row.try_into().expect("seven columns");
-            let (Some(well), Some(ill)) = (healthy.find("GET", &target), down.find("GET", &target)) else { continue };
+            let [second, target, _, _, size, latency, start] =
+                row.try_into().expect("seven columns");
+            let (Some(well), Some(ill)) = (healthy.find("GET", &target), down.find("GET", &target))
+            else {
+                continue;
+            };
             let latency = Duration::from_millis(latency.parse().expect("milliseconds"));
-            let pause = if latency >= SLOW { latency / speed } else { Duration::ZERO };
-            let wire = answer(well, ill, size.parse().expect("a size"), &start.replace("\\n", "\n"));
+            let pause = if latency >= SLOW {
+                latency / speed
+            } else {
+                Duration::ZERO
+            };
+            let wire = answer(
+                well,
+                ill,
+                size.parse().expect("a size"),
+                &start.replace("\\n", "\n"),
+            );
             let second = second.parse::<f64>().expect("a second") as u64;
-            timeline.entry(target).or_default().push((second, Behaviour::Says(wire, pause)));
+            timeline
+                .entry(target)
+                .or_default()
+                .push((second, Behaviour::Says(wire, pause)));
         }
         assert!(timeline.len() > 4, "{} targets", timeline.len());
         Timeline(timeline)
@@ -36,7 +52,10 @@ impl Timeline {
     /// What `target` answers in that second. `None`: nobody watched it.
     pub fn at(&self, target: &str, second: u64) -> Option<Behaviour> {
         let rows = self.0.get(target)?;
-        rows.iter().rev().find(|(from, _)| *from <= second).map(|(_, behaviour)| behaviour.clone())
+        rows.iter()
+            .rev()
+            .find(|(from, _)| *from <= second)
+            .map(|(_, behaviour)| behaviour.clone())
     }
 }
 
@@ -44,7 +63,11 @@ impl Timeline {
 fn answer(well: &Recording, ill: &Recording, size: usize, start: &str) -> std::sync::Arc<[u8]> {
     let start = start.as_bytes();
     if start.len() == size {
-        return if ill.reply.body == start { ill.wire.clone() } else { well.saying(start) };
+        return if ill.reply.body == start {
+            ill.wire.clone()
+        } else {
+            well.saying(start)
+        };
     }
     if size == well.reply.body.len() {
         return well.wire.clone();
@@ -53,7 +76,10 @@ fn answer(well: &Recording, ill: &Recording, size: usize, start: &str) -> std::s
         return ill.wire.clone();
     }
     // In between: it begins as told and ends like the answer of the outage.
-    match size.checked_sub(start.len()).and_then(|rest| ill.reply.body.len().checked_sub(rest)) {
+    match size
+        .checked_sub(start.len())
+        .and_then(|rest| ill.reply.body.len().checked_sub(rest))
+    {
         Some(from) => well.saying(&[start, &ill.reply.body[from..]].concat()),
         None => well.wire.clone(),
     }

@@ -5,7 +5,9 @@ use std::io::{self, Read, Write};
 
 use rustls::ClientConnection;
 use ureq::config::Config;
-use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport, TransportAdapter};
+use ureq::unversioned::transport::{
+    Buffers, LazyBuffers, NextTimeout, Transport, TransportAdapter,
+};
 
 use super::Failure;
 
@@ -18,9 +20,17 @@ pub struct Secured<T: Transport> {
 }
 
 impl<T: Transport> Secured<T> {
-    pub(super) fn new(session: ClientConnection, line: TransportAdapter<T>, config: &Config) -> Secured<T> {
+    pub(super) fn new(
+        session: ClientConnection,
+        line: TransportAdapter<T>,
+        config: &Config,
+    ) -> Secured<T> {
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        Secured { session, line, buffers }
+        Secured {
+            session,
+            line,
+            buffers,
+        }
     }
 
     /// Takes in what has come, waiting for something if there is nothing.
@@ -51,7 +61,9 @@ impl<T: Transport> Transport for Secured<T> {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.line.set_timeout(timeout);
-        self.session.writer().write_all(&self.buffers.output()[..amount])?;
+        self.session
+            .writer()
+            .write_all(&self.buffers.output()[..amount])?;
         Ok(self.flush()?)
     }
 
@@ -78,7 +90,8 @@ impl<T: Transport> Transport for Secured<T> {
             }
         }
         let state = self.session.process_new_packets();
-        let is_silent = state.is_ok_and(|state| !state.peer_has_closed() && state.plaintext_bytes_to_read() == 0);
+        let is_silent = state
+            .is_ok_and(|state| !state.peer_has_closed() && state.plaintext_bytes_to_read() == 0);
         is_silent && self.line.get_mut().is_open()
     }
 

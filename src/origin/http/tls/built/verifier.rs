@@ -8,7 +8,9 @@ use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{self, CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+};
 
 use crate::origin::http::tls::{Pin, Trust};
 
@@ -22,7 +24,10 @@ pub struct Verifier {
 #[derive(Debug)]
 enum Judge {
     /// By who signed it, its names and its dates. `own`: those the user named.
-    Chain { chain: Arc<WebPkiServerVerifier>, own: Vec<CertificateDer<'static>> },
+    Chain {
+        chain: Arc<WebPkiServerVerifier>,
+        own: Vec<CertificateDer<'static>>,
+    },
     /// By its fingerprint alone.
     Pins(Vec<Pin>),
     /// Not at all.
@@ -35,17 +40,29 @@ impl Verifier {
         let judge = if trust.is_insecure {
             Judge::Nobody
         } else if trust.pins.is_empty() {
-            let own: Vec<CertificateDer<'static>> = trust.authorities.iter().cloned().map(Into::into).collect();
-            let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+            let own: Vec<CertificateDer<'static>> =
+                trust.authorities.iter().cloned().map(Into::into).collect();
+            let mut roots = RootCertStore {
+                roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+            };
             for certificate in &own {
-                roots.add(certificate.clone()).map_err(|error| error.to_string())?;
+                roots
+                    .add(certificate.clone())
+                    .map_err(|error| error.to_string())?;
             }
-            let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-            Judge::Chain { chain: builder.build().map_err(|error| error.to_string())?, own }
+            let builder =
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+            Judge::Chain {
+                chain: builder.build().map_err(|error| error.to_string())?,
+                own,
+            }
         } else {
             Judge::Pins(trust.pins.clone())
         };
-        Ok(Verifier { judge, algorithms: provider.signature_verification_algorithms })
+        Ok(Verifier {
+            judge,
+            algorithms: provider.signature_verification_algorithms,
+        })
     }
 }
 
@@ -61,7 +78,9 @@ impl ServerCertVerifier for Verifier {
         match &self.judge {
             Judge::Chain { chain, own } => {
                 match chain.verify_server_cert(certificate, intermediates, name, stapled, now) {
-                    Err(Error::InvalidCertificate(error)) if is_authority(&error) && own.contains(certificate) => {
+                    Err(Error::InvalidCertificate(error))
+                        if is_authority(&error) && own.contains(certificate) =>
+                    {
                         verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
                         Ok(ServerCertVerified::assertion())
                     }
@@ -107,7 +126,9 @@ impl ServerCertVerifier for Verifier {
 /// Whether the one thing wrong is that the server shows the certificate of an authority, as `openssl req -x509` makes them.
 /// Its dates have been found good before that is noticed.
 pub fn is_authority(error: &CertificateError) -> bool {
-    let CertificateError::Other(OtherError(cause)) = error else { return false };
+    let CertificateError::Other(OtherError(cause)) = error else {
+        return false;
+    };
     matches!(cause.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 

@@ -10,8 +10,10 @@ use super::*;
 
 const EVERY: Duration = Duration::from_secs(5);
 /// The same program with its gateway up and down.
-const PROGRAMS: [(&str, &str); 2] =
-    [("proxy-t97-local", "proxy-t97-gateway-down"), ("server-0.13.0-3gateways", "server-0.13.0-gateway-down")];
+const PROGRAMS: [(&str, &str); 2] = [
+    ("proxy-t97-local", "proxy-t97-gateway-down"),
+    ("server-0.13.0-3gateways", "server-0.13.0-gateway-down"),
+];
 const EMPTY_IS_NEWS: [&str; 12] = [
     "vitals",
     "strings",
@@ -41,15 +43,23 @@ const SOLAR_ONLY: &[u8] = br#"{"site": {"instant_power": -1200}, "load": {"insta
     "solar": {"instant_power": 2000.5}, "battery": {"instant_power": 0}}"#;
 
 fn at(seconds: u64) -> Now {
-    Now { mono: Duration::from_secs(1000 + seconds), wall: Duration::ZERO }
+    Now {
+        mono: Duration::from_secs(1000 + seconds),
+        wall: Duration::ZERO,
+    }
 }
 
 /// The recorded body of a path, if this program has the path.
 fn recorded(folder: &str, path: &str) -> Option<Vec<u8>> {
     let name = path.replace(['/', '?'], "_");
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recordings").join(folder);
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/recordings")
+        .join(folder);
     let wire = std::fs::read(fixtures.join(format!("{name}.http"))).ok()?;
-    let end = wire.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+    let end = wire
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .expect("a head");
     Some(wire[end + 4..].to_vec())
 }
 
@@ -63,13 +73,19 @@ fn paths(folder: &str) -> Vec<(String, HomeCheck, Vec<u8>)> {
         .into_iter()
         .chain(EMPTY_IS_NEWS.map(|path| (path, EmptyIsNews)))
         .chain(WITNESSED.map(|path| (path, Witnessed)));
-    checked.filter_map(|(path, kind)| Some((format!("/{path}"), kind, recorded(folder, path)?))).collect()
+    checked
+        .filter_map(|(path, kind)| Some((format!("/{path}"), kind, recorded(folder, path)?)))
+        .collect()
 }
 
 fn healthy(folder: &str) -> Home {
     let mut home = Home::new(EVERY);
     for (target, kind, body) in paths(folder) {
-        assert_eq!(home.judge(&target, kind, &body, at(0)), Good, "{folder}{target}");
+        assert_eq!(
+            home.judge(&target, kind, &body, at(0)),
+            Good,
+            "{folder}{target}"
+        );
     }
     home
 }
@@ -98,7 +114,10 @@ fn every_recorded_outage_body_is_bad_or_finds_no_witness() {
                     }
                     NeedsMeters => {
                         home.judge("/aggregates", Aggregates, &body(down, "aggregates"), at(1));
-                        assert!(matches!(home.judge(&target, kind, &bad, at(1)), Bad(_)), "{down}{target}");
+                        assert!(
+                            matches!(home.judge(&target, kind, &bad, at(1)), Bad(_)),
+                            "{down}{target}"
+                        );
                     }
                     Good => panic!("{down}{target}: {}", String::from_utf8_lossy(&bad)),
                 }
@@ -112,32 +131,67 @@ fn moment(line: &str) -> (u64, &str, usize, String) {
     let mut columns = line.splitn(7, ',');
     let mut next = || columns.next().expect("seven columns");
     let (seconds, path, _, _, size, _) = (next(), next(), next(), next(), next(), next());
-    let kept = next().trim_matches('"').replace("\"\"", "\"").replace("\\n", "\n");
-    (seconds.parse::<f64>().expect("seconds") as u64, path, size.parse().expect("a size"), kept)
+    let kept = next()
+        .trim_matches('"')
+        .replace("\"\"", "\"")
+        .replace("\\n", "\n");
+    (
+        seconds.parse::<f64>().expect("seconds") as u64,
+        path,
+        size.parse().expect("a size"),
+        kept,
+    )
 }
 
 #[test]
 fn no_second_of_a_recorded_outage_passes_for_health() {
-    for ((up, down), how) in PROGRAMS.into_iter().flat_map(|folders| [(folders, "refused"), (folders, "hung")]) {
-        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recordings").join(down);
-        let timeline = std::fs::read_to_string(fixtures.join(format!("TIMELINE-{how}.csv"))).expect("a timeline");
+    for ((up, down), how) in PROGRAMS
+        .into_iter()
+        .flat_map(|folders| [(folders, "refused"), (folders, "hung")])
+    {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures/recordings")
+            .join(down);
+        let timeline = std::fs::read_to_string(fixtures.join(format!("TIMELINE-{how}.csv")))
+            .expect("a timeline");
         let moments: Vec<_> = timeline.lines().skip(1).map(moment).collect();
         let (mut home, mut meters_well, mut refused) = (Home::new(EVERY), true, 0);
         for (seconds, path, size, kept) in &moments {
-            let Some((_, kind, well)) = paths(up).into_iter().find(|(target, ..)| target == path) else { continue };
+            let Some((_, kind, well)) = paths(up).into_iter().find(|(target, ..)| target == path)
+            else {
+                continue;
+            };
             // The meters are cut in the file, and sums carry the time: both are long only while there is something to say.
             let varies = kind == Aggregates || path.starts_with("/api/aggregate/");
             let is_well = *size == well.len() || (varies && *size > 100);
-            let body =
-                if *size == well.len() || kind == Aggregates && is_well { well } else { kept.clone().into_bytes() };
-            meters_well = if kind == Aggregates { is_well } else { meters_well };
-            let soe = moments.iter().find(|(at, path, ..)| at == seconds && *path == "/soe").map(|(.., kept)| kept);
+            let body = if *size == well.len() || kind == Aggregates && is_well {
+                well
+            } else {
+                kept.clone().into_bytes()
+            };
+            meters_well = if kind == Aggregates {
+                is_well
+            } else {
+                meters_well
+            };
+            let soe = moments
+                .iter()
+                .find(|(at, path, ..)| at == seconds && *path == "/soe")
+                .map(|(.., kept)| kept);
             match home.judge(path, kind, &body, at(*seconds)) {
                 Good => {
-                    assert!(is_well && (meters_well || kind == Witnessed), "{down} {how} {seconds} {path}")
+                    assert!(
+                        is_well && (meters_well || kind == Witnessed),
+                        "{down} {how} {seconds} {path}"
+                    )
                 }
-                Bad(_) | NeedsMeters => assert!(!is_well || !meters_well, "{down} {how} {seconds} {path}"),
-                NeedsWitness => assert!(!witness_agrees(&body, soe.expect("a level").as_bytes()), "{seconds} {path}"),
+                Bad(_) | NeedsMeters => {
+                    assert!(!is_well || !meters_well, "{down} {how} {seconds} {path}")
+                }
+                NeedsWitness => assert!(
+                    !witness_agrees(&body, soe.expect("a level").as_bytes()),
+                    "{seconds} {path}"
+                ),
             }
             refused += usize::from(!is_well);
         }
@@ -155,9 +209,20 @@ fn the_stale_power_of_an_outage_finds_no_witness() {
         br#"{"level": null}"#,
     ];
     for held in stale {
-        assert_eq!(Home::new(EVERY).judge("/x", Witnessed, held, at(0)), NeedsWitness);
-        for (folder, path) in [(PROGRAMS[0].0, "soe"), (PROGRAMS[0].0, "aggregates"), (PROGRAMS[0].1, "soe")] {
-            assert!(!witness_agrees(held, &body(folder, path)), "{} {path}", String::from_utf8_lossy(held));
+        assert_eq!(
+            Home::new(EVERY).judge("/x", Witnessed, held, at(0)),
+            NeedsWitness
+        );
+        for (folder, path) in [
+            (PROGRAMS[0].0, "soe"),
+            (PROGRAMS[0].0, "aggregates"),
+            (PROGRAMS[0].1, "soe"),
+        ] {
+            assert!(
+                !witness_agrees(held, &body(folder, path)),
+                "{} {path}",
+                String::from_utf8_lossy(held)
+            );
         }
     }
 }
@@ -165,23 +230,42 @@ fn the_stale_power_of_an_outage_finds_no_witness() {
 #[test]
 fn an_empty_answer_is_news_for_ten_minutes_after_another() {
     let mut home = Home::new(EVERY);
-    home.judge("/strings", EmptyIsNews, &body("proxy-t97-local", "strings"), at(0));
-    for (seconds, expected) in
-        [(0, Bad(CheckFailure::SuddenlyEmpty)), (599, Bad(CheckFailure::SuddenlyEmpty)), (600, Good)]
-    {
+    home.judge(
+        "/strings",
+        EmptyIsNews,
+        &body("proxy-t97-local", "strings"),
+        at(0),
+    );
+    for (seconds, expected) in [
+        (0, Bad(CheckFailure::SuddenlyEmpty)),
+        (599, Bad(CheckFailure::SuddenlyEmpty)),
+        (600, Good),
+    ] {
         home.judge("/aggregates", Aggregates, SOLAR_ONLY, at(seconds));
-        assert_eq!(home.judge("/strings", EmptyIsNews, b"{}", at(seconds)), expected, "{seconds}");
-        assert_eq!(home.judge("/vitals", EmptyIsNews, b"null", at(seconds)), Good, "another path, {seconds}");
+        assert_eq!(
+            home.judge("/strings", EmptyIsNews, b"{}", at(seconds)),
+            expected,
+            "{seconds}"
+        );
+        assert_eq!(
+            home.judge("/vitals", EmptyIsNews, b"null", at(seconds)),
+            Good,
+            "another path, {seconds}"
+        );
     }
 }
 
 #[test]
 fn an_empty_answer_is_news_while_the_meters_are_bad_and_waits_for_them_while_they_are_old() {
     let mut home = Home::new(EVERY);
-    let vitals = |home: &mut Home, seconds| home.judge("/vitals", EmptyIsNews, b"null", at(seconds));
+    let vitals =
+        |home: &mut Home, seconds| home.judge("/vitals", EmptyIsNews, b"null", at(seconds));
     assert_eq!(vitals(&mut home, 0), NeedsMeters, "not heard of yet");
     home.judge("/aggregates", Aggregates, SOLAR_ONLY, at(0));
-    assert_eq!((vitals(&mut home, 10), vitals(&mut home, 11)), (Good, NeedsMeters));
+    assert_eq!(
+        (vitals(&mut home, 10), vitals(&mut home, 11)),
+        (Good, NeedsMeters)
+    );
     home.judge("/aggregates", Aggregates, b"null", at(12));
     assert_eq!(vitals(&mut home, 12), Bad(CheckFailure::SuddenlyEmpty));
     home.judge("/aggregates", Aggregates, SOLAR_ONLY, at(13));
@@ -192,8 +276,14 @@ fn an_empty_answer_is_news_while_the_meters_are_bad_and_waits_for_them_while_the
 fn a_target_with_a_query_teaches_nothing() {
     let mut home = Home::new(EVERY);
     home.judge("/aggregates", Aggregates, SOLAR_ONLY, at(0));
-    assert_eq!(home.judge("/aggregates?x=1", Aggregates, b"", at(0)), Bad(CheckFailure::Empty));
-    assert_eq!(home.judge("/soe?x", EmptyIsNews, b"{\"percentage\": 5}", at(0)), Good);
+    assert_eq!(
+        home.judge("/aggregates?x=1", Aggregates, b"", at(0)),
+        Bad(CheckFailure::Empty)
+    );
+    assert_eq!(
+        home.judge("/soe?x", EmptyIsNews, b"{\"percentage\": 5}", at(0)),
+        Good
+    );
     assert_eq!(home.judge("/soe", EmptyIsNews, b"null", at(0)), Good);
     assert_eq!(home.witness_path(), "/aggregates");
 }
@@ -203,8 +293,16 @@ fn homes_without_vitals_strings_or_battery_are_served() {
     let cases = [
         ("/vitals", EmptyIsNews, "null"),
         ("/strings", EmptyIsNews, "{}"),
-        ("/pod", EmptyIsNews, r#"{"time_remaining_hours": null, "backup_reserve_percent": null}"#),
-        ("/version", EmptyIsNews, r#"{"version": "SolarOnly", "vint": 0}"#),
+        (
+            "/pod",
+            EmptyIsNews,
+            r#"{"time_remaining_hours": null, "backup_reserve_percent": null}"#,
+        ),
+        (
+            "/version",
+            EmptyIsNews,
+            r#"{"version": "SolarOnly", "vint": 0}"#,
+        ),
         ("/soe", EmptyIsNews, "null"),
         ("/csv", Witnessed, "-1200.00,800.00,2000.50,0.00,0.00\n"),
         (
@@ -212,9 +310,17 @@ fn homes_without_vitals_strings_or_battery_are_served() {
             Witnessed,
             "Grid,Home,Solar,Battery,BatteryLevel,GridStatus,Reserve\n-1200,800,2000.5,0,0,1,0\n",
         ),
-        ("/json", Witnessed, r#"{"grid": -1200, "home": 800, "solar": 2000.5, "battery": 0, "soe": null}"#),
+        (
+            "/json",
+            Witnessed,
+            r#"{"grid": -1200, "home": 800, "solar": 2000.5, "battery": 0, "soe": null}"#,
+        ),
         ("/pw/level", Witnessed, r#"{"level": null}"#),
-        ("/pw/power", Witnessed, r#"{"site": -1200, "solar": 2000.5, "battery": 0, "load": 800}"#),
+        (
+            "/pw/power",
+            Witnessed,
+            r#"{"site": -1200, "solar": 2000.5, "battery": 0, "load": 800}"#,
+        ),
     ];
     for heard in [false, true] {
         for (target, kind, answer) in cases {
@@ -253,22 +359,42 @@ fn a_witness_agrees_below_one_per_cent() {
         ("Grid,Home\n0,0,0,0,0,1,20", soe("0"), true),
         (r#"{"soe": 0}"#, soe("0.5"), true),
         (r#"{"level": null}"#, soe("0"), false),
-        (r#"{"site": 1, "solar": 0, "battery": 0, "load": 1}"#, soe("50"), true),
-        (r#"{"site": 0, "solar": 0, "battery": 0, "load": 0}"#, soe("50"), false),
+        (
+            r#"{"site": 1, "solar": 0, "battery": 0, "load": 1}"#,
+            soe("50"),
+            true,
+        ),
+        (
+            r#"{"site": 0, "solar": 0, "battery": 0, "load": 0}"#,
+            soe("50"),
+            false,
+        ),
         ("1000,3000,2000,0,0", meters(0), true),
         ("1029,3000,2000,0,0", meters(0), true),
         ("1030,3000,2000,0,0", meters(0), false),
         ("1000,3000,2000,500,0", meters(500), false),
         ("0,0,0,0,0", meters(0), false),
-        (r#"{"grid": null, "home": 3000, "solar": 2000, "battery": 0, "soe": 0}"#, meters(0), false),
+        (
+            r#"{"grid": null, "home": 3000, "solar": 2000, "battery": 0, "soe": 0}"#,
+            meters(0),
+            false,
+        ),
         (r#"{"level": 0}"#, meters(0), true),
         (r#"{"level": 0}"#, meters(-500), false),
         (r#"{"level": 0}"#, r#"{"site": null}"#.to_owned(), false),
-        (r#"{"site": 1000, "solar": 2000, "battery": 500, "load": 3000}"#, meters(500), true),
+        (
+            r#"{"site": 1000, "solar": 2000, "battery": 500, "load": 3000}"#,
+            meters(500),
+            true,
+        ),
         ("{}", meters(0), false),
     ];
     for (held, witness, expected) in cases {
-        assert_eq!(witness_agrees(held.as_bytes(), witness.as_bytes()), expected, "{held} by {witness}");
+        assert_eq!(
+            witness_agrees(held.as_bytes(), witness.as_bytes()),
+            expected,
+            "{held} by {witness}"
+        );
     }
 }
 
@@ -277,15 +403,42 @@ fn what_is_no_answer_on_any_path() {
     let mut home = healthy("proxy-t97-local");
     for kind in [Aggregates, EmptyIsNews, Witnessed] {
         for text in ["", " \r\n", "Not Found", "TIMEOUT!\n", "ERROR!", "<html>"] {
-            assert!(matches!(home.judge("/x", kind, text.as_bytes(), at(0)), Bad(_)), "{kind:?} {text:?}");
+            assert!(
+                matches!(home.judge("/x", kind, text.as_bytes(), at(0)), Bad(_)),
+                "{kind:?} {text:?}"
+            );
         }
     }
-    for meters in ["null", "{}", "[[1]]", r#"{"site": {"instant_power": null}}"#, r#"{"site": {"instant_power": "1"}}"#]
-    {
-        assert!(matches!(home.judge("/aggregates", Aggregates, meters.as_bytes(), at(0)), Bad(_)), "{meters}");
+    for meters in [
+        "null",
+        "{}",
+        "[[1]]",
+        r#"{"site": {"instant_power": null}}"#,
+        r#"{"site": {"instant_power": "1"}}"#,
+    ] {
+        assert!(
+            matches!(
+                home.judge("/aggregates", Aggregates, meters.as_bytes(), at(0)),
+                Bad(_)
+            ),
+            "{meters}"
+        );
     }
-    for csv in ["1,2,3,4", "a,b,c,d,e", "1,2,3,4,nan", "Grid,Home\n", "1,2,3,4,5\n1,2,3,4,5", "null", "[]", "{}"] {
-        assert_eq!(home.judge("/csv", Witnessed, csv.as_bytes(), at(0)), Bad(CheckFailure::NoReadings), "{csv}");
+    for csv in [
+        "1,2,3,4",
+        "a,b,c,d,e",
+        "1,2,3,4,nan",
+        "Grid,Home\n",
+        "1,2,3,4,5\n1,2,3,4,5",
+        "null",
+        "[]",
+        "{}",
+    ] {
+        assert_eq!(
+            home.judge("/csv", Witnessed, csv.as_bytes(), at(0)),
+            Bad(CheckFailure::NoReadings),
+            "{csv}"
+        );
     }
 }
 
@@ -319,7 +472,11 @@ fn what_counts_as_empty() {
         assert_eq!(verdict, NeedsMeters, "{text}");
     }
     for text in full {
-        assert_eq!(home.judge("/x", EmptyIsNews, text.as_bytes(), at(0)), Good, "{text}");
+        assert_eq!(
+            home.judge("/x", EmptyIsNews, text.as_bytes(), at(0)),
+            Good,
+            "{text}"
+        );
     }
 }
 
@@ -332,9 +489,19 @@ fn what_is_remembered_is_bounded_and_the_longest_silent_path_goes_first() {
         home.judge(&format!("/{path}"), EmptyIsNews, b"[1]", at(path));
     }
     assert_eq!(home.spoken.len(), PATHS);
-    assert_eq!(home.judge("/strings", EmptyIsNews, b"[]", at(200)), Bad(CheckFailure::SuddenlyEmpty));
-    assert_eq!(home.judge("/99", EmptyIsNews, b"[]", at(200)), Bad(CheckFailure::SuddenlyEmpty));
-    assert_eq!(home.judge("/0", EmptyIsNews, b"[]", at(200)), Good, "forgotten");
+    assert_eq!(
+        home.judge("/strings", EmptyIsNews, b"[]", at(200)),
+        Bad(CheckFailure::SuddenlyEmpty)
+    );
+    assert_eq!(
+        home.judge("/99", EmptyIsNews, b"[]", at(200)),
+        Bad(CheckFailure::SuddenlyEmpty)
+    );
+    assert_eq!(
+        home.judge("/0", EmptyIsNews, b"[]", at(200)),
+        Good,
+        "forgotten"
+    );
 }
 
 #[test]
@@ -348,7 +515,11 @@ fn depth_and_size_cost_nothing() {
         }
     }
     let large = format!("{{{}", " ".repeat(WHOLE_UP_TO));
-    assert_eq!(home.judge("/vitals", EmptyIsNews, large.as_bytes(), at(0)), Good, "judged by its first byte");
+    assert_eq!(
+        home.judge("/vitals", EmptyIsNews, large.as_bytes(), at(0)),
+        Good,
+        "judged by its first byte"
+    );
 }
 
 proptest! {

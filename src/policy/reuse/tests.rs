@@ -11,7 +11,10 @@ fn secs(seconds: f64) -> Duration {
 }
 
 fn after(seconds: f64) -> Now {
-    Now { mono: secs(1000.0) + secs(seconds), wall: Duration::ZERO }
+    Now {
+        mono: secs(1000.0) + secs(seconds),
+        wall: Duration::ZERO,
+    }
 }
 
 /// By the user: refreshed from 5 s, fresh for 30 s, for 20 s more when slow, for 60 s more when failed.
@@ -32,15 +35,26 @@ fn lifetime() -> Lifetime {
 /// By the origin: fresh for 5 s, then `stale-while-revalidate` up to 30 s.
 fn by_origin() -> Lifetime {
     let never = Duration::ZERO.into();
-    Lifetime { source: LifetimeSource::Origin, slow_grace: never, grace_time: never, ..lifetime() }
+    Lifetime {
+        source: LifetimeSource::Origin,
+        slow_grace: never,
+        grace_time: never,
+        ..lifetime()
+    }
 }
 
 fn fresh(seconds: f64, refresh_due: bool) -> Reuse {
-    Reuse::Fresh { age: secs(seconds), refresh_due }
+    Reuse::Fresh {
+        age: secs(seconds),
+        refresh_due,
+    }
 }
 
 fn stale(seconds: f64, because: Because) -> Reuse {
-    Reuse::Stale { age: secs(seconds), because }
+    Reuse::Stale {
+        age: secs(seconds),
+        because,
+    }
 }
 
 fn validate(seconds: f64) -> Reuse {
@@ -52,8 +66,10 @@ fn forward(seconds: f64) -> Reuse {
 }
 
 fn says(reuse: Reuse) -> Duration {
-    let (Reuse::Fresh { age, .. } | Reuse::Stale { age, .. } | Reuse::Validate { age } | Reuse::Forward { age }) =
-        reuse;
+    let (Reuse::Fresh { age, .. }
+    | Reuse::Stale { age, .. }
+    | Reuse::Validate { age }
+    | Reuse::Forward { age }) = reuse;
     age
 }
 
@@ -89,15 +105,27 @@ fn each_span_begins_exactly_where_the_one_before_ends() {
 
 #[test]
 fn a_stale_time_not_below_the_lifetime_refreshes_nothing_early() {
-    let late = Lifetime { stale_time: secs(30.0).into(), ..lifetime() };
+    let late = Lifetime {
+        stale_time: secs(30.0).into(),
+        ..lifetime()
+    };
     holds(&late, &Wishes::default(), fresh(29.0, false));
 }
 
 #[test]
 fn a_client_may_want_it_newer_or_for_longer() {
-    let refresh = Wishes { refresh: true, ..Wishes::default() };
-    let younger = Wishes { max_age: Some(secs(10.0)), ..Wishes::default() };
-    let lasting = Wishes { min_fresh: Some(secs(20.0)), ..Wishes::default() };
+    let refresh = Wishes {
+        refresh: true,
+        ..Wishes::default()
+    };
+    let younger = Wishes {
+        max_age: Some(secs(10.0)),
+        ..Wishes::default()
+    };
+    let lasting = Wishes {
+        min_fresh: Some(secs(20.0)),
+        ..Wishes::default()
+    };
     let cases = [
         (refresh, forward(0.0)),
         (refresh, forward(29.0)),
@@ -114,14 +142,30 @@ fn a_client_may_want_it_newer_or_for_longer() {
     for (wishes, expected) in cases {
         holds(&lifetime(), &wishes, expected);
     }
-    holds(&Lifetime { stale: Stale::Forbidden, ..lifetime() }, &Wishes::default(), fresh(29.0, true));
+    holds(
+        &Lifetime {
+            stale: Stale::Forbidden,
+            ..lifetime()
+        },
+        &Wishes::default(),
+        fresh(29.0, true),
+    );
 }
 
 #[test]
 fn a_client_may_take_it_stale_where_the_origin_does_not_forbid_it() {
-    let some = Wishes { max_stale: Some(secs(20.0)), ..Wishes::default() };
-    let any = Wishes { max_stale: Some(LONGEST), ..Wishes::default() };
-    let strict = Lifetime { stale: Stale::Forbidden, ..lifetime() };
+    let some = Wishes {
+        max_stale: Some(secs(20.0)),
+        ..Wishes::default()
+    };
+    let any = Wishes {
+        max_stale: Some(LONGEST),
+        ..Wishes::default()
+    };
+    let strict = Lifetime {
+        stale: Stale::Forbidden,
+        ..lifetime()
+    };
     let cases = [
         (lifetime(), some, fresh(29.0, true)),
         (lifetime(), some, stale(30.0, Because::MaxStale)),
@@ -141,15 +185,54 @@ fn a_client_may_take_it_stale_where_the_origin_does_not_forbid_it() {
 
 #[test]
 fn wishes_that_contradict_each_other_are_all_kept() {
-    let stale_or = |wishes| Wishes { max_stale: Some(LONGEST), ..wishes };
+    let stale_or = |wishes| Wishes {
+        max_stale: Some(LONGEST),
+        ..wishes
+    };
     let cases = [
-        (stale_or(Wishes { refresh: true, ..Wishes::default() }), validate(6.0)),
-        (stale_or(Wishes { min_fresh: Some(Duration::ZERO), ..Wishes::default() }), validate(6.0)),
-        (stale_or(Wishes { max_age: Some(secs(10.0)), ..Wishes::default() }), stale(10.0, Because::MaxStale)),
-        (stale_or(Wishes { max_age: Some(secs(10.0)), ..Wishes::default() }), validate(11.0)),
+        (
+            stale_or(Wishes {
+                refresh: true,
+                ..Wishes::default()
+            }),
+            validate(6.0),
+        ),
+        (
+            stale_or(Wishes {
+                min_fresh: Some(Duration::ZERO),
+                ..Wishes::default()
+            }),
+            validate(6.0),
+        ),
+        (
+            stale_or(Wishes {
+                max_age: Some(secs(10.0)),
+                ..Wishes::default()
+            }),
+            stale(10.0, Because::MaxStale),
+        ),
+        (
+            stale_or(Wishes {
+                max_age: Some(secs(10.0)),
+                ..Wishes::default()
+            }),
+            validate(11.0),
+        ),
         // The origin's window is for those who are content with what there is.
-        (Wishes { max_age: Some(secs(10.0)), ..Wishes::default() }, validate(6.0)),
-        (Wishes { min_fresh: Some(Duration::ZERO), ..Wishes::default() }, validate(6.0)),
+        (
+            Wishes {
+                max_age: Some(secs(10.0)),
+                ..Wishes::default()
+            },
+            validate(6.0),
+        ),
+        (
+            Wishes {
+                min_fresh: Some(Duration::ZERO),
+                ..Wishes::default()
+            },
+            validate(6.0),
+        ),
     ];
     for (wishes, expected) in cases {
         holds(&by_origin(), &wishes, expected);

@@ -62,7 +62,11 @@ fn relative_references_are_read_at_the_target() {
         ("/a//../b", "/a/b"),
     ];
     for (reference, expected) in cases {
-        assert_eq!(named("/b/c/d;p?q", reference).as_deref(), Some(expected), "{reference}");
+        assert_eq!(
+            named("/b/c/d;p?q", reference).as_deref(),
+            Some(expected),
+            "{reference}"
+        );
     }
     assert_eq!(named("*", "g").as_deref(), Some("/g"));
 }
@@ -110,10 +114,25 @@ fn only_our_own_authorities_count() {
 
 #[test]
 fn garbage_names_nothing() {
-    for reference in ["http:/x", "http:x", "ftp://pi/x", "mailto:a", "1:2", "a b", "/\u{fc}", "/a\tb", ":", "http://"] {
+    for reference in [
+        "http:/x",
+        "http:x",
+        "ftp://pi/x",
+        "mailto:a",
+        "1:2",
+        "a b",
+        "/\u{fc}",
+        "/a\tb",
+        ":",
+        "http://",
+    ] {
         assert_eq!(named("/t", reference), None, "{reference}");
     }
-    assert_eq!(named("/t", " /x ").as_deref(), Some("/x"), "blanks around are no part of a value");
+    assert_eq!(
+        named("/t", " /x ").as_deref(),
+        Some("/x"),
+        "blanks around are no part of a value"
+    );
 }
 
 #[test]
@@ -139,7 +158,10 @@ fn a_response_names_itself_by_its_one_content_location() {
         assert!(!names(&[("content-location", reference)]), "{reference}");
     }
     assert!(!names(&[("location", "/a/b?q")]) && !names(&[]));
-    assert!(!names(&[("content-location", "/a/b?q"), ("content-location", "/x")]));
+    assert!(!names(&[
+        ("content-location", "/a/b?q"),
+        ("content-location", "/x")
+    ]));
 }
 
 proptest! {

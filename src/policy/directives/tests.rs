@@ -47,7 +47,11 @@ fn max_age_is_read_as_the_grammar_says_and_is_zero_when_it_is_not_met() {
         ("", None),
     ];
     for (line, expected) in cases {
-        assert_eq!(read(&[line]).max_age, expected.map(Duration::from_secs), "{line}");
+        assert_eq!(
+            read(&[line]).max_age,
+            expected.map(Duration::from_secs),
+            "{line}"
+        );
     }
 }
 
@@ -63,17 +67,35 @@ fn flags_count_with_and_without_a_value() {
     let found = read(&["private=x,,public , must-revalidate=,proxy-revalidate, no-storex"]);
     assert!(found.private && found.public && found.must_revalidate && found.proxy_revalidate);
     assert!(!found.no_store);
-    let found = read(&["Immutable=1, must-understand", "only-if-cached, no-store=\"x\""]);
+    let found = read(&[
+        "Immutable=1, must-understand",
+        "only-if-cached, no-store=\"x\"",
+    ]);
     assert!(found.immutable && found.must_understand && found.only_if_cached && found.no_store);
 }
 
 #[test]
 fn only_max_stale_needs_no_value() {
-    let cases = [("", 0), ("=", 0), ("=x", 0), (" =5", 0), ("=5", 5), ("=\"5\"", 5)];
+    let cases = [
+        ("", 0),
+        ("=", 0),
+        ("=x", 0),
+        (" =5", 0),
+        ("=5", 5),
+        ("=\"5\"", 5),
+    ];
     for (value, expected) in cases {
         let found = read(&[&format!("max-stale{value}, min-fresh{value}")]);
-        let max_stale = if value.is_empty() { Some(LONGEST) } else { seconds(expected) };
-        assert_eq!((found.max_stale, found.min_fresh), (max_stale, seconds(expected)), "{value}");
+        let max_stale = if value.is_empty() {
+            Some(LONGEST)
+        } else {
+            seconds(expected)
+        };
+        assert_eq!(
+            (found.max_stale, found.min_fresh),
+            (max_stale, seconds(expected)),
+            "{value}"
+        );
     }
 }
 
@@ -84,7 +106,11 @@ fn no_cache_names_fields_or_is_the_bare_one() {
         ("no-cache=\"Set-Cookie\"", false, &["set-cookie"]),
         ("no-cache=\" b ,,\tA\"", false, &["a", "b"]),
         ("no-cache=a", false, &["a"]),
-        ("no-cache=\"a\", private, no-cache=\"b, a\"", false, &["a", "b"]),
+        (
+            "no-cache=\"a\", private, no-cache=\"b, a\"",
+            false,
+            &["a", "b"],
+        ),
         ("no-cache=\"a\", no-cache", true, &["a"]),
         ("no-cache=\"a\", no-cache=\"b c\"", true, &["a"]),
         ("no-cache=\"a, b c\"", true, &[]),
@@ -98,9 +124,17 @@ fn no_cache_names_fields_or_is_the_bare_one() {
     for (line, bare, names) in cases {
         let fields = response(CACHE_CONTROL, &[line]);
         let word = Word::of(&fields, &[]);
-        assert_eq!((word.directives.no_cache, word.directives.names_fields), (bare, !names.is_empty()), "{line}");
+        assert_eq!(
+            (word.directives.no_cache, word.directives.names_fields),
+            (bare, !names.is_empty()),
+            "{line}"
+        );
         let found = fields_to_confirm(&fields, &word);
-        assert_eq!(found.iter().map(HeaderName::as_str).collect::<Vec<&str>>(), names, "{line}");
+        assert_eq!(
+            found.iter().map(HeaderName::as_str).collect::<Vec<&str>>(),
+            names,
+            "{line}"
+        );
     }
     let spanning = read(&["no-cache=\"a", "b\""]);
     assert!(spanning.no_cache && !spanning.names_fields);
@@ -110,7 +144,12 @@ fn no_cache_names_fields_or_is_the_bare_one() {
 fn a_name_is_what_may_name_a_field() {
     for byte in 0..=u8::MAX {
         let may_name = HeaderName::from_bytes(&[byte]).is_ok();
-        assert_eq!(is_list_of_names(&[byte]), may_name, "{}", byte.escape_ascii());
+        assert_eq!(
+            is_list_of_names(&[byte]),
+            may_name,
+            "{}",
+            byte.escape_ascii()
+        );
     }
 }
 
@@ -125,21 +164,89 @@ fn targeted(lines: &[&str]) -> Option<Directives> {
 fn a_targeted_field_is_a_dictionary_of_directives() {
     let none = Directives::default();
     let cases: [(&[&str], Directives); 14] = [
-        (&["max-age=60"], Directives { max_age: seconds(60), ..none }),
-        (&["max-age=60;x=1, s-maxage=7"], Directives { max_age: seconds(60), s_maxage: seconds(7), ..none }),
-        (&["max-age=999999999999999"], Directives { max_age: Some(LONGEST), ..none }),
-        (&["max-age=x, max-age=3"], Directives { max_age: seconds(3), ..none }),
-        (&["max-age=4", "no-store"], Directives { max_age: seconds(4), no_store: true, ..none }),
-        (&["stale-while-revalidate=1"], Directives { stale_while_revalidate: seconds(1), ..none }),
-        (&["stale-if-error=2"], Directives { stale_if_error: seconds(2), ..none }),
-        (&["no-cache=\"a\""], Directives { no_cache: true, ..none }),
-        (&["private=\"a\""], Directives { private: true, ..none }),
+        (
+            &["max-age=60"],
+            Directives {
+                max_age: seconds(60),
+                ..none
+            },
+        ),
+        (
+            &["max-age=60;x=1, s-maxage=7"],
+            Directives {
+                max_age: seconds(60),
+                s_maxage: seconds(7),
+                ..none
+            },
+        ),
+        (
+            &["max-age=999999999999999"],
+            Directives {
+                max_age: Some(LONGEST),
+                ..none
+            },
+        ),
+        (
+            &["max-age=x, max-age=3"],
+            Directives {
+                max_age: seconds(3),
+                ..none
+            },
+        ),
+        (
+            &["max-age=4", "no-store"],
+            Directives {
+                max_age: seconds(4),
+                no_store: true,
+                ..none
+            },
+        ),
+        (
+            &["stale-while-revalidate=1"],
+            Directives {
+                stale_while_revalidate: seconds(1),
+                ..none
+            },
+        ),
+        (
+            &["stale-if-error=2"],
+            Directives {
+                stale_if_error: seconds(2),
+                ..none
+            },
+        ),
+        (
+            &["no-cache=\"a\""],
+            Directives {
+                no_cache: true,
+                ..none
+            },
+        ),
+        (
+            &["private=\"a\""],
+            Directives {
+                private: true,
+                ..none
+            },
+        ),
         (&["no-store=?0, no-cache=?0, private=?0"], none),
         (&["no-store, no-store=?0"], none),
-        (&["public, must-revalidate=?1"], Directives { public: true, must_revalidate: true, ..none }),
+        (
+            &["public, must-revalidate=?1"],
+            Directives {
+                public: true,
+                must_revalidate: true,
+                ..none
+            },
+        ),
         (
             &["immutable, must-understand, proxy-revalidate"],
-            Directives { immutable: true, must_understand: true, proxy_revalidate: true, ..none },
+            Directives {
+                immutable: true,
+                must_understand: true,
+                proxy_revalidate: true,
+                ..none
+            },
         ),
         (&["unknown=(a \"b\");c, max-stale=x, other=:AA==:"], none),
     ];
@@ -188,14 +295,31 @@ fn the_first_targeted_field_that_is_valid_speaks_and_else_cache_control() {
         fields.insert(CDN, HeaderValue::from_static(cdn_says));
         let word = Word::of(&fields, &[own.clone(), CDN]);
         let to_confirm = fields_to_confirm(&fields, &word).len();
-        (word.directives.max_age, word.targeted, word.directives.no_store, to_confirm)
+        (
+            word.directives.max_age,
+            word.targeted,
+            word.directives.no_store,
+            to_confirm,
+        )
     };
-    assert_eq!(max_age("max-age=3", "max-age=2"), (seconds(3), true, false, 0));
-    assert_eq!(max_age("max-age=", "max-age=2"), (seconds(2), true, false, 0));
+    assert_eq!(
+        max_age("max-age=3", "max-age=2"),
+        (seconds(3), true, false, 0)
+    );
+    assert_eq!(
+        max_age("max-age=", "max-age=2"),
+        (seconds(2), true, false, 0)
+    );
     assert_eq!(max_age("", "x"), (None, true, false, 0));
     assert_eq!(max_age("A", "max-age=x"), (seconds(1), false, true, 1));
     let fields = response(CDN, &["max-age=2"]);
-    assert_eq!(Word::of(&fields, &[]), Word { directives: Directives::default(), targeted: false });
+    assert_eq!(
+        Word::of(&fields, &[]),
+        Word {
+            directives: Directives::default(),
+            targeted: false
+        }
+    );
 }
 
 const PARTS: [&str; 14] = [
@@ -218,7 +342,8 @@ const PARTS: [&str; 14] = [
 /// A time as one can be read, or none.
 fn time() -> impl Strategy<Value = Option<Duration>> {
     proptest::option::of(
-        prop_oneof![0..100u64, Just(LONGEST.as_secs()), 0..=LONGEST.as_secs()].prop_map(Duration::from_secs),
+        prop_oneof![0..100u64, Just(LONGEST.as_secs()), 0..=LONGEST.as_secs()]
+            .prop_map(Duration::from_secs),
     )
 }
 
@@ -256,11 +381,17 @@ fn print(meant: &Directives) -> String {
         ("max-stale", meant.max_stale),
         ("min-fresh", meant.min_fresh),
     ];
-    let flags = flags.iter().filter(|(_, set)| *set).map(|(name, _)| (*name).to_owned());
-    let times = times.iter().filter_map(|(name, time)| Some((name, (*time)?))).map(|(name, time)| match *name {
-        "max-stale" if time == LONGEST => "max-stale".to_owned(),
-        name => format!("{name}={}", time.as_secs()),
-    });
+    let flags = flags
+        .iter()
+        .filter(|(_, set)| *set)
+        .map(|(name, _)| (*name).to_owned());
+    let times = times
+        .iter()
+        .filter_map(|(name, time)| Some((name, (*time)?)))
+        .map(|(name, time)| match *name {
+            "max-stale" if time == LONGEST => "max-stale".to_owned(),
+            name => format!("{name}={}", time.as_secs()),
+        });
     flags.chain(times).collect::<Vec<String>>().join(", ")
 }
 

@@ -12,7 +12,10 @@ fn fields(lines: &[(&str, &str)]) -> HeaderMap {
     let mut fields = HeaderMap::new();
     for (name, value) in lines {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
-        fields.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
+        fields.append(
+            name,
+            HeaderValue::from_bytes(value.as_bytes()).expect("a value"),
+        );
     }
     fields
 }
@@ -28,7 +31,10 @@ fn dated(date: &str) -> HeaderMap {
 /// All lines, name and value, in order.
 fn lines(fields: &HeaderMap) -> Vec<(String, String)> {
     let text = |(name, value): (&HeaderName, &HeaderValue)| {
-        (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        (
+            name.to_string(),
+            String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        )
     };
     fields.iter().map(text).collect()
 }
@@ -36,7 +42,9 @@ fn lines(fields: &HeaderMap) -> Vec<(String, String)> {
 #[test]
 fn a_validator_is_a_tag_or_a_date_with_a_text() {
     assert!(has_validator(&tagged("a")) && has_validator(&dated("a")));
-    assert!(!has_validator(&fields(&[])) && !has_validator(&tagged("")) && !has_validator(&tagged("*")));
+    assert!(
+        !has_validator(&fields(&[])) && !has_validator(&tagged("")) && !has_validator(&tagged("*"))
+    );
     assert!(!has_validator(&dated("")) && !has_validator(&fields(&[("date", NOON)])));
 }
 
@@ -52,19 +60,35 @@ fn the_stored_validators_take_the_place_of_the_clients() {
         ("range", "bytes=0-1"),
         ("accept", "a/b"),
     ]);
-    ask(&mut request, &[fields(&[("etag", "w/\"\u{fc}\""), ("last-modified", "sat, 15 jun")])]);
-    let expected =
-        fields(&[("accept", "a/b"), ("if-none-match", "w/\"\u{fc}\""), ("if-modified-since", "sat, 15 jun")]);
+    ask(
+        &mut request,
+        &[fields(&[
+            ("etag", "w/\"\u{fc}\""),
+            ("last-modified", "sat, 15 jun"),
+        ])],
+    );
+    let expected = fields(&[
+        ("accept", "a/b"),
+        ("if-none-match", "w/\"\u{fc}\""),
+        ("if-modified-since", "sat, 15 jun"),
+    ]);
     assert_eq!(request, expected);
     ask(&mut request, &[]);
-    assert_eq!(request, fields(&[("accept", "a/b")]), "nothing is stored: asked for the response itself");
+    assert_eq!(
+        request,
+        fields(&[("accept", "a/b")]),
+        "nothing is stored: asked for the response itself"
+    );
 }
 
 #[test]
 fn several_are_asked_about_by_their_distinct_tags_alone() {
     let mut request = HeaderMap::new();
     let both = fields(&[("etag", "\"a\""), ("last-modified", NOON)]);
-    ask(&mut request, &[both, tagged("W/\"b\""), dated(NOON), tagged("\"a\"")]);
+    ask(
+        &mut request,
+        &[both, tagged("W/\"b\""), dated(NOON), tagged("\"a\"")],
+    );
     assert_eq!(request, fields(&[("if-none-match", "\"a\", W/\"b\"")]));
     ask(&mut request, &[dated(NOON), dated(ONE)]);
     assert_eq!(request, HeaderMap::new());
@@ -72,7 +96,13 @@ fn several_are_asked_about_by_their_distinct_tags_alone() {
 
 #[test]
 fn a_tag_confirms_the_response_that_has_it() {
-    let stored = [tagged("W/\"b\""), tagged("\"a\""), tagged("\"b\""), tagged("b"), tagged("w/\"a\"")];
+    let stored = [
+        tagged("W/\"b\""),
+        tagged("\"a\""),
+        tagged("\"b\""),
+        tagged("b"),
+        tagged("w/\"a\""),
+    ];
     let cases = [
         ("\"a\"", Some(1)),
         ("\"b\"", Some(2)),
@@ -86,8 +116,18 @@ fn a_tag_confirms_the_response_that_has_it() {
     for (tag, expected) in cases {
         assert_eq!(confirmed(&tagged(tag), &stored), expected, "{tag}");
     }
-    assert_eq!(confirmed(&tagged("\"b\""), &stored[..1]), None, "a strong tag does not confirm a weak one");
-    assert_eq!(confirmed(&fields(&[("etag", "\"a\""), ("last-modified", NOON)]), &[dated(NOON)]), None);
+    assert_eq!(
+        confirmed(&tagged("\"b\""), &stored[..1]),
+        None,
+        "a strong tag does not confirm a weak one"
+    );
+    assert_eq!(
+        confirmed(
+            &fields(&[("etag", "\"a\""), ("last-modified", NOON)]),
+            &[dated(NOON)]
+        ),
+        None
+    );
 }
 
 #[test]
@@ -95,17 +135,39 @@ fn without_a_tag_it_has_to_be_clear_which_one_is_meant() {
     let both = |tag: &str, date: &str| fields(&[("etag", tag), ("last-modified", date)]);
     assert_eq!(confirmed(&dated(NOON), &[dated(NOON)]), Some(0));
     assert_eq!(confirmed(&dated(ONE), &[dated(NOON)]), None);
-    assert_eq!(confirmed(&dated(NOON), &[tagged("\"a\"")]), None, "a validator that none has");
-    assert_eq!(confirmed(&dated(NOON), &[both("\"a\"", ONE), both("\"b\"", NOON)]), Some(1));
-    assert_eq!(confirmed(&dated(NOON), &[both("\"a\"", NOON), both("\"b\"", NOON)]), None);
-    assert_eq!(confirmed(&dated(NOON), &[both("\"a\"", ONE), dated(NOON)]), None, "the second was not asked about");
+    assert_eq!(
+        confirmed(&dated(NOON), &[tagged("\"a\"")]),
+        None,
+        "a validator that none has"
+    );
+    assert_eq!(
+        confirmed(&dated(NOON), &[both("\"a\"", ONE), both("\"b\"", NOON)]),
+        Some(1)
+    );
+    assert_eq!(
+        confirmed(&dated(NOON), &[both("\"a\"", NOON), both("\"b\"", NOON)]),
+        None
+    );
+    assert_eq!(
+        confirmed(&dated(NOON), &[both("\"a\"", ONE), dated(NOON)]),
+        None,
+        "the second was not asked about"
+    );
 
     let bare = fields(&[("cache-control", "max-age=1")]);
     assert_eq!(confirmed(&bare, &[tagged("\"a\"")]), Some(0));
     assert_eq!(confirmed(&bare, &[dated(NOON)]), Some(0));
-    assert_eq!(confirmed(&bare, &[dated(NOON), tagged("\"a\"")]), Some(1), "the one that was asked about");
+    assert_eq!(
+        confirmed(&bare, &[dated(NOON), tagged("\"a\"")]),
+        Some(1),
+        "the one that was asked about"
+    );
     assert_eq!(confirmed(&bare, &[tagged("\"b\""), tagged("\"a\"")]), None);
-    assert_eq!(confirmed(&bare, &[fields(&[])]), None, "nothing was asked about");
+    assert_eq!(
+        confirmed(&bare, &[fields(&[])]),
+        None,
+        "nothing was asked about"
+    );
     assert_eq!(confirmed(&bare, &[]), None);
 }
 
@@ -144,14 +206,19 @@ fn an_update_takes_the_place_of_all_lines_of_its_names_and_leaves_the_rest_in_or
         ("x-c", "1"),
         ("x-new", "1"),
     ];
-    let expected: Vec<_> = expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let expected: Vec<_> = expected
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
     assert_eq!(lines(&freshen(&stored, &update)), expected);
 }
 
 #[test]
 fn the_stored_age_goes_and_the_updates_comes() {
     let stored = fields(&[("age", "7"), ("x-a", "1")]);
-    assert_eq!(freshen(&stored, &fields(&[("age", "2")])), fields(&[("age", "2"), ("x-a", "1")]));
+    assert_eq!(
+        freshen(&stored, &fields(&[("age", "2")])),
+        fields(&[("age", "2"), ("x-a", "1")])
+    );
     assert_eq!(freshen(&stored, &fields(&[])), fields(&[("x-a", "1")]));
 }
 
@@ -159,7 +226,14 @@ fn the_stored_age_goes_and_the_updates_comes() {
 fn a_head_confirms_when_nothing_in_it_differs() {
     let stored = fields(&[("etag", "\"a\""), ("last-modified", NOON)]);
     let cases: [(&[(&str, &str)], bool); 11] = [
-        (&[("etag", "\"a\""), ("last-modified", NOON), ("content-length", "5")], true),
+        (
+            &[
+                ("etag", "\"a\""),
+                ("last-modified", NOON),
+                ("content-length", "5"),
+            ],
+            true,
+        ),
         (&[("etag", "\"a\"")], true),
         (&[], true),
         (&[("content-length", "005")], true),
@@ -172,9 +246,16 @@ fn a_head_confirms_when_nothing_in_it_differs() {
         (&[("content-length", "5"), ("content-length", "6")], false),
     ];
     for (answer, expected) in cases {
-        assert_eq!(head_confirms(&stored, 5, &fields(answer)), expected, "{answer:?}");
+        assert_eq!(
+            head_confirms(&stored, 5, &fields(answer)),
+            expected,
+            "{answer:?}"
+        );
     }
-    assert!(!head_confirms(&fields(&[]), 5, &tagged("\"a\"")), "a tag the stored response has not");
+    assert!(
+        !head_confirms(&fields(&[]), 5, &tagged("\"a\"")),
+        "a tag the stored response has not"
+    );
     assert!(!head_confirms(&fields(&[]), 5, &dated(NOON)));
 }
 
@@ -184,7 +265,8 @@ fn text() -> impl Strategy<Value = HeaderValue> {
         prop::sample::select(&b"\"\"\\,*W/w a1"[..]),
         any::<u8>().prop_filter("no control character", |byte| *byte >= 32 && *byte != 127)
     ];
-    prop::collection::vec(byte, 0..8).prop_filter_map("a field value", |text| HeaderValue::from_bytes(&text).ok())
+    prop::collection::vec(byte, 0..8)
+        .prop_filter_map("a field value", |text| HeaderValue::from_bytes(&text).ok())
 }
 
 fn response() -> impl Strategy<Value = HeaderMap> {

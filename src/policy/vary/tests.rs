@@ -12,13 +12,19 @@ fn fields(lines: &[(&str, &[u8])]) -> HeaderMap {
 }
 
 fn names(names: &[&str]) -> Vec<HeaderName> {
-    names.iter().map(|name| HeaderName::from_bytes(name.as_bytes()).expect("a field name")).collect()
+    names
+        .iter()
+        .map(|name| HeaderName::from_bytes(name.as_bytes()).expect("a field name"))
+        .collect()
 }
 
 /// Whether a request with `asked` as the lines of `name` selects what one with `sent` has fetched.
 fn selects(name: &str, coded: bool, sent: &[&str], asked: &[&str]) -> bool {
     let request = |values: &[&str]| {
-        let lines: Vec<(&str, &[u8])> = values.iter().map(|value| (name, value.as_bytes())).collect();
+        let lines: Vec<(&str, &[u8])> = values
+            .iter()
+            .map(|value| (name, value.as_bytes()))
+            .collect();
         fields(&lines)
     };
     let selecting = Selecting::of(names(&[name]), &request(sent), coded);
@@ -39,24 +45,39 @@ fn text(selecting: &Selecting, asked: &HeaderMap) -> String {
 #[test]
 fn what_is_nominated_is_sorted_and_distinct() {
     let of = |lines: &[&str]| {
-        let lines: Vec<(&str, &[u8])> = lines.iter().map(|line| ("vary", line.as_bytes())).collect();
+        let lines: Vec<(&str, &[u8])> =
+            lines.iter().map(|line| ("vary", line.as_bytes())).collect();
         nominated(&fields(&lines), |name| name != "cookie")
     };
     let some = |expected: &[&str]| Nominated::Fields(names(expected));
     assert_eq!(of(&[]), Nominated::Nothing);
     assert_eq!(of(&["", " , ,"]), Nominated::Nothing);
-    assert_eq!(of(&["Cookie"]), Nominated::Nothing, "a field the origin never sees");
-    assert_eq!(of(&["Foo,Accept ,\tfoo,, Cookie", "bar"]), some(&["accept", "bar", "foo"]));
+    assert_eq!(
+        of(&["Cookie"]),
+        Nominated::Nothing,
+        "a field the origin never sees"
+    );
+    assert_eq!(
+        of(&["Foo,Accept ,\tfoo,, Cookie", "bar"]),
+        some(&["accept", "bar", "foo"])
+    );
     assert_eq!(of(&["*"]), Nominated::Everything);
     assert_eq!(of(&["foo", "bar, *"]), Nominated::Everything);
     assert_eq!(of(&["foo bar"]), Nominated::Everything, "no field name");
-    assert_eq!(of(&["foo, \"bar\""]), Nominated::Everything, "no field name");
+    assert_eq!(
+        of(&["foo, \"bar\""]),
+        Nominated::Everything,
+        "no field name"
+    );
 }
 
 #[test]
 fn more_names_than_the_limit_are_everything() {
     let of = |count: usize| {
-        let line = (0..count).map(|at| format!("f{at}, F{at}")).collect::<Vec<String>>().join(",");
+        let line = (0..count)
+            .map(|at| format!("f{at}, F{at}"))
+            .collect::<Vec<String>>()
+            .join(",");
         nominated(&fields(&[("vary", line.as_bytes())]), |_| true)
     };
     assert!(matches!(of(MAX_NOMINATED), Nominated::Fields(names) if names.len() == MAX_NOMINATED));
@@ -115,23 +136,46 @@ fn languages_and_codings_are_compared_as_sets() {
     ];
     for name in ["accept-language", "accept-encoding"] {
         for (sent, asked) in same {
-            assert!(selects(name, true, sent, asked), "{name}: {sent:?} {asked:?}");
-            assert!(!selects("foo", true, sent, asked), "only these two: {sent:?} {asked:?}");
+            assert!(
+                selects(name, true, sent, asked),
+                "{name}: {sent:?} {asked:?}"
+            );
+            assert!(
+                !selects("foo", true, sent, asked),
+                "only these two: {sent:?} {asked:?}"
+            );
         }
         for (sent, asked) in different {
-            assert!(!selects(name, true, sent, asked), "{name}: {sent:?} {asked:?}");
+            assert!(
+                !selects(name, true, sent, asked),
+                "{name}: {sent:?} {asked:?}"
+            );
         }
     }
 }
 
 #[test]
 fn a_long_list_is_compared_as_it_stands() {
-    let list = |count: usize| (0..count).map(|at| format!("l{at}")).collect::<Vec<String>>().join(",");
+    let list = |count: usize| {
+        (0..count)
+            .map(|at| format!("l{at}"))
+            .collect::<Vec<String>>()
+            .join(",")
+    };
     for (count, ordered) in [(MAX_SET, false), (MAX_SET + 1, true)] {
         let forward = list(count);
         let backward = forward.split(',').rev().collect::<Vec<&str>>().join(",");
-        assert!(selects("accept-language", true, &[&forward], &[&forward.replace(',', " , ")]));
-        assert_eq!(selects("accept-language", true, &[&forward], &[&backward]), !ordered, "{count}");
+        assert!(selects(
+            "accept-language",
+            true,
+            &[&forward],
+            &[&forward.replace(',', " , ")]
+        ));
+        assert_eq!(
+            selects("accept-language", true, &[&forward], &[&backward]),
+            !ordered,
+            "{count}"
+        );
     }
 }
 
@@ -149,10 +193,23 @@ fn what_has_no_coding_is_selected_wherever_identity_will_do() {
         (&["identity;q=0, identity"], false),
     ];
     for (asked, expected) in cases {
-        assert_eq!(selects("accept-encoding", false, &["gzip"], asked), expected, "{asked:?}");
-        assert!(!selects("accept-encoding", true, &["gzip"], asked), "with a coding: {asked:?}");
-        assert!(!selects("foo", false, &["gzip"], asked), "only this field: {asked:?}");
-        assert!(selects("accept-encoding", false, asked, asked), "its own request: {asked:?}");
+        assert_eq!(
+            selects("accept-encoding", false, &["gzip"], asked),
+            expected,
+            "{asked:?}"
+        );
+        assert!(
+            !selects("accept-encoding", true, &["gzip"], asked),
+            "with a coding: {asked:?}"
+        );
+        assert!(
+            !selects("foo", false, &["gzip"], asked),
+            "only this field: {asked:?}"
+        );
+        assert!(
+            selects("accept-encoding", false, asked, asked),
+            "its own request: {asked:?}"
+        );
     }
 }
 
@@ -162,14 +219,24 @@ fn every_name_has_to_match() {
     let selecting = Selecting::of(names(&["bar", "baz", "foo"]), &sent, true);
     assert!(selecting.matches(&fields(&[("bar", b"2"), ("foo", b"1"), ("other", b"3")])));
     assert!(!selecting.matches(&fields(&[("foo", b"1")])));
-    assert!(!selecting.matches(&fields(&[("bar", b"1"), ("foo", b"2")])), "the values are not exchanged");
+    assert!(
+        !selecting.matches(&fields(&[("bar", b"1"), ("foo", b"2")])),
+        "the values are not exchanged"
+    );
     assert!(!selecting.matches(&fields(&[("bar", b"2"), ("baz", b""), ("foo", b"1")])));
-    assert_eq!(selecting.names().cloned().collect::<Vec<HeaderName>>(), names(&["bar", "baz", "foo"]));
+    assert_eq!(
+        selecting.names().cloned().collect::<Vec<HeaderName>>(),
+        names(&["bar", "baz", "foo"])
+    );
 }
 
 #[test]
 fn repeating_makes_another_request_the_one_the_origin_saw() {
-    let sent = fields(&[("accept-language", b"En,  de"), ("accept-language", b""), ("foo", b"\xe4 \t,")]);
+    let sent = fields(&[
+        ("accept-language", b"En,  de"),
+        ("accept-language", b""),
+        ("foo", b"\xe4 \t,"),
+    ]);
     let selecting = Selecting::of(names(&["accept-language", "bar", "foo"]), &sent, true);
     let mut other = fields(&[("foo", b"2"), ("foo", b"3"), ("bar", b"4"), ("host", b"h")]);
     selecting.repeat(&mut other);
@@ -180,13 +247,29 @@ fn repeating_makes_another_request_the_one_the_origin_saw() {
 
 #[test]
 fn the_text_is_printable_and_unambiguous() {
-    let sent = fields(&[("accept-encoding", b"GZIP ; q=0.5 ,br"), ("foo", b"a b,%\xe4"), ("foo", b"=")]);
+    let sent = fields(&[
+        ("accept-encoding", b"GZIP ; q=0.5 ,br"),
+        ("foo", b"a b,%\xe4"),
+        ("foo", b"="),
+    ]);
     let selecting = Selecting::of(names(&["accept-encoding", "bar", "foo"]), &sent, true);
-    assert_eq!(text(&selecting, &sent), " accept-encoding=br,gzip;q=0.500 bar foo=a%20b,%25%E4,=");
-    assert_eq!(text(&selecting, &HeaderMap::new()), " accept-encoding bar foo");
-    assert_eq!(text(&selecting, &fields(&[("bar", b"")])), " accept-encoding bar= foo");
+    assert_eq!(
+        text(&selecting, &sent),
+        " accept-encoding=br,gzip;q=0.500 bar foo=a%20b,%25%E4,="
+    );
+    assert_eq!(
+        text(&selecting, &HeaderMap::new()),
+        " accept-encoding bar foo"
+    );
+    assert_eq!(
+        text(&selecting, &fields(&[("bar", b"")])),
+        " accept-encoding bar= foo"
+    );
     // A weight without a name is no member that is left out (found by fuzzing).
-    assert_eq!(text(&selecting, &fields(&[("accept-encoding", b";Q=1")])), " accept-encoding=;q=1 bar foo");
+    assert_eq!(
+        text(&selecting, &fields(&[("accept-encoding", b";Q=1")])),
+        " accept-encoding=;q=1 bar foo"
+    );
 }
 
 #[test]
@@ -218,12 +301,15 @@ fn request() -> impl Strategy<Value = HeaderMap> {
         "",
         "a b",
     ];
-    let member =
-        (prop::sample::select(&MEMBERS[..]), "[ \t]{0,1}").prop_map(|(member, blank)| format!("{member}{blank}"));
+    let member = (prop::sample::select(&MEMBERS[..]), "[ \t]{0,1}")
+        .prop_map(|(member, blank)| format!("{member}{blank}"));
     let line = prop::collection::vec(member, 1..4).prop_map(|members| members.join(","));
     let lines = prop::collection::vec((prop::sample::select(&NAMES[..]), line), 0..5);
     lines.prop_map(|lines| {
-        let lines: Vec<(&str, &[u8])> = lines.iter().map(|(name, line)| (*name, line.as_bytes())).collect();
+        let lines: Vec<(&str, &[u8])> = lines
+            .iter()
+            .map(|(name, line)| (*name, line.as_bytes()))
+            .collect();
         fields(&lines)
     })
 }

@@ -8,7 +8,10 @@ use proptest::prelude::*;
 use super::*;
 
 /// 2024-06-15T12:00:00Z
-const NOW: Now = Now { mono: Duration::ZERO, wall: Duration::from_secs(1_718_452_800) };
+const NOW: Now = Now {
+    mono: Duration::ZERO,
+    wall: Duration::from_secs(1_718_452_800),
+};
 
 const NOON: &str = "Sat, 15 Jun 2024 12:00:00 GMT";
 const ONE: &str = "Sat, 15 Jun 2024 13:00:00 GMT";
@@ -16,7 +19,11 @@ const TWO: &str = "Sat, 15 Jun 2024 14:00:00 GMT";
 
 fn fields(lines: &[(&'static str, &str)]) -> HeaderMap {
     let value = |text: &str| HeaderValue::from_bytes(text.as_bytes()).expect("a field value");
-    collected(lines.iter().map(|(name, text)| (HeaderName::from_static(name), value(text))))
+    collected(
+        lines
+            .iter()
+            .map(|(name, text)| (HeaderName::from_static(name), value(text))),
+    )
 }
 
 fn collected(lines: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> HeaderMap {
@@ -50,19 +57,38 @@ fn if_none_match_compares_weakly_over_all_members_of_all_lines() {
         ] {
             assert!(knows(lines, tag), "{lines:?} {tag}");
         }
-        for lines in
-            [&[r#""b""#][..], &[r#""A""#], &["a"], &[""], &[r#""1", "2""#], &[r#""b,"a"""#], &[r#""x, "a", y"#]]
-        {
+        for lines in [
+            &[r#""b""#][..],
+            &[r#""A""#],
+            &["a"],
+            &[""],
+            &[r#""1", "2""#],
+            &[r#""b,"a"""#],
+            &[r#""x, "a", y"#],
+        ] {
             assert!(!knows(lines, tag), "{lines:?} {tag}");
         }
     }
-    assert!(knows(&[r#""x", "a,b""#], r#""a,b""#), "a comma in quotes belongs to the tag");
+    assert!(
+        knows(&[r#""x", "a,b""#], r#""a,b""#),
+        "a comma in quotes belongs to the tag"
+    );
     assert!(!knows(&[r#""a,b""#], r#""b""#));
 }
 
 #[test]
 fn broken_tags_match_themselves_as_written_and_nothing_else() {
-    let broken = ["a", r#"w/"a""#, r#"W\"a""#, r#"W"a""#, "x,y", r#""a"#, "\"a\u{fc}\"", "'a'", r#""a\"b""#];
+    let broken = [
+        "a",
+        r#"w/"a""#,
+        r#"W\"a""#,
+        r#"W"a""#,
+        "x,y",
+        r#""a"#,
+        "\"a\u{fc}\"",
+        "'a'",
+        r#""a\"b""#,
+    ];
     for tag in broken {
         for other in broken {
             assert_eq!(knows(&[other], tag), tag == other, "{other} {tag}");
@@ -75,9 +101,16 @@ fn broken_tags_match_themselves_as_written_and_nothing_else() {
 #[test]
 fn what_names_no_response_is_no_tag_of_it() {
     for tag in ["", "*"] {
-        assert!(!knows(&["\"a\", *"], tag) && !knows(&[""], tag) && knows(&["*"], tag), "{tag:?}");
+        assert!(
+            !knows(&["\"a\", *"], tag) && !knows(&[""], tag) && knows(&["*"], tag),
+            "{tag:?}"
+        );
     }
-    assert_eq!(verdict(&[("if-none-match", "*")], &[]), Verdict::NotModified, "it exists");
+    assert_eq!(
+        verdict(&[("if-none-match", "*")], &[]),
+        Verdict::NotModified,
+        "it exists"
+    );
     assert_eq!(verdict(&[("if-none-match", "\"a\"")], &[]), Verdict::Send);
 }
 
@@ -96,45 +129,100 @@ fn if_match_compares_strongly() {
     ];
     for (line, tag, expected) in cases {
         let stored: Vec<_> = tag.map(|tag| ("etag", tag)).into_iter().collect();
-        assert_eq!(verdict(&[("if-match", line)], &stored), expected, "{line} {tag:?}");
+        assert_eq!(
+            verdict(&[("if-match", line)], &stored),
+            expected,
+            "{line} {tag:?}"
+        );
     }
 }
 
 #[test]
 fn if_modified_since_compares_with_last_modified_else_date() {
-    let since = |line| verdict(&[("if-modified-since", line)], &[("last-modified", ONE), ("date", TWO)]);
-    assert_eq!([NOON, ONE, TWO].map(since), [Verdict::Send, Verdict::NotModified, Verdict::NotModified]);
-    assert_eq!(since("Saturday, 15-Jun-24 13:00:00 GMT"), Verdict::NotModified, "another form of the same date");
+    let since = |line| {
+        verdict(
+            &[("if-modified-since", line)],
+            &[("last-modified", ONE), ("date", TWO)],
+        )
+    };
+    assert_eq!(
+        [NOON, ONE, TWO].map(since),
+        [Verdict::Send, Verdict::NotModified, Verdict::NotModified]
+    );
+    assert_eq!(
+        since("Saturday, 15-Jun-24 13:00:00 GMT"),
+        Verdict::NotModified,
+        "another form of the same date"
+    );
     for line in ["", "0", "yesterday", "2024-06-15T14:00:00Z"] {
         assert_eq!(since(line), Verdict::Send, "{line} is no date");
     }
     let dated = |line| verdict(&[("if-modified-since", line)], &[("date", ONE)]);
-    assert_eq!([NOON, ONE, TWO].map(dated), [Verdict::Send, Verdict::NotModified, Verdict::NotModified]);
+    assert_eq!(
+        [NOON, ONE, TWO].map(dated),
+        [Verdict::Send, Verdict::NotModified, Verdict::NotModified]
+    );
     assert_eq!(verdict(&[("if-modified-since", TWO)], &[]), Verdict::Send);
     let unclear = [("last-modified", "new"), ("date", NOON)];
-    assert_eq!(verdict(&[("if-modified-since", TWO)], &unclear), Verdict::Send, "Last-Modified speaks, if badly");
+    assert_eq!(
+        verdict(&[("if-modified-since", TWO)], &unclear),
+        Verdict::Send,
+        "Last-Modified speaks, if badly"
+    );
     let twice = [("if-modified-since", TWO), ("if-modified-since", TWO)];
-    assert_eq!(verdict(&twice, &[("last-modified", ONE)]), Verdict::Send, "two lines are no date");
+    assert_eq!(
+        verdict(&twice, &[("last-modified", ONE)]),
+        Verdict::Send,
+        "two lines are no date"
+    );
 }
 
 #[test]
 fn if_unmodified_since_needs_two_dates_to_fail() {
     let since = |line| verdict(&[("if-unmodified-since", line)], &[("last-modified", ONE)]);
-    assert_eq!([NOON, ONE, TWO, "0"].map(since), [Verdict::Failed, Verdict::Send, Verdict::Send, Verdict::Send]);
-    assert_eq!(verdict(&[("if-unmodified-since", NOON)], &[("date", ONE)]), Verdict::Send, "not a modification date");
+    assert_eq!(
+        [NOON, ONE, TWO, "0"].map(since),
+        [Verdict::Failed, Verdict::Send, Verdict::Send, Verdict::Send]
+    );
+    assert_eq!(
+        verdict(&[("if-unmodified-since", NOON)], &[("date", ONE)]),
+        Verdict::Send,
+        "not a modification date"
+    );
 }
 
 #[test]
 fn the_order_of_evaluation_is_that_of_the_rfc() {
     let stored = [("etag", r#""a""#), ("last-modified", ONE)];
     let cases: [(&[(&'static str, &str)], Verdict); 7] = [
-        (&[("if-match", r#""a""#), ("if-unmodified-since", NOON)], Verdict::Send),
-        (&[("if-match", r#""b""#), ("if-unmodified-since", TWO)], Verdict::Failed),
-        (&[("if-none-match", r#""b""#), ("if-modified-since", TWO)], Verdict::Send),
-        (&[("if-none-match", r#""a""#), ("if-modified-since", NOON)], Verdict::NotModified),
-        (&[("if-match", r#""a""#), ("if-none-match", r#""a""#)], Verdict::NotModified),
-        (&[("if-match", r#""b""#), ("if-none-match", r#""a""#)], Verdict::Failed),
-        (&[("if-unmodified-since", NOON), ("if-modified-since", TWO)], Verdict::Failed),
+        (
+            &[("if-match", r#""a""#), ("if-unmodified-since", NOON)],
+            Verdict::Send,
+        ),
+        (
+            &[("if-match", r#""b""#), ("if-unmodified-since", TWO)],
+            Verdict::Failed,
+        ),
+        (
+            &[("if-none-match", r#""b""#), ("if-modified-since", TWO)],
+            Verdict::Send,
+        ),
+        (
+            &[("if-none-match", r#""a""#), ("if-modified-since", NOON)],
+            Verdict::NotModified,
+        ),
+        (
+            &[("if-match", r#""a""#), ("if-none-match", r#""a""#)],
+            Verdict::NotModified,
+        ),
+        (
+            &[("if-match", r#""b""#), ("if-none-match", r#""a""#)],
+            Verdict::Failed,
+        ),
+        (
+            &[("if-unmodified-since", NOON), ("if-modified-since", TWO)],
+            Verdict::Failed,
+        ),
     ];
     for (request, expected) in cases {
         assert_eq!(verdict(request, &stored), expected, "{request:?}");
@@ -148,13 +236,29 @@ fn only_a_success_has_preconditions() {
     let failing = fields(&[("if-match", r#""b""#)]);
     for status in [200, 203, 204, 206, 299] {
         let status = StatusCode::from_u16(status).expect("a status");
-        assert_eq!(evaluate(&known, status, &stored, NOW), Verdict::NotModified, "{status}");
-        assert_eq!(evaluate(&failing, status, &stored, NOW), Verdict::Failed, "{status}");
+        assert_eq!(
+            evaluate(&known, status, &stored, NOW),
+            Verdict::NotModified,
+            "{status}"
+        );
+        assert_eq!(
+            evaluate(&failing, status, &stored, NOW),
+            Verdict::Failed,
+            "{status}"
+        );
     }
     for status in [301, 304, 404, 412, 500, 999] {
         let status = StatusCode::from_u16(status).expect("a status");
-        assert_eq!(evaluate(&known, status, &stored, NOW), Verdict::Send, "{status}");
-        assert_eq!(evaluate(&failing, status, &stored, NOW), Verdict::Send, "{status}");
+        assert_eq!(
+            evaluate(&known, status, &stored, NOW),
+            Verdict::Send,
+            "{status}"
+        );
+        assert_eq!(
+            evaluate(&failing, status, &stored, NOW),
+            Verdict::Send,
+            "{status}"
+        );
     }
 }
 
@@ -162,13 +266,34 @@ fn only_a_success_has_preconditions() {
 fn a_304_repeats_what_guides_an_update() {
     let tagged = fields(&[("etag", r#""a""#), ("last-modified", ONE)]);
     let untagged = fields(&[("last-modified", ONE)]);
-    let repeated = ["cache-control", "cdn-cache-control", "content-location", "date", "etag", "expires", "vary"];
+    let repeated = [
+        "cache-control",
+        "cdn-cache-control",
+        "content-location",
+        "date",
+        "etag",
+        "expires",
+        "vary",
+    ];
     for name in repeated {
-        assert!(belongs_in_304(&HeaderName::from_static(name), &tagged), "{name}");
+        assert!(
+            belongs_in_304(&HeaderName::from_static(name), &tagged),
+            "{name}"
+        );
     }
-    let left_out = ["content-type", "content-length", "content-encoding", "set-cookie", "server", "x-cache-controls"];
+    let left_out = [
+        "content-type",
+        "content-length",
+        "content-encoding",
+        "set-cookie",
+        "server",
+        "x-cache-controls",
+    ];
     for name in left_out {
-        assert!(!belongs_in_304(&HeaderName::from_static(name), &untagged), "{name}");
+        assert!(
+            !belongs_in_304(&HeaderName::from_static(name), &untagged),
+            "{name}"
+        );
     }
     assert!(belongs_in_304(&LAST_MODIFIED, &untagged) && !belongs_in_304(&LAST_MODIFIED, &tagged));
 }
@@ -179,7 +304,8 @@ fn value() -> impl Strategy<Value = HeaderValue> {
         prop::sample::select(&b"\"\"\\,*W/w a1"[..]),
         any::<u8>().prop_filter("no control character", |byte| *byte >= 32 && *byte != 127)
     ];
-    prop::collection::vec(byte, 0..12).prop_filter_map("a field value", |text| HeaderValue::from_bytes(&text).ok())
+    prop::collection::vec(byte, 0..12)
+        .prop_filter_map("a field value", |text| HeaderValue::from_bytes(&text).ok())
 }
 
 proptest! {

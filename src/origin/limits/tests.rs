@@ -4,18 +4,35 @@ use proptest::prelude::*;
 
 use super::*;
 
-const NO_QUOTA: Quota = Quota { per_minute: None, per_day: None };
+const NO_QUOTA: Quota = Quota {
+    per_minute: None,
+    per_day: None,
+};
 
 fn at(milliseconds: u64) -> Now {
-    Now { mono: Duration::from_millis(milliseconds), wall: Duration::ZERO }
+    Now {
+        mono: Duration::from_millis(milliseconds),
+        wall: Duration::ZERO,
+    }
 }
 
 fn limits(spacing: u64, quota: Quota, retries: u32) -> Limits {
-    Limits::new(Restraint { spacing: Duration::from_millis(spacing), quota, retries })
+    Limits::new(Restraint {
+        spacing: Duration::from_millis(spacing),
+        quota,
+        retries,
+    })
 }
 
 fn a_minute(per_minute: u32) -> Limits {
-    limits(0, Quota { per_minute: Some(per_minute), ..NO_QUOTA }, 0)
+    limits(
+        0,
+        Quota {
+            per_minute: Some(per_minute),
+            ..NO_QUOTA
+        },
+        0,
+    )
 }
 
 #[test]
@@ -23,8 +40,17 @@ fn p7_the_next_turn_is_a_distance_away() {
     let mut limits = limits(500, NO_QUOTA, 0);
     assert_eq!(limits.turn(at(1_000)), None, "the first goes at once");
     limits.start(true, at(1_000));
-    for (time, turn) in [(1_000, Some(1_500)), (1_499, Some(1_500)), (1_500, None), (9_000, None)] {
-        assert_eq!(limits.turn(at(time)), turn.map(Duration::from_millis), "{time}");
+    for (time, turn) in [
+        (1_000, Some(1_500)),
+        (1_499, Some(1_500)),
+        (1_500, None),
+        (9_000, None),
+    ] {
+        assert_eq!(
+            limits.turn(at(time)),
+            turn.map(Duration::from_millis),
+            "{time}"
+        );
     }
 }
 
@@ -33,7 +59,13 @@ fn nothing_is_limited_where_nothing_is_said() {
     let mut limits = Limits::new(Restraint::default());
     for _ in 0..10_000 {
         limits.start(true, at(5));
-        assert_eq!((limits.turn(at(5)), limits.exhausted(Class::Background, at(5))), (None, None));
+        assert_eq!(
+            (
+                limits.turn(at(5)),
+                limits.exhausted(Class::Background, at(5))
+            ),
+            (None, None)
+        );
     }
     assert!(!limits.take_retry(0));
     // Who asked first may be heard last: each looks at the clock for itself.
@@ -46,9 +78,18 @@ fn polls_leave_the_last_tenth_of_a_quota_to_clients() {
     for (quota, background) in [(1, 0), (2, 1), (10, 9), (11, 9), (20, 18), (25, 22)] {
         let mut limits = a_minute(quota);
         for (class, most) in [(Class::Background, background), (Class::Client, quota)] {
-            let room = || limits.exhausted(class, at(0)).is_none().then(|| limits.start(true, at(0)));
+            let room = || {
+                limits
+                    .exhausted(class, at(0))
+                    .is_none()
+                    .then(|| limits.start(true, at(0)))
+            };
             let begun = std::iter::from_fn(room).count() as u32;
-            let before = if class == Class::Client { background } else { 0 };
+            let before = if class == Class::Client {
+                background
+            } else {
+                0
+            };
             assert_eq!(before + begun, most, "{class:?} of {quota}");
         }
     }
@@ -59,7 +100,10 @@ fn a_full_quota_says_when_it_has_room() {
     let mut limits = a_minute(2);
     limits.start(true, at(1_900));
     limits.start(true, at(5_000));
-    assert_eq!(limits.exhausted(Class::Client, at(6_000)), Some(Duration::from_secs(62)));
+    assert_eq!(
+        limits.exhausted(Class::Client, at(6_000)),
+        Some(Duration::from_secs(62))
+    );
     assert!(limits.exhausted(Class::Client, at(61_999)).is_some());
     assert_eq!(limits.exhausted(Class::Client, at(62_000)), None);
     // Nobody but clients ever gets the only one.
@@ -69,14 +113,26 @@ fn a_full_quota_says_when_it_has_room() {
 #[test]
 fn of_two_quotas_the_one_that_is_full_longer_counts() {
     let day = 24 * 60 * 60;
-    let mut limits = limits(0, Quota { per_minute: Some(2), per_day: Some(3) }, 0);
+    let mut limits = limits(
+        0,
+        Quota {
+            per_minute: Some(2),
+            per_day: Some(3),
+        },
+        0,
+    );
     let minute = 60_000;
     for time in [0, 0, 2 * minute] {
         assert_eq!(limits.exhausted(Class::Client, at(time)), None);
         limits.start(true, at(time));
     }
-    let until = limits.exhausted(Class::Client, at(2 * minute)).expect("full");
-    assert!(until >= Duration::from_secs(day) && until <= Duration::from_secs(day + day / 60), "{until:?}");
+    let until = limits
+        .exhausted(Class::Client, at(2 * minute))
+        .expect("full");
+    assert!(
+        until >= Duration::from_secs(day) && until <= Duration::from_secs(day + day / 60),
+        "{until:?}"
+    );
 }
 
 #[test]

@@ -7,7 +7,9 @@ use super::*;
 /// Keys and values in the order they are told. `None`: not a dictionary.
 fn read(text: &[u8]) -> Option<Vec<(String, Value)>> {
     let mut told = Vec::new();
-    dictionary(text, |key, value| told.push((String::from_utf8(key.to_vec()).expect("ASCII"), value)))?;
+    dictionary(text, |key, value| {
+        told.push((String::from_utf8(key.to_vec()).expect("ASCII"), value))
+    })?;
     Some(told)
 }
 
@@ -50,7 +52,8 @@ fn every_type_of_a_value_is_told() {
 
 #[test]
 fn members_are_told_in_turn_and_a_key_may_be_told_again() {
-    let expected = [("a", 1), ("*b_-.0", 2), ("a", 3)].map(|(key, number)| (key.to_owned(), Value::Integer(number)));
+    let expected = [("a", 1), ("*b_-.0", 2), ("a", 3)]
+        .map(|(key, number)| (key.to_owned(), Value::Integer(number)));
     assert_eq!(read(b"a=1,*b_-.0=2 \t,\t a=3"), Some(expected.to_vec()));
 }
 
@@ -130,7 +133,8 @@ fn one_wrong_byte_and_there_is_no_dictionary() {
 fn bare() -> impl Strategy<Value = (String, Value)> {
     let written = |text: String| (text, Value::Other);
     prop_oneof![
-        (-999_999_999_999_999..=999_999_999_999_999i64).prop_map(|number| (number.to_string(), Value::Integer(number))),
+        (-999_999_999_999_999..=999_999_999_999_999i64)
+            .prop_map(|number| (number.to_string(), Value::Integer(number))),
         any::<bool>().prop_map(|set| (format!("?{}", u8::from(set)), Value::Boolean(set))),
         "[ -~]{0,12}".prop_map(|text| {
             let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
@@ -138,7 +142,10 @@ fn bare() -> impl Strategy<Value = (String, Value)> {
         }),
         "-?[0-9]{1,12}\\.[0-9]{1,3}".prop_map(written),
         "[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]{0,9}".prop_map(written),
-        ("([A-Za-z0-9+/]{4}){0,3}", "|[A-Za-z0-9+/]{2}(==)?|[A-Za-z0-9+/]{3}=?")
+        (
+            "([A-Za-z0-9+/]{4}){0,3}",
+            "|[A-Za-z0-9+/]{2}(==)?|[A-Za-z0-9+/]{3}=?"
+        )
             .prop_map(move |(whole, last)| written(format!(":{whole}{last}:"))),
     ]
 }
@@ -155,8 +162,12 @@ fn parameters() -> impl Strategy<Value = String> {
 
 fn inner_list() -> impl Strategy<Value = (String, Value)> {
     let item = (bare(), parameters()).prop_map(|((text, _), parameters)| text + &parameters);
-    (proptest::collection::vec(item, 0..3), " {0,2}")
-        .prop_map(|(items, blanks)| (format!("({blanks}{}{blanks})", items.join(" ")), Value::Other))
+    (proptest::collection::vec(item, 0..3), " {0,2}").prop_map(|(items, blanks)| {
+        (
+            format!("({blanks}{}{blanks})", items.join(" ")),
+            Value::Other,
+        )
+    })
 }
 
 /// A member as it is written, and what is told of it.
@@ -166,8 +177,9 @@ fn member() -> impl Strategy<Value = (String, (String, Value))> {
         1 => inner_list().prop_map(|(text, value)| (format!("={text}"), value)),
         1 => Just((String::new(), Value::Boolean(true))),
     ];
-    (KEY, value, parameters())
-        .prop_map(|(key, (text, value), parameters)| (format!("{key}{text}{parameters}"), (key, value)))
+    (KEY, value, parameters()).prop_map(|(key, (text, value), parameters)| {
+        (format!("{key}{text}{parameters}"), (key, value))
+    })
 }
 
 proptest! {

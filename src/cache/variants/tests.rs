@@ -15,25 +15,37 @@ use crate::policy::freshness::{Allowed, Received, lifetime};
 use crate::policy::rule::{Defaults, Rule};
 use crate::reply::stored_head;
 
-const LANGUAGES: [&str; 18] =
-    ["aa", "bb", "cc", "dd", "ee", "ff", "gg", "hh", "ii", "jj", "kk", "ll", "mm", "nn", "oo", "pp", "qq", "rr"];
+const LANGUAGES: [&str; 18] = [
+    "aa", "bb", "cc", "dd", "ee", "ff", "gg", "hh", "ii", "jj", "kk", "ll", "mm", "nn", "oo", "pp",
+    "qq", "rr",
+];
 
 /// A store with the answers in these languages under `/`, stored in this order.
 fn store_of(languages: &[&str]) -> Store {
     let store = Store::new(1 << 20, 100);
-    languages.iter().for_each(|language| _ = put(&store, language, 10));
+    languages
+        .iter()
+        .for_each(|language| _ = put(&store, language, 10));
     store
 }
 
 fn put(store: &Store, language: &str, body_bytes: usize) -> Inserted {
-    store.insert(variant("/", Some(language), body_bytes, 60), &asked(Some(language)))
+    store.insert(
+        variant("/", Some(language), body_bytes, 60),
+        &asked(Some(language)),
+    )
 }
 
 /// The languages of what is stored under `/`, newest first.
 fn languages(store: &Store) -> Vec<&'static str> {
-    let Some(found) = store.peek("/") else { return Vec::new() };
-    let language =
-        |stored: &Arc<Stored>| LANGUAGES.into_iter().find(|known| stored.is_selected_by(&asked(Some(known))));
+    let Some(found) = store.peek("/") else {
+        return Vec::new();
+    };
+    let language = |stored: &Arc<Stored>| {
+        LANGUAGES
+            .into_iter()
+            .find(|known| stored.is_selected_by(&asked(Some(known))))
+    };
     found.iter().filter_map(language).collect()
 }
 
@@ -44,7 +56,10 @@ fn charge() -> usize {
 
 #[test]
 fn a_slot_has_16_bytes_for_them_empty_or_not() {
-    assert_eq!((size_of::<Variants>(), size_of::<Option<Variants>>()), (16, 16));
+    assert_eq!(
+        (size_of::<Variants>(), size_of::<Option<Variants>>()),
+        (16, 16)
+    );
 }
 
 #[test]
@@ -54,12 +69,22 @@ fn the_newest_that_a_request_selects_is_found() {
         let found = store.find("/")?;
         let borrowed = found.select(&asked(language)).cloned();
         let owned = found.into_selected(&asked(language));
-        assert_eq!(borrowed.as_ref().map(Arc::as_ptr), owned.as_ref().map(Arc::as_ptr));
+        assert_eq!(
+            borrowed.as_ref().map(Arc::as_ptr),
+            owned.as_ref().map(Arc::as_ptr)
+        );
         owned.map(|stored| stored.body.len())
     };
-    assert_eq!([Some("aa"), Some("bb"), Some("cc"), None].map(selected), [Some(10), Some(10), None, None]);
+    assert_eq!(
+        [Some("aa"), Some("bb"), Some("cc"), None].map(selected),
+        [Some(10), Some(10), None, None]
+    );
     store.insert(stored("/", 7), &asked(Some("bb")));
-    assert_eq!(languages(&store), ["aa", "aa"], "the one without selecting fields is anybody's");
+    assert_eq!(
+        languages(&store),
+        ["aa", "aa"],
+        "the one without selecting fields is anybody's"
+    );
     assert_eq!([Some("aa"), Some("cc"), None].map(selected), [Some(7); 3]);
     assert_eq!(put(&store, "aa", 3), Inserted::Replaced);
     assert_eq!([Some("aa"), Some("cc")].map(selected), [Some(3), None]);
@@ -76,22 +101,48 @@ fn of_several_that_a_request_selects_the_one_the_origin_made_last_is_found() {
     ];
     for (older, newer, expected) in cases {
         let store = Store::new(1 << 20, 100);
-        store.insert(came(variant("/", Some("aa"), 1, 0), older), &asked(Some("aa")));
+        store.insert(
+            came(variant("/", Some("aa"), 1, 0), older),
+            &asked(Some("aa")),
+        );
         store.insert(came(stored("/", 2), newer), &asked(Some("bb")));
-        let found = store.find("/").expect("two").into_selected(&asked(Some("aa"))).expect("both");
+        let found = store
+            .find("/")
+            .expect("two")
+            .into_selected(&asked(Some("aa")))
+            .expect("both");
         assert_eq!(found.body.len(), expected, "{older:?} {newer:?}");
     }
 }
 
 /// The same, but it came at this second, so many seconds old.
 fn came(stored: Arc<Stored>, (at, age): (u64, u64)) -> Arc<Stored> {
-    let at = Now { mono: Duration::from_secs(at), wall: Duration::ZERO };
-    let mut fields = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("max-age=100"))]);
+    let at = Now {
+        mono: Duration::from_secs(at),
+        wall: Duration::ZERO,
+    };
+    let mut fields =
+        HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("max-age=100"))]);
     fields.insert(AGE, HeaderValue::from(age));
     let word = Word::of(&fields, &[]);
-    let received = Received { status: StatusCode::OK, fields: &fields, word, asked: at, at };
-    let lifetime = lifetime(&received, &Rule::default(), &Defaults::default(), Allowed::Any).expect("explicit");
-    Arc::new(Stored { lifetime, ..Arc::into_inner(stored).expect("nobody else has it") })
+    let received = Received {
+        status: StatusCode::OK,
+        fields: &fields,
+        word,
+        asked: at,
+        at,
+    };
+    let lifetime = lifetime(
+        &received,
+        &Rule::default(),
+        &Defaults::default(),
+        Allowed::Any,
+    )
+    .expect("explicit");
+    Arc::new(Stored {
+        lifetime,
+        ..Arc::into_inner(stored).expect("nobody else has it")
+    })
 }
 
 #[test]
@@ -112,14 +163,21 @@ fn a_newcomer_takes_the_place_of_what_its_request_selects_and_the_others_stay() 
     assert_eq!(put(&store, "dd", 0), Inserted::New);
     assert_eq!(languages(&store), ["dd", "bb", "cc", "aa"]);
     let gauges = store.gauges();
-    assert_eq!((gauges.entries, gauges.bytes), (1, 4 * charge() + 20 + 10 + 10));
+    assert_eq!(
+        (gauges.entries, gauges.bytes),
+        (1, 4 * charge() + 20 + 10 + 10)
+    );
 }
 
 #[test]
 fn beyond_16_the_least_recently_used_one_goes() {
     let store = store_of(&LANGUAGES[..15]);
     assert_eq!(put(&store, LANGUAGES[15], 10), Inserted::New);
-    assert_eq!(put(&store, "cc", 10), Inserted::Replaced, "16 and not one more");
+    assert_eq!(
+        put(&store, "cc", 10),
+        Inserted::Replaced,
+        "16 and not one more"
+    );
     let found = store.find("/").expect("all");
     let used = |language, tenths: u64| {
         let stored = found.select(&asked(Some(language))).expect("one");
@@ -139,19 +197,28 @@ fn beyond_16_the_least_recently_used_one_goes() {
         ..Arc::into_inner(variant("/", Some("rr"), 10, 60)).expect("the only one")
     });
     assert_eq!(store.insert(late, &asked(Some("rr"))), Inserted::Crowded);
-    assert!(!languages(&store).contains(&"qq"), "which came at time zero and was not used");
+    assert!(
+        !languages(&store).contains(&"qq"),
+        "which came at time zero and was not used"
+    );
     assert_eq!(put(&store, "qq", 10), Inserted::Crowded);
     assert!(languages(&store).contains(&"rr"), "an arrival is a use");
 }
 
 fn later(seconds: u64) -> Now {
-    Now { mono: Duration::from_secs(seconds), wall: Duration::ZERO }
+    Now {
+        mono: Duration::from_secs(seconds),
+        wall: Duration::ZERO,
+    }
 }
 
 #[test]
 fn what_selects_a_response_counts_as_memory() {
     let variant = variant("/", Some("aa"), 0, 60);
-    let selecting = variant.selecting.as_ref().map_or(0, |selecting| selecting.charge());
+    let selecting = variant
+        .selecting
+        .as_ref()
+        .map_or(0, |selecting| selecting.charge());
     assert!(selecting > 0);
     assert_eq!(charge(), stored("/", 0).charge() + selecting);
 }
@@ -184,14 +251,23 @@ fn what_is_too_large_together_sheds_the_least_recently_used() {
     assert_eq!(put(&store, "ee", 3 * charge()), Inserted::TooLarge);
     assert_eq!(languages(&store), ["dd", "cc"]);
     let gauges = store.gauges();
-    assert_eq!((gauges.entries, gauges.bytes, gauges.evictions), (1, 3 * charge(), 0));
+    assert_eq!(
+        (gauges.entries, gauges.bytes, gauges.evictions),
+        (1, 3 * charge(), 0)
+    );
 }
 
 #[test]
 fn variants_are_evicted_pinned_and_removed_together() {
     let store = Store::new(8 * charge(), 100);
-    let put_both = || ["aa", "bb"].iter().for_each(|language| _ = put(&store, language, 0));
-    let scan = || (0..50).for_each(|number| _ = store.insert(stored(&number.to_string(), 0), &asked(None)));
+    let put_both = || {
+        ["aa", "bb"]
+            .iter()
+            .for_each(|language| _ = put(&store, language, 0))
+    };
+    let scan = || {
+        (0..50).for_each(|number| _ = store.insert(stored(&number.to_string(), 0), &asked(None)))
+    };
     put_both();
     scan();
     assert_eq!(languages(&store), [""; 0]);
@@ -199,12 +275,22 @@ fn variants_are_evicted_pinned_and_removed_together() {
     put_both();
     scan();
     assert_eq!(languages(&store), ["bb", "aa"]);
-    assert_eq!((store.gauges().pinned_entries, store.gauges().pinned_bytes), (1, 2 * charge()));
+    assert_eq!(
+        (store.gauges().pinned_entries, store.gauges().pinned_bytes),
+        (1, 2 * charge())
+    );
     assert_eq!(store.remove("/").map(|removed| removed.len()), Some(2));
     put_both();
     assert_eq!(store.remove_matching(|key| key == "/"), 2);
     put_both();
-    assert_eq!(store.some(1000).iter().filter(|stored| stored.key.as_str() == "/").count(), 2);
+    assert_eq!(
+        store
+            .some(1000)
+            .iter()
+            .filter(|stored| stored.key.as_str() == "/")
+            .count(),
+        2
+    );
     let entries = store.gauges().entries;
     assert_eq!(store.clear(), entries + 1);
 }
@@ -216,15 +302,27 @@ fn a_sweep_takes_single_variants_and_the_key_with_the_last() {
         store.insert(variant("/", Some(language), 0, ttl), &asked(Some(language)));
     }
     assert_eq!(store.sweep(Duration::from_secs(10)), 0);
-    assert_eq!((store.sweep(Duration::from_secs(11)), languages(&store)), (1, vec!["cc", "bb"]));
+    assert_eq!(
+        (store.sweep(Duration::from_secs(11)), languages(&store)),
+        (1, vec!["cc", "bb"])
+    );
     assert_eq!(store.gauges().bytes, 2 * charge());
-    assert_eq!((store.sweep(Duration::from_secs(21)), languages(&store)), (1, vec!["bb"]));
+    assert_eq!(
+        (store.sweep(Duration::from_secs(21)), languages(&store)),
+        (1, vec!["bb"])
+    );
     assert!(matches!(store.peek("/"), Some(Variants::One(_))));
-    assert_eq!((store.sweep(Duration::from_secs(31)), store.gauges().entries), (1, 0));
+    assert_eq!(
+        (store.sweep(Duration::from_secs(31)), store.gauges().entries),
+        (1, 0)
+    );
     for language in ["aa", "bb"] {
         put(&store, language, 0);
     }
-    assert_eq!((store.sweep(Duration::from_secs(61)), store.gauges().bytes), (2, 0));
+    assert_eq!(
+        (store.sweep(Duration::from_secs(61)), store.gauges().bytes),
+        (2, 0)
+    );
 }
 
 fn headed(head: &[u8]) -> Stored {
@@ -238,10 +336,22 @@ fn the_origins_fields_are_read_back_and_ours_are_not() {
         fields.append(SET_COOKIE, HeaderValue::from_bytes(value).expect("a value"));
     }
     fields.append("x-odd_name", HeaderValue::from_static("1: 2"));
-    let response = Response { status: StatusCode::OK, fields: fields.clone(), body: Default::default() };
+    let response = Response {
+        status: StatusCode::OK,
+        fields: fields.clone(),
+        body: Default::default(),
+    };
     let plain = headed(b"");
     let (head, fields_end) = stored_head(&response, &[], &plain.lifetime, later(0), "larder");
-    assert_eq!(Stored { head, fields_end, ..plain }.fields(), fields);
+    assert_eq!(
+        Stored {
+            head,
+            fields_end,
+            ..plain
+        }
+        .fields(),
+        fields
+    );
 }
 
 proptest! {

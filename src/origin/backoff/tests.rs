@@ -20,7 +20,9 @@ struct Asked {
 impl Asked {
     /// Whether it may be asked; if so, it is.
     fn may(&mut self, whose: Whose<&String>, now: Now) -> bool {
-        let Permission::Go(pass) = self.backoff.permission(whose, now) else { return false };
+        let Permission::Go(pass) = self.backoff.permission(whose, now) else {
+            return false;
+        };
         if let Whose::Key(key) | Whose::Beside(key) = whose {
             self.passes.insert(key.clone(), pass);
         }
@@ -29,7 +31,9 @@ impl Asked {
 
     /// Who asked has ended like this.
     fn report(&mut self, whose: Whose<&String>, heard: Heard, polled: bool, now: Now) -> Change {
-        let (Whose::Key(key) | Whose::Beside(key)) = whose else { panic!("somebody asks for a key") };
+        let (Whose::Key(key) | Whose::Beside(key)) = whose else {
+            panic!("somebody asks for a key")
+        };
         let pass = self.passes.remove(key).unwrap_or_default();
         self.backoff.report(whose, pass, heard, polled, now)
     }
@@ -51,12 +55,21 @@ impl DerefMut for Asked {
 
 fn backoff() -> Asked {
     let steps = [5, 10, 30, 60, 120].map(Duration::from_secs).to_vec();
-    let schedule = Schedule { steps, max_retry_after: Duration::from_secs(300) };
-    Asked { backoff: Backoff::new(schedule, 7), passes: HashMap::new() }
+    let schedule = Schedule {
+        steps,
+        max_retry_after: Duration::from_secs(300),
+    };
+    Asked {
+        backoff: Backoff::new(schedule, 7),
+        passes: HashMap::new(),
+    }
 }
 
 fn at(seconds: f64) -> Now {
-    Now { mono: Duration::from_secs_f64(1000.0 + seconds), wall: Duration::ZERO }
+    Now {
+        mono: Duration::from_secs_f64(1000.0 + seconds),
+        wall: Duration::ZERO,
+    }
 }
 
 fn key(path: &str) -> String {
@@ -80,19 +93,31 @@ fn r4_a_refused_origin_is_probed_at_5_10_30_and_then_every_30_seconds_by_one_req
     for step in [5.0, 10.0, 30.0, 30.0, 30.0] {
         backoff.report(Whose::Key(&a), REFUSED, true, at(now));
         let wait = waits(&mut backoff, &b, at(now)).expect("everybody waits");
-        assert!(wait <= step && wait >= step * 0.9 - 0.01, "{wait} of {step}");
+        assert!(
+            wait <= step && wait >= step * 0.9 - 0.01,
+            "{wait} of {step}"
+        );
         now += step;
         assert_eq!(waits(&mut backoff, &b, at(now)), None, "the probe");
-        assert!(waits(&mut backoff, &a, at(now)).is_some(), "one probe at a time");
+        assert!(
+            waits(&mut backoff, &a, at(now)).is_some(),
+            "one probe at a time"
+        );
     }
-    assert_eq!(backoff.report(Whose::Key(&b), Heard::Answer, true, at(now)), Change::OriginUp);
+    assert_eq!(
+        backoff.report(Whose::Key(&b), Heard::Answer, true, at(now)),
+        Change::OriginUp
+    );
     assert_eq!(waits(&mut backoff, &a, at(now)), None);
 }
 
 #[test]
 fn c22_a_bad_body_blocks_its_key_alone() {
     let (mut backoff, bad, good) = (backoff(), key("/bad"), key("/good"));
-    assert!(matches!(backoff.report(Whose::Key(&bad), BAD, false, at(0.0)), Change::KeyDown(_)));
+    assert!(matches!(
+        backoff.report(Whose::Key(&bad), BAD, false, at(0.0)),
+        Change::KeyDown(_)
+    ));
     assert!(waits(&mut backoff, &bad, at(1.0)).is_some());
     assert_eq!(waits(&mut backoff, &good, at(1.0)), None);
     assert_eq!(waits(&mut backoff, &bad, at(5.0)), None);
@@ -104,19 +129,41 @@ fn what_goes_alone_heeds_the_key_and_harms_only_its_like() {
     let may = |backoff: &mut Asked, whose, now| backoff.may(whose, at(now));
     let told = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(60)));
 
-    assert!(matches!(backoff.report(Whose::Beside(&a), told, false, at(0.0)), Change::KeyDown(_)));
-    assert!(may(&mut backoff, Whose::Key(&a), 1.0), "the key itself is well");
-    assert!(!may(&mut backoff, Whose::Beside(&a), 59.9), "as long as it was told");
-    assert!(may(&mut backoff, Whose::Beside(&a), 60.0) && !may(&mut backoff, Whose::Beside(&a), 60.0), "one probe");
+    assert!(matches!(
+        backoff.report(Whose::Beside(&a), told, false, at(0.0)),
+        Change::KeyDown(_)
+    ));
+    assert!(
+        may(&mut backoff, Whose::Key(&a), 1.0),
+        "the key itself is well"
+    );
+    assert!(
+        !may(&mut backoff, Whose::Beside(&a), 59.9),
+        "as long as it was told"
+    );
+    assert!(
+        may(&mut backoff, Whose::Beside(&a), 60.0) && !may(&mut backoff, Whose::Beside(&a), 60.0),
+        "one probe"
+    );
     backoff.report(Whose::Beside(&a), Heard::Answer, false, at(60.0));
 
     backoff.report(Whose::Key(&a), BAD, false, at(100.0));
-    assert!(!may(&mut backoff, Whose::Beside(&a), 101.0) && may(&mut backoff, Whose::Nobody, 101.0));
+    assert!(
+        !may(&mut backoff, Whose::Beside(&a), 101.0) && may(&mut backoff, Whose::Nobody, 101.0)
+    );
     backoff.report(Whose::Beside(&a), Heard::Answer, false, at(101.0));
-    assert!(!may(&mut backoff, Whose::Key(&a), 101.0), "no head shows that a body is good again");
+    assert!(
+        !may(&mut backoff, Whose::Key(&a), 101.0),
+        "no head shows that a body is good again"
+    );
     // Nor is it the probe of the key.
-    assert!(may(&mut backoff, Whose::Beside(&a), 110.0) && may(&mut backoff, Whose::Key(&a), 110.0));
-    assert!(!may(&mut backoff, Whose::Beside(&a), 110.0), "while that is on its way");
+    assert!(
+        may(&mut backoff, Whose::Beside(&a), 110.0) && may(&mut backoff, Whose::Key(&a), 110.0)
+    );
+    assert!(
+        !may(&mut backoff, Whose::Beside(&a), 110.0),
+        "while that is on its way"
+    );
 }
 
 #[test]
@@ -130,8 +177,14 @@ fn what_goes_alone_counts_for_the_origin_and_not_among_its_silent_keys() {
         backoff.report(Whose::Beside(key), SILENT, false, at(1.0));
     }
     assert_eq!(backoff.origin_trouble(), None);
-    assert!(matches!(backoff.report(Whose::Beside(&keys[0]), REFUSED, false, at(2.0)), Change::OriginDown(_)));
-    assert_eq!(backoff.report(Whose::Beside(&keys[1]), Heard::Answer, false, at(8.0)), Change::OriginUp);
+    assert!(matches!(
+        backoff.report(Whose::Beside(&keys[0]), REFUSED, false, at(2.0)),
+        Change::OriginDown(_)
+    ));
+    assert_eq!(
+        backoff.report(Whose::Beside(&keys[1]), Heard::Answer, false, at(8.0)),
+        Change::OriginUp
+    );
 }
 
 #[test]
@@ -166,7 +219,12 @@ fn three_known_keys_fallen_silent_are_a_hung_origin_and_one_answer_between_is_no
 fn keys_that_never_answered_do_not_make_the_origin_hung() {
     let mut backoff = backoff();
     for n in 0..50 {
-        backoff.report(Whose::Key(&key(&format!("/random/{n}"))), SILENT, false, at(0.0));
+        backoff.report(
+            Whose::Key(&key(&format!("/random/{n}"))),
+            SILENT,
+            false,
+            at(0.0),
+        );
     }
     assert!(backoff.origin_trouble().is_none());
 }
@@ -209,7 +267,12 @@ fn what_is_remembered_is_bounded() {
     let mut backoff = backoff();
     for n in 0..5000 {
         backoff.report(Whose::Key(&key(&format!("/{n}"))), BAD, false, at(0.0));
-        backoff.report(Whose::Key(&key(&format!("/good/{n}"))), Heard::Answer, false, at(0.0));
+        backoff.report(
+            Whose::Key(&key(&format!("/good/{n}"))),
+            Heard::Answer,
+            false,
+            at(0.0),
+        );
     }
     assert!(backoff.keys_in_trouble() <= MAX_TROUBLES && backoff.known.len() <= MAX_KEYS);
 }
@@ -226,9 +289,12 @@ fn after(answers: usize, failures: usize, failure: Heard) -> bool {
     for path in 0..5 {
         ends(&mut backoff, &path.to_string(), Heard::Answer, at(-20.0));
     }
-    let one = |backoff: &mut Asked, n: usize, heard| ends(backoff, &(n % 5).to_string(), heard, at(0.0));
+    let one =
+        |backoff: &mut Asked, n: usize, heard| ends(backoff, &(n % 5).to_string(), heard, at(0.0));
     (0..answers).for_each(|n| assert!(!one(&mut backoff, n, Heard::Answer)));
-    let opened = (0..failures).filter(|n| one(&mut backoff, *n, failure)).count();
+    let opened = (0..failures)
+        .filter(|n| one(&mut backoff, *n, failure))
+        .count();
     assert_eq!(opened > 0, backoff.breaker(at(0.0)) == Breaker::Open);
     opened > 0
 }
@@ -248,7 +314,11 @@ fn r11_the_breaker_opens_when_half_of_ten_requests_fail() {
         (0, 100, BAD, false),
     ];
     for (answers, failures, failure, expected) in cases {
-        assert_eq!(after(answers, failures, failure), expected, "{answers} answers, {failures} of {failure:?}");
+        assert_eq!(
+            after(answers, failures, failure),
+            expected,
+            "{answers} answers, {failures} of {failure:?}"
+        );
     }
 }
 
@@ -260,7 +330,10 @@ fn r11_two_keys_however_often_and_ends_long_ago_open_nothing() {
     }
     let mut breaker = backoff();
     for n in 0..50 {
-        assert!(!ends(&mut breaker, &n.to_string(), ERROR, at(f64::from(n) * 1.2)), "nine in ten seconds");
+        assert!(
+            !ends(&mut breaker, &n.to_string(), ERROR, at(f64::from(n) * 1.2)),
+            "nine in ten seconds"
+        );
     }
 }
 
@@ -269,10 +342,16 @@ fn r11_keys_that_never_answered_say_nothing_while_others_answer() {
     let mut breaker = backoff();
     assert!(!ends(&mut breaker, "/good", Heard::Answer, at(0.0)));
     for n in 0..100 {
-        assert!(!ends(&mut breaker, &format!("/invented/{n}"), ERROR, at(1.0)));
+        assert!(!ends(
+            &mut breaker,
+            &format!("/invented/{n}"),
+            ERROR,
+            at(1.0)
+        ));
     }
     // With nothing but failures there is no telling them apart.
-    let opened = (0..100).position(|n| ends(&mut breaker, &format!("/invented/{n}"), ERROR, at(20.0)));
+    let opened =
+        (0..100).position(|n| ends(&mut breaker, &format!("/invented/{n}"), ERROR, at(20.0)));
     assert_eq!(opened, Some(9));
 }
 
@@ -280,11 +359,17 @@ fn r11_keys_that_never_answered_say_nothing_while_others_answer() {
 fn r11_half_open_is_one_probe_and_its_end_decides() {
     let tripped = || {
         let mut breaker = backoff();
-        assert_eq!((0..10).position(|n| ends(&mut breaker, &n.to_string(), ERROR, at(0.0))), Some(9));
+        assert_eq!(
+            (0..10).position(|n| ends(&mut breaker, &n.to_string(), ERROR, at(0.0))),
+            Some(9)
+        );
         assert_eq!(breaker.breaker(at(0.0)), Breaker::Open);
         breaker
     };
-    let (answer, retry) = (Heard::Answer, Heard::Failure(Cause::Status(503), Some(Duration::from_secs(200))));
+    let (answer, retry) = (
+        Heard::Answer,
+        Heard::Failure(Cause::Status(503), Some(Duration::from_secs(200))),
+    );
     // What the probe hears, the state then, and how long everybody waits.
     let cases = [
         (answer, Breaker::Closed, None),
@@ -301,7 +386,11 @@ fn r11_half_open_is_one_probe_and_its_end_decides() {
         ends(&mut breaker, "/late", ERROR, at(1.0));
         assert_eq!(breaker.breaker(at(1.0)), Breaker::Open);
         assert!(waits(&mut breaker, &a, at(1.0)).is_some_and(|wait| wait <= 4.0));
-        assert_eq!(breaker.breaker(at(5.0)), Breaker::HalfOpen, "a probe is due");
+        assert_eq!(
+            breaker.breaker(at(5.0)),
+            Breaker::HalfOpen,
+            "a probe is due"
+        );
         assert_eq!(waits(&mut breaker, &a, at(5.0)), None);
         assert_eq!(breaker.breaker(at(5.0)), Breaker::HalfOpen);
         assert!(waits(&mut breaker, &b, at(5.0)).is_some(), "exactly one");
@@ -309,7 +398,11 @@ fn r11_half_open_is_one_probe_and_its_end_decides() {
         assert_eq!(breaker.breaker(at(5.0)), state, "{heard:?}");
         let wait = waits(&mut breaker, &b, at(5.0));
         let near = |wait: f64, told: f64| wait <= told && wait >= told * 0.9 - 0.01;
-        assert!(wait.zip(waited).map_or(wait == waited, |(wait, told)| near(wait, told)), "{heard:?}: {wait:?}");
+        assert!(
+            wait.zip(waited)
+                .map_or(wait == waited, |(wait, told)| near(wait, told)),
+            "{heard:?}: {wait:?}"
+        );
     }
 }
 
@@ -322,8 +415,15 @@ fn r11_only_the_probe_decides_however_late_the_others_come() {
         ends(&mut breaker, "/late", ERROR, at(6.0));
         ends(&mut breaker, "/late", Heard::Answer, at(6.0));
         breaker.withdraw(Whose::Key(&key("/late")), Pass::default());
-        assert_eq!(breaker.breaker(at(6.0)), Breaker::HalfOpen, "the probe is still out");
-        assert!(waits(&mut breaker, &key("/other"), at(6.0)).is_some(), "and the only one");
+        assert_eq!(
+            breaker.breaker(at(6.0)),
+            Breaker::HalfOpen,
+            "the probe is still out"
+        );
+        assert!(
+            waits(&mut breaker, &key("/other"), at(6.0)).is_some(),
+            "and the only one"
+        );
         ends(&mut breaker, "/probe", heard, at(7.0));
         assert_eq!(breaker.breaker(at(7.0)), state);
     }
@@ -347,7 +447,10 @@ fn a_failure_of_what_was_asked_before_shortens_no_wait() {
 #[test]
 fn a_closed_breaker_has_forgotten_what_opened_it() {
     let mut breaker = backoff();
-    assert_eq!((0..10).position(|n| ends(&mut breaker, &n.to_string(), ERROR, at(0.0))), Some(9));
+    assert_eq!(
+        (0..10).position(|n| ends(&mut breaker, &n.to_string(), ERROR, at(0.0))),
+        Some(9)
+    );
     assert_eq!(waits(&mut breaker, &key("/a"), at(5.0)), None);
     ends(&mut breaker, "/a", Heard::Answer, at(5.0));
     assert!(!ends(&mut breaker, "/b", ERROR, at(5.0)));

@@ -5,11 +5,17 @@ use proptest::prelude::*;
 use super::*;
 
 fn json(kind: JsonKind) -> Check {
-    Check { json: Some(kind), ..Check::default() }
+    Check {
+        json: Some(kind),
+        ..Check::default()
+    }
 }
 
 fn requiring(pointers: &[&str]) -> Check {
-    Check { require: pointers.iter().map(|pointer| pointer.to_string()).collect(), ..Check::default() }
+    Check {
+        require: pointers.iter().map(|pointer| pointer.to_string()).collect(),
+        ..Check::default()
+    }
 }
 
 #[test]
@@ -20,8 +26,14 @@ fn kinds_of_document() {
         (" \r\n{ } \t", [Ok(()), Ok(()), Err(NotAnArray)]),
         ("[]", [Ok(()), Err(NotAnObject), Ok(())]),
         ("null", [Ok(()), Err(NotAnObject), Err(NotAnArray)]),
-        ("18446744073709551615", [Ok(()), Err(NotAnObject), Err(NotAnArray)]),
-        ("99999999999999999999999999999999999999e9999", [Ok(()), Err(NotAnObject), Err(NotAnArray)]),
+        (
+            "18446744073709551615",
+            [Ok(()), Err(NotAnObject), Err(NotAnArray)],
+        ),
+        (
+            "99999999999999999999999999999999999999e9999",
+            [Ok(()), Err(NotAnObject), Err(NotAnArray)],
+        ),
         ("\"text\"", [Ok(()), Err(NotAnObject), Err(NotAnArray)]),
         ("{\"a\": 1", [Err(NotJson), Err(NotJson), Err(NotAnArray)]),
         ("{} {}", [Err(NotJson), Err(NotJson), Err(NotAnArray)]),
@@ -30,7 +42,8 @@ fn kinds_of_document() {
         ("", [Err(NotJson), Err(NotJson), Err(NotJson)]),
     ];
     for (body, expected) in cases {
-        let found = [JsonKind::Any, JsonKind::Object, JsonKind::Array].map(|kind| json(kind).verdict(body.as_bytes()));
+        let found = [JsonKind::Any, JsonKind::Object, JsonKind::Array]
+            .map(|kind| json(kind).verdict(body.as_bytes()));
         assert_eq!(found, expected, "{body}");
     }
 }
@@ -39,10 +52,24 @@ fn kinds_of_document() {
 fn required_pointers_lead_to_something() {
     let body = r#"{"site": {"power": 0, "big": 18446744073709551616, "odd": 1e999, "none": null},
         "list": [1, {"x": false}, null], "a/b": {"m~n": ""}, "": 1, "zero": "0"}"#;
-    let present =
-        ["/site", "/site/power", "/site/big", "/site/odd", "/list", "/list/0", "/list/1/x", "/a~1b/m~0n", "/", ""];
+    let present = [
+        "/site",
+        "/site/power",
+        "/site/big",
+        "/site/odd",
+        "/list",
+        "/list/0",
+        "/list/1/x",
+        "/a~1b/m~0n",
+        "/",
+        "",
+    ];
     for pointer in present {
-        assert_eq!(requiring(&[pointer]).verdict(body.as_bytes()), Ok(()), "{pointer}");
+        assert_eq!(
+            requiring(&[pointer]).verdict(body.as_bytes()),
+            Ok(()),
+            "{pointer}"
+        );
     }
     assert_eq!(requiring(&present).verdict(body.as_bytes()), Ok(()));
     let absent = [
@@ -60,31 +87,60 @@ fn required_pointers_lead_to_something() {
     ];
     for pointer in absent {
         let expected = Err(CheckFailure::Missing(pointer.to_string()));
-        assert_eq!(requiring(&["/site", pointer]).verdict(body.as_bytes()), expected, "{pointer}");
+        assert_eq!(
+            requiring(&["/site", pointer]).verdict(body.as_bytes()),
+            expected,
+            "{pointer}"
+        );
     }
 }
 
 #[test]
 fn required_pointers_imply_json() {
-    assert_eq!(requiring(&["/a"]).verdict(b"null"), Err(CheckFailure::Missing("/a".to_string())));
-    assert_eq!(requiring(&["/a"]).verdict(b"{\"a\":1} x"), Err(CheckFailure::NotJson));
-    assert_eq!(requiring(&["/a"]).verdict(b"TIMEOUT!"), Err(CheckFailure::NotJson));
+    assert_eq!(
+        requiring(&["/a"]).verdict(b"null"),
+        Err(CheckFailure::Missing("/a".to_string()))
+    );
+    assert_eq!(
+        requiring(&["/a"]).verdict(b"{\"a\":1} x"),
+        Err(CheckFailure::NotJson)
+    );
+    assert_eq!(
+        requiring(&["/a"]).verdict(b"TIMEOUT!"),
+        Err(CheckFailure::NotJson)
+    );
 }
 
 #[test]
 fn emptiness_and_refused_texts() {
-    let bare = Check { non_empty: true, ..Check::default() };
+    let bare = Check {
+        non_empty: true,
+        ..Check::default()
+    };
     assert_eq!(bare.verdict(b" \r\n"), Err(CheckFailure::Empty));
     assert_eq!(bare.verdict(b"{}"), Ok(()), "not said to be JSON");
-    let full = Check { json: Some(JsonKind::Any), ..bare };
+    let full = Check {
+        json: Some(JsonKind::Any),
+        ..bare
+    };
     for body in ["null", "{}", "[ ]", "{\n}", "\"\"", ""] {
-        assert_eq!(full.verdict(body.as_bytes()), Err(CheckFailure::Empty), "{body}");
+        assert_eq!(
+            full.verdict(body.as_bytes()),
+            Err(CheckFailure::Empty),
+            "{body}"
+        );
     }
     for body in ["{\"a\":null}", "[0]", "0", "false", "\" \""] {
         assert_eq!(full.verdict(body.as_bytes()), Ok(()), "{body}");
     }
-    let texts = Check { not_text: vec!["TIMEOUT!".to_string(), "Not Found".to_string()], ..Check::default() };
-    assert_eq!(texts.verdict(b"Not Found\n"), Err(CheckFailure::RefusedText));
+    let texts = Check {
+        not_text: vec!["TIMEOUT!".to_string(), "Not Found".to_string()],
+        ..Check::default()
+    };
+    assert_eq!(
+        texts.verdict(b"Not Found\n"),
+        Err(CheckFailure::RefusedText)
+    );
     assert_eq!(texts.verdict(b"Not Found here"), Ok(()));
     assert_eq!(Check::default().verdict(b""), Ok(()));
 }
@@ -93,9 +149,16 @@ fn emptiness_and_refused_texts() {
 fn a_large_body_is_judged_by_its_first_byte() {
     let mut body = b" {\"a\":".to_vec();
     body.resize(WHOLE_UP_TO + 1, b' ');
-    let check = Check { json: Some(JsonKind::Object), non_empty: true, ..requiring(&["/b"]) };
+    let check = Check {
+        json: Some(JsonKind::Object),
+        non_empty: true,
+        ..requiring(&["/b"])
+    };
     assert_eq!(check.verdict(&body), Ok(()));
-    assert_eq!(json(JsonKind::Array).verdict(&body), Err(CheckFailure::NotAnArray));
+    assert_eq!(
+        json(JsonKind::Array).verdict(&body),
+        Err(CheckFailure::NotAnArray)
+    );
     body.truncate(WHOLE_UP_TO);
     assert_eq!(check.verdict(&body), Err(CheckFailure::NotJson));
 }
@@ -103,11 +166,22 @@ fn a_large_body_is_judged_by_its_first_byte() {
 #[test]
 fn depth_overflows_no_stack() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
-    assert_eq!(json(JsonKind::Array).verdict(deep.as_bytes()), Ok(()), "skipped without recursion");
-    assert_eq!(requiring(&["/1"]).verdict(deep.as_bytes()), Err(CheckFailure::Missing("/1".to_string())));
+    assert_eq!(
+        json(JsonKind::Array).verdict(deep.as_bytes()),
+        Ok(()),
+        "skipped without recursion"
+    );
+    assert_eq!(
+        requiring(&["/1"]).verdict(deep.as_bytes()),
+        Err(CheckFailure::Missing("/1".to_string()))
+    );
     let pointer = "/0".repeat(200);
     let deep = "[".repeat(300) + &"]".repeat(300);
-    assert_eq!(requiring(&[&pointer]).verdict(deep.as_bytes()), Err(CheckFailure::NotJson), "the limit of serde_json");
+    assert_eq!(
+        requiring(&[&pointer]).verdict(deep.as_bytes()),
+        Err(CheckFailure::NotJson),
+        "the limit of serde_json"
+    );
 }
 
 proptest! {
