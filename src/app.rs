@@ -365,7 +365,10 @@ fn wait_until_idle(front: &Front, at_most: Duration) -> bool {
 fn limits(config: &Config) -> Limits {
     let proxy = &config.proxy;
     Limits {
-        max_connections: limits::connection_limit(proxy.max_connections, config.backend.max_concurrent_requests),
+        max_connections: limits::connection_limit(
+            proxy.max_connections,
+            config.backend.max_concurrent_requests,
+        ),
         max_connections_per_client: proxy.max_connections_per_client,
         head: head::Limits {
             max_head_bytes: proxy.max_header_bytes,

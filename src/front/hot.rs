@@ -9,6 +9,8 @@ const PLACES: usize = 256;
 /// The answers, each at the place its target leads to; of two that lead to one, the later one stays.
 pub(super) struct HotEntries {
     places: Vec<Option<HotEntry>>,
+    /// Places whose answers were not told of some uses.
+    untold: Vec<usize>,
 }
 
 /// A stored answer that plain requests get until something changes.
@@ -26,16 +28,12 @@ impl HotEntries {
     pub(super) fn new() -> HotEntries {
         HotEntries {
             places: (0..PLACES).map(|_| None).collect(),
+            untold: Vec::new(),
         }
     }
 
     /// The answer to plain requests for this target, if it is here and nothing has changed.
-    pub(super) fn find(
-        &mut self,
-        target: &[u8],
-        proxy: &Proxy,
-        now: Now,
-    ) -> Option<&mut HotEntry> {
+    pub(super) fn find(&mut self, target: &[u8], proxy: &Proxy, now: Now) -> Option<&mut HotEntry> {
         let place = self.places.get_mut(place_of(target))?;
         let entry = place.as_ref()?;
         if *entry.target != *target {
@@ -60,20 +58,29 @@ impl HotEntries {
         }
     }
 
-    /// Tells every answer of its uses.
+    /// Counts one more use of the answer to plain requests for this target.
+    pub(super) fn count(&mut self, target: &[u8]) {
+        let at = place_of(target);
+        let Some(entry) = self.places.get_mut(at).and_then(Option::as_mut) else {
+            return;
+        };
+        if entry.uses == 0 {
+            self.untold.push(at);
+        }
+        entry.uses += 1;
+    }
+
+    /// Tells the answers of their uses. Once for many, because all workers write there.
     pub(super) fn tell_uses(&mut self) {
-        for entry in self.places.iter_mut().flatten() {
-            entry.tell_uses();
+        for at in self.untold.drain(..) {
+            if let Some(entry) = self.places.get_mut(at).and_then(Option::as_mut) {
+                entry.tell_uses();
+            }
         }
     }
 }
 
 impl HotEntry {
-    /// Counts one more use.
-    pub(super) fn count(&mut self) {
-        self.uses += 1;
-    }
-
     fn tell_uses(&mut self) {
         let uses = std::mem::take(&mut self.uses);
         if uses > 0 {
@@ -94,10 +101,14 @@ fn place_of(target: &[u8]) -> usize {
     let (words, rest) = target.as_chunks::<8>();
     let mut hash = target.len() as u64;
     for word in words {
-        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(PRIME).rotate_left(29);
+        hash = (hash ^ u64::from_le_bytes(*word))
+            .wrapping_mul(PRIME)
+            .rotate_left(29);
     }
     for byte in rest {
-        hash = (hash ^ u64::from(*byte)).wrapping_mul(PRIME).rotate_left(29);
+        hash = (hash ^ u64::from(*byte))
+            .wrapping_mul(PRIME)
+            .rotate_left(29);
     }
     // The product's upper bits are the mixed ones.
     (hash.wrapping_mul(PRIME) >> 56) as usize % PLACES

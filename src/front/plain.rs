@@ -184,7 +184,8 @@ mod tests {
     use super::*;
     use crate::front::head::{Framing, Parsed, parse};
 
-    const BROWSER: &[u8] = b"GET /a?b=1 HTTP/1.1\r\nHost: larder.lan:8676\r\nConnection: keep-alive\r\n\
+    const BROWSER: &[u8] =
+        b"GET /a?b=1 HTTP/1.1\r\nHost: larder.lan:8676\r\nConnection: keep-alive\r\n\
         User-Agent: Mozilla/5.0\r\nAccept: */*\r\nSec-Fetch-Mode: cors\r\n\
         Accept-Encoding: gzip, deflate\r\nAccept-Language: de-DE,de;q=0.9\r\n\r\n";
 

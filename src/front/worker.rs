@@ -39,8 +39,6 @@ const READ_BUFFER: usize = 32 * 1024;
 const WRITE_AT: usize = 64 * 1024;
 /// Request ids taken from the proxy at once.
 const IDS: u64 = 1024;
-/// How often hot entries tell their uses.
-const TELL_USES_EVERY: Duration = Duration::from_secs(1);
 /// Clients without a slot that are told so at once, of one worker; more are closed without a word.
 const MOST_REJECTED: usize = 16;
 
@@ -61,7 +59,6 @@ pub(super) struct Worker {
     hot: HotEntries,
     ids: std::ops::Range<u64>,
     now: Now,
-    uses_told: Duration,
     rejected: usize,
 }
 
@@ -126,7 +123,6 @@ impl Worker {
             hot: HotEntries::new(),
             ids: 0..0,
             now,
-            uses_told: now.mono,
             rejected: 0,
         }
     }
@@ -165,10 +161,7 @@ impl Worker {
             for (index, tick) in due.drain(..) {
                 self.guarded(index, |worker| worker.expire(index, tick));
             }
-            if self.now.mono.saturating_sub(self.uses_told) >= TELL_USES_EVERY {
-                self.uses_told = self.now.mono;
-                self.hot.tell_uses();
-            }
+            self.hot.tell_uses();
             match self.shared.phase() {
                 Phase::Serving | Phase::Stopping => {}
                 Phase::Draining => self.end_idle(),
@@ -534,8 +527,8 @@ impl Worker {
         }
         let id = self.next_id();
         let mark = self.shared.proxy.mark();
+        self.hot.count(target);
         let entry = self.hot.find(target, &self.shared.proxy, now)?;
-        entry.count();
         self.out.extend_from_slice(&entry.head);
         self.out
             .extend_from_slice(hexadecimal(mark.into(), 8).as_str().as_bytes());
@@ -594,7 +587,10 @@ impl Worker {
         }
         counters.refused_requests.bump();
         let status = refused.status().as_u16();
-        log::debug!("refused a request from {peer}: {status} {}", refused.message());
+        log::debug!(
+            "refused a request from {peer}: {status} {}",
+            refused.message()
+        );
     }
 
     /// Tells the poll of a client it does not know yet.

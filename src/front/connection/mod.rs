@@ -218,9 +218,7 @@ impl Connection {
             Reading::Held(..) => false,
             Reading::Finished | Reading::Lingering(..) => !self.ended,
             Reading::Body(body) if body.owes_continue && !self.responses.is_empty() => false,
-            _ => {
-                !self.ended && !self.responses.have_output() && self.responses.len() < MAX_OWED
-            }
+            _ => !self.ended && !self.responses.have_output() && self.responses.len() < MAX_OWED,
         }
     }
 
@@ -372,10 +370,9 @@ impl Connection {
 
     /// A deadline may have passed.
     pub fn expire(&mut self, step: &Step<'_>) -> Expired {
-        if self
-            .deadline(step.limits)
-            .is_none_or(|deadline| deadline > step.now)
-        {
+        let deadline = self.deadline(step.limits);
+        let is_over = self.fate() == Fate::Close;
+        if is_over || deadline.is_none_or(|deadline| deadline > step.now) {
             return Expired::Nothing;
         }
         if self.responses.have_output() {

@@ -107,7 +107,10 @@ impl Scene {
     }
 
     fn texts(&self) -> Vec<&str> {
-        self.requests.iter().map(|(_, text)| text.as_str()).collect()
+        self.requests
+            .iter()
+            .map(|(_, text)| text.as_str())
+            .collect()
     }
 
     fn sent(&self) -> String {
@@ -265,7 +268,11 @@ fn bodies_beyond_the_budget_of_a_network_are_refused() {
     scene.send(POST);
     assert_eq!(scene.refused, [Refused::Bodies]);
     scene.take();
-    assert!(scene.sent().starts_with("HTTP/1.1 503 "), "{}", scene.sent());
+    assert!(
+        scene.sent().starts_with("HTTP/1.1 503 "),
+        "{}",
+        scene.sent()
+    );
 }
 
 #[test]
@@ -359,7 +366,9 @@ fn whoever_answers_is_told_what_the_client_takes_and_when_it_goes() {
     let seen: [Arc<Seen>; 2] = Default::default();
     for (nth, watcher) in seen.iter().enumerate() {
         let number = scene.requests[nth].0;
-        scene.connection.watch(number, Arc::clone(watcher) as Arc<_>);
+        scene
+            .connection
+            .watch(number, Arc::clone(watcher) as Arc<_>);
     }
     scene.answer(0, "12345");
     scene.answer(1, "67");
@@ -369,7 +378,10 @@ fn whoever_answers_is_told_what_the_client_takes_and_when_it_goes() {
     assert!(!seen[1].gone.load(Ordering::SeqCst));
     scene.connection.cut();
     assert!(seen[1].gone.load(Ordering::SeqCst));
-    assert!(!seen[0].gone.load(Ordering::SeqCst), "it had all of its own");
+    assert!(
+        !seen[0].gone.load(Ordering::SeqCst),
+        "it had all of its own"
+    );
 }
 
 #[test]
