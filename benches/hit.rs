@@ -25,12 +25,13 @@ use larder::config::Config;
 use larder::front::head::{self, Limits, Parsed};
 use larder::message::{Body, IdText, Request, RequestId, Response};
 use larder::origin::permits::FlightId;
-use larder::origin::{FetchError, Fetched, Origin, OriginRequest};
+use larder::origin::{FetchError, Fetched, Opening, Origin, OriginRequest};
+use larder::outcome::Outcome;
 use larder::policy::directives::Word;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
-use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
-use larder::reply::{self, Reply, Responder};
+use larder::proxy::{Crew, PollEnd, Proxy};
+use larder::reply::{self, Nowhere, Reply, Responder, Sink};
 use larder::route::Routes;
 
 const ROUNDS: usize = 15;
@@ -263,12 +264,26 @@ fn proxy_that_has(config: Config, request: &Request) -> Arc<Proxy> {
         body: Body::default(),
         ..*request
     };
-    let (waiter, responder) = Waiter::new();
-    proxy.answer(asked, responder);
+    proxy.answer(asked, Nobody);
     let (flight, errand) = errands.try_recv().expect("an errand for the origin");
     proxy.fly(flight, &errand, &mut Ready);
-    waiter.wait(Duration::ZERO).expect("the answer has landed");
+    assert!(proxy.hit(request, proxy.clock().now()).is_some());
     proxy
+}
+
+/// A client that does not look at its reply.
+struct Nobody;
+
+impl Responder for Nobody {
+    fn reply(&mut self, _: Reply) {}
+
+    fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
+        Box::new(Nowhere)
+    }
+
+    fn gone(&self) -> bool {
+        false
+    }
 }
 
 /// Keeps the errands for whoever asks.

@@ -13,7 +13,6 @@ mod judge;
 mod land;
 mod polls;
 mod rate;
-mod waiter;
 mod witness;
 
 use std::sync::Arc;
@@ -50,7 +49,6 @@ use crate::sync::Mutex;
 pub use insight::Kept;
 pub use polls::{Idle, Poll, polls};
 pub use rate::network_of;
-pub use waiter::Waiter;
 
 use board::joins;
 use find::Decision;

@@ -23,10 +23,11 @@ use larder::message::{Body, Request, Response, Target};
 use larder::origin::permits::FlightId;
 use larder::origin::{Fetched, Opening, Origin, OriginRequest, Rest};
 use larder::outcome::{Cause, FetchError, Outcome};
-use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
-use larder::reply::{Reply, Responder, Sink};
+use larder::proxy::{Crew, PollEnd, Proxy};
+use larder::reply::{Nowhere, Reply, Responder, Sink};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use shuttle::sync::mpsc::{Sender, channel};
 use shuttle::thread::{self, JoinHandle};
 
 const SEED: u64 = 9111;
@@ -131,7 +132,7 @@ fn bodies_that_are_passed_on_give_their_permits_back() {
     explore(|| {
         let house = House::new(Manner::Streams);
         for told in house.all(3, |house| house.ask(Method::GET)) {
-            // A waiter has no use for a stream, and one permit is kept from streams.
+            // These clients have no use for a stream, and one permit is kept from streams.
             assert!(
                 matches!(told, Told::Failed(Cause::Slow | Cause::NoPermit)),
                 "{told:?}"
@@ -254,18 +255,18 @@ impl House {
     }
 
     fn ask(&self, method: Method) -> Told {
-        let (waiter, responder) = Waiter::new();
+        let (replies, reply) = channel();
         self.proxy.answer(
             request(method),
             Once {
-                responder,
+                replies,
                 told: AtomicBool::new(false),
             },
         );
         told(
-            waiter
-                .wait(Duration::MAX)
-                .expect("a reply before the time runs out"),
+            reply
+                .recv()
+                .expect("a reply before the responder is dropped"),
         )
     }
 
@@ -459,23 +460,30 @@ impl Rest for Over {
 }
 
 /// A responder that is told once, or the test fails.
-struct Once<R> {
-    responder: R,
+struct Once {
+    replies: Sender<Reply>,
     told: AtomicBool,
 }
 
-impl<R: Responder> Responder for Once<R> {
-    fn reply(&mut self, reply: Reply) {
+impl Once {
+    fn tell(&self, reply: Reply) {
         assert!(!self.told.swap(true, SeqCst), "told twice");
-        self.responder.reply(reply);
+        self.replies.send(reply).expect("a client that waits");
+    }
+}
+
+impl Responder for Once {
+    fn reply(&mut self, reply: Reply) {
+        self.tell(reply);
     }
 
-    fn open(&mut self, opening: &Opening, outcome: Outcome) -> Box<dyn Sink> {
-        assert!(!self.told.swap(true, SeqCst), "told twice");
-        self.responder.open(opening, outcome)
+    /// A body that is passed on is of no use to a client that waits for a whole one.
+    fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
+        self.tell(Reply::failed(Cause::Slow, None));
+        Box::new(Nowhere)
     }
 
     fn gone(&self) -> bool {
-        self.responder.gone()
+        false
     }
 }

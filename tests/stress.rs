@@ -18,10 +18,10 @@ use larder::clock::Clock;
 use larder::config::{Config, Preset};
 use larder::message::{Body, Request, RequestId, Response, Target};
 use larder::origin::permits::FlightId;
-use larder::origin::{Fetched, Origin, OriginRequest};
-use larder::outcome::FetchError;
-use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
-use larder::reply::{Reply, Responder};
+use larder::origin::{Fetched, Opening, Origin, OriginRequest};
+use larder::outcome::{FetchError, Outcome};
+use larder::proxy::{Crew, PollEnd, Proxy};
+use larder::reply::{Reply, Responder, Sink};
 
 const CLIENTS: usize = 64;
 const REQUESTS_EACH: usize = 500;
@@ -74,9 +74,9 @@ fn hammer(proxy: &Proxy, clock: &Clock, client: usize) -> usize {
     let mut skips = 0;
     for number in 0..REQUESTS_EACH {
         let path = KEYS[(client + number) % KEYS.len()];
-        let (waiter, responder) = Waiter::new();
-        proxy.answer(request(path), responder);
-        let body = match waiter.wait(FORGOTTEN).expect("an answer in time") {
+        let (replies, reply) = unbounded();
+        proxy.answer(request(path), Client(replies));
+        let body = match reply.recv_timeout(FORGOTTEN).expect("an answer in time") {
             Reply::Stored { stored, .. } => stored.body.clone(),
             _ => panic!("an answer that is not a stored one"),
         };
@@ -128,6 +128,23 @@ fn request(path: &'static str) -> Request {
         body: Body::default(),
         peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
         id: RequestId(1),
+    }
+}
+
+/// Where one client's reply goes.
+struct Client(Sender<Reply>);
+
+impl Responder for Client {
+    fn reply(&mut self, reply: Reply) {
+        self.0.send(reply).expect("a client that waits");
+    }
+
+    fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
+        panic!("every answer here is whole")
+    }
+
+    fn gone(&self) -> bool {
+        false
     }
 }
 
