@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use larder::cache::flights::Errand;
+use larder::cache::flights::FetchRequest;
 use larder::cache::key::Key;
 use larder::cache::store::{Store, Stored};
 use larder::clock::{Clock, Now};
@@ -248,7 +248,7 @@ fn a_lifetime() -> Lifetime {
 
 /// A proxy that has the answer to `request`.
 fn proxy_that_has(config: Config, request: &Request) -> Arc<Proxy> {
-    let (sender, errands) = channel();
+    let (sender, fetch_requests) = channel();
     let proxy = Arc::new(Proxy::new(
         config,
         Clock::new(),
@@ -265,8 +265,10 @@ fn proxy_that_has(config: Config, request: &Request) -> Arc<Proxy> {
         ..*request
     };
     proxy.answer(asked, Nobody);
-    let (flight, errand) = errands.try_recv().expect("an errand for the origin");
-    proxy.fly(flight, &errand, &mut Ready);
+    let (flight, fetch_request) = fetch_requests
+        .try_recv()
+        .expect("an fetch_request for the origin");
+    proxy.fly(flight, &fetch_request, &mut Ready);
     assert!(proxy.hit(request, proxy.clock().now()).is_some());
     proxy
 }
@@ -286,13 +288,13 @@ impl Responder for Nobody {
     }
 }
 
-/// Keeps the errands for whoever asks.
-struct Later(Sender<(FlightId, Errand)>);
+/// Keeps the fetch requests for whoever asks.
+struct Later(Sender<(FlightId, FetchRequest)>);
 
 impl Crew for Later {
-    fn fetch(&self, flight: FlightId, errand: Errand) {
-        // The receiver lives until the one errand was taken.
-        let _ = self.0.send((flight, errand));
+    fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
+        // The receiver lives until the one fetch request was taken.
+        let _ = self.0.send((flight, fetch_request));
     }
 
     fn wake(&self, _: Duration, _: FlightId) {}

@@ -22,7 +22,7 @@ use std::time::Duration;
 use http::{Method, StatusCode, header};
 
 use crate::cache::crowds::Crowds;
-use crate::cache::flights::{Errand, Flights, Gauges, Shared, Work};
+use crate::cache::flights::{FetchRequest, Flights, Gauges, Shared, Work};
 use crate::cache::key::Key;
 use crate::cache::marks::Marks;
 use crate::cache::store::{Inserted, Store, Stored};
@@ -60,7 +60,7 @@ const ROLE: &str = "anonymous";
 /// The threads a proxy needs: those that ask the origin, and the one that watches the time.
 pub trait Crew: Send + Sync {
     /// Asks the origin and lands the flight, on a thread that may wait. Never waits itself.
-    fn fetch(&self, flight: FlightId, errand: Errand);
+    fn fetch(&self, flight: FlightId, fetch_request: FetchRequest);
     /// Reports the deadline of a flight at this monotonic time.
     fn wake(&self, at: Duration, flight: FlightId);
     /// That deadline is of no interest any more; reporting it all the same does no harm.
@@ -317,8 +317,8 @@ impl Proxy {
         while let Some(work) = inside.pop() {
             for next in flights.step(work, now) {
                 match next {
-                    Work::Look(flight, errand, class) => {
-                        inside.push(self.look(flight, &errand, class, now))
+                    Work::Look(flight, fetch_request, class) => {
+                        inside.push(self.look(flight, &fetch_request, class, now))
                     }
                     Work::Insert(answer) => self.insert(&mut flights, answer, now),
                     other => outside.push(other),
@@ -328,12 +328,13 @@ impl Proxy {
         outside
     }
 
-    fn look(&self, flight: FlightId, errand: &Errand, class: Class, now: Now) -> Work {
-        let found = errand
+    fn look(&self, flight: FlightId, fetch_request: &FetchRequest, class: Class, now: Now) -> Work {
+        let found = fetch_request
             .key
             .as_ref()
             .and_then(|key| self.store.peek(key.as_str()));
-        let found = found.and_then(|variants| variants.into_selected(&errand.request.fields));
+        let found =
+            found.and_then(|variants| variants.into_selected(&fetch_request.request.fields));
         let fresh = found.filter(
             |stored| match reuse(&stored.lifetime, &Wishes::default(), now) {
                 Reuse::Fresh { refresh_due, .. } => class == Class::Client || !refresh_due,
@@ -389,7 +390,7 @@ impl Proxy {
 
     fn carry_out(&self, work: Work, now: Now) {
         match work {
-            Work::Fetch(flight, errand) => self.send_out(flight, errand),
+            Work::Fetch(flight, fetch_request) => self.send_out(flight, fetch_request),
             Work::Wake(at, flight) => self.crew.wake(at, flight),
             Work::Forget(at, flight) => self.crew.forget(at, flight),
             Work::Answer(passengers, landing) => self.answer_all(passengers, &landing, now),

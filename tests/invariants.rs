@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
-use larder::cache::flights::Errand;
+use larder::cache::flights::FetchRequest;
 use larder::cache::store::Stored;
 use larder::clock::Clock;
 use larder::config::{Config, Preset};
@@ -39,12 +39,12 @@ fn i2_replies_are_given_outside_the_locks() {
             },
         );
     }
-    let (flight, errand) = fetches
+    let (flight, fetch_request) = fetches
         .lock()
         .expect("nobody panics")
         .pop()
         .expect("one fetch for both");
-    proxy.fly(flight, &errand, &mut Ready);
+    proxy.fly(flight, &fetch_request, &mut Ready);
     assert_eq!(told.load(Ordering::SeqCst), 2);
 }
 
@@ -152,11 +152,14 @@ impl Origin for Ready {
     }
 }
 
-struct Keeping(Arc<Mutex<Vec<(FlightId, Errand)>>>);
+struct Keeping(Arc<Mutex<Vec<(FlightId, FetchRequest)>>>);
 
 impl Crew for Keeping {
-    fn fetch(&self, flight: FlightId, errand: Errand) {
-        self.0.lock().expect("nobody panics").push((flight, errand));
+    fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
+        self.0
+            .lock()
+            .expect("nobody panics")
+            .push((flight, fetch_request));
     }
     fn wake(&self, _: Duration, _: FlightId) {}
     fn administer(&self, _: Request, _: Box<dyn Responder>) {}
@@ -167,7 +170,7 @@ impl Crew for Keeping {
 struct Panicking;
 
 impl Crew for Panicking {
-    fn fetch(&self, _: FlightId, _: Errand) {
+    fn fetch(&self, _: FlightId, _: FetchRequest) {
         panic!("on the thread that asked");
     }
     fn wake(&self, _: Duration, _: FlightId) {}

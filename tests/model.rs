@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
-use larder::cache::flights::{Errand, Gauges};
+use larder::cache::flights::{FetchRequest, Gauges};
 use larder::clock::Clock;
 use larder::config::{Config, Preset};
 use larder::message::{Body, Request, Response, Target};
@@ -326,7 +326,7 @@ fn request(method: Method) -> Request {
     }
 }
 
-/// Origin workers and timer: a thread per errand, and one per deadline.
+/// Origin workers and timer: a thread per fetch request, and one per deadline.
 struct Hands {
     proxy: OnceLock<Weak<Proxy>>,
     origin: Arc<Fake>,
@@ -360,10 +360,10 @@ impl Hands {
 }
 
 impl Crew for Shared {
-    fn fetch(&self, flight: FlightId, errand: Errand) {
+    fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
         let mut origin = Worker(Arc::clone(&self.0.origin));
         self.0.start(move |proxy| {
-            let fly = AssertUnwindSafe(|| proxy.fly(flight, &errand, &mut origin));
+            let fly = AssertUnwindSafe(|| proxy.fly(flight, &fetch_request, &mut origin));
             // The worker of the program goes on after any panic; here only after the one that was planned.
             if let Err(panic) = catch_unwind(fly)
                 && !panic.is::<Planned>()

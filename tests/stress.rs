@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Sender, unbounded};
 use http::{HeaderMap, Method, StatusCode, Version};
 
-use larder::cache::flights::{Errand, Gauges};
+use larder::cache::flights::{FetchRequest, Gauges};
 use larder::clock::Clock;
 use larder::config::{Config, Preset};
 use larder::message::{Body, Request, RequestId, Response, Target};
@@ -97,22 +97,22 @@ fn proxy(clock: &Clock, origin: &Arc<Counting>) -> Arc<Proxy> {
     config.cache.defaults.stale_time = LIFETIME;
     config.cache.slow_request_timeout = LIFETIME * 1000;
     config.cache.defaults.jitter = 0;
-    let (errands, orders) = unbounded();
+    let (fetch_requests, orders) = unbounded();
     let proxy = Arc::new(Proxy::new(
         config,
         clock.clone(),
         1,
         CLIENTS,
-        Box::new(Threads(errands)),
+        Box::new(Threads(fetch_requests)),
     ));
     for _ in 0..PERMITS {
         let (proxy, orders) = (Arc::downgrade(&proxy), orders.clone());
         let mut origin = Worker(Arc::clone(origin));
         // Ends with the proxy, which owns the other end.
         thread::spawn(move || {
-            while let Ok((flight, errand)) = orders.recv() {
+            while let Ok((flight, fetch_request)) = orders.recv() {
                 let Some(proxy) = proxy.upgrade() else { return };
-                proxy.fly(flight, &errand, &mut origin);
+                proxy.fly(flight, &fetch_request, &mut origin);
             }
         });
     }
@@ -148,11 +148,13 @@ impl Responder for Client {
     }
 }
 
-struct Threads(Sender<(FlightId, Errand)>);
+struct Threads(Sender<(FlightId, FetchRequest)>);
 
 impl Crew for Threads {
-    fn fetch(&self, flight: FlightId, errand: Errand) {
-        self.0.send((flight, errand)).expect("workers that listen");
+    fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
+        self.0
+            .send((flight, fetch_request))
+            .expect("workers that listen");
     }
 
     /// Nothing here is slow: no deadline is ever due.

@@ -22,7 +22,7 @@ mod turns;
 mod work;
 
 pub use report::{Troubles, UnderWay};
-pub use work::{Arrival, Errand, Landing, Passenger, Shared, Work};
+pub use work::{Arrival, FetchRequest, Landing, Passenger, Shared, Work};
 
 use self::flight::{Flight, Stage, turn_away};
 use super::key::Key;
@@ -153,20 +153,23 @@ impl Flights {
     }
 
     fn arrived(&mut self, arrival: Arrival, now: Now, todo: &mut Vec<Work>) {
-        let Arrival { passenger, errand } = arrival;
+        let Arrival {
+            passenger,
+            fetch_request,
+        } = arrival;
         let full = self.parked >= self.max_parked;
         if let Some(cause) = if self.stopped {
             Some(Cause::Stopping)
         } else {
             full.then_some(Cause::ParkedFull)
         } {
-            return turn_away(passenger, &errand, cause, None, todo);
+            return turn_away(passenger, &fetch_request, cause, None, todo);
         }
-        let is_marked = errand
+        let is_marked = fetch_request
             .key
             .as_ref()
             .is_some_and(|key| self.marks.has(key, now));
-        let joinable = errand.joins.as_ref().filter(|_| !is_marked);
+        let joinable = fetch_request.joins.as_ref().filter(|_| !is_marked);
         if let Some(flight) = joinable.and_then(|key| self.by_key.get(key)).copied() {
             return self.join(flight, passenger, now, todo);
         }
@@ -175,11 +178,13 @@ impl Flights {
         let flies = |poll| {
             self.flights
                 .values()
-                .any(|flight| flight.errand.poll == Some(poll))
+                .any(|flight| flight.fetch_request.poll == Some(poll))
         };
         let many = self.flights.len() >= self.max_parked + MAX_BACKGROUND;
-        if passenger.is_none() && (many || joinable.is_none() && errand.poll.is_none_or(flies)) {
-            return turn_away(None, &errand, Cause::ParkedFull, None, todo);
+        if passenger.is_none()
+            && (many || joinable.is_none() && fetch_request.poll.is_none_or(flies))
+        {
+            return turn_away(None, &fetch_request, Cause::ParkedFull, None, todo);
         }
         let class = if passenger.is_some() {
             Class::Client
@@ -187,13 +192,13 @@ impl Flights {
             Class::Background
         };
         if let Some(until) = self.limits.exhausted(class, now) {
-            return turn_away(passenger, &errand, Cause::Quota, Some(until), todo);
+            return turn_away(passenger, &fetch_request, Cause::Quota, Some(until), todo);
         }
         let breaker = self.backoff.breaker(now);
-        let pass = match self.backoff.permission(errand.whose(), now) {
+        let pass = match self.backoff.permission(fetch_request.whose(), now) {
             Permission::Go(pass) => pass,
             Permission::Wait(cause, until) => {
-                return turn_away(passenger, &errand, cause, Some(until), todo);
+                return turn_away(passenger, &fetch_request, cause, Some(until), todo);
             }
         };
         if breaker == Breaker::HalfOpen {
@@ -207,11 +212,13 @@ impl Flights {
             Some(passenger) if hung && passenger.has_stale_for(Cause::Slow, now) => {
                 todo.push(Work::Overdue(vec![passenger], Cause::Slow, None));
                 match joinable {
-                    Some(key) if !many => self.begin(None, errand, pass, Some(key), now, todo),
-                    _ => self.backoff.withdraw(errand.whose(), pass),
+                    Some(key) if !many => {
+                        self.begin(None, fetch_request, pass, Some(key), now, todo)
+                    }
+                    _ => self.backoff.withdraw(fetch_request.whose(), pass),
                 }
             }
-            passenger => self.begin(passenger, errand, pass, joinable, now, todo),
+            passenger => self.begin(passenger, fetch_request, pass, joinable, now, todo),
         }
     }
 
@@ -232,7 +239,7 @@ impl Flights {
     fn begin(
         &mut self,
         mut passenger: Option<Passenger>,
-        errand: Errand,
+        fetch_request: FetchRequest,
         pass: Pass,
         joinable: Option<Key>,
         now: Now,
@@ -248,7 +255,8 @@ impl Flights {
         } else {
             Class::Background
         };
-        let look = (joinable.is_some() && !errand.even_if_fresh).then(|| errand.clone());
+        let look =
+            (joinable.is_some() && !fetch_request.even_if_fresh).then(|| fetch_request.clone());
         if let Some(key) = joinable {
             self.by_key.insert(key, id);
         }
@@ -258,7 +266,7 @@ impl Flights {
         self.flights.insert(
             id,
             Flight {
-                errand,
+                fetch_request,
                 passengers,
                 began: now.mono,
                 class,
@@ -272,7 +280,7 @@ impl Flights {
         todo.push(Work::Wake(now.mono + self.slow, id));
         match look {
             // A flight for this key may have landed between the request's look and now (I4).
-            Some(errand) => todo.push(Work::Look(id, errand, class)),
+            Some(fetch_request) => todo.push(Work::Look(id, fetch_request, class)),
             None => self.missing(id),
         }
     }
@@ -291,18 +299,18 @@ impl Flights {
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
-        let (errand, pass) = (flight.errand.clone(), flight.pass);
+        let (fetch_request, pass) = (flight.fetch_request.clone(), flight.pass);
         // A poll is to be stored, and nobody takes what is passed on: it has failed.
-        let is_lost = errand.poll.is_some() && flight.passengers.is_empty();
+        let is_lost = fetch_request.poll.is_some() && flight.passengers.is_empty();
         let heard = if is_lost {
             Heard::Failure(Cause::Fetch(FetchError::IdleTimeout), None)
         } else {
             Heard::Answer
         };
-        if let Some(key) = errand.shared_key() {
+        if let Some(key) = fetch_request.shared_key() {
             self.marks.set(key, MARKED_FOR, now);
         }
-        self.heard(&errand, pass, heard, false, now, todo);
+        self.heard(&fetch_request, pass, heard, false, now, todo);
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
@@ -341,7 +349,7 @@ impl Flights {
             return;
         }
         let Some(flight) = self.end(id) else { return };
-        if let Some(key) = &flight.errand.key {
+        if let Some(key) = &flight.fetch_request.key {
             match &landing {
                 Landing::Shared(answer)
                 | Landing::Failed {
@@ -354,7 +362,7 @@ impl Flights {
                     }
                 }
                 // What a client with a name is told says nothing about the answer to all others.
-                Landing::Unshared(_) | Landing::Confirmed(_) if flight.errand.shared => {
+                Landing::Unshared(_) | Landing::Confirmed(_) if flight.fetch_request.shared => {
                     self.marks.set(key, MARKED_FOR, now);
                 }
                 Landing::Unshared(_)
@@ -379,7 +387,14 @@ impl Flights {
         let refused = landing
             .status()
             .is_some_and(|status| NOTHING_THERE.contains(&status.as_u16()));
-        self.heard(&flight.errand, flight.pass, heard, refused, now, todo);
+        self.heard(
+            &flight.fetch_request,
+            flight.pass,
+            heard,
+            refused,
+            now,
+            todo,
+        );
         todo.push(Work::Answer(flight.passengers, Arc::new(landing)));
     }
 
@@ -393,7 +408,7 @@ impl Flights {
                 self.parked -= passengers.len();
                 self.permits.withdraw(id);
                 // What is worth refreshing is still refreshed when a permit is free; who asks meanwhile joins late.
-                if flight.errand.shared && passengers.iter().any(|p| p.stale.is_some()) {
+                if flight.fetch_request.shared && passengers.iter().any(|p| p.stale.is_some()) {
                     flight.class = Class::Background;
                     self.permits.ask(id, Class::Background);
                 } else {
@@ -423,7 +438,11 @@ impl Flights {
             .flights
             .iter()
             .filter(|(id, f)| {
-                Some(**id) != but && f.errand.key.as_ref().is_some_and(|k| matches(k.as_str()))
+                Some(**id) != but
+                    && f.fetch_request
+                        .key
+                        .as_ref()
+                        .is_some_and(|k| matches(k.as_str()))
             })
             .map(|(id, _)| *id)
             .collect();
@@ -455,8 +474,9 @@ impl Flights {
         todo: &mut Vec<Work>,
     ) -> Option<Flight> {
         let flight = self.remove(id)?;
-        self.backoff.withdraw(flight.errand.whose(), flight.pass);
-        todo.extend(flight.errand.poll.map(|poll| Work::Polled {
+        self.backoff
+            .withdraw(flight.fetch_request.whose(), flight.pass);
+        todo.extend(flight.fetch_request.poll.map(|poll| Work::Polled {
             poll,
             refused: false,
             again,
@@ -469,7 +489,7 @@ impl Flights {
         let key = self
             .flights
             .get(&id)
-            .and_then(|flight| flight.errand.joins.as_ref());
+            .and_then(|flight| flight.fetch_request.joins.as_ref());
         if let Some(key) = key
             .filter(|key| self.by_key.get(*key) == Some(&id))
             .cloned()

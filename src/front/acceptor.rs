@@ -242,7 +242,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::cache::flights::Errand;
+    use crate::cache::flights::FetchRequest;
     use crate::clock::Clock;
     use crate::config::{Config, Preset};
     use crate::front::drain::Drain;
@@ -259,7 +259,7 @@ mod tests {
     struct Nobody;
 
     impl Crew for Nobody {
-        fn fetch(&self, _: FlightId, _: Errand) {}
+        fn fetch(&self, _: FlightId, _: FetchRequest) {}
         fn wake(&self, _: Duration, _: FlightId) {}
         fn administer(&self, _: Request, _: Box<dyn Responder>) {}
         fn polled(&self, _: usize, _: PollEnd) {}

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 
 use super::find::shape;
 use super::{Proxy, ROLE};
-use crate::cache::flights::{Arrival, Errand, Passenger, Work};
+use crate::cache::flights::{Arrival, FetchRequest, Passenger, Work};
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
@@ -71,7 +71,7 @@ impl Proxy {
             Some(Because::Head | Because::Range | Because::Conditional)
         );
         let beside = is_beside.then(|| Key::new(None, ROLE, &asked.target));
-        let errand = Errand {
+        let fetch_request = FetchRequest {
             request: asked,
             key,
             shared,
@@ -104,7 +104,7 @@ impl Proxy {
         };
         self.submit(Work::Arrived(Arrival {
             passenger: Some(passenger),
-            errand,
+            fetch_request,
         }));
     }
 
@@ -128,7 +128,7 @@ impl Proxy {
             .and_then(|_| self.polls.place_of(&passenger.request.target));
         let request = Arc::clone(&passenger.request);
         let herald = passenger.responder.herald();
-        let errand = Errand {
+        let fetch_request = FetchRequest {
             request,
             key,
             shared,
@@ -142,7 +142,7 @@ impl Proxy {
         };
         self.submit(Work::Arrived(Arrival {
             passenger: Some(passenger),
-            errand,
+            fetch_request,
         }));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Proxy;
-use crate::cache::flights::{Errand, Troubles, UnderWay};
+use crate::cache::flights::{FetchRequest, Troubles, UnderWay};
 use crate::cache::key::Key;
 use crate::cache::store::{self, Stored};
 use crate::clock::Now;
@@ -60,16 +60,16 @@ impl Proxy {
     }
 
     /// A fetch is over.
-    pub(super) fn note_fetch(&self, errand: &Errand, asked: Now, good: bool) {
+    pub(super) fn note_fetch(&self, fetch_request: &FetchRequest, asked: Now, good: bool) {
         let (target, key, ended) = (
-            &errand.request.target,
-            errand.shared_key(),
+            &fetch_request.request.target,
+            fetch_request.shared_key(),
             self.clock.now(),
         );
         let fetch = Fetch {
             target,
             key,
-            polled: errand.poll.is_some(),
+            polled: fetch_request.poll.is_some(),
             asked,
             ended,
             good,

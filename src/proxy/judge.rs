@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use super::land::refuses_head;
 use super::witness::{Doubt, Held};
 use super::{Proxy, ROLE, plain};
-use crate::cache::flights::{Errand, Landing, Shared, Work};
+use crate::cache::flights::{FetchRequest, Landing, Shared, Work};
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
@@ -50,22 +50,28 @@ pub(super) enum Judgement {
 
 impl Proxy {
     /// Turns a whole response into what the flight lands with.
-    pub(super) fn judge(&self, flight: FlightId, errand: &Errand, came: Came) -> Judgement {
+    pub(super) fn judge(
+        &self,
+        flight: FlightId,
+        fetch_request: &FetchRequest,
+        came: Came,
+    ) -> Judgement {
         let Came {
             mut response,
             sent,
             asked,
             confirms,
         } = came;
-        self.after_unsafe(flight, errand, response.status, &response.fields);
-        let (request, status, received) = (&errand.request, response.status, self.clock.now());
+        self.after_unsafe(flight, fetch_request, response.status, &response.fields);
+        let (request, status, received) =
+            (&fetch_request.request, response.status, self.clock.now());
         if request.method == Method::HEAD {
             self.after_head(request, &response, &sent, asked);
         }
         let rule = self.routes.find(&request.target).rule;
         let verdict = self.verdict(request, &response, &sent, (asked, received));
-        self.adapt(errand, &mut response.fields);
-        let answer = match (verdict, &errand.key) {
+        self.adapt(fetch_request, &mut response.fields);
+        let answer = match (verdict, &fetch_request.key) {
             (
                 Storing::Store {
                     lifetime,
@@ -97,9 +103,12 @@ impl Proxy {
             let keeps = answer.ok().map(|(answer, _)| answer);
             let tells_trouble =
                 retry_after.is_some() || self.means_trouble(request, cause, received);
-            if let (None, true, true, Some(seconds)) =
-                (retry_after, errand.safe, tells_trouble, cause.retry_after())
-            {
+            if let (None, true, true, Some(seconds)) = (
+                retry_after,
+                fetch_request.safe,
+                tells_trouble,
+                cause.retry_after(),
+            ) {
                 response
                     .fields
                     .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -119,12 +128,14 @@ impl Proxy {
             Err(Refusal::CheckFailed(_)) => Landing::failed(Cause::CheckFailed),
             _ if matches!(home, HomeVerdict::Bad(_)) => Landing::failed(Cause::CheckFailed),
             // The leader is told what came where not all of that is stored, or its request went alone.
-            Ok((answer, left_out)) if left_out || !errand.shared => Landing::Shared(Shared {
-                whole: Some(Arc::new(response)),
-                ..answer
-            }),
+            Ok((answer, left_out)) if left_out || !fetch_request.shared => {
+                Landing::Shared(Shared {
+                    whole: Some(Arc::new(response)),
+                    ..answer
+                })
+            }
             Ok((answer, _)) => Landing::Shared(answer),
-            Err(_) => match (confirms, &errand.key) {
+            Err(_) => match (confirms, &fetch_request.key) {
                 (Some(lifetime), Some(key)) => Landing::Confirmed(Arc::new(
                     self.rendered(key, &response, lifetime, None, received).0,
                 )),
@@ -345,8 +356,8 @@ impl Proxy {
     }
 
     /// Makes the fields of an answer what the route wants them to be for its clients.
-    pub(super) fn adapt(&self, errand: &Errand, fields: &mut HeaderMap) {
-        let rule = self.routes.find(&errand.request.target).rule;
+    pub(super) fn adapt(&self, fetch_request: &FetchRequest, fields: &mut HeaderMap) {
+        let rule = self.routes.find(&fetch_request.request.target).rule;
         if rule.set_cookie == Some(SetCookie::Strip) {
             fields.remove(header::SET_COOKIE);
         }
@@ -382,17 +393,20 @@ impl Proxy {
     pub(super) fn after_unsafe(
         &self,
         flight: FlightId,
-        errand: &Errand,
+        fetch_request: &FetchRequest,
         status: StatusCode,
         fields: &HeaderMap,
     ) {
-        if errand.safe || !(status.is_success() || status.is_redirection()) {
+        if fetch_request.safe || !(status.is_success() || status.is_redirection()) {
             return;
         }
-        let target = &errand.request.target;
+        let target = &fetch_request.request.target;
         self.invalidate(target, Some(flight));
-        let also =
-            invalidation::also_invalid(target.as_str(), fields, &self.authorities(&errand.request));
+        let also = invalidation::also_invalid(
+            target.as_str(),
+            fields,
+            &self.authorities(&fetch_request.request),
+        );
         for target in also
             .into_iter()
             .filter_map(|target| Target::parse(target.into()))

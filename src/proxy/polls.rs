@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::board::joins;
 use super::{Proxy, ROLE};
-use crate::cache::flights::{Arrival, Errand, Work};
+use crate::cache::flights::{Arrival, FetchRequest, Work};
 use crate::cache::key::Key;
 use crate::clock::Now;
 use crate::config::Config;
@@ -205,7 +205,7 @@ impl Proxy {
             .filter(|_| key == joins);
         let (request, key, joins) = (Arc::new(request), Some(key), Some(joins));
         let (shared, even_if_fresh) = (on_behalf != For::Named, on_behalf == For::Clock);
-        let errand = Errand {
+        let fetch_request = FetchRequest {
             request,
             key,
             shared,
@@ -219,7 +219,7 @@ impl Proxy {
         };
         self.submit(Work::Arrived(Arrival {
             passenger: None,
-            errand,
+            fetch_request,
         }));
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Version};
 
 use super::{Proxy, ROLE};
-use crate::cache::flights::{Arrival, Errand, Landing, Passenger, Work};
+use crate::cache::flights::{Arrival, FetchRequest, Landing, Passenger, Work};
 use crate::cache::key::Key;
 use crate::message::{Body, Request, Target};
 use crate::origin::Opening;
@@ -79,7 +79,7 @@ impl Proxy {
             again: false,
         };
         // Not joinable: a fetch that began before the held answer came is no witness of it.
-        let errand = Errand {
+        let fetch_request = FetchRequest {
             request,
             key,
             shared: true,
@@ -93,7 +93,7 @@ impl Proxy {
         };
         self.submit(Work::Arrived(Arrival {
             passenger: Some(passenger),
-            errand,
+            fetch_request,
         }));
     }
 

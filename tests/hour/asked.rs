@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use larder::cache::flights::Errand;
+use larder::cache::flights::FetchRequest;
 use larder::message::Response;
 use larder::origin::permits::FlightId;
 use larder::origin::{Fetched, Opening, Origin, OriginRequest, Rest};
@@ -22,16 +22,21 @@ const EACH: u64 = 1_000;
 pub struct Asked<'a> {
     world: Arc<World>,
     flight: FlightId,
-    errand: &'a Errand,
+    fetch_request: &'a FetchRequest,
     fate: Fate,
 }
 
 impl<'a> Asked<'a> {
-    pub fn new(world: Arc<World>, flight: FlightId, errand: &'a Errand, fate: Fate) -> Asked<'a> {
+    pub fn new(
+        world: Arc<World>,
+        flight: FlightId,
+        fetch_request: &'a FetchRequest,
+        fate: Fate,
+    ) -> Asked<'a> {
         Asked {
             world,
             flight,
-            errand,
+            fetch_request,
             fate,
         }
     }
@@ -80,20 +85,21 @@ impl Origin for Asked<'_> {
             }
             Ok(_) => judged(worth, road(request.target.as_str()).kind),
         };
-        let again = state.thrift.may_repeat() && self.errand.is_repeatable() && self.may_pass();
+        let again =
+            state.thrift.may_repeat() && self.fetch_request.is_repeatable() && self.may_pass();
         let (asker, opens) = (
-            Asker::of(self.errand),
+            Asker::of(self.fetch_request),
             answer
                 .as_ref()
                 .is_ok_and(|response| self.opens(request, response)),
         );
-        match self.errand.poll.filter(|_| opens) {
+        match self.fetch_request.poll.filter(|_| opens) {
             Some(poll) => state.schedule.paused(self.flight, asker, poll),
             None => state.schedule.heard(self.flight, &asker, heard, again, now),
         }
         state
             .traffic
-            .answered(self.flight, self.errand, self.fate, now);
+            .answered(self.flight, self.fetch_request, self.fate, now);
         let response = answer?;
         let (Fate::Drip { seconds, cut }, true) = (self.fate, opens) else {
             return Ok(Fetched::Whole(response));

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use larder::cache::flights::Errand;
+use larder::cache::flights::FetchRequest;
 use larder::origin::permits::FlightId;
 
 /// The waits after the first failure in a row, the second, ... and the longest where it is probed. Milliseconds.
@@ -48,16 +48,16 @@ pub struct Asker {
 }
 
 impl Asker {
-    pub fn of(errand: &Errand) -> Asker {
+    pub fn of(fetch_request: &FetchRequest) -> Asker {
         let (target, shared) = (
-            errand.request.target.as_str().to_owned(),
-            errand.shared_key().is_some(),
+            fetch_request.request.target.as_str().to_owned(),
+            fetch_request.shared_key().is_some(),
         );
-        let is_witness = errand.joins.is_none() && errand.even_if_fresh;
+        let is_witness = fetch_request.joins.is_none() && fetch_request.even_if_fresh;
         Asker {
             target,
             shared,
-            polled: errand.poll.is_some(),
+            polled: fetch_request.poll.is_some(),
             counts: shared && !is_witness,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use larder::cache::flights::{Errand, Gauges};
+use larder::cache::flights::{FetchRequest, Gauges};
 use larder::clock::Clock;
 use larder::config::Config;
 use larder::message::RequestId;
@@ -43,7 +43,7 @@ pub enum Event {
     Leaves(usize),
     ChangesPace,
     Deadline(Duration, FlightId),
-    Lands(FlightId, Errand, Fate),
+    Lands(FlightId, FetchRequest, Fate),
     /// A polled path, from this moment on.
     IsFreshAgain(&'static str, u64),
 }
@@ -286,14 +286,14 @@ impl World {
                     proxy.deadline(flight);
                 }
             }
-            Event::Lands(flight, errand, fate) => {
+            Event::Lands(flight, fetch_request, fate) => {
                 if self.state().aloud {
                     println!("{:>8} {flight:?} lands", self.now());
                 }
                 proxy.fly(
                     flight,
-                    &errand,
-                    &mut Asked::new(Arc::clone(self), flight, &errand, fate),
+                    &fetch_request,
+                    &mut Asked::new(Arc::clone(self), flight, &fetch_request, fate),
                 );
             }
             Event::IsFreshAgain(path, due) => self.judge_recovery(&proxy, path, due),

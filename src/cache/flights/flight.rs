@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::work::{Errand, Passenger, Work};
+use super::work::{FetchRequest, Passenger, Work};
 use crate::clock::Now;
 use crate::origin::backoff::Pass;
 use crate::origin::permits::Class;
@@ -10,7 +10,7 @@ use crate::outcome::Cause;
 
 /// One fetch in progress, and everybody waiting for it.
 pub(super) struct Flight {
-    pub errand: Errand,
+    pub fetch_request: FetchRequest,
     pub passengers: Vec<Passenger>,
     pub began: Duration,
     pub class: Class,
@@ -40,21 +40,21 @@ impl Flight {
     /// Whether the origin should still be asked.
     pub(super) fn wanted(&self, now: Now) -> bool {
         let waited = now.mono > self.began;
-        self.errand.safe || !waited || self.passengers.iter().any(|p| !p.responder.gone())
+        self.fetch_request.safe || !waited || self.passengers.iter().any(|p| !p.responder.gone())
     }
 }
 
 /// Answers a request that gets no flight, and ends a poll that gets none.
 pub(super) fn turn_away(
     passenger: Option<Passenger>,
-    errand: &Errand,
+    fetch_request: &FetchRequest,
     cause: Cause,
     until: Option<Duration>,
     todo: &mut Vec<Work>,
 ) {
     match passenger {
         Some(passenger) => todo.push(Work::Overdue(vec![passenger], cause, until)),
-        None => todo.extend(errand.poll.map(|poll| Work::Polled {
+        None => todo.extend(fetch_request.poll.map(|poll| Work::Polled {
             poll,
             refused: false,
             again: until,

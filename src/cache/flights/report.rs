@@ -46,7 +46,7 @@ impl Flights {
             ..UnderWay::default()
         };
         for (_, flight) in flights {
-            let target = &flight.errand.request.target;
+            let target = &flight.fetch_request.request.target;
             match flight.stage {
                 Stage::Waiting if report.queued.len() < limit => report.queued.push(target.clone()),
                 Stage::Flying | Stage::Streaming if report.active.len() < limit => {

@@ -363,7 +363,7 @@ fn a_key_that_is_not_collapsed_has_one_refresh_at_most() {
         // Every hit offers one, and a hit on what is polled names the poll.
         let refresh = || {
             Work::Arrived(
-                Errand {
+                FetchRequest {
                     poll,
                     ..shared("/a")
                 }
@@ -421,7 +421,7 @@ fn an_origin_in_trouble_is_asked_by_one_probe_and_the_waiting_are_sent_back() {
 #[test]
 fn what_waits_beside_a_key_is_sent_back_with_it_and_never_sends_it_back() {
     let beside = |path| {
-        Errand {
+        FetchRequest {
             beside: Some(key(path)),
             ..alone(path, true)
         }
@@ -520,7 +520,7 @@ fn what_a_client_with_a_name_is_told_keeps_nobody_else_from_sharing() {
     ] {
         let mut tower = Tower::new(3);
         tower.step(Work::Arrived(
-            Errand {
+            FetchRequest {
                 shared: false,
                 joins: None,
                 ..shared("/a")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::flight::{Flight, Stage};
-use super::{Errand, Flights, Work};
+use super::{FetchRequest, Flights, Work};
 use crate::cache::key::Key;
 use crate::clock::Now;
 use crate::origin::backoff::{Change, Heard, Pass, Whose};
@@ -32,14 +32,14 @@ impl Flights {
     /// Takes in how the origin fared, and tells those it concerns: the scheduler, and whoever waits for an origin in trouble.
     pub(super) fn heard(
         &mut self,
-        errand: &Errand,
+        fetch_request: &FetchRequest,
         pass: Pass,
         heard: Heard,
         refused: bool,
         now: Now,
         todo: &mut Vec<Work>,
     ) {
-        let whose = errand.whose();
+        let whose = fetch_request.whose();
         let known = (
             self.backoff.origin_trouble().is_some(),
             self.backoff.is_in_trouble(whose),
@@ -47,20 +47,22 @@ impl Flights {
         let was_probed = self.backoff.breaker(now) == Breaker::HalfOpen;
         let mut change = self
             .backoff
-            .report(whose, pass, heard, errand.poll.is_some(), now);
-        let counting = errand.shared_key().filter(|_| !errand.is_witness());
+            .report(whose, pass, heard, fetch_request.poll.is_some(), now);
+        let counting = fetch_request
+            .shared_key()
+            .filter(|_| !fetch_request.is_witness());
         if let Some(until) = counting.and_then(|key| self.backoff.count(key, heard, now)) {
             change = Change::OriginDown(until);
         }
         let again = match change {
             Change::KeyDown(until) | Change::OriginDown(until) => Some(until),
             // It answers again, though perhaps not well.
-            Change::OriginUp => errand
+            Change::OriginUp => fetch_request
                 .shared_key()
                 .and_then(|key| self.backoff.paused_until(key)),
             Change::None => None,
         };
-        todo.extend(errand.poll.map(|poll| Work::Polled {
+        todo.extend(fetch_request.poll.map(|poll| Work::Polled {
             poll,
             refused,
             again,
@@ -74,8 +76,13 @@ impl Flights {
                 }
             }
             (Change::KeyDown(until), Heard::Failure(cause, _) | Heard::Judged(Err(cause))) => {
-                if !known.1 && errand.poll.is_some() {
-                    todo.extend(errand.key.clone().map(|key| Work::PollFails(key, cause)));
+                if !known.1 && fetch_request.poll.is_some() {
+                    todo.extend(
+                        fetch_request
+                            .key
+                            .clone()
+                            .map(|key| Work::PollFails(key, cause)),
+                    );
                 }
                 // Several wait for one key where it is not collapsed: they are not its probe.
                 self.send_back_the_waiting(whose, cause, Some(until), todo);
@@ -102,7 +109,7 @@ impl Flights {
         until: Option<Duration>,
         todo: &mut Vec<Work>,
     ) {
-        let concerns = |flight: &Flight| match (whose, flight.errand.whose()) {
+        let concerns = |flight: &Flight| match (whose, flight.fetch_request.whose()) {
             (Whose::Nobody, _) => true,
             (Whose::Key(key), Whose::Beside(other)) => key == other,
             (whose, other) => whose == other,

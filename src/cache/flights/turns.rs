@@ -45,8 +45,8 @@ impl Flights {
                 flight.stage = Stage::Flying;
                 flight.class = class;
                 self.limits
-                    .start(flight.repeated == 0 && !flight.errand.plain, now);
-                todo.push(Work::Fetch(id, flight.errand.clone()));
+                    .start(flight.repeated == 0 && !flight.fetch_request.plain, now);
+                todo.push(Work::Fetch(id, flight.fetch_request.clone()));
                 continue;
             }
             self.permits.release(class);
@@ -76,14 +76,18 @@ impl Flights {
         let Some(flight) = self.flights.get_mut(&id) else {
             return false;
         };
-        let errand = &flight.errand;
+        let fetch_request = &flight.fetch_request;
         let is_timely =
             !self.stopped && flight.stage == Stage::Flying && now.mono < flight.began + self.slow;
         let is_alone =
             !flight.passengers.is_empty() && flight.passengers.iter().all(|p| p.responder.gone());
-        let trouble =
-            self.backoff.origin_trouble().is_some() || self.backoff.is_in_trouble(errand.whose());
-        let may = is_timely && !is_alone && !trouble && errand.is_repeatable() && may_pass(landing);
+        let trouble = self.backoff.origin_trouble().is_some()
+            || self.backoff.is_in_trouble(fetch_request.whose());
+        let may = is_timely
+            && !is_alone
+            && !trouble
+            && fetch_request.is_repeatable()
+            && may_pass(landing);
         let retries = may
             && self.limits.exhausted(flight.class, now).is_none()
             && self.limits.take_retry(flight.repeated);
@@ -100,7 +104,7 @@ impl Flights {
             return drop(self.end(id));
         }
         if let Some(flight) = self.flights.get_mut(&id) {
-            flight.errand.plain = true;
+            flight.fetch_request.plain = true;
             self.ask_again(id);
         }
     }

@@ -50,12 +50,12 @@ pub enum Work {
     /// The server is being stopped: nobody waits any longer.
     Stop,
     // What is to be done.
-    /// Look in the store for what this errand would fetch, and report `Found` or `Missing`. A background flight has no use for what it should refresh.
-    Look(FlightId, Errand, Class),
+    /// Look in the store for what this fetch request would fetch, and report `Found` or `Missing`. A background flight has no use for what it should refresh.
+    Look(FlightId, FetchRequest, Class),
     /// Store this.
     Insert(Shared),
     /// Ask the origin.
-    Fetch(FlightId, Errand),
+    Fetch(FlightId, FetchRequest),
     /// Report `Deadline` at this monotonic time.
     Wake(Duration, FlightId),
     /// The deadline of this flight, at this monotonic time, is of no interest any more.
@@ -95,12 +95,12 @@ pub struct Arrival {
     /// Who waits. `None`: a background refresh.
     pub passenger: Option<Passenger>,
     /// What to ask the origin.
-    pub errand: Errand,
+    pub fetch_request: FetchRequest,
 }
 
 /// What is asked of the origin.
 #[derive(Clone)]
-pub struct Errand {
+pub struct FetchRequest {
     /// The request that leads.
     pub request: Arc<Request>,
     /// The key its answer may be stored under. `None`: it is not stored.
@@ -124,7 +124,7 @@ pub struct Errand {
     pub herald: Option<Arc<dyn Herald>>,
 }
 
-impl Errand {
+impl FetchRequest {
     /// The key, where the answer is everybody's: what one named client is told is not held against it.
     pub fn shared_key(&self) -> Option<&Key> {
         self.key.as_ref().filter(|_| self.shared)

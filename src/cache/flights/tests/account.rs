@@ -47,7 +47,7 @@ impl Account {
         known.is_some_and(|known| now >= known.began + SLOW) && self.joins(key, now)
     }
 
-    pub(super) fn begun(&mut self, flight: FlightId, errand: &Errand, now: Duration) {
+    pub(super) fn begun(&mut self, flight: FlightId, fetch_request: &FetchRequest, now: Duration) {
         if self.troubled {
             self.probes.insert(flight);
             assert_eq!(
@@ -56,7 +56,7 @@ impl Account {
                 "an origin in trouble is asked by one probe"
             );
         }
-        let Errand { key, shared, .. } = errand.clone();
+        let FetchRequest { key, shared, .. } = fetch_request.clone();
         if let Some(key) = key.clone().filter(|key| shared && !self.apart(key, now)) {
             assert!(
                 self.joinable.insert(key, flight).is_none(),

@@ -137,7 +137,7 @@ impl Simulation {
                 let key = Some(Key::new(None, "anonymous", &passenger.request.target));
                 let poll = (passenger.request.target.as_str() == POLLED).then_some(0);
                 let (request, joins) = (Arc::clone(&passenger.request), key.clone());
-                let errand = Errand {
+                let fetch_request = FetchRequest {
                     request,
                     key,
                     joins,
@@ -146,7 +146,7 @@ impl Simulation {
                 };
                 self.board(Arrival {
                     passenger: Some(passenger),
-                    errand,
+                    fetch_request,
                 });
             }
         }
@@ -154,35 +154,35 @@ impl Simulation {
 
     fn arrive(&mut self) {
         let path = self.any_path();
-        let errand = match self.random.below(10) {
+        let fetch_request = match self.random.below(10) {
             0 => alone(path, false),
-            1 => Errand {
+            1 => FetchRequest {
                 beside: Some(key(path)),
                 ..alone(path, true)
             },
             // A client with a name: alone, but what the origin declares fit for all is stored.
-            2 => Errand {
+            2 => FetchRequest {
                 shared: false,
                 joins: None,
                 ..shared(path)
             },
-            _ => Errand {
+            _ => FetchRequest {
                 poll: (path == POLLED).then_some(0),
                 ..shared(path)
             },
         };
-        if errand.shared && self.random.one_in(5) {
-            self.polled = if errand.poll.is_some() {
+        if fetch_request.shared && self.random.one_in(5) {
+            self.polled = if fetch_request.poll.is_some() {
                 self.turn
             } else {
                 self.polled
             };
-            return self.board(errand.in_background());
+            return self.board(fetch_request.in_background());
         }
         let stored = self
             .store
             .get(&key(path))
-            .filter(|_| errand.shared)
+            .filter(|_| fetch_request.shared)
             .cloned();
         let fresh = stored.as_ref().is_some_and(|stored| self.is_fresh(stored));
         // Half of those who would have had a hit looked just before it was there.
@@ -192,26 +192,26 @@ impl Simulation {
         let tally = Arc::new(Tally::default());
         self.clients.push(Client {
             tally: Arc::clone(&tally),
-            safe: errand.safe,
+            safe: fetch_request.safe,
         });
         if self.random.one_in(8) {
             let at = self.now + Duration::from_millis(self.random.below(3000));
             self.later(at, Event::Leaves(Arc::clone(&tally)));
         }
         let mut passenger = passenger(stored.filter(|_| !fresh), tally);
-        passenger.request = Arc::clone(&errand.request);
-        passenger.alone = (!errand.shared).then_some("identity");
+        passenger.request = Arc::clone(&fetch_request.request);
+        passenger.alone = (!fetch_request.shared).then_some("identity");
         self.board(Arrival {
             passenger: Some(passenger),
-            errand,
+            fetch_request,
         });
     }
 
     /// Steps an arrival, and sees that it joined, began or was answered as the account says it should.
     fn board(&mut self, arrival: Arrival) {
         let background = arrival.passenger.is_none();
-        let errand = arrival.errand.clone();
-        let shared = errand.key.clone().filter(|_| errand.shared);
+        let fetch_request = arrival.fetch_request.clone();
+        let shared = fetch_request.key.clone().filter(|_| fetch_request.shared);
         let joins = shared
             .as_ref()
             .is_some_and(|key| self.account.joins(key, self.now));
@@ -233,7 +233,7 @@ impl Simulation {
         let told = first.iter().any(told);
         if background {
             assert!(
-                begun.is_none() || !(joins || apart && errand.poll.is_none()),
+                begun.is_none() || !(joins || apart && fetch_request.poll.is_none()),
                 "one refresh of many"
             );
         } else if !told {
@@ -241,7 +241,7 @@ impl Simulation {
                 begun.is_some(),
                 !joins,
                 "joins or begins a flight for {:?}",
-                errand.key
+                fetch_request.key
             );
         }
         assert!(
@@ -249,7 +249,7 @@ impl Simulation {
             "joined a slow flight and waits"
         );
         if let Some(flight) = begun {
-            self.account.begun(flight, &errand, self.now);
+            self.account.begun(flight, &fetch_request, self.now);
         }
         self.carry_out_all(first);
     }
@@ -265,8 +265,11 @@ impl Simulation {
         while !todo.is_empty() {
             for work in std::mem::take(&mut todo) {
                 match work {
-                    Work::Look(flight, errand, _) => {
-                        let known = errand.key.as_ref().and_then(|key| self.store.get(key));
+                    Work::Look(flight, fetch_request, _) => {
+                        let known = fetch_request
+                            .key
+                            .as_ref()
+                            .and_then(|key| self.store.get(key));
                         let found = known.filter(|stored| self.is_fresh(stored)).cloned();
                         let looked = found
                             .map_or(Work::Missing(flight), |stored| Work::Found(flight, stored));
@@ -290,10 +293,10 @@ impl Simulation {
 
     fn carry_out(&mut self, work: Work) {
         match work {
-            Work::Fetch(flight, errand) => {
+            Work::Fetch(flight, fetch_request) => {
                 let waited = self.account.flights[&flight].began < self.now;
                 assert!(
-                    errand.safe
+                    fetch_request.safe
                         || !waited
                         || !self.flights.flights[&flight].passengers[0].responder.gone(),
                     "I11"

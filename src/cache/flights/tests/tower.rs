@@ -126,8 +126,8 @@ pub(super) fn fetched(stored: Arc<Stored>) -> Landing {
 }
 
 /// A plain GET.
-pub(super) fn shared(path: &'static str) -> Errand {
-    Errand {
+pub(super) fn shared(path: &'static str) -> FetchRequest {
+    FetchRequest {
         key: Some(key(path)),
         joins: Some(key(path)),
         shared: true,
@@ -136,7 +136,7 @@ pub(super) fn shared(path: &'static str) -> Errand {
 }
 
 /// A request whose answer is for its client only.
-pub(super) fn alone(path: &'static str, safe: bool) -> Errand {
+pub(super) fn alone(path: &'static str, safe: bool) -> FetchRequest {
     let request = Request {
         method: if safe { Method::GET } else { Method::POST },
         target: target(path),
@@ -146,7 +146,7 @@ pub(super) fn alone(path: &'static str, safe: bool) -> Errand {
         peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
         id: RequestId(1),
     };
-    Errand {
+    FetchRequest {
         request: Arc::new(request),
         key: None,
         shared: false,
@@ -160,18 +160,18 @@ pub(super) fn alone(path: &'static str, safe: bool) -> Errand {
     }
 }
 
-impl Errand {
+impl FetchRequest {
     pub(super) fn with_client(self) -> Arrival {
         Arrival {
             passenger: Some(passenger(None, Arc::default())),
-            errand: self,
+            fetch_request: self,
         }
     }
 
     pub(super) fn in_background(self) -> Arrival {
         Arrival {
             passenger: None,
-            errand: self,
+            fetch_request: self,
         }
     }
 }

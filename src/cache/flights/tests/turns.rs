@@ -140,7 +140,7 @@ fn c23_an_exhausted_quota_sends_everybody_away_until_it_has_room() {
     );
     assert_eq!(
         tower.step(Work::Arrived(
-            Errand {
+            FetchRequest {
                 poll: Some(0),
                 ..shared("/d")
             }
@@ -253,7 +253,7 @@ fn c32_what_is_not_asked_once_more() {
     };
     let failed = Landing::failed;
     let timeout = Cause::Fetch(FetchError::FirstByteTimeout);
-    let cases: [(&str, Errand, Landing, Duration); 7] = [
+    let cases: [(&str, FetchRequest, Landing, Duration); 7] = [
         (
             "it says when to come back",
             shared("/a"),
@@ -287,9 +287,12 @@ fn c32_what_is_not_asked_once_more() {
         ),
         ("what is late", shared("/a"), failed(CUT), SLOW),
     ];
-    for (what, errand, landing, after) in cases {
+    for (what, fetch_request, landing, after) in cases {
         let mut tower = retrying(3);
-        assert_eq!(tower.step(Work::Arrived(errand.with_client())), ["Fetch 0"]);
+        assert_eq!(
+            tower.step(Work::Arrived(fetch_request.with_client())),
+            ["Fetch 0"]
+        );
         tower.at(after);
         assert!(
             !tower
@@ -310,7 +313,7 @@ fn c32_nobody_asks_once_more_for_a_client_that_is_gone() {
         });
         let arrival = Arrival {
             passenger: Some(passenger(None, tally)),
-            errand: shared("/a"),
+            fetch_request: shared("/a"),
         };
         tower.step(Work::Arrived(arrival));
         assert_eq!(tower.step(fails(0, CUT)) == ["Fetch 0"], !gone);
@@ -370,7 +373,7 @@ fn what_was_asked_about_nothing_stored_is_asked_plainly_and_in_its_turn() {
         .flights
         .step(Work::Deadline(FlightId::TURN), tower.now);
     assert!(
-        matches!(&todo[..], [Work::Fetch(FlightId(0), errand)] if errand.plain),
+        matches!(&todo[..], [Work::Fetch(FlightId(0), fetch_request)] if fetch_request.plain),
         "{:?}",
         seen(&todo)
     );
@@ -389,12 +392,12 @@ fn r11_a_breaker_that_opens_sends_back_the_waiting_and_a_witness_never_opens_it(
         let mut told = Vec::new();
         for (flight, path) in paths.into_iter().enumerate() {
             let joins = if witness { None } else { Some(key(path)) };
-            let errand = Errand {
+            let fetch_request = FetchRequest {
                 joins,
                 even_if_fresh: true,
                 ..shared(path)
             };
-            tower.step(Work::Arrived(errand.with_client()));
+            tower.step(Work::Arrived(fetch_request.with_client()));
             told = tower.step(fails(flight as u64, Cause::Status(500)));
         }
         let expected: &[&str] = if witness {
