@@ -393,10 +393,10 @@ impl Proxy {
             Work::Fetch(flight, fetch_request) => self.send_out(flight, fetch_request),
             Work::Wake(at, flight) => self.crew.wake(at, flight),
             Work::Forget(at, flight) => self.crew.forget(at, flight),
-            Work::Answer(passengers, landing) => self.answer_all(passengers, &landing, now),
-            Work::Overdue(passengers, cause, until) => {
+            Work::Answer(waiters, landing) => self.answer_all(waiters, &landing, now),
+            Work::Overdue(waiters, cause, until) => {
                 let wait = until.map(|until| until.saturating_sub(now.mono));
-                self.turn_away(passengers, cause, wait, now);
+                self.turn_away(waiters, cause, wait, now);
             }
             Work::Polled {
                 poll,

@@ -22,7 +22,7 @@ mod turns;
 mod work;
 
 pub use report::{Troubles, UnderWay};
-pub use work::{Arrival, FetchRequest, Landing, Passenger, Shared, Work};
+pub use work::{Arrival, FetchRequest, Landing, Shared, Waiter, Work};
 
 use self::flight::{Flight, Stage, turn_away};
 use super::key::Key;
@@ -154,7 +154,7 @@ impl Flights {
 
     fn arrived(&mut self, arrival: Arrival, now: Now, todo: &mut Vec<Work>) {
         let Arrival {
-            passenger,
+            waiter,
             fetch_request,
         } = arrival;
         let full = self.parked >= self.max_parked;
@@ -163,7 +163,7 @@ impl Flights {
         } else {
             full.then_some(Cause::ParkedFull)
         } {
-            return turn_away(passenger, &fetch_request, cause, None, todo);
+            return turn_away(waiter, &fetch_request, cause, None, todo);
         }
         let is_marked = fetch_request
             .key
@@ -171,7 +171,7 @@ impl Flights {
             .is_some_and(|key| self.marks.has(key, now));
         let joinable = fetch_request.joins.as_ref().filter(|_| !is_marked);
         if let Some(flight) = joinable.and_then(|key| self.by_key.get(key)).copied() {
-            return self.join(flight, passenger, now, todo);
+            return self.join(flight, waiter, now, todo);
         }
         // A refresh of a marked key would be one of many: every hit offers one, and these are not collapsed. What is polled
         // has one all the same.
@@ -181,24 +181,23 @@ impl Flights {
                 .any(|flight| flight.fetch_request.poll == Some(poll))
         };
         let many = self.flights.len() >= self.max_parked + MAX_BACKGROUND;
-        if passenger.is_none()
-            && (many || joinable.is_none() && fetch_request.poll.is_none_or(flies))
+        if waiter.is_none() && (many || joinable.is_none() && fetch_request.poll.is_none_or(flies))
         {
             return turn_away(None, &fetch_request, Cause::ParkedFull, None, todo);
         }
-        let class = if passenger.is_some() {
+        let class = if waiter.is_some() {
             Class::Client
         } else {
             Class::Background
         };
         if let Some(until) = self.limits.exhausted(class, now) {
-            return turn_away(passenger, &fetch_request, Cause::Quota, Some(until), todo);
+            return turn_away(waiter, &fetch_request, Cause::Quota, Some(until), todo);
         }
         let breaker = self.backoff.breaker(now);
         let pass = match self.backoff.permission(fetch_request.whose(), now) {
             Permission::Go(pass) => pass,
             Permission::Wait(cause, until) => {
-                return turn_away(passenger, &fetch_request, cause, Some(until), todo);
+                return turn_away(waiter, &fetch_request, cause, Some(until), todo);
             }
         };
         if breaker == Breaker::HalfOpen {
@@ -206,11 +205,11 @@ impl Flights {
         }
         let hung = self.late >= self.permits.limit();
         let joinable = joinable.cloned();
-        match passenger {
+        match waiter {
             // With every permit held by a fetch that is late, nobody who has a stale answer waits to learn the same. What can
             // be refreshed for everybody is.
-            Some(passenger) if hung && passenger.has_stale_for(Cause::Slow, now) => {
-                todo.push(Work::Overdue(vec![passenger], Cause::Slow, None));
+            Some(waiter) if hung && waiter.has_stale_for(Cause::Slow, now) => {
+                todo.push(Work::Overdue(vec![waiter], Cause::Slow, None));
                 match joinable {
                     Some(key) if !many => {
                         self.begin(None, fetch_request, pass, Some(key), now, todo)
@@ -218,18 +217,18 @@ impl Flights {
                     _ => self.backoff.withdraw(fetch_request.whose(), pass),
                 }
             }
-            passenger => self.begin(passenger, fetch_request, pass, joinable, now, todo),
+            waiter => self.begin(waiter, fetch_request, pass, joinable, now, todo),
         }
     }
 
-    fn join(&mut self, id: FlightId, passenger: Option<Passenger>, now: Now, todo: &mut Vec<Work>) {
-        let (Some(flight), Some(passenger)) = (self.flights.get_mut(&id), passenger) else {
+    fn join(&mut self, id: FlightId, waiter: Option<Waiter>, now: Now, todo: &mut Vec<Work>) {
+        let (Some(flight), Some(waiter)) = (self.flights.get_mut(&id), waiter) else {
             return;
         };
         if now.mono >= flight.began + self.slow {
-            return todo.push(Work::Overdue(vec![passenger], Cause::Slow, None));
+            return todo.push(Work::Overdue(vec![waiter], Cause::Slow, None));
         }
-        flight.passengers.push(passenger);
+        flight.waiters.push(waiter);
         self.parked += 1;
         if flight.class == Class::Background {
             self.permits.promote(id);
@@ -238,7 +237,7 @@ impl Flights {
 
     fn begin(
         &mut self,
-        mut passenger: Option<Passenger>,
+        mut waiter: Option<Waiter>,
         fetch_request: FetchRequest,
         pass: Pass,
         joinable: Option<Key>,
@@ -247,10 +246,10 @@ impl Flights {
     ) {
         let id = FlightId(self.next);
         self.next += 1;
-        if let Some(leader) = &mut passenger {
+        if let Some(leader) = &mut waiter {
             leader.leads = true;
         }
-        let class = if passenger.is_some() {
+        let class = if waiter.is_some() {
             Class::Client
         } else {
             Class::Background
@@ -260,14 +259,14 @@ impl Flights {
         if let Some(key) = joinable {
             self.by_key.insert(key, id);
         }
-        self.parked += usize::from(passenger.is_some());
-        let passengers = Vec::from_iter(passenger);
+        self.parked += usize::from(waiter.is_some());
+        let waiters = Vec::from_iter(waiter);
         let stage = Stage::Looking;
         self.flights.insert(
             id,
             Flight {
                 fetch_request,
-                passengers,
+                waiters,
                 began: now.mono,
                 class,
                 stage,
@@ -288,7 +287,7 @@ impl Flights {
     fn found(&mut self, id: FlightId, stored: Arc<Stored>, todo: &mut Vec<Work>) {
         if let Some(flight) = self.abandon(id, None, todo) {
             todo.push(Work::Answer(
-                flight.passengers,
+                flight.waiters,
                 Arc::new(Landing::Found(stored)),
             ));
         }
@@ -301,7 +300,7 @@ impl Flights {
         };
         let (fetch_request, pass) = (flight.fetch_request.clone(), flight.pass);
         // A poll is to be stored, and nobody takes what is passed on: it has failed.
-        let is_lost = fetch_request.poll.is_some() && flight.passengers.is_empty();
+        let is_lost = fetch_request.poll.is_some() && flight.waiters.is_empty();
         let heard = if is_lost {
             Heard::Failure(Cause::Fetch(FetchError::IdleTimeout), None)
         } else {
@@ -314,21 +313,21 @@ impl Flights {
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
-        let mut passengers = std::mem::take(&mut flight.passengers);
-        self.parked -= passengers.len();
-        let leader = passengers
+        let mut waiters = std::mem::take(&mut flight.waiters);
+        self.parked -= waiters.len();
+        let leader = waiters
             .first()
             .is_some_and(|p| p.leads)
-            .then(|| passengers.remove(0));
+            .then(|| waiters.remove(0));
         // A body nobody takes needs no permit to stream: the flight ends at once.
         if leader.is_some() && !self.permits.begin_stream() {
             todo.extend(leader.map(|leader| Work::Overdue(vec![leader], Cause::NoPermit, None)));
-            return todo.push(Work::Open(None, passengers));
+            return todo.push(Work::Open(None, waiters));
         }
         if leader.is_some() {
             flight.stage = Stage::Streaming;
         }
-        todo.push(Work::Open(leader, passengers));
+        todo.push(Work::Open(leader, waiters));
     }
 
     /// Takes a flight out, and back what it holds.
@@ -395,7 +394,7 @@ impl Flights {
             now,
             todo,
         );
-        todo.push(Work::Answer(flight.passengers, Arc::new(landing)));
+        todo.push(Work::Answer(flight.waiters, Arc::new(landing)));
     }
 
     fn overdue(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
@@ -403,27 +402,27 @@ impl Flights {
             return;
         };
         match flight.stage {
-            Stage::Waiting if !flight.passengers.is_empty() => {
-                let passengers = std::mem::take(&mut flight.passengers);
-                self.parked -= passengers.len();
+            Stage::Waiting if !flight.waiters.is_empty() => {
+                let waiters = std::mem::take(&mut flight.waiters);
+                self.parked -= waiters.len();
                 self.permits.withdraw(id);
                 // What is worth refreshing is still refreshed when a permit is free; who asks meanwhile joins late.
-                if flight.fetch_request.shared && passengers.iter().any(|p| p.stale.is_some()) {
+                if flight.fetch_request.shared && waiters.iter().any(|p| p.stale.is_some()) {
                     flight.class = Class::Background;
                     self.permits.ask(id, Class::Background);
                 } else {
                     drop(self.abandon(id, None, todo));
                 }
-                todo.push(Work::Overdue(passengers, Cause::NoPermit, None));
+                todo.push(Work::Overdue(waiters, Cause::NoPermit, None));
             }
             Stage::Flying | Stage::Holding => {
                 flight.late = flight.stage == Stage::Flying;
                 self.late += usize::from(flight.late);
-                let all = std::mem::take(&mut flight.passengers);
+                let all = std::mem::take(&mut flight.waiters);
                 let (with_stale, without): (Vec<_>, Vec<_>) = all
                     .into_iter()
                     .partition(|p| p.has_stale_for(Cause::Slow, now));
-                flight.passengers = without;
+                flight.waiters = without;
                 self.parked -= with_stale.len();
                 if !with_stale.is_empty() {
                     todo.push(Work::Overdue(with_stale, Cause::Slow, None));
@@ -457,10 +456,10 @@ impl Flights {
     fn stop(&mut self, todo: &mut Vec<Work>) {
         self.stopped = true;
         self.send_back_the_waiting(Whose::Nobody, Cause::Stopping, None, todo);
-        let all: Vec<Passenger> = self
+        let all: Vec<Waiter> = self
             .flights
             .values_mut()
-            .flat_map(|flight| flight.passengers.drain(..))
+            .flat_map(|flight| flight.waiters.drain(..))
             .collect();
         self.parked = 0;
         todo.push(Work::Overdue(all, Cause::Stopping, None));
@@ -502,7 +501,7 @@ impl Flights {
         self.unjoin(id);
         let flight = self.flights.remove(&id)?;
         self.past.push((flight.began + self.slow, id));
-        self.parked -= flight.passengers.len();
+        self.parked -= flight.waiters.len();
         Some(flight)
     }
 }

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 
 use super::find::shape;
 use super::{Proxy, ROLE};
-use crate::cache::flights::{Arrival, FetchRequest, Passenger, Work};
+use crate::cache::flights::{Arrival, FetchRequest, Waiter, Work};
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
@@ -91,7 +91,7 @@ impl Proxy {
             OnExhausted::Error
         };
         let (alone, cors) = (alone.map(Because::detail), rule.cors);
-        let passenger = Passenger {
+        let waiter = Waiter {
             request,
             responder,
             stale,
@@ -103,31 +103,31 @@ impl Proxy {
             again: false,
         };
         self.submit(Work::Arrived(Arrival {
-            passenger: Some(passenger),
+            waiter: Some(waiter),
             fetch_request,
         }));
     }
 
     /// A follower whose answer could not be shared, or was for other requests, asks for itself, at once and in parallel. The
     /// first time it may still share with others like it.
-    pub(super) fn board_again(&self, mut passenger: Passenger) {
-        let shared = passenger.alone.is_none();
-        let key = shared.then(|| Key::new(None, ROLE, &passenger.request.target));
+    pub(super) fn board_again(&self, mut waiter: Waiter) {
+        let shared = waiter.alone.is_none();
+        let key = shared.then(|| Key::new(None, ROLE, &waiter.request.target));
         let known = key.as_ref().and_then(|key| self.store.peek(key.as_str()));
         let joins = match (&key, known) {
-            (Some(key), Some(known)) if !passenger.again => {
-                Some(joins(key, known.newest(), &passenger.request))
+            (Some(key), Some(known)) if !waiter.again => {
+                Some(joins(key, known.newest(), &waiter.request))
             }
-            (Some(key), None) if !passenger.again => Some(key.clone()),
+            (Some(key), None) if !waiter.again => Some(key.clone()),
             _ => None,
         };
-        passenger.leads = false;
-        passenger.again = true;
+        waiter.leads = false;
+        waiter.again = true;
         let poll = key
             .as_ref()
-            .and_then(|_| self.polls.place_of(&passenger.request.target));
-        let request = Arc::clone(&passenger.request);
-        let herald = passenger.responder.herald();
+            .and_then(|_| self.polls.place_of(&waiter.request.target));
+        let request = Arc::clone(&waiter.request);
+        let herald = waiter.responder.herald();
         let fetch_request = FetchRequest {
             request,
             key,
@@ -141,7 +141,7 @@ impl Proxy {
             herald,
         };
         self.submit(Work::Arrived(Arrival {
-            passenger: Some(passenger),
+            waiter: Some(waiter),
             fetch_request,
         }));
     }

@@ -218,7 +218,7 @@ impl Proxy {
             herald: None,
         };
         self.submit(Work::Arrived(Arrival {
-            passenger: None,
+            waiter: None,
             fetch_request,
         }));
     }

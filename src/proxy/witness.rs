@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Version};
 
 use super::{Proxy, ROLE};
-use crate::cache::flights::{Arrival, FetchRequest, Landing, Passenger, Work};
+use crate::cache::flights::{Arrival, FetchRequest, Landing, Waiter, Work};
 use crate::cache::key::Key;
 use crate::message::{Body, Request, Target};
 use crate::origin::Opening;
@@ -67,7 +67,7 @@ impl Proxy {
         let key = Some(Key::new(None, ROLE, &target));
         let poll = self.polls.place_of(&target);
         let request = Arc::new(self.own_request(target));
-        let passenger = Passenger {
+        let waiter = Waiter {
             request: Arc::clone(&request),
             responder: Box::new(witness),
             stale: None,
@@ -92,7 +92,7 @@ impl Proxy {
             herald: None,
         };
         self.submit(Work::Arrived(Arrival {
-            passenger: Some(passenger),
+            waiter: Some(waiter),
             fetch_request,
         }));
     }

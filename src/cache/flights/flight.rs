@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::work::{FetchRequest, Passenger, Work};
+use super::work::{FetchRequest, Waiter, Work};
 use crate::clock::Now;
 use crate::origin::backoff::Pass;
 use crate::origin::permits::Class;
@@ -11,7 +11,7 @@ use crate::outcome::Cause;
 /// One fetch in progress, and everybody waiting for it.
 pub(super) struct Flight {
     pub fetch_request: FetchRequest,
-    pub passengers: Vec<Passenger>,
+    pub waiters: Vec<Waiter>,
     pub began: Duration,
     pub class: Class,
     pub stage: Stage,
@@ -40,20 +40,20 @@ impl Flight {
     /// Whether the origin should still be asked.
     pub(super) fn wanted(&self, now: Now) -> bool {
         let waited = now.mono > self.began;
-        self.fetch_request.safe || !waited || self.passengers.iter().any(|p| !p.responder.gone())
+        self.fetch_request.safe || !waited || self.waiters.iter().any(|p| !p.responder.gone())
     }
 }
 
 /// Answers a request that gets no flight, and ends a poll that gets none.
 pub(super) fn turn_away(
-    passenger: Option<Passenger>,
+    waiter: Option<Waiter>,
     fetch_request: &FetchRequest,
     cause: Cause,
     until: Option<Duration>,
     todo: &mut Vec<Work>,
 ) {
-    match passenger {
-        Some(passenger) => todo.push(Work::Overdue(vec![passenger], cause, until)),
+    match waiter {
+        Some(waiter) => todo.push(Work::Overdue(vec![waiter], cause, until)),
         None => todo.extend(fetch_request.poll.map(|poll| Work::Polled {
             poll,
             refused: false,

@@ -149,7 +149,7 @@ fn i11_an_unsafe_request_whose_client_went_while_it_waited_is_not_sent() {
         let mut tower = Tower::new(1);
         tower.step(Work::Arrived(shared("/a").with_client()));
         let mut waiting = alone("/b", safe).with_client();
-        waiting.passenger = Some(passenger(
+        waiting.waiter = Some(waiter(
             None,
             Arc::new(Tally {
                 gone: AtomicBool::new(true),
@@ -191,7 +191,7 @@ fn a_slow_flight_sends_stale_answers_to_those_who_have_one_and_to_all_who_come_l
     tower.at(Duration::from_secs(61));
     tower.step(Work::Arrived(shared("/a").with_client()));
     let mut has_stale = shared("/a").with_client();
-    has_stale.passenger = Some(passenger(Some(old), Arc::default()));
+    has_stale.waiter = Some(waiter(Some(old), Arc::default()));
     tower.step(Work::Arrived(has_stale));
     tower.at(Duration::from_secs(61) + SLOW - Duration::from_millis(1));
     assert!(
@@ -485,9 +485,9 @@ fn while_all_permits_are_late_nobody_who_has_a_stale_answer_waits() {
     let mut tower = Tower::new(1);
     let old = stored("/b", tower.now);
     let has_stale = || {
-        let passenger = Some(passenger(Some(Arc::clone(&old)), Arc::default()));
+        let waiter = Some(waiter(Some(Arc::clone(&old)), Arc::default()));
         Work::Arrived(Arrival {
-            passenger,
+            waiter,
             ..shared("/b").in_background()
         })
     };
@@ -569,7 +569,7 @@ fn a_stop_tells_everybody_and_sends_nothing_more() {
         .step(Work::Stop, tower.now)
         .into_iter()
         .map(|work| match work {
-            Work::Overdue(passengers, Cause::Stopping, None) => passengers.len(),
+            Work::Overdue(waiters, Cause::Stopping, None) => waiters.len(),
             Work::Forget(..) => 0,
             _ => panic!("a stop sends nothing"),
         });

@@ -124,7 +124,7 @@ impl Flights {
         for id in waiting {
             self.permits.withdraw(id);
             if let Some(flight) = self.abandon(id, until, todo) {
-                todo.push(Work::Overdue(flight.passengers, cause, until));
+                todo.push(Work::Overdue(flight.waiters, cause, until));
             }
         }
     }

@@ -56,7 +56,7 @@ impl Flights {
                 Cause::ClientGone
             };
             if let Some(flight) = self.abandon(id, full, todo) {
-                todo.push(Work::Overdue(flight.passengers, cause, full));
+                todo.push(Work::Overdue(flight.waiters, cause, full));
             }
         }
     }
@@ -80,7 +80,7 @@ impl Flights {
         let is_timely =
             !self.stopped && flight.stage == Stage::Flying && now.mono < flight.began + self.slow;
         let is_alone =
-            !flight.passengers.is_empty() && flight.passengers.iter().all(|p| p.responder.gone());
+            !flight.waiters.is_empty() && flight.waiters.iter().all(|p| p.responder.gone());
         let trouble = self.backoff.origin_trouble().is_some()
             || self.backoff.is_in_trouble(fetch_request.whose());
         let may = is_timely

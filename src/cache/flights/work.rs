@@ -61,11 +61,11 @@ pub enum Work {
     /// The deadline of this flight, at this monotonic time, is of no interest any more.
     Forget(Duration, FlightId),
     /// Answer these, each by what it may have.
-    Answer(Vec<Passenger>, Arc<Landing>),
+    Answer(Vec<Waiter>, Arc<Landing>),
     /// Answer the first with the body that is coming, the others as after an answer that cannot be shared.
-    Open(Option<Passenger>, Vec<Passenger>),
+    Open(Option<Waiter>, Vec<Waiter>),
     /// Answer these with what is stored, or with an error; the origin is not asked before this monotonic time, if one is given.
-    Overdue(Vec<Passenger>, Cause, Option<Duration>),
+    Overdue(Vec<Waiter>, Cause, Option<Duration>),
     /// A poll is over, however it went.
     Polled {
         /// Which.
@@ -93,7 +93,7 @@ pub enum Work {
 /// A request that wants an answer the store does not have.
 pub struct Arrival {
     /// Who waits. `None`: a background refresh.
-    pub passenger: Option<Passenger>,
+    pub waiter: Option<Waiter>,
     /// What to ask the origin.
     pub fetch_request: FetchRequest,
 }
@@ -152,7 +152,7 @@ impl FetchRequest {
 }
 
 /// Somebody waiting in a flight.
-pub struct Passenger {
+pub struct Waiter {
     /// Their own request.
     pub request: Arc<Request>,
     /// Where the answer goes.
@@ -256,7 +256,7 @@ fn trouble(cause: Cause) -> Trouble {
     }
 }
 
-impl Passenger {
+impl Waiter {
     /// Whether what is stored may be sent instead of a good answer, for this cause.
     pub fn has_stale_for(&self, cause: Cause, now: Now) -> bool {
         self.stale

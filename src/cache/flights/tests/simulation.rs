@@ -56,7 +56,7 @@ enum Event {
     Leaves(Arc<Tally>),
     Invalidated(Key),
     Lands(FlightId),
-    Again(Passenger),
+    Again(Waiter),
 }
 
 struct Client {
@@ -133,10 +133,10 @@ impl Simulation {
                 self.store.remove(&key);
             }
             Event::Lands(flight) => self.land(flight),
-            Event::Again(passenger) => {
-                let key = Some(Key::new(None, "anonymous", &passenger.request.target));
-                let poll = (passenger.request.target.as_str() == POLLED).then_some(0);
-                let (request, joins) = (Arc::clone(&passenger.request), key.clone());
+            Event::Again(waiter) => {
+                let key = Some(Key::new(None, "anonymous", &waiter.request.target));
+                let poll = (waiter.request.target.as_str() == POLLED).then_some(0);
+                let (request, joins) = (Arc::clone(&waiter.request), key.clone());
                 let fetch_request = FetchRequest {
                     request,
                     key,
@@ -145,7 +145,7 @@ impl Simulation {
                     ..shared("/")
                 };
                 self.board(Arrival {
-                    passenger: Some(passenger),
+                    waiter: Some(waiter),
                     fetch_request,
                 });
             }
@@ -198,18 +198,18 @@ impl Simulation {
             let at = self.now + Duration::from_millis(self.random.below(3000));
             self.later(at, Event::Leaves(Arc::clone(&tally)));
         }
-        let mut passenger = passenger(stored.filter(|_| !fresh), tally);
-        passenger.request = Arc::clone(&fetch_request.request);
-        passenger.alone = (!fetch_request.shared).then_some("identity");
+        let mut waiter = waiter(stored.filter(|_| !fresh), tally);
+        waiter.request = Arc::clone(&fetch_request.request);
+        waiter.alone = (!fetch_request.shared).then_some("identity");
         self.board(Arrival {
-            passenger: Some(passenger),
+            waiter: Some(waiter),
             fetch_request,
         });
     }
 
     /// Steps an arrival, and sees that it joined, began or was answered as the account says it should.
     fn board(&mut self, arrival: Arrival) {
-        let background = arrival.passenger.is_none();
+        let background = arrival.waiter.is_none();
         let fetch_request = arrival.fetch_request.clone();
         let shared = fetch_request.key.clone().filter(|_| fetch_request.shared);
         let joins = shared
@@ -298,7 +298,7 @@ impl Simulation {
                 assert!(
                     fetch_request.safe
                         || !waited
-                        || !self.flights.flights[&flight].passengers[0].responder.gone(),
+                        || !self.flights.flights[&flight].waiters[0].responder.gone(),
                     "I11"
                 );
                 assert!(self.account.fetching.insert(flight), "fetched twice");
@@ -307,31 +307,31 @@ impl Simulation {
                 self.later(at, Event::Lands(flight));
             }
             Work::Wake(at, flight) => self.later(at, Event::Happens(Work::Deadline(flight))),
-            Work::Answer(passengers, landing) => {
-                for passenger in passengers {
+            Work::Answer(waiters, landing) => {
+                for waiter in waiters {
                     match &*landing {
-                        Landing::Unshared(_) if !passenger.leads => {
-                            self.later(self.now, Event::Again(passenger))
+                        Landing::Unshared(_) if !waiter.leads => {
+                            self.later(self.now, Event::Again(waiter))
                         }
-                        _ => tell(passenger),
+                        _ => tell(waiter),
                     }
                 }
             }
-            Work::Overdue(passengers, cause, _) => {
+            Work::Overdue(waiters, cause, _) => {
                 let now = moment(self.now);
-                let all_have = passengers
+                let all_have = waiters
                     .iter()
-                    .all(|passenger| passenger.has_stale_for(cause, now));
+                    .all(|waiter| waiter.has_stale_for(cause, now));
                 assert!(
-                    cause != Cause::Slow || passengers.len() == 1 || all_have,
+                    cause != Cause::Slow || waiters.len() == 1 || all_have,
                     "told of slowness without an answer"
                 );
-                passengers.into_iter().for_each(tell);
+                waiters.into_iter().for_each(tell);
             }
             Work::Open(leader, others) => {
                 leader.into_iter().for_each(tell);
-                for passenger in others {
-                    self.later(self.now, Event::Again(passenger));
+                for waiter in others {
+                    self.later(self.now, Event::Again(waiter));
                 }
             }
             Work::OriginDown { .. } => self.account.troubled = true,
@@ -453,7 +453,7 @@ impl Simulation {
         assert_eq!(
             gauges.parked,
             all.values()
-                .map(|flight| flight.passengers.len())
+                .map(|flight| flight.waiters.len())
                 .sum::<usize>()
         );
         let held = |flight: &&Flight| matches!(flight.stage, Stage::Flying | Stage::Streaming);
@@ -510,6 +510,6 @@ fn any_restraint(random: &mut Random) -> Restraint {
     }
 }
 
-fn tell(mut passenger: Passenger) {
-    passenger.responder.reply(Reply::failed(Cause::Slow, None));
+fn tell(mut waiter: Waiter) {
+    waiter.responder.reply(Reply::failed(Cause::Slow, None));
 }

@@ -1,4 +1,4 @@
-//! What the tests of flights stand on: a tower that steps them, and passengers who count what they are told.
+//! What the tests of flights stand on: a tower that steps them, and waiters who count what they are told.
 
 use super::*;
 use crate::policy::rule::OnExhausted;
@@ -63,10 +63,10 @@ pub(super) fn seen(todo: &[Work]) -> Vec<String> {
         Work::Insert(_) => "Insert".to_owned(),
         Work::Fetch(flight, _) => format!("Fetch {}", flight.0),
         Work::Wake(_, flight) => format!("Wake {}", flight.0),
-        Work::Answer(passengers, _) => format!("Answer {}", passengers.len()),
+        Work::Answer(waiters, _) => format!("Answer {}", waiters.len()),
         Work::Open(leader, others) => format!("Open {} + {}", leader.iter().len(), others.len()),
-        Work::Overdue(passengers, cause, _) => {
-            format!("Overdue {} {}", passengers.len(), cause.detail())
+        Work::Overdue(waiters, cause, _) => {
+            format!("Overdue {} {}", waiters.len(), cause.detail())
         }
         Work::Polled { .. } => "Polled".to_owned(),
         Work::OriginDown { still: false, .. } => "Down".to_owned(),
@@ -163,22 +163,22 @@ pub(super) fn alone(path: &'static str, safe: bool) -> FetchRequest {
 impl FetchRequest {
     pub(super) fn with_client(self) -> Arrival {
         Arrival {
-            passenger: Some(passenger(None, Arc::default())),
+            waiter: Some(waiter(None, Arc::default())),
             fetch_request: self,
         }
     }
 
     pub(super) fn in_background(self) -> Arrival {
         Arrival {
-            passenger: None,
+            waiter: None,
             fetch_request: self,
         }
     }
 }
 
-pub(super) fn passenger(stale: Option<Arc<Stored>>, tally: Arc<Tally>) -> Passenger {
+pub(super) fn waiter(stale: Option<Arc<Stored>>, tally: Arc<Tally>) -> Waiter {
     let request = Arc::clone(&alone("/", true).request);
-    Passenger {
+    Waiter {
         request,
         responder: Box::new(Slip(tally)),
         stale,

@@ -45,7 +45,7 @@ fn fails(flight: u64, cause: Cause) -> Work {
 fn with_stale(path: &'static str) -> Work {
     let stale = stored(path, moment(Duration::ZERO));
     Work::Arrived(Arrival {
-        passenger: Some(passenger(Some(stale), Arc::default())),
+        waiter: Some(waiter(Some(stale), Arc::default())),
         ..shared(path).in_background()
     })
 }
@@ -312,7 +312,7 @@ fn c32_nobody_asks_once_more_for_a_client_that_is_gone() {
             ..Tally::default()
         });
         let arrival = Arrival {
-            passenger: Some(passenger(None, tally)),
+            waiter: Some(waiter(None, tally)),
             fetch_request: shared("/a"),
         };
         tower.step(Work::Arrived(arrival));
