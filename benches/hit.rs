@@ -30,7 +30,7 @@ use larder::outcome::Outcome;
 use larder::policy::directives::Word;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
-use larder::proxy::{Crew, PollEnd, Proxy};
+use larder::proxy::{Executor, PollEnd, Proxy};
 use larder::reply::{self, Nowhere, Reply, Responder, Sink};
 use larder::route::Routes;
 
@@ -291,7 +291,7 @@ impl Responder for Nobody {
 /// Keeps the fetch requests for whoever asks.
 struct Later(Sender<(FlightId, FetchRequest)>);
 
-impl Crew for Later {
+impl Executor for Later {
     fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
         // The receiver lives until the one fetch request was taken.
         let _ = self.0.send((flight, fetch_request));

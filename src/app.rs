@@ -25,7 +25,7 @@ use crate::origin::permits::FlightId;
 use crate::origin::resolve::Addresses;
 use crate::origin::sim::{self, SimSettings, Simulation};
 use crate::origin::source::Source;
-use crate::proxy::{self, Crew, PollEnd, Proxy};
+use crate::proxy::{self, Executor, PollEnd, Proxy};
 use crate::reply::Responder;
 use crate::scheduler::Scheduler;
 use crate::scheduler::plan::Plan;
@@ -109,7 +109,7 @@ impl App {
         // Permits bound what is sent, so it never fills.
         let (fetch_requests, orders) = bounded(2 * permits + 1);
         let (questions, asked) = bounded(QUESTIONS);
-        let crew = Threads {
+        let executor = Threads {
             fetch_requests: fetch_requests.clone(),
             questions: questions.clone(),
             timer: Arc::clone(&timer),
@@ -120,7 +120,7 @@ impl App {
             clock,
             mark(),
             limits.max_connections / 2,
-            Box::new(crew),
+            Box::new(executor),
         ));
 
         let mut origin_workers = Vec::new();
@@ -237,7 +237,7 @@ impl std::fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-impl Crew for Threads {
+impl Executor for Threads {
     fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
         if self
             .fetch_requests

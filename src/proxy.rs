@@ -1,6 +1,6 @@
 //! The hops of a request: route, key, look, decide, and either reply or board a flight.
 //!
-//! Nothing in here waits. Threads, sockets and timers are the [`Crew`]'s.
+//! Nothing in here waits. Threads, sockets and timers are the [`Executor`]'s.
 
 mod board;
 mod find;
@@ -58,7 +58,7 @@ use polls::Polls;
 const ROLE: &str = "anonymous";
 
 /// The threads a proxy needs: those that ask the origin, and the one that watches the time.
-pub trait Crew: Send + Sync {
+pub trait Executor: Send + Sync {
     /// Asks the origin and lands the flight, on a thread that may wait. Never waits itself.
     fn fetch(&self, flight: FlightId, fetch_request: FetchRequest);
     /// Reports the deadline of a flight at this monotonic time.
@@ -89,7 +89,7 @@ pub struct Proxy {
     store: Store,
     /// Protects: who waits for what. Look and Insert are carried out under it (I4, I8); replies never are (I2).
     flights: Mutex<Flights>,
-    crew: Box<dyn Crew>,
+    executor: Box<dyn Executor>,
     clock: Clock,
     counters: Arc<Counters>,
     statistics: Statistics,
@@ -115,7 +115,7 @@ impl Proxy {
         clock: Clock,
         mark: u32,
         parked: usize,
-        crew: Box<dyn Crew>,
+        executor: Box<dyn Executor>,
     ) -> Proxy {
         let cache = &config.cache;
         let backend = &config.backend;
@@ -145,7 +145,7 @@ impl Proxy {
             routes: Routes::new(config.routes.clone()),
             store,
             flights: Mutex::new(flights),
-            crew,
+            executor,
             clock,
             counters: Arc::default(),
             statistics: Statistics::default(),
@@ -214,7 +214,7 @@ impl Proxy {
                 ));
             }
             Some(BuiltIn::Admin(_) | BuiltIn::Unknown) => {
-                return self.crew.administer(request, Box::new(responder));
+                return self.executor.administer(request, Box::new(responder));
             }
             None => {}
         }
@@ -391,8 +391,8 @@ impl Proxy {
     fn carry_out(&self, work: Work, now: Now) {
         match work {
             Work::Fetch(flight, fetch_request) => self.send_out(flight, fetch_request),
-            Work::Wake(at, flight) => self.crew.wake(at, flight),
-            Work::Forget(at, flight) => self.crew.forget(at, flight),
+            Work::Wake(at, flight) => self.executor.wake(at, flight),
+            Work::Forget(at, flight) => self.executor.forget(at, flight),
             Work::Answer(waiters, landing) => self.answer_all(waiters, &landing, now),
             Work::Overdue(waiters, cause, until) => {
                 let wait = until.map(|until| until.saturating_sub(now.mono));
@@ -402,7 +402,7 @@ impl Proxy {
                 poll,
                 refused,
                 again,
-            } => self.crew.polled(poll, PollEnd { refused, again }),
+            } => self.executor.polled(poll, PollEnd { refused, again }),
             Work::PollFails(key, cause) => {
                 log::warn!(
                     "polling {} fails: {}; what is stored is kept",
@@ -430,7 +430,7 @@ impl Proxy {
             Work::OriginProbed => log::info!("the origin is probed; its breaker is half-open"),
             Work::OriginUp => {
                 log::info!("the origin answers again; its breaker is closed");
-                self.crew.origin_up();
+                self.executor.origin_up();
             }
             // Opened is stepped by `open` alone, which takes the answer itself; nothing else comes out of a step.
             _ => {}

@@ -15,12 +15,12 @@
 mod asked;
 #[path = "hour/clients.rs"]
 mod clients;
-#[path = "hour/crew.rs"]
-mod crew;
 #[path = "hour/dice.rs"]
 mod dice;
 #[path = "hour/ears.rs"]
 mod ears;
+#[path = "hour/executor.rs"]
+mod executor;
 #[path = "hour/faults.rs"]
 mod faults;
 #[path = "hour/judge.rs"]

@@ -22,7 +22,7 @@ use larder::message::{Body, Request, Response, Target};
 use larder::origin::permits::FlightId;
 use larder::origin::{Fetched, Opening, Origin, OriginRequest};
 use larder::outcome::{FetchError, Outcome};
-use larder::proxy::{Crew, PollEnd, Proxy};
+use larder::proxy::{Executor, PollEnd, Proxy};
 use larder::reply::{Nowhere, Reply, Responder, Sink};
 
 #[test]
@@ -95,13 +95,13 @@ fn ask(front: &Front, target: &str) -> String {
     reply
 }
 
-fn proxy(crew: impl Crew + 'static) -> Arc<Proxy> {
+fn proxy(executor: impl Executor + 'static) -> Arc<Proxy> {
     Arc::new(Proxy::new(
         Config::of(Preset::Api),
         Clock::new(),
         1,
         100,
-        Box::new(crew),
+        Box::new(executor),
     ))
 }
 
@@ -154,7 +154,7 @@ impl Origin for Ready {
 
 struct Keeping(Arc<Mutex<Vec<(FlightId, FetchRequest)>>>);
 
-impl Crew for Keeping {
+impl Executor for Keeping {
     fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
         self.0
             .lock()
@@ -169,7 +169,7 @@ impl Crew for Keeping {
 
 struct Panicking;
 
-impl Crew for Panicking {
+impl Executor for Panicking {
     fn fetch(&self, _: FlightId, _: FetchRequest) {
         panic!("on the thread that asked");
     }

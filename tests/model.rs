@@ -23,7 +23,7 @@ use larder::message::{Body, Request, Response, Target};
 use larder::origin::permits::FlightId;
 use larder::origin::{Fetched, Opening, Origin, OriginRequest, Rest};
 use larder::outcome::{Cause, FetchError, Outcome};
-use larder::proxy::{Crew, PollEnd, Proxy};
+use larder::proxy::{Executor, PollEnd, Proxy};
 use larder::reply::{Nowhere, Reply, Responder, Sink};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -191,7 +191,7 @@ fn run(scheduler: impl Scheduler + 'static, scenario: fn()) {
 struct House {
     proxy: Arc<Proxy>,
     origin: Arc<Fake>,
-    crew: Arc<Hands>,
+    executor: Arc<Hands>,
 }
 
 /// What a client was told.
@@ -214,7 +214,7 @@ impl House {
             fetches: AtomicUsize::new(0),
             at_work: AtomicUsize::new(0),
         });
-        let crew = Arc::new(Hands {
+        let executor = Arc::new(Hands {
             proxy: OnceLock::new(),
             origin: Arc::clone(&origin),
             deadlines,
@@ -227,13 +227,13 @@ impl House {
             Clock::new(),
             1,
             100,
-            Box::new(Shared(Arc::clone(&crew))),
+            Box::new(Shared(Arc::clone(&executor))),
         ));
-        assert!(crew.proxy.set(Arc::downgrade(&proxy)).is_ok());
+        assert!(executor.proxy.set(Arc::downgrade(&proxy)).is_ok());
         Arc::new(House {
             proxy,
             origin,
-            crew,
+            executor,
         })
     }
 
@@ -281,7 +281,7 @@ impl House {
 
     /// Waits for all threads, and sees that nothing is left of the flights.
     fn close(&self) {
-        while let Some(thread) = self.crew.next_thread() {
+        while let Some(thread) = self.executor.next_thread() {
             thread.join().expect("a worker that ends well");
         }
         assert_eq!(self.proxy.gauges(), Gauges::default());
@@ -359,7 +359,7 @@ impl Hands {
     }
 }
 
-impl Crew for Shared {
+impl Executor for Shared {
     fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
         let mut origin = Worker(Arc::clone(&self.0.origin));
         self.0.start(move |proxy| {

@@ -20,7 +20,7 @@ use larder::message::{Body, Request, RequestId, Response, Target};
 use larder::origin::permits::FlightId;
 use larder::origin::{Fetched, Opening, Origin, OriginRequest};
 use larder::outcome::{FetchError, Outcome};
-use larder::proxy::{Crew, PollEnd, Proxy};
+use larder::proxy::{Executor, PollEnd, Proxy};
 use larder::reply::{Reply, Responder, Sink};
 
 const CLIENTS: usize = 64;
@@ -150,7 +150,7 @@ impl Responder for Client {
 
 struct Threads(Sender<(FlightId, FetchRequest)>);
 
-impl Crew for Threads {
+impl Executor for Threads {
     fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
         self.0
             .send((flight, fetch_request))

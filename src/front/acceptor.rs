@@ -250,7 +250,7 @@ mod tests {
     use crate::front::head;
     use crate::message::Request;
     use crate::origin::permits::FlightId;
-    use crate::proxy::{Crew, PollEnd, Proxy};
+    use crate::proxy::{Executor, PollEnd, Proxy};
     use crate::reply::Responder;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -258,7 +258,7 @@ mod tests {
     /// Nothing is asked of the origin here.
     struct Nobody;
 
-    impl Crew for Nobody {
+    impl Executor for Nobody {
         fn fetch(&self, _: FlightId, _: FetchRequest) {}
         fn wake(&self, _: Duration, _: FlightId) {}
         fn administer(&self, _: Request, _: Box<dyn Responder>) {}

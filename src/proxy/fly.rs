@@ -162,7 +162,7 @@ impl Proxy {
         fetched
     }
 
-    /// Hands a fetch request to the crew; should that fail, nobody waits for it.
+    /// Hands a fetch request to the executor; should that fail, nobody waits for it.
     pub(super) fn send_out(&self, flight: FlightId, fetch_request: FetchRequest) {
         let asked = self.clock.now();
         let mut landed = Landed {
@@ -171,7 +171,7 @@ impl Proxy {
             fetch_request: &fetch_request,
             asked,
         };
-        self.crew.fetch(flight, fetch_request.clone());
+        self.executor.fetch(flight, fetch_request.clone());
         landed.flight = None;
     }
 

@@ -15,8 +15,8 @@ use larder::scheduler::plan::Plan;
 
 use crate::asked::Asked;
 use crate::clients::{Client, Question};
-use crate::crew::Hands;
 use crate::dice::Dice;
+use crate::executor::Hands;
 use crate::faults::{Fate, Faults};
 use crate::origin::Fake;
 use crate::roads::{CONFIGURATION, ROADS, road};
@@ -141,13 +141,13 @@ pub fn hour(seed: u64, aloud: bool) -> Report {
         proxy: OnceLock::new(),
         state: Mutex::new(state),
     });
-    let crew = Box::new(Hands(Arc::clone(&world)));
+    let executor = Box::new(Hands(Arc::clone(&world)));
     let proxy = Arc::new(Proxy::new(
         config,
         world.clock.clone(),
         seed as u32,
         PARKED,
-        crew,
+        executor,
     ));
     assert!(world.proxy.set(Arc::downgrade(&proxy)).is_ok());
     world.later(1_000, Event::Asks);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use larder::cache::flights::FetchRequest;
 use larder::message::Request;
 use larder::origin::permits::FlightId;
-use larder::proxy::{Crew, PollEnd};
+use larder::proxy::{Executor, PollEnd};
 use larder::reply::Responder;
 
 use crate::schedule::Asker;
@@ -14,7 +14,7 @@ use crate::world::{Event, News, PARKED, Waiting, World, milliseconds};
 
 pub struct Hands(pub Arc<World>);
 
-impl Crew for Hands {
+impl Executor for Hands {
     fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
         self.0.fetches(flight, fetch_request);
     }
