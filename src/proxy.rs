@@ -1,14 +1,14 @@
-//! The hops of a request: route, key, look, decide, and either reply or board a flight.
+//! The hops of a request: route, key, look, decide, and either reply or join or start a flight.
 //!
 //! Nothing in here waits. Threads, sockets and timers are the [`Executor`]'s.
 
-mod board;
 mod find;
 mod fly;
 mod health;
 mod hops;
 mod insight;
 mod interim;
+mod join;
 mod judge;
 mod land;
 mod polls;
@@ -50,8 +50,8 @@ pub use insight::Kept;
 pub use polls::{Idle, Poll, polls};
 pub use rate::network_of;
 
-use board::joins;
 use find::Decision;
+use join::joins;
 use polls::Polls;
 
 /// Until roles exist, everybody is anonymous.
@@ -229,10 +229,10 @@ impl Proxy {
         self.polls.note_demand(&request.target, now);
         match self.decide(&request, now) {
             Decision::Send(reply) => responder.reply(reply),
-            Decision::Board(asks, selected) => {
+            Decision::Fetch(asks, selected) => {
                 match self.asks_too_often(&request, selected.as_deref(), now) {
                     Some(reply) => responder.reply(reply),
-                    None => self.board(request, Box::new(responder), &asks, selected, now),
+                    None => self.join_or_start(request, Box::new(responder), &asks, selected, now),
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 
-use super::board::is_safe;
+use super::join::is_safe;
 use super::{Proxy, ROLE};
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
@@ -37,7 +37,7 @@ pub(super) enum Decision {
     /// It is answered at once.
     Send(Reply),
     /// The origin is asked; this is stored for it, and may help.
-    Board(Asks, Option<Arc<Stored>>),
+    Fetch(Asks, Option<Arc<Stored>>),
 }
 
 impl Proxy {
@@ -139,7 +139,7 @@ impl Proxy {
         if let Some(reply) = self.answer_too_soon(request, &asks, now) {
             return Decision::Send(reply);
         }
-        Decision::Board(asks, selected)
+        Decision::Fetch(asks, selected)
     }
 
     /// Why what is stored for a request is not its answer, where the origin is not asked either. `selected`: what that is.

@@ -30,7 +30,7 @@ impl Proxy {
                     leader = first;
                     others
                         .into_iter()
-                        .for_each(|waiter| self.board_again(waiter));
+                        .for_each(|waiter| self.retry_alone(waiter));
                 }
                 other => self.carry_out(other, now),
             }
@@ -88,7 +88,7 @@ impl Proxy {
                         stored.count_hit();
                         waiter.responder.reply(reply);
                     }
-                    None => self.board_again(waiter),
+                    None => self.retry_alone(waiter),
                 },
                 Landing::Shared(answer) => self.share(waiter, answer, now),
                 Landing::Unshared(response)
@@ -109,10 +109,10 @@ impl Proxy {
                     };
                     match waiter.reply_of(stored, outcome, now) {
                         Some(reply) => waiter.responder.reply(reply),
-                        None => self.board_again(waiter),
+                        None => self.retry_alone(waiter),
                     }
                 }
-                Landing::Unshared(_) | Landing::Confirmed(_) => self.board_again(waiter),
+                Landing::Unshared(_) | Landing::Confirmed(_) => self.retry_alone(waiter),
                 Landing::Failed {
                     cause,
                     keeps: Some(answer),
@@ -171,7 +171,7 @@ impl Proxy {
         };
         match reply {
             Some(reply) => waiter.responder.reply(reply),
-            None => self.board_again(waiter),
+            None => self.retry_alone(waiter),
         }
     }
 
@@ -184,7 +184,7 @@ impl Proxy {
         } else {
             Fwd::UriMiss
         };
-        self.board_again(waiter);
+        self.retry_alone(waiter);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::board::joins;
+use super::join::joins;
 use super::{Proxy, ROLE};
 use crate::cache::flights::{Arrival, FetchRequest, Work};
 use crate::cache::key::Key;

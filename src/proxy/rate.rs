@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::Proxy;
-use super::board::is_safe;
+use super::join::is_safe;
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Request;

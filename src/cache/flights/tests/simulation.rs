@@ -144,7 +144,7 @@ impl Simulation {
                     poll,
                     ..shared("/")
                 };
-                self.board(Arrival {
+                self.join_or_start(Arrival {
                     waiter: Some(waiter),
                     fetch_request,
                 });
@@ -177,7 +177,7 @@ impl Simulation {
             } else {
                 self.polled
             };
-            return self.board(fetch_request.in_background());
+            return self.join_or_start(fetch_request.in_background());
         }
         let stored = self
             .store
@@ -201,14 +201,14 @@ impl Simulation {
         let mut waiter = waiter(stored.filter(|_| !fresh), tally);
         waiter.request = Arc::clone(&fetch_request.request);
         waiter.alone = (!fetch_request.shared).then_some("identity");
-        self.board(Arrival {
+        self.join_or_start(Arrival {
             waiter: Some(waiter),
             fetch_request,
         });
     }
 
     /// Steps an arrival, and sees that it joined, began or was answered as the account says it should.
-    fn board(&mut self, arrival: Arrival) {
+    fn join_or_start(&mut self, arrival: Arrival) {
         let background = arrival.waiter.is_none();
         let fetch_request = arrival.fetch_request.clone();
         let shared = fetch_request.key.clone().filter(|_| fetch_request.shared);

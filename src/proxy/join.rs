@@ -21,7 +21,7 @@ use crate::reply::Responder;
 
 impl Proxy {
     /// Boards a request. `selected`: what is stored for it.
-    pub(super) fn board(
+    pub(super) fn join_or_start(
         &self,
         request: Request,
         responder: Box<dyn Responder>,
@@ -110,7 +110,7 @@ impl Proxy {
 
     /// A follower whose answer could not be shared, or was for other requests, asks for itself, at once and in parallel. The
     /// first time it may still share with others like it.
-    pub(super) fn board_again(&self, mut waiter: Waiter) {
+    pub(super) fn retry_alone(&self, mut waiter: Waiter) {
         let shared = waiter.alone.is_none();
         let key = shared.then(|| Key::new(None, ROLE, &waiter.request.target));
         let known = key.as_ref().and_then(|key| self.store.peek(key.as_str()));
