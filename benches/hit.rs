@@ -268,7 +268,7 @@ fn proxy_that_has(config: Config, request: &Request) -> Arc<Proxy> {
     let (flight, fetch_request) = fetch_requests
         .try_recv()
         .expect("an fetch_request for the origin");
-    proxy.fly(flight, &fetch_request, &mut Ready);
+    proxy.fetch(flight, &fetch_request, &mut Ready);
     assert!(proxy.hit(request, proxy.clock().now()).is_some());
     proxy
 }

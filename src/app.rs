@@ -277,8 +277,9 @@ impl Executor for Threads {
 /// An origin worker: one fetch at a time, on a connection of its own.
 fn work(proxy: &Arc<Proxy>, orders: &Receiver<Order>, mut origin: Box<dyn Origin>) {
     while let Ok(Order::Fetch(flight, fetch_request)) = orders.recv() {
-        let fly = std::panic::AssertUnwindSafe(|| proxy.fly(flight, &fetch_request, &mut *origin));
-        if std::panic::catch_unwind(fly).is_err() {
+        let fetch =
+            std::panic::AssertUnwindSafe(|| proxy.fetch(flight, &fetch_request, &mut *origin));
+        if std::panic::catch_unwind(fetch).is_err() {
             proxy.counters().panics.bump();
             log::error!(
                 "a fault while fetching {}; those waiting were told",

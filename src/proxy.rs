@@ -2,8 +2,8 @@
 //!
 //! Nothing in here waits. Threads, sockets and timers are the [`Executor`]'s.
 
+mod fetch;
 mod find;
-mod fly;
 mod health;
 mod hops;
 mod insight;

@@ -44,7 +44,7 @@ fn i2_replies_are_given_outside_the_locks() {
         .expect("nobody panics")
         .pop()
         .expect("one fetch for both");
-    proxy.fly(flight, &fetch_request, &mut Ready);
+    proxy.fetch(flight, &fetch_request, &mut Ready);
     assert_eq!(told.load(Ordering::SeqCst), 2);
 }
 

@@ -363,9 +363,9 @@ impl Executor for Shared {
     fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
         let mut origin = Worker(Arc::clone(&self.0.origin));
         self.0.start(move |proxy| {
-            let fly = AssertUnwindSafe(|| proxy.fly(flight, &fetch_request, &mut origin));
+            let fetch = AssertUnwindSafe(|| proxy.fetch(flight, &fetch_request, &mut origin));
             // The worker of the program goes on after any panic; here only after the one that was planned.
-            if let Err(panic) = catch_unwind(fly)
+            if let Err(panic) = catch_unwind(fetch)
                 && !panic.is::<Planned>()
             {
                 resume_unwind(panic);

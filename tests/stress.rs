@@ -112,7 +112,7 @@ fn proxy(clock: &Clock, origin: &Arc<Counting>) -> Arc<Proxy> {
         thread::spawn(move || {
             while let Ok((flight, fetch_request)) = orders.recv() {
                 let Some(proxy) = proxy.upgrade() else { return };
-                proxy.fly(flight, &fetch_request, &mut origin);
+                proxy.fetch(flight, &fetch_request, &mut origin);
             }
         });
     }

@@ -175,13 +175,14 @@ impl Flights {
         }
         // A refresh of a marked key would be one of many: every hit offers one, and these are not collapsed. What is polled
         // has one all the same.
-        let flies = |poll| {
+        let is_polled_now = |poll| {
             self.flights
                 .values()
                 .any(|flight| flight.fetch_request.poll == Some(poll))
         };
         let many = self.flights.len() >= self.max_parked + MAX_BACKGROUND;
-        if waiter.is_none() && (many || joinable.is_none() && fetch_request.poll.is_none_or(flies))
+        if waiter.is_none()
+            && (many || joinable.is_none() && fetch_request.poll.is_none_or(is_polled_now))
         {
             return turn_away(None, &fetch_request, Cause::ParkedFull, None, todo);
         }
@@ -415,8 +416,8 @@ impl Flights {
                 }
                 todo.push(Work::Overdue(waiters, Cause::NoPermit, None));
             }
-            Stage::Flying | Stage::Holding => {
-                flight.late = flight.stage == Stage::Flying;
+            Stage::Fetching | Stage::Holding => {
+                flight.late = flight.stage == Stage::Fetching;
                 self.late += usize::from(flight.late);
                 let all = std::mem::take(&mut flight.waiters);
                 let (with_stale, without): (Vec<_>, Vec<_>) = all

@@ -290,7 +290,7 @@ impl World {
                 if self.state().aloud {
                     println!("{:>8} {flight:?} lands", self.now());
                 }
-                proxy.fly(
+                proxy.fetch(
                     flight,
                     &fetch_request,
                     &mut Asked::new(Arc::clone(self), flight, &fetch_request, fate),

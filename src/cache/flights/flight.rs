@@ -30,7 +30,7 @@ pub(super) struct Flight {
 pub(super) enum Stage {
     Looking,
     Waiting,
-    Flying,
+    Fetching,
     Streaming,
     /// Its answer waits for a witness; it has no permit.
     Holding,

@@ -49,11 +49,11 @@ impl Flights {
             let target = &flight.fetch_request.request.target;
             match flight.stage {
                 Stage::Waiting if report.queued.len() < limit => report.queued.push(target.clone()),
-                Stage::Flying | Stage::Streaming if report.active.len() < limit => {
+                Stage::Fetching | Stage::Streaming if report.active.len() < limit => {
                     report.active.push((target.clone(), flight.began));
                 }
                 Stage::Looking | Stage::Holding => {}
-                Stage::Waiting | Stage::Flying | Stage::Streaming => report.truncated = true,
+                Stage::Waiting | Stage::Fetching | Stage::Streaming => report.truncated = true,
             }
         }
         report

@@ -42,7 +42,7 @@ impl Flights {
                 .get_mut(&id)
                 .filter(|flight| flight.wanted(now));
             if let (Some(flight), None) = (wanted, full) {
-                flight.stage = Stage::Flying;
+                flight.stage = Stage::Fetching;
                 flight.class = class;
                 self.limits
                     .start(flight.repeated == 0 && !flight.fetch_request.plain, now);
@@ -78,7 +78,7 @@ impl Flights {
         };
         let fetch_request = &flight.fetch_request;
         let is_timely =
-            !self.stopped && flight.stage == Stage::Flying && now.mono < flight.began + self.slow;
+            !self.stopped && flight.stage == Stage::Fetching && now.mono < flight.began + self.slow;
         let is_alone =
             !flight.waiters.is_empty() && flight.waiters.iter().all(|p| p.responder.gone());
         let trouble = self.backoff.origin_trouble().is_some()

@@ -456,7 +456,7 @@ impl Simulation {
                 .map(|flight| flight.waiters.len())
                 .sum::<usize>()
         );
-        let held = |flight: &&Flight| matches!(flight.stage, Stage::Flying | Stage::Streaming);
+        let held = |flight: &&Flight| matches!(flight.stage, Stage::Fetching | Stage::Streaming);
         let background = all
             .values()
             .filter(held)

@@ -63,7 +63,7 @@ struct Landed<'a> {
 
 impl Proxy {
     /// Flies a fetch request: asks the origin and tells everybody waiting. Blocks on the origin, with its timeouts.
-    pub fn fly(
+    pub fn fetch(
         self: &Arc<Proxy>,
         flight: FlightId,
         fetch_request: &FetchRequest,
