@@ -2,6 +2,7 @@
 //!
 //! Nothing in here waits. Threads, sockets and timers are the [`Executor`]'s.
 
+mod complete;
 mod fetch;
 mod find;
 mod health;
@@ -10,7 +11,6 @@ mod insight;
 mod interim;
 mod join;
 mod judge;
-mod land;
 mod polls;
 mod rate;
 mod witness;
@@ -204,7 +204,7 @@ impl Proxy {
         &self.counters
     }
 
-    /// Answers a request that [`Proxy::hit`] did not: as a built-in at once, otherwise when its flight lands.
+    /// Answers a request that [`Proxy::hit`] did not: as a built-in at once, otherwise when its flight ends.
     pub fn answer<R: Responder + 'static>(&self, request: Request, mut responder: R) {
         match route::builtin(&request.target, self.config.admin.root_names) {
             Some(BuiltIn::Health) => {
@@ -393,7 +393,7 @@ impl Proxy {
             Work::Fetch(flight, fetch_request) => self.send_out(flight, fetch_request),
             Work::Wake(at, flight) => self.executor.wake(at, flight),
             Work::Forget(at, flight) => self.executor.forget(at, flight),
-            Work::Answer(waiters, landing) => self.answer_all(waiters, &landing, now),
+            Work::Answer(waiters, result) => self.answer_all(waiters, &result, now),
             Work::Overdue(waiters, cause, until) => {
                 let wait = until.map(|until| until.saturating_sub(now.mono));
                 self.turn_away(waiters, cause, wait, now);

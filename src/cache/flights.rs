@@ -22,7 +22,7 @@ mod turns;
 mod work;
 
 pub use report::{Troubles, UnderWay};
-pub use work::{Arrival, FetchRequest, Landing, Shared, Waiter, Work};
+pub use work::{Arrival, FetchRequest, FetchResult, Shared, Waiter, Work};
 
 use self::flight::{Flight, Stage, turn_away};
 use super::key::Key;
@@ -117,7 +117,7 @@ impl Flights {
             Work::Ended(flight) => drop(self.end(flight)),
             Work::Held(flight) => self.held(flight, now, &mut todo),
             Work::Plainly(flight) => self.ask_plainly(flight),
-            Work::Landed(flight, landing) => self.landed(flight, landing, now, &mut todo),
+            Work::Completed(flight, result) => self.completed(flight, result, now, &mut todo),
             Work::Deadline(flight) => self.overdue(flight, now, &mut todo),
             Work::Invalidated { matches, but } => self.invalidated(&*matches, but),
             Work::Hurry(key) => self.hurry(&key),
@@ -289,7 +289,7 @@ impl Flights {
         if let Some(flight) = self.abandon(id, None, todo) {
             todo.push(Work::Answer(
                 flight.waiters,
-                Arc::new(Landing::Found(stored)),
+                Arc::new(FetchResult::Found(stored)),
             ));
         }
     }
@@ -344,15 +344,15 @@ impl Flights {
         Some(flight)
     }
 
-    fn landed(&mut self, id: FlightId, landing: Landing, now: Now, todo: &mut Vec<Work>) {
-        if self.retries(id, &landing, now) {
+    fn completed(&mut self, id: FlightId, result: FetchResult, now: Now, todo: &mut Vec<Work>) {
+        if self.retries(id, &result, now) {
             return;
         }
         let Some(flight) = self.end(id) else { return };
         if let Some(key) = &flight.fetch_request.key {
-            match &landing {
-                Landing::Shared(answer)
-                | Landing::Failed {
+            match &result {
+                FetchResult::Shared(answer)
+                | FetchResult::Failed {
                     keeps: Some(answer),
                     ..
                 } => {
@@ -362,21 +362,23 @@ impl Flights {
                     }
                 }
                 // What a client with a name is told says nothing about the answer to all others.
-                Landing::Unshared(_) | Landing::Confirmed(_) if flight.fetch_request.shared => {
+                FetchResult::Unshared(_) | FetchResult::Confirmed(_)
+                    if flight.fetch_request.shared =>
+                {
                     self.marks.set(key, MARKED_FOR, now);
                 }
-                Landing::Unshared(_)
-                | Landing::Confirmed(_)
-                | Landing::Found(_)
-                | Landing::Failed { .. } => {}
+                FetchResult::Unshared(_)
+                | FetchResult::Confirmed(_)
+                | FetchResult::Found(_)
+                | FetchResult::Failed { .. } => {}
             }
         }
-        let heard = match &landing {
-            Landing::Failed { cause, .. } if flight.stage == Stage::Holding => {
+        let heard = match &result {
+            FetchResult::Failed { cause, .. } if flight.stage == Stage::Holding => {
                 Heard::Judged(Err(*cause))
             }
             _ if flight.stage == Stage::Holding => Heard::Judged(Ok(())),
-            Landing::Failed {
+            FetchResult::Failed {
                 cause,
                 retry_after,
                 tells_trouble: true,
@@ -384,7 +386,7 @@ impl Flights {
             } => Heard::Failure(*cause, *retry_after),
             _ => Heard::Answer,
         };
-        let refused = landing
+        let refused = result
             .status()
             .is_some_and(|status| NOTHING_THERE.contains(&status.as_u16()));
         self.heard(
@@ -395,7 +397,7 @@ impl Flights {
             now,
             todo,
         );
-        todo.push(Work::Answer(flight.waiters, Arc::new(landing)));
+        todo.push(Work::Answer(flight.waiters, Arc::new(result)));
     }
 
     fn overdue(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {

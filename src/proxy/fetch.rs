@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::judge::{Came, Judgement};
 use super::{Proxy, interim};
-use crate::cache::flights::{FetchRequest, Landing, Work};
+use crate::cache::flights::{FetchRequest, FetchResult, Work};
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Response;
@@ -53,7 +53,7 @@ enum Asked {
 }
 
 /// Says that a flight is over however its worker ends, a panic included (I5): nobody waits for a dead leader.
-struct Landed<'a> {
+struct Completion<'a> {
     proxy: &'a Proxy,
     flight: Option<FlightId>,
     fetch_request: &'a FetchRequest,
@@ -70,7 +70,7 @@ impl Proxy {
         origin: &mut dyn Origin,
     ) {
         let asked = self.clock.now();
-        let mut landed = Landed {
+        let mut completion = Completion {
             proxy: self,
             flight: Some(flight),
             fetch_request,
@@ -78,9 +78,9 @@ impl Proxy {
         };
         match self.ask(fetch_request, origin) {
             Ok(Asked::Whole(came)) => match self.judge(flight, fetch_request, came) {
-                Judgement::Lands(landing) => landed.with(landing),
+                Judgement::Lands(result) => completion.with(result),
                 Judgement::Held(held) => {
-                    landed.leave(true);
+                    completion.leave(true);
                     self.hold(flight, held);
                 }
             },
@@ -89,7 +89,7 @@ impl Proxy {
                 let cause = Cause::Status(opening.status.as_u16());
                 let tells_trouble = retry_after.is_some()
                     || self.means_trouble(&fetch_request.request, cause, asked);
-                landed.with(Landing::Failed {
+                completion.with(FetchResult::Failed {
                     cause,
                     response: None,
                     retry_after,
@@ -103,15 +103,15 @@ impl Proxy {
                 // How long the body takes is its reader's doing, too.
                 self.note_fetch(fetch_request, asked, true);
                 self.pass_on(flight, opening);
-                landed.flight = None;
+                completion.flight = None;
             }
             Ok(Asked::Useless) => {
-                landed.leave(true);
+                completion.leave(true);
                 self.submit(Work::Plainly(flight));
             }
             Err(error) => {
                 self.counters.failed_fetches.bump();
-                landed.with(Landing::failed(Cause::Fetch(error)));
+                completion.with(FetchResult::failed(Cause::Fetch(error)));
             }
         }
     }
@@ -165,14 +165,14 @@ impl Proxy {
     /// Hands a fetch request to the executor; should that fail, nobody waits for it.
     pub(super) fn send_out(&self, flight: FlightId, fetch_request: FetchRequest) {
         let asked = self.clock.now();
-        let mut landed = Landed {
+        let mut completion = Completion {
             proxy: self,
             flight: Some(flight),
             fetch_request: &fetch_request,
             asked,
         };
         self.executor.fetch(flight, fetch_request.clone());
-        landed.flight = None;
+        completion.flight = None;
     }
 
     /// What is stored for a fetch request that everybody shares: the response it would replace, else all that a strong tag may show
@@ -338,10 +338,10 @@ impl Known {
     }
 }
 
-impl Landed<'_> {
-    fn with(&mut self, landing: Landing) {
-        if let Some(flight) = self.leave(!matches!(landing, Landing::Failed { .. })) {
-            self.proxy.submit(Work::Landed(flight, landing));
+impl Completion<'_> {
+    fn with(&mut self, result: FetchResult) {
+        if let Some(flight) = self.leave(!matches!(result, FetchResult::Failed { .. })) {
+            self.proxy.submit(Work::Completed(flight, result));
         }
     }
 
@@ -354,8 +354,8 @@ impl Landed<'_> {
     }
 }
 
-impl Drop for Landed<'_> {
+impl Drop for Completion<'_> {
     fn drop(&mut self) {
-        self.with(Landing::failed(Cause::Panicked));
+        self.with(FetchResult::failed(Cause::Panicked));
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::land::refuses_head;
+use super::complete::refuses_head;
 use super::witness::{Doubt, Held};
 use super::{Proxy, ROLE, plain};
-use crate::cache::flights::{FetchRequest, Landing, Shared, Work};
+use crate::cache::flights::{FetchRequest, FetchResult, Shared, Work};
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
@@ -42,14 +42,14 @@ pub(super) struct Came {
 
 /// What becomes of a whole response.
 pub(super) enum Judgement {
-    /// The flight lands with this.
-    Lands(Landing),
+    /// The flight ends with this.
+    Lands(FetchResult),
     /// It lands when its witness was heard.
     Held(Held),
 }
 
 impl Proxy {
-    /// Turns a whole response into what the flight lands with.
+    /// Turns a whole response into what the flight ends with.
     pub(super) fn judge(
         &self,
         flight: FlightId,
@@ -114,7 +114,7 @@ impl Proxy {
                     .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             let response = Some(Arc::new(response));
-            return Judgement::Lands(Landing::Failed {
+            return Judgement::Lands(FetchResult::Failed {
                 cause,
                 response,
                 retry_after,
@@ -124,22 +124,22 @@ impl Proxy {
         }
         let home = self.judge_by_home(request, rule, &response, received);
         let body = response.body.clone();
-        let landing = match answer {
-            Err(Refusal::CheckFailed(_)) => Landing::failed(Cause::CheckFailed),
-            _ if matches!(home, HomeVerdict::Bad(_)) => Landing::failed(Cause::CheckFailed),
+        let result = match answer {
+            Err(Refusal::CheckFailed(_)) => FetchResult::failed(Cause::CheckFailed),
+            _ if matches!(home, HomeVerdict::Bad(_)) => FetchResult::failed(Cause::CheckFailed),
             // The leader is told what came where not all of that is stored, or its request went alone.
             Ok((answer, left_out)) if left_out || !fetch_request.shared => {
-                Landing::Shared(Shared {
+                FetchResult::Shared(Shared {
                     whole: Some(Arc::new(response)),
                     ..answer
                 })
             }
-            Ok((answer, _)) => Landing::Shared(answer),
+            Ok((answer, _)) => FetchResult::Shared(answer),
             Err(_) => match (confirms, &fetch_request.key) {
-                (Some(lifetime), Some(key)) => Landing::Confirmed(Arc::new(
+                (Some(lifetime), Some(key)) => FetchResult::Confirmed(Arc::new(
                     self.rendered(key, &response, lifetime, None, received).0,
                 )),
-                _ => Landing::Unshared(Arc::new(response)),
+                _ => FetchResult::Unshared(Arc::new(response)),
             },
         };
         let doubt = match (home, rule.home) {
@@ -147,10 +147,10 @@ impl Proxy {
             (HomeVerdict::NeedsMeters, Some(kind)) => {
                 Doubt::Emptiness(kind, request.target.clone())
             }
-            _ => return Judgement::Lands(landing),
+            _ => return Judgement::Lands(result),
         };
         Judgement::Held(Held {
-            landing,
+            result,
             body,
             doubt,
         })

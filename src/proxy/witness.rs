@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Version};
 
 use super::{Proxy, ROLE};
-use crate::cache::flights::{Arrival, FetchRequest, Landing, Waiter, Work};
+use crate::cache::flights::{Arrival, FetchRequest, FetchResult, Waiter, Work};
 use crate::cache::key::Key;
 use crate::message::{Body, Request, Target};
 use crate::origin::Opening;
@@ -27,8 +27,8 @@ pub(super) enum Doubt {
 
 /// An answer that waits for its witness.
 pub(super) struct Held {
-    /// What its flight lands with if the witness agrees.
-    pub landing: Landing,
+    /// What its flight ends with if the witness agrees.
+    pub result: FetchResult,
     pub body: Bytes,
     pub doubt: Doubt,
 }
@@ -131,12 +131,12 @@ impl Witness {
         if !agrees && other {
             return self.proxy.ask_witness(self.flight, held);
         }
-        let landing = if agrees {
-            held.landing
+        let result = if agrees {
+            held.result
         } else {
-            Landing::failed(Cause::CheckFailed)
+            FetchResult::failed(Cause::CheckFailed)
         };
-        self.proxy.submit(Work::Landed(self.flight, landing));
+        self.proxy.submit(Work::Completed(self.flight, result));
     }
 }
 

@@ -92,6 +92,6 @@ impl World {
             }
             (now + wait, fate)
         };
-        self.later(due.0, Event::Lands(flight, fetch_request, due.1));
+        self.later(due.0, Event::Completes(flight, fetch_request, due.1));
     }
 }

@@ -43,7 +43,7 @@ pub enum Event {
     Leaves(usize),
     ChangesPace,
     Deadline(Duration, FlightId),
-    Lands(FlightId, FetchRequest, Fate),
+    Completes(FlightId, FetchRequest, Fate),
     /// A polled path, from this moment on.
     IsFreshAgain(&'static str, u64),
 }
@@ -286,7 +286,7 @@ impl World {
                     proxy.deadline(flight);
                 }
             }
-            Event::Lands(flight, fetch_request, fate) => {
+            Event::Completes(flight, fetch_request, fate) => {
                 if self.state().aloud {
                     println!("{:>8} {flight:?} lands", self.now());
                 }

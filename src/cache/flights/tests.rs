@@ -46,14 +46,14 @@ fn i4_a_flight_looks_again_before_it_asks_and_stores_before_it_answers() {
         ["Fetch 1"]
     );
     assert_eq!(
-        tower.step(tower.lands_shared(1, "/a")),
+        tower.step(tower.completes_shared(1, "/a")),
         ["Insert", "Answer 1"]
     );
     assert_eq!(tower.flights.gauges(), Gauges::default());
 }
 
 #[test]
-fn who_asks_for_the_same_joins_and_lands_together() {
+fn who_asks_for_the_same_joins_and_is_answered_together() {
     let mut tower = Tower::new(2);
     assert_eq!(
         tower.step(Work::Arrived(shared("/a").with_client())),
@@ -83,7 +83,7 @@ fn who_asks_for_the_same_joins_and_lands_together() {
         }
     );
     assert_eq!(
-        tower.step(tower.lands_shared(0, "/a")),
+        tower.step(tower.completes_shared(0, "/a")),
         ["Insert", "Answer 2"]
     );
 }
@@ -98,11 +98,11 @@ fn i5_a_panic_tells_everybody_and_gives_the_permit_back() {
             .step(Work::Arrived(shared("/b").with_client()))
             .is_empty()
     );
-    let panicked = Work::Landed(FlightId(0), Landing::failed(Cause::Panicked));
+    let panicked = Work::Completed(FlightId(0), FetchResult::failed(Cause::Panicked));
     assert_eq!(tower.step(panicked), ["Answer 2", "Fetch 1"]);
     assert!(
-        tower.step(tower.lands_shared(0, "/a")).is_empty(),
-        "it landed before"
+        tower.step(tower.completes_shared(0, "/a")).is_empty(),
+        "it completed before"
     );
 }
 
@@ -126,15 +126,15 @@ fn i8_what_was_asked_before_an_invalidation_is_not_stored_and_takes_nobody_new()
             .is_empty()
     );
     assert_eq!(
-        tower.step(tower.lands_shared(0, "/a")),
+        tower.step(tower.completes_shared(0, "/a")),
         ["Answer 1", "Fetch 2"]
     );
     assert_eq!(
-        tower.step(tower.lands_shared(1, "/b")),
+        tower.step(tower.completes_shared(1, "/b")),
         ["Insert", "Answer 1"]
     );
     assert_eq!(
-        tower.step(tower.lands_shared(2, "/a")),
+        tower.step(tower.completes_shared(2, "/a")),
         ["Insert", "Answer 1"]
     );
 }
@@ -160,7 +160,7 @@ fn i11_an_unsafe_request_whose_client_went_while_it_waited_is_not_sent() {
         tower.step(Work::Arrived(alone("/c", false).with_client()));
         tower.at(Duration::from_millis(1));
         assert_eq!(
-            tower.step(tower.lands_shared(0, "/a"))[2..],
+            tower.step(tower.completes_shared(0, "/a"))[2..],
             expected,
             "safe: {safe}"
         );
@@ -178,7 +178,7 @@ fn i11_nothing_is_sent_after_waiting_too_long_for_a_permit() {
         ["Overdue 1 no-permit"]
     );
     assert_eq!(
-        tower.step(tower.lands_shared(0, "/a")),
+        tower.step(tower.completes_shared(0, "/a")),
         ["Insert", "Answer 1"]
     );
     assert_eq!(tower.flights.gauges(), Gauges::default());
@@ -207,7 +207,7 @@ fn a_slow_flight_sends_stale_answers_to_those_who_have_one_and_to_all_who_come_l
     );
     assert_eq!(tower.step(Work::Deadline(FlightId(0))), ["Overdue 1 slow"]);
     assert_eq!(
-        tower.step(tower.lands_shared(0, "/a")),
+        tower.step(tower.completes_shared(0, "/a")),
         ["Insert", "Answer 2"]
     );
 }
@@ -231,7 +231,7 @@ fn whoever_waits_beside_a_failing_request_for_its_key_is_not_its_probe() {
             .step(Work::Arrived(shared("/b").with_client()))
             .is_empty()
     );
-    let fails = Work::Landed(FlightId(0), Landing::failed(Cause::CheckFailed));
+    let fails = Work::Completed(FlightId(0), FetchResult::failed(Cause::CheckFailed));
     assert_eq!(
         tower.step(fails),
         ["Overdue 1 check-failed", "Answer 1", "Fetch 2"]
@@ -244,13 +244,13 @@ fn a_held_answer_that_nobody_vouches_for_says_nothing_of_the_origin() {
     tower.step(Work::Arrived(shared("/zero").with_client()));
     assert!(tower.step(Work::Held(FlightId(0))).is_empty());
     tower.step(Work::Arrived(shared("/witness").with_client()));
-    tower.step(Work::Landed(
+    tower.step(Work::Completed(
         FlightId(1),
-        Landing::failed(Cause::Fetch(FetchError::Connect)),
+        FetchResult::failed(Cause::Fetch(FetchError::Connect)),
     ));
-    tower.step(Work::Landed(
+    tower.step(Work::Completed(
         FlightId(0),
-        Landing::failed(Cause::CheckFailed),
+        FetchResult::failed(Cause::CheckFailed),
     ));
     assert_eq!(
         tower.step(Work::Arrived(shared("/c").with_client())),
@@ -262,9 +262,9 @@ fn a_held_answer_that_nobody_vouches_for_says_nothing_of_the_origin() {
 fn a_held_answer_ends_the_trouble_of_its_origin_at_once() {
     let mut tower = Tower::new(2);
     tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Landed(
+    tower.step(Work::Completed(
         FlightId(0),
-        Landing::failed(Cause::Fetch(FetchError::Connect)),
+        FetchResult::failed(Cause::Fetch(FetchError::Connect)),
     ));
     tower.at(STEP);
     assert_eq!(
@@ -287,7 +287,10 @@ fn a_key_whose_answer_was_not_shared_is_not_collapsed_for_60_s() {
     for (after, expected) in cases {
         let mut tower = Tower::new(3);
         tower.step(Work::Arrived(shared("/a").with_client()));
-        tower.step(Work::Landed(FlightId(0), Landing::Unshared(response())));
+        tower.step(Work::Completed(
+            FlightId(0),
+            FetchResult::Unshared(response()),
+        ));
         tower.at(Duration::from_millis(after));
         let mut begun = tower.step(Work::Arrived(shared("/a").with_client()));
         begun.extend(tower.step(Work::Arrived(shared("/a").with_client())));
@@ -299,9 +302,12 @@ fn a_key_whose_answer_was_not_shared_is_not_collapsed_for_60_s() {
 fn a_storable_answer_lets_its_key_be_collapsed_again() {
     let mut tower = Tower::new(3);
     tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Landed(FlightId(0), Landing::Unshared(response())));
+    tower.step(Work::Completed(
+        FlightId(0),
+        FetchResult::Unshared(response()),
+    ));
     tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(tower.lands_shared(1, "/a"));
+    tower.step(tower.completes_shared(1, "/a"));
     assert_eq!(
         tower.step(Work::Arrived(shared("/a").with_client())),
         ["Fetch 2"]
@@ -330,7 +336,10 @@ fn a_body_passed_on_keeps_its_permit_until_it_ends_and_its_followers_go_alone() 
     );
     tower.step(Work::Ended(FlightId(1)));
     assert_eq!(tower.flights.gauges().active, 1);
-    tower.step(Work::Landed(FlightId(0), Landing::failed(Cause::Panicked)));
+    tower.step(Work::Completed(
+        FlightId(0),
+        FetchResult::failed(Cause::Panicked),
+    ));
     assert_eq!(tower.flights.gauges(), Gauges::default());
     tower.step(Work::Arrived(shared("/b").with_client()));
     assert_eq!(tower.step(Work::Opened(FlightId(2))), ["Open 1 + 0"]);
@@ -359,7 +368,10 @@ fn a_key_that_is_not_collapsed_has_one_refresh_at_most() {
     for (poll, expected) in [(None, 0), (Some(0), 1)] {
         let mut tower = Tower::new(4);
         tower.step(Work::Arrived(shared("/a").with_client()));
-        tower.step(Work::Landed(FlightId(0), Landing::Unshared(response())));
+        tower.step(Work::Completed(
+            FlightId(0),
+            FetchResult::Unshared(response()),
+        ));
         // Every hit offers one, and a hit on what is polled names the poll.
         let refresh = || {
             Work::Arrived(
@@ -389,9 +401,9 @@ fn an_origin_in_trouble_is_asked_by_one_probe_and_the_waiting_are_sent_back() {
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Arrived(shared("/b").with_client()));
     let refused = |flight| {
-        Work::Landed(
+        Work::Completed(
             FlightId(flight),
-            Landing::failed(Cause::Fetch(FetchError::Connect)),
+            FetchResult::failed(Cause::Fetch(FetchError::Connect)),
         )
     };
     assert_eq!(
@@ -412,7 +424,7 @@ fn an_origin_in_trouble_is_asked_by_one_probe_and_the_waiting_are_sent_back() {
         ["Overdue 1 refused"]
     );
     assert_eq!(
-        tower.step(tower.lands_shared(2, "/c")),
+        tower.step(tower.completes_shared(2, "/c")),
         ["Insert", "Up", "Answer 1"]
     );
     assert_eq!(tower.flights.gauges(), Gauges::default());
@@ -427,7 +439,8 @@ fn what_waits_beside_a_key_is_sent_back_with_it_and_never_sends_it_back() {
         }
         .with_client()
     };
-    let failed = |flight| Work::Landed(FlightId(flight), Landing::failed(Cause::CheckFailed));
+    let failed =
+        |flight| Work::Completed(FlightId(flight), FetchResult::failed(Cause::CheckFailed));
     let mut tower = Tower::new(1);
     for arrival in [
         shared("/a").with_client(),
@@ -454,7 +467,7 @@ fn what_waits_beside_a_key_is_sent_back_with_it_and_never_sends_it_back() {
         ["Overdue 1 check-failed", "Answer 1", "Fetch 3"]
     );
     assert_eq!(
-        tower.step(tower.lands_shared(3, "/x")),
+        tower.step(tower.completes_shared(3, "/x")),
         ["Answer 1", "Fetch 5"]
     );
 }
@@ -463,9 +476,9 @@ fn what_waits_beside_a_key_is_sent_back_with_it_and_never_sends_it_back() {
 fn a_probe_that_never_asked_leaves_its_turn_to_the_next() {
     let mut tower = Tower::new(1);
     tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Landed(
+    tower.step(Work::Completed(
         FlightId(0),
-        Landing::failed(Cause::Fetch(FetchError::Connect)),
+        FetchResult::failed(Cause::Fetch(FetchError::Connect)),
     ));
     tower.at(STEP);
     tower
@@ -497,12 +510,12 @@ fn while_all_permits_are_late_nobody_who_has_a_stale_answer_waits() {
     tower.step(Work::Deadline(FlightId(0)));
     assert_eq!(tower.step(has_stale()), ["Overdue 1 slow"]);
     assert_eq!(
-        tower.step(tower.lands_shared(0, "/a")),
+        tower.step(tower.completes_shared(0, "/a")),
         ["Insert", "Answer 1", "Fetch 1"],
         "the refresh flies"
     );
     assert_eq!(
-        tower.step(tower.lands_shared(1, "/b")),
+        tower.step(tower.completes_shared(1, "/b")),
         ["Insert", "Answer 0"]
     );
     assert_eq!(
@@ -515,7 +528,7 @@ fn while_all_permits_are_late_nobody_who_has_a_stale_answer_waits() {
 #[test]
 fn what_a_client_with_a_name_is_told_keeps_nobody_else_from_sharing() {
     for ending in [
-        Work::Landed(FlightId(0), Landing::Unshared(response())),
+        Work::Completed(FlightId(0), FetchResult::Unshared(response())),
         Work::Opened(FlightId(0)),
     ] {
         let mut tower = Tower::new(3);
@@ -552,7 +565,7 @@ fn beyond_the_places_to_wait_a_request_is_refused() {
         tower.step(Work::Arrived(shared("/a").with_client())),
         ["Overdue 1 parked-full"]
     );
-    tower.step(tower.lands_shared(0, "/a"));
+    tower.step(tower.completes_shared(0, "/a"));
     assert_eq!(
         tower.step(Work::Arrived(shared("/a").with_client())),
         ["Fetch 1"]
@@ -579,7 +592,7 @@ fn a_stop_tells_everybody_and_sends_nothing_more() {
         ["Overdue 1 stopping"]
     );
     assert_eq!(
-        tower.step(tower.lands_shared(0, "/a")),
+        tower.step(tower.completes_shared(0, "/a")),
         ["Insert", "Answer 0"]
     );
     assert_eq!(tower.flights.gauges(), Gauges::default());

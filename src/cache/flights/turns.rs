@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::flight::Stage;
-use super::{Flights, Landing, Work};
+use super::{FetchResult, Flights, Work};
 use crate::cache::key::Key;
 use crate::clock::Now;
 use crate::origin::permits::FlightId;
@@ -72,7 +72,7 @@ impl Flights {
 
     /// Lets a flight ask once more instead of landing like this: the failure may pass, and somebody still wants to know. Never
     /// where there is trouble already: a probe asks once.
-    pub(super) fn retries(&mut self, id: FlightId, landing: &Landing, now: Now) -> bool {
+    pub(super) fn retries(&mut self, id: FlightId, result: &FetchResult, now: Now) -> bool {
         let Some(flight) = self.flights.get_mut(&id) else {
             return false;
         };
@@ -83,11 +83,8 @@ impl Flights {
             !flight.waiters.is_empty() && flight.waiters.iter().all(|p| p.responder.gone());
         let trouble = self.backoff.origin_trouble().is_some()
             || self.backoff.is_in_trouble(fetch_request.whose());
-        let may = is_timely
-            && !is_alone
-            && !trouble
-            && fetch_request.is_repeatable()
-            && may_pass(landing);
+        let may =
+            is_timely && !is_alone && !trouble && fetch_request.is_repeatable() && may_pass(result);
         let retries = may
             && self.limits.exhausted(flight.class, now).is_none()
             && self.limits.take_retry(flight.repeated);
@@ -121,15 +118,15 @@ impl Flights {
 }
 
 /// Whether a failure may be over when the same is asked at once: it was refused, cut, or said to be no fault of the request.
-fn may_pass(landing: &Landing) -> bool {
-    match landing {
-        Landing::Failed {
+fn may_pass(result: &FetchResult) -> bool {
+    match result {
+        FetchResult::Failed {
             cause: Cause::Fetch(error),
             ..
         } => {
             matches!(error, FetchError::Connect | FetchError::Truncated)
         }
-        Landing::Failed {
+        FetchResult::Failed {
             cause: Cause::Status(status),
             retry_after: None,
             keeps: None,

@@ -35,7 +35,7 @@ pub enum Work {
     /// The origin's answer to a request with conditions speaks of nothing that is stored: it is to be asked without.
     Plainly(FlightId),
     /// The flight is over.
-    Landed(FlightId, Landing),
+    Completed(FlightId, FetchResult),
     /// `slowRequestTimeout` has passed since the flight began; or the next request may start, for [`FlightId::TURN`].
     Deadline(FlightId),
     /// Stored answers with these keys are no longer good.
@@ -61,7 +61,7 @@ pub enum Work {
     /// The deadline of this flight, at this monotonic time, is of no interest any more.
     Forget(Duration, FlightId),
     /// Answer these, each by what it may have.
-    Answer(Vec<Waiter>, Arc<Landing>),
+    Answer(Vec<Waiter>, Arc<FetchResult>),
     /// Answer the first with the body that is coming, the others as after an answer that cannot be shared.
     Open(Option<Waiter>, Vec<Waiter>),
     /// Answer these with what is stored, or with an error; the origin is not asked before this monotonic time, if one is given.
@@ -189,7 +189,7 @@ pub struct Shared {
 }
 
 /// How a flight ended.
-pub enum Landing {
+pub enum FetchResult {
     /// The second look found a fresh answer; the origin was not asked.
     Found(Arc<Stored>),
     /// An answer that everybody may have. Stored, unless an invalidation forbids.
@@ -213,10 +213,10 @@ pub enum Landing {
     },
 }
 
-impl Landing {
+impl FetchResult {
     /// A failure of which nothing more is known.
-    pub fn failed(cause: Cause) -> Landing {
-        Landing::Failed {
+    pub fn failed(cause: Cause) -> FetchResult {
+        FetchResult::Failed {
             cause,
             response: None,
             retry_after: None,
@@ -228,10 +228,12 @@ impl Landing {
     /// The status the origin answered with, if it did.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
-            Landing::Found(stored) | Landing::Confirmed(stored) => Some(stored.status),
-            Landing::Shared(answer) => Some(answer.stored.status),
-            Landing::Unshared(response) => Some(response.status),
-            Landing::Failed { response, .. } => response.as_ref().map(|response| response.status),
+            FetchResult::Found(stored) | FetchResult::Confirmed(stored) => Some(stored.status),
+            FetchResult::Shared(answer) => Some(answer.stored.status),
+            FetchResult::Unshared(response) => Some(response.status),
+            FetchResult::Failed { response, .. } => {
+                response.as_ref().map(|response| response.status)
+            }
         }
     }
 }

@@ -87,12 +87,17 @@ impl Account {
         self.keep_apart(flight, now);
     }
 
-    pub(super) fn landed(&mut self, flight: FlightId, landing: &Landing, now: Duration) -> Known {
-        if let Landing::Unshared(_) = landing {
+    pub(super) fn completed(
+        &mut self,
+        flight: FlightId,
+        result: &FetchResult,
+        now: Duration,
+    ) -> Known {
+        if let FetchResult::Unshared(_) = result {
             self.keep_apart(flight, now);
         }
         let known = self.ended(flight).expect("a flight that began");
-        if let (Landing::Shared(..), Some(key)) = (landing, &known.key) {
+        if let (FetchResult::Shared(..), Some(key)) = (result, &known.key) {
             self.apart.remove(key);
         }
         known

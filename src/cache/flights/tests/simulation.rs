@@ -132,7 +132,7 @@ impl Simulation {
                 });
                 self.store.remove(&key);
             }
-            Event::Lands(flight) => self.land(flight),
+            Event::Lands(flight) => self.complete(flight),
             Event::Again(waiter) => {
                 let key = Some(Key::new(None, "anonymous", &waiter.request.target));
                 let poll = (waiter.request.target.as_str() == POLLED).then_some(0);
@@ -307,10 +307,10 @@ impl Simulation {
                 self.later(at, Event::Lands(flight));
             }
             Work::Wake(at, flight) => self.later(at, Event::Happens(Work::Deadline(flight))),
-            Work::Answer(waiters, landing) => {
+            Work::Answer(waiters, result) => {
                 for waiter in waiters {
-                    match &*landing {
-                        Landing::Unshared(_) if !waiter.leads => {
+                    match &*result {
+                        FetchResult::Unshared(_) if !waiter.leads => {
                             self.later(self.now, Event::Again(waiter))
                         }
                         _ => tell(waiter),
@@ -343,14 +343,14 @@ impl Simulation {
     }
 
     /// Ends a fetch in one of the ways it may end.
-    fn land(&mut self, id: FlightId) {
+    fn complete(&mut self, id: FlightId) {
         let key = self.account.flights[&id].key.clone();
         let dice = self.random.below(20);
         match key {
             Some(key) if dice < 10 => {
                 let ttl = Duration::from_millis(self.random.below(5000));
-                let landing = fetched(stored_for(key, moment(self.now), ttl));
-                self.landed(id, landing);
+                let result = fetched(stored_for(key, moment(self.now), ttl));
+                self.completed(id, result);
             }
             _ if dice > 16 => {
                 let causes = [
@@ -362,43 +362,43 @@ impl Simulation {
                     REFUSED,
                 ];
                 let cause = causes[self.random.below(causes.len() as u64) as usize];
-                self.landed(id, Landing::failed(cause));
+                self.completed(id, FetchResult::failed(cause));
             }
             _ if dice > 13 => {
                 self.account.opened(id, self.now);
                 let at = self.now + Duration::from_millis(self.random.below(9000));
                 let ending = if self.random.one_in(3) {
-                    Work::Landed(id, Landing::failed(Cause::Panicked))
+                    Work::Completed(id, FetchResult::failed(Cause::Panicked))
                 } else {
                     Work::Ended(id)
                 };
                 self.later(at, Event::Happens(ending));
                 self.step(Work::Opened(id));
             }
-            _ => self.landed(id, Landing::Unshared(response())),
+            _ => self.completed(id, FetchResult::Unshared(response())),
         }
     }
 
-    fn landed(&mut self, id: FlightId, landing: Landing) {
-        if let Landing::Failed { .. } = landing {
-            return self.failed(id, landing);
+    fn completed(&mut self, id: FlightId, result: FetchResult) {
+        if let FetchResult::Failed { .. } = result {
+            return self.failed(id, result);
         }
-        let known = self.account.landed(id, &landing, self.now);
-        let storable = matches!(landing, Landing::Shared(..));
+        let known = self.account.completed(id, &result, self.now);
+        let storable = matches!(result, FetchResult::Shared(..));
         let todo = self
             .flights
-            .step(Work::Landed(id, landing), moment(self.now));
+            .step(Work::Completed(id, result), moment(self.now));
         let stores = todo.iter().any(|work| matches!(work, Work::Insert(_)));
         assert_eq!(stores, storable && !known.marked, "I8: flight {}", id.0);
         self.carry_out_all(todo);
     }
 
     /// A failure lands, or is not the last word.
-    fn failed(&mut self, id: FlightId, landing: Landing) {
+    fn failed(&mut self, id: FlightId, result: FetchResult) {
         let (before, troubled) = (self.flights.flights[&id].repeated, self.account.troubled);
         let todo = self
             .flights
-            .step(Work::Landed(id, landing), moment(self.now));
+            .step(Work::Completed(id, result), moment(self.now));
         let repeats = self
             .flights
             .flights

@@ -32,8 +32,8 @@ impl Tower {
         seen(&todo)
     }
 
-    pub(super) fn lands_shared(&self, flight: u64, path: &'static str) -> Work {
-        Work::Landed(FlightId(flight), fetched(stored(path, self.now)))
+    pub(super) fn completes_shared(&self, flight: u64, path: &'static str) -> Work {
+        Work::Completed(FlightId(flight), fetched(stored(path, self.now)))
     }
 }
 
@@ -114,9 +114,9 @@ pub(super) fn stored_for(key: Key, received: Now, ttl: Duration) -> Arc<Stored> 
     })
 }
 
-/// How a flight lands that fetched this.
-pub(super) fn fetched(stored: Arc<Stored>) -> Landing {
-    Landing::Shared(Shared {
+/// How a flight ends that fetched this.
+pub(super) fn fetched(stored: Arc<Stored>) -> FetchResult {
+    FetchResult::Shared(Shared {
         stored,
         sent: Arc::default(),
         validated: false,

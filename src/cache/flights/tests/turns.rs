@@ -38,7 +38,7 @@ fn a_minute(per_minute: u32) -> Tower {
 }
 
 fn fails(flight: u64, cause: Cause) -> Work {
-    Work::Landed(FlightId(flight), Landing::failed(cause))
+    Work::Completed(FlightId(flight), FetchResult::failed(cause))
 }
 
 /// A client that has a stale answer for this path, which was stored at the beginning.
@@ -82,7 +82,7 @@ fn p7_the_next_request_waits_for_its_turn_and_the_timer_says_when() {
     assert_eq!(tower.step(Work::Deadline(FlightId::TURN)), ["Fetch 1"]);
     assert!(
         tower
-            .step(tower.lands_shared(0, "/a"))
+            .step(tower.completes_shared(0, "/a"))
             .contains(&"Insert".to_owned())
     );
     tower.at(APART * 2);
@@ -198,9 +198,9 @@ fn c23_who_waited_for_a_permit_finds_the_quota_used_up_meanwhile() {
     for path in ["/a", "/b", "/c"] {
         tower.step(Work::Arrived(alone(path, true).with_client()));
     }
-    let landed = |flight| Work::Landed(FlightId(flight), Landing::Unshared(response()));
-    assert_eq!(tower.step(landed(0)), ["Answer 1", "Fetch 1"]);
-    assert_eq!(tower.step(landed(1)), ["Answer 1", "Overdue 1 quota"]);
+    let completed = |flight| Work::Completed(FlightId(flight), FetchResult::Unshared(response()));
+    assert_eq!(tower.step(completed(0)), ["Answer 1", "Fetch 1"]);
+    assert_eq!(tower.step(completed(1)), ["Answer 1", "Overdue 1 quota"]);
     assert_eq!(tower.flights.gauges(), Gauges::default());
 }
 
@@ -231,7 +231,7 @@ fn c32_a_failure_that_may_pass_is_asked_once_more_and_only_the_last_word_counts(
             }
         );
         assert_eq!(
-            tower.step(tower.lands_shared(0, "/a")),
+            tower.step(tower.completes_shared(0, "/a")),
             ["Insert", "Answer 1", "Fetch 1"]
         );
         assert_eq!(
@@ -244,16 +244,16 @@ fn c32_a_failure_that_may_pass_is_asked_once_more_and_only_the_last_word_counts(
 
 #[test]
 fn c32_what_is_not_asked_once_more() {
-    let hasty = Landing::Failed {
+    let hasty = FetchResult::Failed {
         cause: Cause::Status(503),
         response: None,
         retry_after: Some(STEP),
         keeps: None,
         tells_trouble: true,
     };
-    let failed = Landing::failed;
+    let failed = FetchResult::failed;
     let timeout = Cause::Fetch(FetchError::FirstByteTimeout);
-    let cases: [(&str, FetchRequest, Landing, Duration); 7] = [
+    let cases: [(&str, FetchRequest, FetchResult, Duration); 7] = [
         (
             "it says when to come back",
             shared("/a"),
@@ -287,7 +287,7 @@ fn c32_what_is_not_asked_once_more() {
         ),
         ("what is late", shared("/a"), failed(CUT), SLOW),
     ];
-    for (what, fetch_request, landing, after) in cases {
+    for (what, fetch_request, result, after) in cases {
         let mut tower = retrying(3);
         assert_eq!(
             tower.step(Work::Arrived(fetch_request.with_client())),
@@ -296,7 +296,7 @@ fn c32_what_is_not_asked_once_more() {
         tower.at(after);
         assert!(
             !tower
-                .step(Work::Landed(FlightId(0), landing))
+                .step(Work::Completed(FlightId(0), result))
                 .contains(&"Fetch 0".to_owned()),
             "{what}"
         );
@@ -378,7 +378,7 @@ fn what_was_asked_about_nothing_stored_is_asked_plainly_and_in_its_turn() {
         seen(&todo)
     );
     assert_eq!(
-        tower.step(tower.lands_shared(0, "/a")),
+        tower.step(tower.completes_shared(0, "/a")),
         ["Insert", "Answer 1"]
     );
     assert_eq!(tower.flights.gauges(), Gauges::default());

@@ -7,7 +7,7 @@ use http::{Method, StatusCode, header};
 
 use super::find::shape;
 use super::{Proxy, plain};
-use crate::cache::flights::{Landing, Shared, Waiter, Work};
+use crate::cache::flights::{FetchResult, Shared, Waiter, Work};
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Response;
@@ -77,33 +77,33 @@ impl Proxy {
     }
 
     /// Tells everybody waiting how the flight ended, each by what it may have.
-    pub(super) fn answer_all(&self, waiters: Vec<Waiter>, landing: &Landing, now: Now) {
-        if let Landing::Shared(Shared { stored, .. }) = landing {
+    pub(super) fn answer_all(&self, waiters: Vec<Waiter>, result: &FetchResult, now: Now) {
+        if let FetchResult::Shared(Shared { stored, .. }) = result {
             self.statistics.missed(&stored.key, waiters.len());
         }
         for mut waiter in waiters {
-            match landing {
-                Landing::Found(stored) => match waiter.reply_from(stored, Outcome::Hit, now) {
+            match result {
+                FetchResult::Found(stored) => match waiter.reply_from(stored, Outcome::Hit, now) {
                     Some(reply) => {
                         stored.count_hit();
                         waiter.responder.reply(reply);
                     }
                     None => self.retry_alone(waiter),
                 },
-                Landing::Shared(answer) => self.share(waiter, answer, now),
-                Landing::Unshared(response)
+                FetchResult::Shared(answer) => self.share(waiter, answer, now),
+                FetchResult::Unshared(response)
                     if refuses_head(&waiter.request.method, response.status) =>
                 {
                     self.ask_as_get(waiter);
                 }
-                Landing::Unshared(response) if waiter.leads => {
+                FetchResult::Unshared(response) if waiter.leads => {
                     let outcome = waiter.fetched(false);
                     waiter.responder.reply(Reply::Relayed {
                         response: Arc::clone(response),
                         outcome,
                     });
                 }
-                Landing::Confirmed(stored) if waiter.leads => {
+                FetchResult::Confirmed(stored) if waiter.leads => {
                     let outcome = Outcome::Validated {
                         forced: waiter.fwd == Fwd::Request,
                     };
@@ -112,15 +112,15 @@ impl Proxy {
                         None => self.retry_alone(waiter),
                     }
                 }
-                Landing::Unshared(_) | Landing::Confirmed(_) => self.retry_alone(waiter),
-                Landing::Failed {
+                FetchResult::Unshared(_) | FetchResult::Confirmed(_) => self.retry_alone(waiter),
+                FetchResult::Failed {
                     cause,
                     keeps: Some(answer),
                     ..
                 } if !waiter.has_stale_for(*cause, now) => {
                     self.share(waiter, answer, now);
                 }
-                Landing::Failed {
+                FetchResult::Failed {
                     cause,
                     response,
                     retry_after,
