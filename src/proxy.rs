@@ -10,9 +10,9 @@ mod hops;
 mod insight;
 mod interim;
 mod join;
-mod judge;
 mod polls;
 mod rate;
+mod response;
 mod witness;
 
 use std::sync::Arc;

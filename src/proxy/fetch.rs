@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::judge::{Came, Judgement};
+use super::response::{Came, Processed};
 use super::{Proxy, interim};
 use crate::cache::flights::{FetchRequest, FetchResult, Work};
 use crate::cache::store::Stored;
@@ -77,9 +77,9 @@ impl Proxy {
             asked,
         };
         match self.ask(fetch_request, origin) {
-            Ok(Asked::Whole(came)) => match self.judge(flight, fetch_request, came) {
-                Judgement::Lands(result) => completion.with(result),
-                Judgement::Held(held) => {
+            Ok(Asked::Whole(came)) => match self.process_response(flight, fetch_request, came) {
+                Processed::Complete(result) => completion.with(result),
+                Processed::Pending(held) => {
                     completion.leave(true);
                     self.hold(flight, held);
                 }

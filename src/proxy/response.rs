@@ -41,21 +41,21 @@ pub(super) struct Came {
 }
 
 /// What becomes of a whole response.
-pub(super) enum Judgement {
+pub(super) enum Processed {
     /// The flight ends with this.
-    Lands(FetchResult),
+    Complete(FetchResult),
     /// It lands when its witness was heard.
-    Held(Held),
+    Pending(Held),
 }
 
 impl Proxy {
     /// Turns a whole response into what the flight ends with.
-    pub(super) fn judge(
+    pub(super) fn process_response(
         &self,
         flight: FlightId,
         fetch_request: &FetchRequest,
         came: Came,
-    ) -> Judgement {
+    ) -> Processed {
         let Came {
             mut response,
             sent,
@@ -69,9 +69,9 @@ impl Proxy {
             self.after_head(request, &response, &sent, asked);
         }
         let rule = self.routes.find(&request.target).rule;
-        let verdict = self.verdict(request, &response, &sent, (asked, received));
+        let storing = self.storing(request, &response, &sent, (asked, received));
         self.adapt(fetch_request, &mut response.fields);
-        let answer = match (verdict, &fetch_request.key) {
+        let answer = match (storing, &fetch_request.key) {
             (
                 Storing::Store {
                     lifetime,
@@ -114,7 +114,7 @@ impl Proxy {
                     .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             let response = Some(Arc::new(response));
-            return Judgement::Lands(FetchResult::Failed {
+            return Processed::Complete(FetchResult::Failed {
                 cause,
                 response,
                 retry_after,
@@ -147,16 +147,16 @@ impl Proxy {
             (HomeVerdict::NeedsMeters, Some(kind)) => {
                 Doubt::Emptiness(kind, request.target.clone())
             }
-            _ => return Judgement::Lands(result),
+            _ => return Processed::Complete(result),
         };
-        Judgement::Held(Held {
+        Processed::Pending(Held {
             result,
             body,
             doubt,
         })
     }
 
-    fn verdict(
+    fn storing(
         &self,
         request: &Request,
         response: &Response,
@@ -310,7 +310,7 @@ impl Proxy {
         if let Storing::Store {
             lifetime,
             selecting,
-        } = self.verdict(&plain(request), &response, sent, (asked, received))
+        } = self.storing(&plain(request), &response, sent, (asked, received))
         {
             let (stored, _) = self.rendered(&key, &response, lifetime, selecting, received);
             let (stored, sent) = (Arc::new(stored), Arc::new(sent.clone()));
