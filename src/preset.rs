@@ -84,7 +84,7 @@ pub fn pypowerwall_routes() -> Vec<Route> {
     let groups = [
         (&METERS[..], Some(meters), Some(HomeCheck::Aggregates)),
         (&MAYBE_EMPTY, Some(json), Some(HomeCheck::EmptyIsNews)),
-        (&MAYBE_ZERO, Some(texts()), Some(HomeCheck::Witnessed)),
+        (&MAYBE_ZERO, Some(texts()), Some(HomeCheck::CrossChecked)),
         (&OTHERS, None, None),
     ];
     let routes = groups.iter().flat_map(|(lines, check, home)| {
@@ -244,7 +244,7 @@ mod tests {
         let expected = [
             Some(HomeCheck::Aggregates),
             Some(HomeCheck::EmptyIsNews),
-            Some(HomeCheck::Witnessed),
+            Some(HomeCheck::CrossChecked),
             None,
         ];
         assert_eq!(judges, expected);

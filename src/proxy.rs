@@ -3,6 +3,7 @@
 //! Nothing in here waits. Threads, sockets and timers are the [`Executor`]'s.
 
 mod complete;
+mod cross_check;
 mod fetch;
 mod find;
 mod health;
@@ -13,7 +14,6 @@ mod join;
 mod polls;
 mod rate;
 mod response;
-mod witness;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

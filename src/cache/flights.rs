@@ -115,7 +115,7 @@ impl Flights {
             Work::Missing(flight) => self.missing(flight),
             Work::Opened(flight) => self.opened(flight, now, &mut todo),
             Work::Ended(flight) => drop(self.end(flight)),
-            Work::Held(flight) => self.held(flight, now, &mut todo),
+            Work::Pending(flight) => self.pending(flight, now, &mut todo),
             Work::Plainly(flight) => self.ask_plainly(flight),
             Work::Completed(flight, result) => self.completed(flight, result, now, &mut todo),
             Work::Deadline(flight) => self.overdue(flight, now, &mut todo),
@@ -334,7 +334,7 @@ impl Flights {
     /// Takes a flight out, and back what it holds.
     fn end(&mut self, id: FlightId) -> Option<Flight> {
         let flight = self.remove(id)?;
-        if flight.stage != Stage::Holding {
+        if flight.stage != Stage::Confirming {
             self.permits.release(flight.class);
         }
         self.late -= usize::from(flight.late);
@@ -374,10 +374,10 @@ impl Flights {
             }
         }
         let heard = match &result {
-            FetchResult::Failed { cause, .. } if flight.stage == Stage::Holding => {
+            FetchResult::Failed { cause, .. } if flight.stage == Stage::Confirming => {
                 Heard::Judged(Err(*cause))
             }
-            _ if flight.stage == Stage::Holding => Heard::Judged(Ok(())),
+            _ if flight.stage == Stage::Confirming => Heard::Judged(Ok(())),
             FetchResult::Failed {
                 cause,
                 retry_after,
@@ -418,7 +418,7 @@ impl Flights {
                 }
                 todo.push(Work::Overdue(waiters, Cause::NoPermit, None));
             }
-            Stage::Fetching | Stage::Holding => {
+            Stage::Fetching | Stage::Confirming => {
                 flight.late = flight.stage == Stage::Fetching;
                 self.late += usize::from(flight.late);
                 let all = std::mem::take(&mut flight.waiters);

@@ -2,13 +2,13 @@
 //!
 //! A gateway that is gone is reported with status 200, by bodies that another home sends in good health: firmware 23.44 has
 //! no vitals and no strings, a solar-only home no battery. So an empty body is refused only when it is news, and a battery
-//! level of zero is believed only from a witness. See [`Home`].
+//! level of zero is believed only from a cross-check. See [`Home`].
 //!
-//! | [`HomeCheck`] | bad | held for a witness |
+//! | [`HomeCheck`] | bad | held for a cross-check |
 //! |---|---|---|
 //! | `Aggregates` | no number at `/site/instant_power` | |
 //! | `EmptyIsNews` | says nothing while `/aggregates` is bad, or 10 minutes after it said something | says nothing, and `/aggregates` is old or unknown |
-//! | `Witnessed` | no readings at all | a level of 0, null or none; power alone while `/aggregates` is bad or old |
+//! | `CrossChecked` | no readings at all | a level of 0, null or none; power alone while `/aggregates` is bad or old |
 //!
 //! On all three an empty body and the texts `Not Found`, `TIMEOUT!` and `ERROR!` are bad.
 
@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::check::{CheckFailure, WHOLE_UP_TO};
 use crate::clock::Now;
 
-pub use reading::witness_agrees;
+pub use reading::cross_check_agrees;
 
 /// The texts pypowerwall sends, with status 200, instead of an answer.
 pub const NO_ANSWER: [&str; 3] = ["Not Found", "TIMEOUT!", "ERROR!"];
@@ -36,8 +36,8 @@ pub enum HomeCheck {
     Aggregates,
     /// Null, nothing but nulls, `SolarOnly` and the like are an answer unless they are news.
     EmptyIsNews,
-    /// A CSV or an object with a battery level or powers, whose zero needs a witness.
-    Witnessed,
+    /// A CSV or an object with a battery level or powers, whose zero needs a cross-check.
+    CrossChecked,
 }
 
 /// What a body is, in this home, now.
@@ -47,8 +47,8 @@ pub enum HomeVerdict {
     Good,
     /// No answer, whatever its status says.
     Bad(CheckFailure),
-    /// An answer if [`Home::witness_path`], requested after it, is Good and [`witness_agrees`]; otherwise none.
-    NeedsWitness,
+    /// An answer if [`Home::cross_check_path`], requested after it, is Good and [`cross_check_agrees`]; otherwise none.
+    NeedsCrossCheck,
     /// An answer if `/aggregates`, requested after it, is Good; of late nothing was heard of it. Judge again then.
     NeedsMeters,
 }
@@ -96,13 +96,13 @@ impl Home {
                 None => HomeVerdict::NeedsMeters,
             },
             Ok(Sight::PowerOnly) if self.has_good_aggregates(now) => HomeVerdict::Good,
-            Ok(Sight::PowerOnly | Sight::ZeroLevel) => HomeVerdict::NeedsWitness,
+            Ok(Sight::PowerOnly | Sight::ZeroLevel) => HomeVerdict::NeedsCrossCheck,
             Err(failure) => HomeVerdict::Bad(failure),
         }
     }
 
     /// The target that vouches for a zero: the battery's own, or the meters where that has no level to tell (no battery).
-    pub fn witness_path(&self) -> &'static str {
+    pub fn cross_check_path(&self) -> &'static str {
         if self.has_soe == Some(false) {
             "/aggregates"
         } else {
@@ -128,7 +128,7 @@ impl Home {
                     self.note_spoken(path, now.mono);
                 }
             }
-            HomeCheck::Witnessed => {}
+            HomeCheck::CrossChecked => {}
         }
     }
 
@@ -195,7 +195,7 @@ fn look(kind: HomeCheck, body: &[u8]) -> Result<Sight, CheckFailure> {
             Some(false) => Ok(Sight::Something),
             None => Err(CheckFailure::NotJson),
         },
-        (HomeCheck::Witnessed, _) => reading::of(text)
+        (HomeCheck::CrossChecked, _) => reading::of(text)
             .map(|readings| readings.sight())
             .ok_or(CheckFailure::NoReadings),
     }

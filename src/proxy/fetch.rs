@@ -79,9 +79,9 @@ impl Proxy {
         match self.ask(fetch_request, origin) {
             Ok(Asked::Whole(came)) => match self.process_response(flight, fetch_request, came) {
                 Processed::Complete(result) => completion.with(result),
-                Processed::Pending(held) => {
+                Processed::Pending(pending) => {
                     completion.leave(true);
-                    self.hold(flight, held);
+                    self.await_confirmation(flight, pending);
                 }
             },
             Ok(Asked::Opening(opening)) if fetch_request.shared && is_failure(opening.status) => {

@@ -9,7 +9,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::complete::refuses_head;
-use super::witness::{Doubt, Held};
+use super::cross_check::{PendingConfirmation, Unconfirmed};
 use super::{Proxy, ROLE, plain};
 use crate::cache::flights::{FetchRequest, FetchResult, Shared, Work};
 use crate::cache::key::Key;
@@ -44,8 +44,8 @@ pub(super) struct Came {
 pub(super) enum Processed {
     /// The flight ends with this.
     Complete(FetchResult),
-    /// It lands when its witness was heard.
-    Pending(Held),
+    /// It lands when its cross-check was heard.
+    Pending(PendingConfirmation),
 }
 
 impl Proxy {
@@ -142,17 +142,17 @@ impl Proxy {
                 _ => FetchResult::Unshared(Arc::new(response)),
             },
         };
-        let doubt = match (home, rule.home) {
-            (HomeVerdict::NeedsWitness, _) => Doubt::Level,
+        let unconfirmed = match (home, rule.home) {
+            (HomeVerdict::NeedsCrossCheck, _) => Unconfirmed::Level,
             (HomeVerdict::NeedsMeters, Some(kind)) => {
-                Doubt::Emptiness(kind, request.target.clone())
+                Unconfirmed::Emptiness(kind, request.target.clone())
             }
             _ => return Processed::Complete(result),
         };
-        Processed::Pending(Held {
+        Processed::Pending(PendingConfirmation {
             result,
             body,
-            doubt,
+            unconfirmed,
         })
     }
 

@@ -145,7 +145,7 @@ fn judged(worth: Worth, kind: Kind) -> Heard {
     match worth {
         Worth::Good => Heard::Answer,
         Worth::Bad if !matches!(kind, Kind::Csv | Kind::Readings) => Heard::Failure(None),
-        Worth::Bad | Worth::IfMetersAreWellSince(_) => Heard::InDoubt,
+        Worth::Bad | Worth::IfMetersAreWellSince(_) => Heard::Unconfirmed,
     }
 }
 

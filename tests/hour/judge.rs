@@ -133,7 +133,7 @@ fn limit(road: &Road, outcome: &Outcome) -> u64 {
             };
             road.at_once.max(road.fresh + grace)
         }
-        // It comes from the origin at this moment, but for what had to wait for its witness.
+        // It comes from the origin at this moment, but for what had to wait for its cross-check.
         _ if matches!(
             road.kind,
             Kind::MaybeEmpty | Kind::Level | Kind::Csv | Kind::Readings

@@ -7,7 +7,7 @@ pub enum Kind {
     Meters,
     /// JSON of the preset that may be empty unless that is news.
     MaybeEmpty,
-    /// `/soe`, the witness: one of those.
+    /// `/soe`, the cross-check: one of those.
     Level,
     /// Grid, home, solar, battery and level in a line.
     Csv,

@@ -33,7 +33,7 @@ pub enum Heard {
     Failure(Option<u64>),
     Answer,
     /// What it is worth is not told yet.
-    InDoubt,
+    Unconfirmed,
 }
 
 /// Who asks.
@@ -43,7 +43,7 @@ pub struct Asker {
     /// On behalf of everybody: what is heard is held against the key.
     pub shared: bool,
     pub polled: bool,
-    /// How it ends counts for the breaker: it is no witness.
+    /// How it ends counts for the breaker: it is no cross-check.
     pub counts: bool,
 }
 
@@ -53,12 +53,12 @@ impl Asker {
             fetch_request.request.target.as_str().to_owned(),
             fetch_request.shared_key().is_some(),
         );
-        let is_witness = fetch_request.joins.is_none() && fetch_request.even_if_fresh;
+        let is_cross_check = fetch_request.joins.is_none() && fetch_request.even_if_fresh;
         Asker {
             target,
             shared,
             polled: fetch_request.poll.is_some(),
-            counts: shared && !is_witness,
+            counts: shared && !is_cross_check,
         }
     }
 }
@@ -131,11 +131,11 @@ impl Schedule {
     pub fn heard(&mut self, flight: FlightId, asker: &Asker, heard: Heard, again: bool, now: u64) {
         let was_trouble =
             self.origin.is_some() || asker.shared && self.keys.contains_key(&asker.target);
-        let is_open = heard == Heard::InDoubt || again && !was_trouble;
+        let is_open = heard == Heard::Unconfirmed || again && !was_trouble;
         if is_open {
             self.open.insert(flight, (asker.clone(), heard, now));
         }
-        if heard == Heard::InDoubt || !is_open {
+        if heard == Heard::Unconfirmed || !is_open {
             self.hear(flight, asker, heard, now);
         }
         if !is_open {
@@ -167,7 +167,7 @@ impl Schedule {
         let Some((asker, heard, at)) = self.open.remove(&flight) else {
             return;
         };
-        if heard == Heard::InDoubt {
+        if heard == Heard::Unconfirmed {
             self.count(&asker, heard, now);
         } else if at == now {
             self.hear(flight, &asker, heard, now);
@@ -204,7 +204,7 @@ impl Schedule {
                 self.key_fails(key, retry_after, asker.polled, now);
                 self.is_there(is_probe);
             }
-            Heard::Answer | Heard::InDoubt => {
+            Heard::Answer | Heard::Unconfirmed => {
                 if let Some(key) = key {
                     self.keys.remove(key);
                 }

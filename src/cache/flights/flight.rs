@@ -32,8 +32,8 @@ pub(super) enum Stage {
     Waiting,
     Fetching,
     Streaming,
-    /// Its answer waits for a witness; it has no permit.
-    Holding,
+    /// Its answer waits for a cross-check; it has no permit.
+    Confirming,
 }
 
 impl Flight {

@@ -52,7 +52,7 @@ impl Flights {
                 Stage::Fetching | Stage::Streaming if report.active.len() < limit => {
                     report.active.push((target.clone(), flight.began));
                 }
-                Stage::Looking | Stage::Holding => {}
+                Stage::Looking | Stage::Confirming => {}
                 Stage::Waiting | Stage::Fetching | Stage::Streaming => report.truncated = true,
             }
         }

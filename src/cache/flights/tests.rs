@@ -239,10 +239,10 @@ fn whoever_waits_beside_a_failing_request_for_its_key_is_not_its_probe() {
 }
 
 #[test]
-fn a_held_answer_that_nobody_vouches_for_says_nothing_of_the_origin() {
+fn an_answer_that_is_not_confirmed_says_nothing_of_the_origin() {
     let mut tower = Tower::new(2);
     tower.step(Work::Arrived(shared("/zero").with_client()));
-    assert!(tower.step(Work::Held(FlightId(0))).is_empty());
+    assert!(tower.step(Work::Pending(FlightId(0))).is_empty());
     tower.step(Work::Arrived(shared("/witness").with_client()));
     tower.step(Work::Completed(
         FlightId(1),
@@ -259,7 +259,7 @@ fn a_held_answer_that_nobody_vouches_for_says_nothing_of_the_origin() {
 }
 
 #[test]
-fn a_held_answer_ends_the_trouble_of_its_origin_at_once() {
+fn an_answer_to_be_confirmed_ends_the_failure_of_its_origin_at_once() {
     let mut tower = Tower::new(2);
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Completed(
@@ -271,7 +271,7 @@ fn a_held_answer_ends_the_trouble_of_its_origin_at_once() {
         tower.step(Work::Arrived(shared("/zero").with_client())),
         ["Probed", "Fetch 1"]
     );
-    tower.step(Work::Held(FlightId(1)));
+    tower.step(Work::Pending(FlightId(1)));
     assert_eq!(
         tower.step(Work::Arrived(shared("/witness").with_client())),
         ["Fetch 2"]

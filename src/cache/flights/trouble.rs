@@ -12,12 +12,12 @@ use crate::origin::permits::FlightId;
 use crate::outcome::Cause;
 
 impl Flights {
-    /// An answer waits for its witness, without a permit. Whatever it is worth, the origin is there.
-    pub(super) fn held(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
+    /// An answer waits for its cross-check, without a permit. Whatever it is worth, the origin is there.
+    pub(super) fn pending(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
-        flight.stage = Stage::Holding;
+        flight.stage = Stage::Confirming;
         self.late -= usize::from(std::mem::take(&mut flight.late));
         self.permits.release(flight.class);
         if self
@@ -50,7 +50,7 @@ impl Flights {
             .report(whose, pass, heard, fetch_request.poll.is_some(), now);
         let counting = fetch_request
             .shared_key()
-            .filter(|_| !fetch_request.is_witness());
+            .filter(|_| !fetch_request.is_cross_check());
         if let Some(until) = counting.and_then(|key| self.backoff.count(key, heard, now)) {
             change = Change::OriginDown(until);
         }

@@ -30,8 +30,8 @@ pub enum Work {
     Opened(FlightId),
     /// A body that was passed on is over.
     Ended(FlightId),
-    /// The answer is here, but waits for a witness; the origin is not working on it any more.
-    Held(FlightId),
+    /// The answer is here, but waits for a cross-check; the origin is not working on it any more.
+    Pending(FlightId),
     /// The origin's answer to a request with conditions speaks of nothing that is stored: it is to be asked without.
     Plainly(FlightId),
     /// The flight is over.
@@ -146,7 +146,7 @@ impl FetchRequest {
     }
 
     /// Whether it is asked only to vouch for another answer: nobody joins it, and what is stored does not count.
-    pub(super) fn is_witness(&self) -> bool {
+    pub(super) fn is_cross_check(&self) -> bool {
         self.shared && self.joins.is_none() && self.even_if_fresh
     }
 }

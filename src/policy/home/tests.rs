@@ -4,8 +4,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::HomeCheck::{Aggregates, EmptyIsNews, Witnessed};
-use super::HomeVerdict::{Bad, Good, NeedsMeters, NeedsWitness};
+use super::HomeCheck::{Aggregates, CrossChecked, EmptyIsNews};
+use super::HomeVerdict::{Bad, Good, NeedsCrossCheck, NeedsMeters};
 use super::*;
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -72,7 +72,7 @@ fn paths(folder: &str) -> Vec<(String, HomeCheck, Vec<u8>)> {
     let checked = [("aggregates", Aggregates)]
         .into_iter()
         .chain(EMPTY_IS_NEWS.map(|path| (path, EmptyIsNews)))
-        .chain(WITNESSED.map(|path| (path, Witnessed)));
+        .chain(WITNESSED.map(|path| (path, CrossChecked)));
     checked
         .filter_map(|(path, kind)| Some((format!("/{path}"), kind, recorded(folder, path)?)))
         .collect()
@@ -94,12 +94,12 @@ fn healthy(folder: &str) -> Home {
 fn every_recorded_healthy_body_is_good() {
     for (up, _) in PROGRAMS {
         assert!(paths(up).len() >= 17, "{}", paths(up).len());
-        assert_eq!(healthy(up).witness_path(), "/soe");
+        assert_eq!(healthy(up).cross_check_path(), "/soe");
     }
 }
 
 #[test]
-fn every_recorded_outage_body_is_bad_or_finds_no_witness() {
+fn every_recorded_outage_body_is_bad_or_fails_its_cross_check() {
     for (up, down) in PROGRAMS {
         for mut home in [healthy(up), Home::new(EVERY)] {
             for (target, kind, bad) in paths(down) {
@@ -107,9 +107,9 @@ fn every_recorded_outage_body_is_bad_or_finds_no_witness() {
                 let witnesses = [body(down, "soe"), body(down, "aggregates"), body(up, "soe")];
                 match home.judge(&target, kind, &bad, at(1)) {
                     Bad(_) => {}
-                    NeedsWitness => {
-                        for witness in &witnesses {
-                            assert!(!witness_agrees(&bad, witness), "{down}{target}");
+                    NeedsCrossCheck => {
+                        for cross_check in &witnesses {
+                            assert!(!cross_check_agrees(&bad, cross_check), "{down}{target}");
                         }
                     }
                     NeedsMeters => {
@@ -181,15 +181,15 @@ fn no_second_of_a_recorded_outage_passes_for_health() {
             match home.judge(path, kind, &body, at(*seconds)) {
                 Good => {
                     assert!(
-                        is_well && (meters_well || kind == Witnessed),
+                        is_well && (meters_well || kind == CrossChecked),
                         "{down} {how} {seconds} {path}"
                     )
                 }
                 Bad(_) | NeedsMeters => {
                     assert!(!is_well || !meters_well, "{down} {how} {seconds} {path}")
                 }
-                NeedsWitness => assert!(
-                    !witness_agrees(&body, soe.expect("a level").as_bytes()),
+                NeedsCrossCheck => assert!(
+                    !cross_check_agrees(&body, soe.expect("a level").as_bytes()),
                     "{seconds} {path}"
                 ),
             }
@@ -200,7 +200,7 @@ fn no_second_of_a_recorded_outage_passes_for_health() {
 }
 
 #[test]
-fn the_stale_power_of_an_outage_finds_no_witness() {
+fn the_stale_power_of_an_outage_fails_its_cross_check() {
     // TIMELINE-refused.csv of the proxy, seconds 6 to 27; the server's level is null.
     let stale = [
         &b"-2100.00,900.00,6500.00,-3500.00,0.00\n"[..],
@@ -210,8 +210,8 @@ fn the_stale_power_of_an_outage_finds_no_witness() {
     ];
     for held in stale {
         assert_eq!(
-            Home::new(EVERY).judge("/x", Witnessed, held, at(0)),
-            NeedsWitness
+            Home::new(EVERY).judge("/x", CrossChecked, held, at(0)),
+            NeedsCrossCheck
         );
         for (folder, path) in [
             (PROGRAMS[0].0, "soe"),
@@ -219,7 +219,7 @@ fn the_stale_power_of_an_outage_finds_no_witness() {
             (PROGRAMS[0].1, "soe"),
         ] {
             assert!(
-                !witness_agrees(held, &body(folder, path)),
+                !cross_check_agrees(held, &body(folder, path)),
                 "{} {path}",
                 String::from_utf8_lossy(held)
             );
@@ -285,7 +285,7 @@ fn a_target_with_a_query_teaches_nothing() {
         Good
     );
     assert_eq!(home.judge("/soe", EmptyIsNews, b"null", at(0)), Good);
-    assert_eq!(home.witness_path(), "/aggregates");
+    assert_eq!(home.cross_check_path(), "/aggregates");
 }
 
 #[test]
@@ -304,21 +304,21 @@ fn homes_without_vitals_strings_or_battery_are_served() {
             r#"{"version": "SolarOnly", "vint": 0}"#,
         ),
         ("/soe", EmptyIsNews, "null"),
-        ("/csv", Witnessed, "-1200.00,800.00,2000.50,0.00,0.00\n"),
+        ("/csv", CrossChecked, "-1200.00,800.00,2000.50,0.00,0.00\n"),
         (
             "/csv/v2?headers",
-            Witnessed,
+            CrossChecked,
             "Grid,Home,Solar,Battery,BatteryLevel,GridStatus,Reserve\n-1200,800,2000.5,0,0,1,0\n",
         ),
         (
             "/json",
-            Witnessed,
+            CrossChecked,
             r#"{"grid": -1200, "home": 800, "solar": 2000.5, "battery": 0, "soe": null}"#,
         ),
-        ("/pw/level", Witnessed, r#"{"level": null}"#),
+        ("/pw/level", CrossChecked, r#"{"level": null}"#),
         (
             "/pw/power",
-            Witnessed,
+            CrossChecked,
             r#"{"site": -1200, "solar": 2000.5, "battery": 0, "load": 800}"#,
         ),
     ];
@@ -329,20 +329,20 @@ fn homes_without_vitals_strings_or_battery_are_served() {
                 home.judge("/aggregates", Aggregates, SOLAR_ONLY, at(0));
                 home.judge("/alerts", EmptyIsNews, b"[\"GridCodesWrite\"]", at(0));
             }
-            assert_eq!(home.witness_path(), "/soe", "until it was asked");
+            assert_eq!(home.cross_check_path(), "/soe", "until it was asked");
             home.judge("/soe", EmptyIsNews, b"null", at(0));
-            assert_eq!(home.witness_path(), "/aggregates");
+            assert_eq!(home.cross_check_path(), "/aggregates");
             let confirmed = match home.judge(target, kind, answer.as_bytes(), at(0)) {
-                NeedsWitness => witness_agrees(answer.as_bytes(), SOLAR_ONLY),
+                NeedsCrossCheck => cross_check_agrees(answer.as_bytes(), SOLAR_ONLY),
                 verdict => verdict == Good,
             };
-            assert_eq!(confirmed, heard || kind == Witnessed, "{target} {heard}");
+            assert_eq!(confirmed, heard || kind == CrossChecked, "{target} {heard}");
         }
     }
 }
 
 #[test]
-fn a_witness_agrees_below_one_per_cent() {
+fn a_cross_check_agrees_below_one_per_cent() {
     let meters = |battery: i32| {
         let power = |power: i32| format!("{{\"instant_power\": {power}}}");
         let [site, load, solar, battery] = [1000, 3000, 2000, battery].map(power);
@@ -389,11 +389,11 @@ fn a_witness_agrees_below_one_per_cent() {
         ),
         ("{}", meters(0), false),
     ];
-    for (held, witness, expected) in cases {
+    for (held, cross_check, expected) in cases {
         assert_eq!(
-            witness_agrees(held.as_bytes(), witness.as_bytes()),
+            cross_check_agrees(held.as_bytes(), cross_check.as_bytes()),
             expected,
-            "{held} by {witness}"
+            "{held} by {cross_check}"
         );
     }
 }
@@ -401,7 +401,7 @@ fn a_witness_agrees_below_one_per_cent() {
 #[test]
 fn what_is_no_answer_on_any_path() {
     let mut home = healthy("proxy-t97-local");
-    for kind in [Aggregates, EmptyIsNews, Witnessed] {
+    for kind in [Aggregates, EmptyIsNews, CrossChecked] {
         for text in ["", " \r\n", "Not Found", "TIMEOUT!\n", "ERROR!", "<html>"] {
             assert!(
                 matches!(home.judge("/x", kind, text.as_bytes(), at(0)), Bad(_)),
@@ -435,7 +435,7 @@ fn what_is_no_answer_on_any_path() {
         "{}",
     ] {
         assert_eq!(
-            home.judge("/csv", Witnessed, csv.as_bytes(), at(0)),
+            home.judge("/csv", CrossChecked, csv.as_bytes(), at(0)),
             Bad(CheckFailure::NoReadings),
             "{csv}"
         );
@@ -509,7 +509,7 @@ fn depth_and_size_cost_nothing() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let wide = format!("{{\"a\": {deep}}}");
     let mut home = Home::new(EVERY);
-    for kind in [EmptyIsNews, Witnessed, Aggregates] {
+    for kind in [EmptyIsNews, CrossChecked, Aggregates] {
         for text in [deep.as_str(), wide.as_str(), &wide[..WHOLE_UP_TO / 2]] {
             home.judge("/x", kind, text.as_bytes(), at(0));
         }
@@ -525,11 +525,11 @@ fn depth_and_size_cost_nothing() {
 proptest! {
     #[test]
     fn no_bytes_panic(held in proptest::collection::vec(any::<u8>(), 0..60), text in "[\\[\\]{}:,\"a0nul.e -]{0,40}") {
-        for kind in [Aggregates, EmptyIsNews, Witnessed] {
+        for kind in [Aggregates, EmptyIsNews, CrossChecked] {
             Home::new(EVERY).judge("/x", kind, &held, at(0));
             Home::new(EVERY).judge("/x", kind, text.as_bytes(), at(0));
         }
-        witness_agrees(&held, text.as_bytes());
-        witness_agrees(text.as_bytes(), &held);
+        cross_check_agrees(&held, text.as_bytes());
+        cross_check_agrees(text.as_bytes(), &held);
     }
 }

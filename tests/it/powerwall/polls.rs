@@ -178,7 +178,7 @@ fn e19_what_is_no_reading_is_refused() {
     ];
     for (target, body) in cases {
         let scene = Scene::unpolled(Replay::of(PROXY.0));
-        // The outage is everywhere: what a witness is asked for is bad too.
+        // The outage is everywhere: what a cross-check is asked for is bad too.
         for witness in ["/aggregates", "/soe"] {
             let nothing = scene.origin.healthy().get(witness).saying(b"null");
             scene

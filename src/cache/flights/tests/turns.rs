@@ -385,13 +385,13 @@ fn what_was_asked_about_nothing_stored_is_asked_plainly_and_in_its_turn() {
 }
 
 #[test]
-fn r11_a_breaker_that_opens_sends_back_the_waiting_and_a_witness_never_opens_it() {
-    for witness in [false, true] {
+fn r11_a_breaker_that_opens_sends_back_the_waiting_and_a_cross_check_never_opens_it() {
+    for cross_check in [false, true] {
         let mut tower = Tower::new(1);
         let paths = ["/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h", "/i", "/j"];
         let mut told = Vec::new();
         for (flight, path) in paths.into_iter().enumerate() {
-            let joins = if witness { None } else { Some(key(path)) };
+            let joins = if cross_check { None } else { Some(key(path)) };
             let fetch_request = FetchRequest {
                 joins,
                 even_if_fresh: true,
@@ -400,13 +400,13 @@ fn r11_a_breaker_that_opens_sends_back_the_waiting_and_a_witness_never_opens_it(
             tower.step(Work::Arrived(fetch_request.with_client()));
             told = tower.step(fails(flight as u64, Cause::Status(500)));
         }
-        let expected: &[&str] = if witness {
+        let expected: &[&str] = if cross_check {
             &["Answer 1"]
         } else {
             &["Down", "Answer 1"]
         };
         assert_eq!(told, expected);
         let refused = tower.step(Work::Arrived(shared("/k").with_client()));
-        assert_eq!(refused == ["Overdue 1 status"], !witness, "{refused:?}");
+        assert_eq!(refused == ["Overdue 1 status"], !cross_check, "{refused:?}");
     }
 }
