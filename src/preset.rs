@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::header::ORIGIN;
 
 use crate::policy::check::{Check, JsonKind};
-use crate::policy::home::{HomeCheck, NO_ANSWER};
+use crate::policy::home::{NO_ANSWER, PlausibilityCheck};
 use crate::policy::rate::RateLimit;
 use crate::policy::rule::{Rule, SetCookie};
 use crate::route::{Pattern, Route};
@@ -82,16 +82,28 @@ pub fn pypowerwall_routes() -> Vec<Route> {
         ..texts()
     };
     let groups = [
-        (&METERS[..], Some(meters), Some(HomeCheck::Aggregates)),
-        (&MAYBE_EMPTY, Some(json), Some(HomeCheck::EmptyIsNews)),
-        (&MAYBE_ZERO, Some(texts()), Some(HomeCheck::CrossChecked)),
+        (
+            &METERS[..],
+            Some(meters),
+            Some(PlausibilityCheck::Aggregates),
+        ),
+        (
+            &MAYBE_EMPTY,
+            Some(json),
+            Some(PlausibilityCheck::EmptyIsNews),
+        ),
+        (
+            &MAYBE_ZERO,
+            Some(texts()),
+            Some(PlausibilityCheck::CrossChecked),
+        ),
         (&OTHERS, None, None),
     ];
-    let routes = groups.iter().flat_map(|(lines, check, home)| {
+    let routes = groups.iter().flat_map(|(lines, check, plausibility)| {
         lines.iter().filter_map(|line| {
             let rule = Rule {
                 check: check.clone(),
-                home: *home,
+                plausibility: *plausibility,
                 ..timed(line)
             };
             Pattern::parse(line.0).map(|pattern| Route { pattern, rule })
@@ -240,11 +252,12 @@ mod tests {
 
     #[test]
     fn each_kind_of_body_has_its_judge() {
-        let judges = ["/aggregates", "/vitals", "/json", "/api/*"].map(|path| rule(path).home);
+        let judges =
+            ["/aggregates", "/vitals", "/json", "/api/*"].map(|path| rule(path).plausibility);
         let expected = [
-            Some(HomeCheck::Aggregates),
-            Some(HomeCheck::EmptyIsNews),
-            Some(HomeCheck::CrossChecked),
+            Some(PlausibilityCheck::Aggregates),
+            Some(PlausibilityCheck::EmptyIsNews),
+            Some(PlausibilityCheck::CrossChecked),
             None,
         ];
         assert_eq!(judges, expected);

@@ -36,7 +36,7 @@ use crate::origin::limits::Restraint;
 use crate::origin::permits::{Class, FlightId};
 use crate::outcome::Cause;
 use crate::policy::freshness::LifetimeSource;
-use crate::policy::home::Home;
+use crate::policy::home::Plausibility;
 use crate::policy::rate::Buckets;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::storing::is_failure;
@@ -95,7 +95,7 @@ pub struct Proxy {
     statistics: Statistics,
     polls: Polls,
     /// What is known of the home behind a pypowerwall. Protects: what the last answers said.
-    home: Mutex<Home>,
+    plausibility: Mutex<Plausibility>,
     /// Keys a client's word made us fetch of late. Protects: how often that happens.
     forced: Mutex<Marks>,
     /// Keys with too many variants. Protects: how often that happens.
@@ -149,7 +149,7 @@ impl Proxy {
             clock,
             counters: Arc::default(),
             statistics: Statistics::default(),
-            home: Mutex::new(Home::new(
+            plausibility: Mutex::new(Plausibility::new(
                 polls.ttl_of("/aggregates").unwrap_or(cache.defaults.ttl),
             )),
             polls,

@@ -269,7 +269,7 @@ fn response_permits(exchange: &Exchange<'_>, word: &Word) -> Result<(), Refusal>
     if is_failure(status) && (rule.cache_ttl.is_some() || rule.check.is_some()) {
         return Err(Refusal::Status);
     }
-    let is_checked = rule.check.is_some() || rule.home.is_some();
+    let is_checked = rule.check.is_some() || rule.plausibility.is_some();
     let is_placed = exchange.sent.contains_key(RANGE) && content_range(response).is_some();
     if status == StatusCode::PARTIAL_CONTENT && (is_checked || !is_placed) {
         return Err(Refusal::Range);

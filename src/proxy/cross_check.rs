@@ -13,7 +13,7 @@ use crate::message::{Body, Request, Target};
 use crate::origin::Opening;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
-use crate::policy::home::{HomeCheck, HomeVerdict, cross_check_agrees};
+use crate::policy::home::{PlausibilityCheck, PlausibilityResult, cross_check_agrees};
 use crate::policy::rule::OnExhausted;
 use crate::reply::{Nowhere, Reply, Responder, Sink};
 
@@ -22,7 +22,7 @@ pub(super) enum Unconfirmed {
     /// A battery level of zero, which another answer must confirm.
     Level,
     /// Nothing at all, which is this home's answer while its meters are well.
-    Emptiness(HomeCheck, Target),
+    Emptiness(PlausibilityCheck, Target),
 }
 
 /// An answer that waits for its cross-check.
@@ -56,7 +56,7 @@ impl Proxy {
 
     fn start_cross_check(self: &Arc<Proxy>, flight: FlightId, pending: PendingConfirmation) {
         let path = match pending.unconfirmed {
-            Unconfirmed::Level => self.home.lock().cross_check_path(),
+            Unconfirmed::Level => self.plausibility.lock().cross_check_path(),
             Unconfirmed::Emptiness(..) => "/aggregates",
         };
         let cross_check = CrossCheck {
@@ -125,15 +125,15 @@ impl CrossCheck {
             Unconfirmed::Emptiness(kind, target) => {
                 let now = self.proxy.clock.now();
                 self.proxy
-                    .home
+                    .plausibility
                     .lock()
-                    .judge(target.as_str(), *kind, &pending.body, now)
-                    == HomeVerdict::Good
+                    .assess(target.as_str(), *kind, &pending.body, now)
+                    == PlausibilityResult::Good
             }
         };
         // A home without a battery has just said so; then the meters are its cross-check.
         let other = matches!(pending.unconfirmed, Unconfirmed::Level)
-            && self.proxy.home.lock().cross_check_path() != self.path;
+            && self.proxy.plausibility.lock().cross_check_path() != self.path;
         if !agrees && other {
             return self.proxy.start_cross_check(self.flight, pending);
         }

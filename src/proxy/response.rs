@@ -21,7 +21,7 @@ use crate::origin::permits::FlightId;
 use crate::outcome::Cause;
 use crate::policy::directives::{Word, fields_to_confirm};
 use crate::policy::freshness::Lifetime;
-use crate::policy::home::HomeVerdict;
+use crate::policy::home::PlausibilityResult;
 use crate::policy::ranges::{ContentRange, Joined, join};
 use crate::policy::rule::{Rule, SetCookie};
 use crate::policy::storing::{Exchange, Refusal, Storing, is_failure, may_store};
@@ -84,7 +84,7 @@ impl Proxy {
                 let (stored, left_out) = self.rendered(key, kept, lifetime, selecting, received);
                 let (stored, sent, validated) =
                     (Arc::new(stored), Arc::new(sent), confirms.is_some());
-                let checked = rule.check.is_some() || rule.home.is_some();
+                let checked = rule.check.is_some() || rule.plausibility.is_some();
                 let answer = Shared {
                     stored,
                     sent,
@@ -122,11 +122,13 @@ impl Proxy {
                 tells_trouble,
             });
         }
-        let home = self.judge_by_home(request, rule, &response, received);
+        let plausibility = self.assess_plausibility(request, rule, &response, received);
         let body = response.body.clone();
         let result = match answer {
             Err(Refusal::CheckFailed(_)) => FetchResult::failed(Cause::CheckFailed),
-            _ if matches!(home, HomeVerdict::Bad(_)) => FetchResult::failed(Cause::CheckFailed),
+            _ if matches!(plausibility, PlausibilityResult::Bad(_)) => {
+                FetchResult::failed(Cause::CheckFailed)
+            }
             // The leader is told what came where not all of that is stored, or its request went alone.
             Ok((answer, left_out)) if left_out || !fetch_request.shared => {
                 FetchResult::Shared(Shared {
@@ -142,9 +144,9 @@ impl Proxy {
                 _ => FetchResult::Unshared(Arc::new(response)),
             },
         };
-        let unconfirmed = match (home, rule.home) {
-            (HomeVerdict::NeedsCrossCheck, _) => Unconfirmed::Level,
-            (HomeVerdict::NeedsMeters, Some(kind)) => {
+        let unconfirmed = match (plausibility, rule.plausibility) {
+            (PlausibilityResult::NeedsCrossCheck, _) => Unconfirmed::Level,
+            (PlausibilityResult::NeedsMeters, Some(kind)) => {
                 Unconfirmed::Emptiness(kind, request.target.clone())
             }
             _ => return Processed::Complete(result),
@@ -293,7 +295,7 @@ impl Proxy {
         if !validation::head_confirms(&fields, known.body.len() as u64, &answer.fields) {
             let rule = self.routes.find(&request.target).rule;
             // Without a body nothing passes a check: no head takes a good answer away where the user says what one is.
-            if rule.check.is_none() && rule.home.is_none() {
+            if rule.check.is_none() && rule.plausibility.is_none() {
                 self.store.remove(key.as_str());
             }
             return;
@@ -339,19 +341,19 @@ impl Proxy {
     }
 
     /// What the answer means in this home, where the route asks.
-    fn judge_by_home(
+    fn assess_plausibility(
         &self,
         request: &Request,
         rule: &Rule,
         response: &Response,
         now: Now,
-    ) -> HomeVerdict {
-        match rule.home {
+    ) -> PlausibilityResult {
+        match rule.plausibility {
             Some(kind) if request.method == Method::GET && response.status.is_success() => self
-                .home
+                .plausibility
                 .lock()
-                .judge(request.target.as_str(), kind, &response.body, now),
-            _ => HomeVerdict::Good,
+                .assess(request.target.as_str(), kind, &response.body, now),
+            _ => PlausibilityResult::Good,
         }
     }
 

@@ -183,7 +183,7 @@ fn power_of(meter: Option<Meter>) -> Option<f64> {
     meter.and_then(|meter| meter.instant_power.number())
 }
 
-/// One row of `Grid,Home,Solar,Battery,BatteryLevel` and perhaps more, with or without that line above it.
+/// One row of `Grid,Plausibility,Solar,Battery,BatteryLevel` and perhaps more, with or without that line above it.
 fn from_csv(text: &[u8]) -> Option<Readings> {
     let text = str::from_utf8(text).ok()?;
     let mut rows = text.lines().filter(|line| !line.starts_with("Grid,"));
