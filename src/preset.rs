@@ -264,17 +264,17 @@ mod tests {
         assert!(
             rule("/csv")
                 .check
-                .is_some_and(|check| check.json.is_none() && check.verdict(b"ERROR!").is_err())
+                .is_some_and(|check| check.json.is_none() && check.evaluate(b"ERROR!").is_err())
         );
         assert!(
             rule("/vitals")
                 .check
-                .is_some_and(|check| check.verdict(b"<html>").is_err())
+                .is_some_and(|check| check.evaluate(b"<html>").is_err())
         );
         assert!(
             rule("/aggregates")
                 .check
-                .is_some_and(|check| check.verdict(b"{}").is_err())
+                .is_some_and(|check| check.evaluate(b"{}").is_err())
         );
     }
 }

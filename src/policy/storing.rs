@@ -188,7 +188,7 @@ fn permitted(exchange: &Exchange<'_>) -> Result<(Lifetime, Option<Box<Selecting>
             .rule
             .check
             .as_ref()
-            .map_or(Ok(()), |check| check.verdict(exchange.body))
+            .map_or(Ok(()), |check| check.evaluate(exchange.body))
             .map_err(Refusal::CheckFailed)?;
     }
     if exchange.has_body && is_get {

@@ -15,7 +15,7 @@ use crate::clock::Now;
 use crate::config::ClientDirectives;
 use crate::message::Request;
 use crate::outcome::{Cause, Fwd, Outcome};
-use crate::policy::conditions::{self, Verdict};
+use crate::policy::conditions::{self, Evaluation};
 use crate::policy::directives::Word;
 use crate::policy::freshness::LifetimeSource;
 use crate::policy::ranges::{Serving, serving};
@@ -202,9 +202,9 @@ pub(super) fn shape(
     let fields = stored.fields();
     if conditional {
         match conditions::evaluate(&request.fields, stored.status, &fields, now) {
-            Verdict::NotModified => return Some(Shape::NotModified),
-            Verdict::Failed => return Some(Shape::PreconditionFailed),
-            Verdict::Send => {}
+            Evaluation::NotModified => return Some(Shape::NotModified),
+            Evaluation::Failed => return Some(Shape::PreconditionFailed),
+            Evaluation::Send => {}
         }
     }
     if !is_part && (!range || request.method != Method::GET) {
