@@ -13,7 +13,7 @@ use crate::cache::store::Stored;
 use crate::clock::{Clock, Now};
 use crate::digits::decimal;
 use crate::message::{IdText, Response};
-use crate::origin::{Herald, Opening};
+use crate::origin::{InterimSink, Opening};
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::dates;
 use crate::policy::freshness::Lifetime;
@@ -192,7 +192,7 @@ pub trait Responder: Send {
     fn gone(&self) -> bool;
 
     /// Who passes interim responses on meanwhile. `None`: nobody here understands them.
-    fn herald(&self) -> Option<Arc<dyn Herald>> {
+    fn interim_sink(&self) -> Option<Arc<dyn InterimSink>> {
         None
     }
 }

@@ -93,7 +93,7 @@ impl Proxy {
             poll,
             safe: true,
             plain: false,
-            herald: None,
+            interim_sink: None,
         };
         self.submit(Work::Arrived(Arrival {
             waiter: Some(waiter),

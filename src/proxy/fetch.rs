@@ -226,10 +226,10 @@ impl Proxy {
             target: request.target.clone(),
             fields,
             body: has_body.then(|| request.body.bytes.clone()),
-            herald: fetch_request
-                .herald
+            interim_sink: fetch_request
+                .interim_sink
                 .clone()
-                .map(|herald| interim::as_the_route_wants(herald, rule)),
+                .map(|interim_sink| interim::as_the_route_wants(interim_sink, rule)),
             repeatable: fetch_request.is_repeatable(),
         }
     }

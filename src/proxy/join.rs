@@ -65,7 +65,7 @@ impl Proxy {
             .and_then(|_| self.polls.place_of(&request.target));
         let request = Arc::new(request);
         let shared = alone.is_none();
-        let (asked, herald) = (Arc::clone(&request), responder.herald());
+        let (asked, interim_sink) = (Arc::clone(&request), responder.interim_sink());
         let is_beside = matches!(
             alone,
             Some(Because::Head | Because::Range | Because::Conditional)
@@ -81,7 +81,7 @@ impl Proxy {
             poll,
             safe,
             plain: false,
-            herald,
+            interim_sink,
         };
         // Whose request goes alone is told the truth: what stands in is for readers that everybody's answer would have done for.
         let stands_in = matches!(alone, None | Some(Because::Head));
@@ -127,7 +127,7 @@ impl Proxy {
             .as_ref()
             .and_then(|_| self.polls.place_of(&waiter.request.target));
         let request = Arc::clone(&waiter.request);
-        let herald = waiter.responder.herald();
+        let interim_sink = waiter.responder.interim_sink();
         let fetch_request = FetchRequest {
             request,
             key,
@@ -138,7 +138,7 @@ impl Proxy {
             poll,
             safe: true,
             plain: false,
-            herald,
+            interim_sink,
         };
         self.submit(Work::Arrived(Arrival {
             waiter: Some(waiter),

@@ -9,7 +9,7 @@ use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::{Request, Response};
-use crate::origin::Herald;
+use crate::origin::InterimSink;
 use crate::origin::backoff::Whose;
 use crate::origin::permits::{Class, FlightId};
 use crate::outcome::{Cause, FetchError, Fwd};
@@ -121,7 +121,7 @@ pub struct FetchRequest {
     /// It is asked without conditions of ours.
     pub plain: bool,
     /// Who is told of interim responses: the client whose request this is. `None`: nobody.
-    pub herald: Option<Arc<dyn Herald>>,
+    pub interim_sink: Option<Arc<dyn InterimSink>>,
 }
 
 impl FetchRequest {

@@ -156,7 +156,7 @@ pub(super) fn alone(path: &'static str, safe: bool) -> FetchRequest {
         safe,
         beside: None,
         plain: false,
-        herald: None,
+        interim_sink: None,
     }
 }
 
