@@ -8,7 +8,7 @@ mod fetch;
 mod find;
 mod health;
 mod hops;
-mod insight;
+mod inspection;
 mod interim;
 mod join;
 mod polls;
@@ -46,7 +46,7 @@ use crate::route::{self, BuiltIn, Routes};
 use crate::statistics::Statistics;
 use crate::sync::Mutex;
 
-pub use insight::Kept;
+pub use inspection::EntrySummary;
 pub use polls::{Idle, Poll, polls};
 pub use rate::network_of;
 

@@ -12,7 +12,7 @@ use crate::clock::Now;
 use crate::statistics::{Fetch, Statistics, Tally};
 
 /// One stored answer, and what is known about its key.
-pub struct Kept {
+pub struct EntrySummary {
     /// The answer.
     pub stored: Arc<Stored>,
     /// Its fetches. `None`: the key is neither polled nor among those used most.
@@ -23,7 +23,7 @@ pub struct Kept {
 
 impl Proxy {
     /// Stored answers, at most `limit`: those with a tally first.
-    pub fn kept(&self, limit: usize) -> Vec<Kept> {
+    pub fn entries(&self, limit: usize) -> Vec<EntrySummary> {
         let mut seen: HashSet<Key> = HashSet::new();
         let watched = self
             .statistics
@@ -36,7 +36,7 @@ impl Proxy {
             .chain(others)
             .filter(|stored| seen.insert(stored.key.clone()))
             .take(limit);
-        distinct.map(|stored| self.kept_as(stored)).collect()
+        distinct.map(|stored| self.summary_of(stored)).collect()
     }
 
     /// The store in numbers.
@@ -81,12 +81,12 @@ impl Proxy {
         });
     }
 
-    fn kept_as(&self, stored: Arc<Stored>) -> Kept {
+    fn summary_of(&self, stored: Arc<Stored>) -> EntrySummary {
         let (tally, poll_interval) = (
             self.statistics.tally(&stored.key),
             self.polls.interval_of(stored.key.target()),
         );
-        Kept {
+        EntrySummary {
             stored,
             tally,
             poll_interval,
