@@ -22,9 +22,9 @@ use std::time::Duration;
 use http::{Method, StatusCode, header};
 
 use crate::cache::crowds::Crowds;
+use crate::cache::expiring_set::ExpiringSet;
 use crate::cache::flights::{FetchRequest, Flights, Gauges, Shared, Work};
 use crate::cache::key::Key;
-use crate::cache::marks::Marks;
 use crate::cache::store::{Inserted, Store, Stored};
 use crate::clock::{Clock, Now};
 use crate::config::Config;
@@ -97,7 +97,7 @@ pub struct Proxy {
     /// What is known of the home behind a pypowerwall. Protects: what the last answers said.
     plausibility: Mutex<Plausibility>,
     /// Keys a client's word made us fetch of late. Protects: how often that happens.
-    forced: Mutex<Marks>,
+    forced: Mutex<ExpiringSet>,
     /// Keys with too many variants. Protects: how often that happens.
     crowds: Mutex<Crowds>,
     /// Who had the origin asked how often, on routes with a `rateLimit`. Protects: what is left to whom.
@@ -355,7 +355,7 @@ impl Proxy {
         } = answer;
         let mut crowds = self.crowds.lock();
         if crowds.forbids(&stored.key, now) {
-            return flights.mark(&stored.key, now);
+            return flights.do_not_collapse(&stored.key, now);
         }
         let known = self
             .store
@@ -382,7 +382,7 @@ impl Proxy {
             Inserted::TooLarge => drop(self.store.remove(key.as_str())),
             Inserted::Crowded if crowds.note(&key, now) => {
                 self.store.remove(key.as_str());
-                flights.mark(&key, now);
+                flights.do_not_collapse(&key, now);
             }
             _ => {}
         }

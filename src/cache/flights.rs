@@ -25,8 +25,8 @@ pub use report::{Troubles, UnderWay};
 pub use work::{Arrival, FetchRequest, FetchResult, Shared, Waiter, Work};
 
 use self::flight::{Flight, Stage, turn_away};
+use super::expiring_set::ExpiringSet;
 use super::key::Key;
-use super::marks::Marks;
 use super::store::Stored;
 use crate::clock::Now;
 use crate::origin::backoff::{Backoff, Heard, Pass, Permission, Schedule, Whose};
@@ -39,7 +39,7 @@ use crate::outcome::{Cause, FetchError};
 const MAX_BACKGROUND: usize = 256;
 
 /// How long a key whose answer could not be shared is not collapsed.
-const MARKED_FOR: Duration = Duration::from_secs(60);
+const NOT_COLLAPSED_FOR: Duration = Duration::from_secs(60);
 
 /// Statuses of a poll that mean there is nothing to poll (SEMANTICS "Which preset").
 const NOTHING_THERE: [u16; 5] = [401, 403, 404, 405, 501];
@@ -48,7 +48,7 @@ const NOTHING_THERE: [u16; 5] = [401, 403, 404, 405, 501];
 pub struct Flights {
     flights: HashMap<FlightId, Flight>,
     by_key: HashMap<Key, FlightId>,
-    marks: Marks,
+    not_collapsed: ExpiringSet,
     permits: Permits,
     limits: Limits,
     backoff: Backoff<Key>,
@@ -91,7 +91,7 @@ impl Flights {
         Flights {
             flights: HashMap::new(),
             by_key: HashMap::new(),
-            marks: Marks::default(),
+            not_collapsed: ExpiringSet::default(),
             permits: Permits::new(permits),
             limits: Limits::new(restraint),
             backoff: Backoff::new(backoff.0, backoff.1),
@@ -137,8 +137,8 @@ impl Flights {
     }
 
     /// Requests for this key are not collapsed for a while.
-    pub fn mark(&mut self, key: &Key, now: Now) {
-        self.marks.set(key, MARKED_FOR, now);
+    pub fn do_not_collapse(&mut self, key: &Key, now: Now) {
+        self.not_collapsed.set(key, NOT_COLLAPSED_FOR, now);
     }
 
     /// The numbers of this moment.
@@ -165,11 +165,11 @@ impl Flights {
         } {
             return turn_away(waiter, &fetch_request, cause, None, todo);
         }
-        let is_marked = fetch_request
+        let is_not_collapsed = fetch_request
             .key
             .as_ref()
-            .is_some_and(|key| self.marks.has(key, now));
-        let joinable = fetch_request.joins.as_ref().filter(|_| !is_marked);
+            .is_some_and(|key| self.not_collapsed.has(key, now));
+        let joinable = fetch_request.joins.as_ref().filter(|_| !is_not_collapsed);
         if let Some(flight) = joinable.and_then(|key| self.by_key.get(key)).copied() {
             return self.join(flight, waiter, now, todo);
         }
@@ -274,7 +274,7 @@ impl Flights {
                 pass,
                 repeated: 0,
                 late: false,
-                marked: false,
+                invalidated_meanwhile: false,
             },
         );
         todo.push(Work::Wake(now.mono + self.slow, id));
@@ -308,7 +308,7 @@ impl Flights {
             Heard::Answer
         };
         if let Some(key) = fetch_request.shared_key() {
-            self.marks.set(key, MARKED_FOR, now);
+            self.not_collapsed.set(key, NOT_COLLAPSED_FOR, now);
         }
         self.heard(&fetch_request, pass, heard, false, now, todo);
         let Some(flight) = self.flights.get_mut(&id) else {
@@ -356,8 +356,8 @@ impl Flights {
                     keeps: Some(answer),
                     ..
                 } => {
-                    self.marks.clear(key);
-                    if !flight.marked {
+                    self.not_collapsed.clear(key);
+                    if !flight.invalidated_meanwhile {
                         todo.push(Work::Insert(answer.clone()));
                     }
                 }
@@ -365,7 +365,7 @@ impl Flights {
                 FetchResult::Unshared(_) | FetchResult::Confirmed(_)
                     if flight.fetch_request.shared =>
                 {
-                    self.marks.set(key, MARKED_FOR, now);
+                    self.not_collapsed.set(key, NOT_COLLAPSED_FOR, now);
                 }
                 FetchResult::Unshared(_)
                 | FetchResult::Confirmed(_)
@@ -451,7 +451,7 @@ impl Flights {
         for id in hit {
             self.unjoin(id);
             if let Some(flight) = self.flights.get_mut(&id) {
-                flight.marked = true;
+                flight.invalidated_meanwhile = true;
             }
         }
     }

@@ -22,7 +22,7 @@ pub(super) struct Flight {
     /// The origin has been working on it for longer than `slow`.
     pub late: bool,
     /// An invalidation came: what lands is not stored, and nobody new joins.
-    pub marked: bool,
+    pub invalidated_meanwhile: bool,
 }
 
 /// How far a flight has come.

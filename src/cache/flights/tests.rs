@@ -216,7 +216,7 @@ fn a_slow_flight_sends_stale_answers_to_those_who_have_one_and_to_all_who_come_l
 fn whoever_waits_beside_a_failing_request_for_its_key_is_not_its_probe() {
     let mut tower = Tower::new(1);
     let key = shared("/a").key.expect("a key");
-    tower.flights.mark(&key, tower.now);
+    tower.flights.do_not_collapse(&key, tower.now);
     assert_eq!(
         tower.step(Work::Arrived(shared("/a").with_client())),
         ["Fetch 0"]

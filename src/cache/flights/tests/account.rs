@@ -25,7 +25,7 @@ pub(super) struct Known {
     pub(super) key: Option<Key>,
     pub(super) began: Duration,
     shared: bool,
-    pub(super) marked: bool,
+    pub(super) invalidated_meanwhile: bool,
 }
 
 impl Account {
@@ -69,7 +69,7 @@ impl Account {
                 key,
                 began: now,
                 shared,
-                marked: false,
+                invalidated_meanwhile: false,
             },
         );
     }
@@ -79,7 +79,7 @@ impl Account {
         self.flights
             .values_mut()
             .filter(|known| known.key.as_ref() == Some(key))
-            .for_each(|known| known.marked = true);
+            .for_each(|known| known.invalidated_meanwhile = true);
     }
 
     pub(super) fn opened(&mut self, flight: FlightId, now: Duration) {

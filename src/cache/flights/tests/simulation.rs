@@ -389,7 +389,12 @@ impl Simulation {
             .flights
             .step(Work::Completed(id, result), moment(self.now));
         let stores = todo.iter().any(|work| matches!(work, Work::Insert(_)));
-        assert_eq!(stores, storable && !known.marked, "I8: flight {}", id.0);
+        assert_eq!(
+            stores,
+            storable && !known.invalidated_meanwhile,
+            "I8: flight {}",
+            id.0
+        );
         self.carry_out_all(todo);
     }
 
