@@ -69,7 +69,7 @@ pub trait Executor: Send + Sync {
     fn administer(&self, request: Request, responder: Box<dyn Responder>);
     /// A poll is over.
     fn polled(&self, poll: usize, end: PollEnd);
-    /// The origin answers again after trouble.
+    /// The origin answers again after failure.
     fn origin_up(&self);
 }
 
@@ -241,7 +241,7 @@ impl Proxy {
     /// Fetches the answer to a GET again in the background, unless somebody already does.
     ///
     /// `identity`: the request names its client. What is fetched with its word is stored on the origin's own only, and is nobody
-    /// else's trouble if it fails.
+    /// else's failure if it fails.
     fn refresh(&self, request: &Request, stored: &Stored, identity: bool) {
         let joins = joins(&stored.key, stored, request);
         let mut request = plain(request);
@@ -415,14 +415,14 @@ impl Proxy {
                 still: false,
             } => {
                 log::warn!(
-                    "the origin is in trouble: {} ({}); its breaker is open",
+                    "the origin is in failure: {} ({}); its breaker is open",
                     cause.message(),
                     cause.detail()
                 );
             }
             Work::OriginDown { cause, still: true } => {
                 log::info!(
-                    "the origin is still in trouble: {} ({}); its breaker is open",
+                    "the origin is still in failure: {} ({}); its breaker is open",
                     cause.message(),
                     cause.detail()
                 );

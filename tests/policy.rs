@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use larder::clock::Now;
-use larder::policy::freshness::{Lifetime, Trouble};
+use larder::policy::freshness::{FailureKind, Lifetime};
 use larder::policy::reuse::{Reuse, reuse};
 use larder::policy::rule::{Defaults, Force, Rule, SetCookie};
 use larder::policy::storing::{Exchange, Storing, may_store};
@@ -235,13 +235,13 @@ proptest! {
         let wishes = Wishes::of(&exchanged.request);
         let states = |now| {
             let found = reuse(&lifetime, &wishes, now);
-            let troubles = [Trouble::Slow, Trouble::TimedOut, Trouble::Unreachable, Trouble::Failed];
+            let failures = [FailureKind::Slow, FailureKind::TimedOut, FailureKind::Unreachable, FailureKind::Failed];
             let mut states = vec![
                 lifetime.expires_in(now) > 0,
                 matches!(found, Reuse::Fresh { .. }),
                 matches!(found, Reuse::Fresh { .. } | Reuse::Stale { .. }),
             ];
-            states.extend(troubles.map(|trouble| lifetime.stands_in(trouble, now)));
+            states.extend(failures.map(|failure| lifetime.stands_in(failure, now)));
             states
         };
         let (before, after) = (states(later(first)), states(later(first + more)));

@@ -32,7 +32,7 @@ fn answer(proxy: &Proxy, request: &Request) -> Value {
         .iter()
         .map(|kept| (shown(&kept.stored.key), described(kept, now)))
         .collect();
-    let troubles = proxy.troubles(limit);
+    let troubles = proxy.failing(limit);
     let resting = troubles.keys.iter().map(|(key, pause)| {
         let left = pause.until.saturating_sub(now.mono);
         let state = json!({

@@ -15,13 +15,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod failure;
 mod flight;
 mod report;
-mod trouble;
 mod turns;
 mod work;
 
-pub use report::{Troubles, UnderWay};
+pub use report::{FailureReport, UnderWay};
 pub use work::{Arrival, FetchRequest, FetchResult, Shared, Waiter, Work};
 
 use self::flight::{Flight, Stage, turn_away};
@@ -381,7 +381,7 @@ impl Flights {
             FetchResult::Failed {
                 cause,
                 retry_after,
-                tells_trouble: true,
+                counts_as_failure: true,
                 ..
             } => Heard::Failure(*cause, *retry_after),
             _ => Heard::Answer,

@@ -1,9 +1,9 @@
 //! When a failing origin, or a failing key, may be asked again. PURE: a value told what was heard.
 //!
-//! Two scopes, never the route. A **key** is in trouble after a failed Check, a 5xx or 429, a timeout or a cut body: that says
-//! nothing about other keys. The **origin** is in trouble when it refuses, cannot be reached or has no address, or when three
+//! Two scopes, never the route. A **key** is failing after a failed Check, a 5xx or 429, a timeout or a cut body: that says
+//! nothing about other keys. The **origin** is failing when it refuses, cannot be reached or has no address, or when three
 //! keys that have answered before time out with no answer from any key between, or when half of what was asked of late failed.
-//! Whoever is in trouble is asked again by exactly one request, the probe, when its time has come. The origin's trouble is its
+//! Whoever is failing is asked again by exactly one request, the probe, when its time has come. The origin's failure is its
 //! circuit breaker: open, or half-open while it is probed.
 
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use super::breaker::{Breaker, Ends};
-use super::troubles::{Trouble, Troubles};
+use super::failure_table::{FailureState, FailureTable};
 use crate::clock::Now;
 use crate::outcome::{Cause, FetchError};
 
@@ -31,27 +31,27 @@ pub struct Schedule {
     pub max_retry_after: Duration,
 }
 
-/// The troubles of one origin, and of its keys `K`.
+/// The failures of one origin, and of its keys `K`.
 #[derive(Debug)]
 pub struct Backoff<K> {
     schedule: Schedule,
-    origin: Option<Trouble>,
-    keys: Troubles<K>,
+    origin: Option<FailureState>,
+    keys: FailureTable<K>,
     /// Of what goes alone beside those keys.
-    beside: Troubles<K>,
+    beside: FailureTable<K>,
     /// Keys that have answered at least once.
     known: HashSet<K>,
     /// Known keys that timed out since the last answer of any key.
     silent: Vec<K>,
     /// How the last requests ended.
     ends: Ends<K>,
-    /// The origin is in trouble because of those: it answers, but badly. Only its probe tells that this is over.
+    /// The origin is failing because of those: it answers, but badly. Only its probe tells that this is over.
     tripped: bool,
     /// The state of the jitter.
     dice: u64,
 }
 
-/// Whose trouble a request meets, besides the origin's, and may bring about.
+/// Whose failure a request meets, besides the origin's, and may bring about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose<K> {
     /// This key's: it is asked for everybody.
@@ -77,7 +77,7 @@ pub struct Pause {
 /// Whether the origin may be asked now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// Yes; where there is trouble, as its probe.
+    /// Yes; where there is failure, as its probe.
     Go(Pass),
     /// Not before this monotonic time, because of this.
     Wait(Cause, Duration),
@@ -116,13 +116,13 @@ pub enum Change {
 }
 
 impl<K: Clone + Eq + Hash> Backoff<K> {
-    /// No trouble yet. `seed` starts the jitter.
+    /// No failure yet. `seed` starts the jitter.
     pub fn new(schedule: Schedule, seed: u64) -> Backoff<K> {
         Backoff {
             schedule,
             origin: None,
-            keys: Troubles::default(),
-            beside: Troubles::default(),
+            keys: FailureTable::default(),
+            beside: FailureTable::default(),
             known: HashSet::new(),
             silent: Vec::new(),
             ends: Ends::new(),
@@ -131,37 +131,37 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         }
     }
 
-    /// Whether the origin may be asked. `Go` in a time of trouble makes the asker the probe.
+    /// Whether the origin may be asked. `Go` in a time of failure makes the asker the probe.
     pub fn permission(&mut self, whose: Whose<&K>, now: Now) -> Permission {
         if let Whose::Beside(key) = whose
-            && let Some(wait) = self.keys.get(key).and_then(|trouble| trouble.wait(now))
+            && let Some(wait) = self.keys.get(key).and_then(|failure| failure.wait(now))
         {
             return wait;
         }
-        let troubles = self.troubles_of(whose);
-        if let Some(wait) = troubles
+        let failures = self.failures_of(whose);
+        if let Some(wait) = failures
             .iter()
             .flatten()
-            .find_map(|trouble| trouble.wait(now))
+            .find_map(|failure| failure.wait(now))
         {
             return wait;
         }
-        let [origin, key] = troubles.each_ref().map(Option::is_some);
-        troubles
+        let [origin, key] = failures.each_ref().map(Option::is_some);
+        failures
             .into_iter()
             .flatten()
-            .for_each(|trouble| trouble.probing = true);
+            .for_each(|failure| failure.probing = true);
         Permission::Go(Pass { origin, key })
     }
 
     /// Whoever had permission has not asked after all.
     pub fn withdraw(&mut self, whose: Whose<&K>, pass: Pass) {
-        let [origin, key] = self.troubles_of(whose);
+        let [origin, key] = self.failures_of(whose);
         let ended = [origin.filter(|_| pass.origin), key.filter(|_| pass.key)];
         ended
             .into_iter()
             .flatten()
-            .for_each(|trouble| trouble.probing = false);
+            .for_each(|failure| failure.probing = false);
     }
 
     /// Takes in what was heard by who had this pass. `polled`: the key is polled, and probed at least every 30 s.
@@ -204,25 +204,25 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         self.ends.forget();
         self.tripped = true;
         self.origin_fails(cause, retry_after, now);
-        self.origin_trouble().map(|(_, until)| until)
+        self.origin_failure().map(|(_, until)| until)
     }
 
     /// Whether the origin is asked.
     pub fn breaker(&self, now: Now) -> Breaker {
         match self.origin {
             None => Breaker::Closed,
-            Some(trouble) if trouble.probing || trouble.until <= now.mono => Breaker::HalfOpen,
+            Some(failure) if failure.probing || failure.until <= now.mono => Breaker::HalfOpen,
             Some(_) => Breaker::Open,
         }
     }
 
-    /// The origin's trouble, with the time of its next probe.
-    pub fn origin_trouble(&self) -> Option<(Cause, Duration)> {
-        self.origin.map(|trouble| (trouble.cause, trouble.until))
+    /// The origin's failure, with the time of its next probe.
+    pub fn origin_failure(&self) -> Option<(Cause, Duration)> {
+        self.origin.map(|failure| (failure.cause, failure.until))
     }
 
     /// Whether what is asked has failed since it was last answered.
-    pub fn is_in_trouble(&self, whose: Whose<&K>) -> bool {
+    pub fn has_failed(&self, whose: Whose<&K>) -> bool {
         match whose {
             Whose::Key(key) => self.keys.get(key).is_some(),
             Whose::Beside(key) => self.keys.get(key).or(self.beside.get(key)).is_some(),
@@ -232,20 +232,20 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
 
     /// When this key may be asked again. `None`: nothing has failed since it last answered.
     pub fn paused_until(&self, key: &K) -> Option<Duration> {
-        self.keys.get(key).map(|trouble| trouble.until)
+        self.keys.get(key).map(|failure| failure.until)
     }
 
-    /// Keys in trouble.
-    pub fn keys_in_trouble(&self) -> usize {
+    /// Keys failing.
+    pub fn failing_keys(&self) -> usize {
         self.keys.len()
     }
 
-    /// The keys in trouble.
+    /// The keys failing.
     pub fn pauses(&self) -> impl Iterator<Item = (&K, Pause)> {
         self.keys.iter().map(
             |(
                 key,
-                Trouble {
+                FailureState {
                     cause,
                     failures,
                     until,
@@ -264,7 +264,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         )
     }
 
-    fn troubles_of(&mut self, whose: Whose<&K>) -> [Option<&mut Trouble>; 2] {
+    fn failures_of(&mut self, whose: Whose<&K>) -> [Option<&mut FailureState>; 2] {
         let of_key = match whose {
             Whose::Key(key) => self.keys.get_mut(key),
             Whose::Beside(key) => self.beside.get_mut(key),
@@ -347,11 +347,11 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     }
 
     fn origin_fails(&mut self, cause: Cause, retry_after: Option<Duration>, now: Now) -> Change {
-        let failures = self.origin.map_or(0, |trouble| trouble.failures) + 1;
+        let failures = self.origin.map_or(0, |failure| failure.failures) + 1;
         let until = now.mono + self.wait(failures, retry_after, true);
-        let trouble = Trouble::after(self.origin.as_ref(), cause, until);
-        self.origin = Some(trouble);
-        Change::OriginDown(trouble.until)
+        let failure = FailureState::after(self.origin.as_ref(), cause, until);
+        self.origin = Some(failure);
+        Change::OriginDown(failure.until)
     }
 
     fn key_fails(

@@ -3,6 +3,7 @@
 pub mod allow;
 pub mod backoff;
 pub mod breaker;
+mod failure_table;
 pub mod forward;
 pub mod http;
 pub mod limits;
@@ -11,7 +12,6 @@ pub mod permits;
 pub mod resolve;
 pub mod sim;
 pub mod source;
-mod troubles;
 
 use std::fmt;
 use std::sync::Arc;

@@ -54,7 +54,7 @@ pub(super) enum Stale {
 
 /// Why the origin gives no answer now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum FailureKind {
     /// It may still be at work on one.
     Slow,
     /// It was asked, and did not answer in time.
@@ -141,23 +141,23 @@ impl Lifetime {
     }
 
     /// Whether it may answer now, although the origin does not.
-    pub fn stands_in(&self, trouble: Trouble, now: Now) -> bool {
+    pub fn stands_in(&self, failure: FailureKind, now: Now) -> bool {
         let age = self.age(now);
         let past = age.saturating_sub(self.fresh_until());
-        age < self.ttl() || past < self.allowance(trouble)
+        age < self.ttl() || past < self.allowance(failure)
     }
 
-    /// How long past its lifetime it may stand in for an origin in this trouble.
-    fn allowance(&self, trouble: Trouble) -> Duration {
+    /// How long past its lifetime it may stand in for an origin in this failure.
+    fn allowance(&self, failure: FailureKind) -> Duration {
         let disconnected = match self.source {
             LifetimeSource::Origin | LifetimeSource::Heuristic if self.may_be_stale() => KEPT,
             _ => Duration::ZERO,
         };
-        match trouble {
-            Trouble::Slow => self.slow_grace(),
-            Trouble::TimedOut => self.slow_grace().max(disconnected),
-            Trouble::Unreachable => self.grace_time().max(disconnected),
-            Trouble::Failed => self.grace_time(),
+        match failure {
+            FailureKind::Slow => self.slow_grace(),
+            FailureKind::TimedOut => self.slow_grace().max(disconnected),
+            FailureKind::Unreachable => self.grace_time().max(disconnected),
+            FailureKind::Failed => self.grace_time(),
         }
     }
 
@@ -170,8 +170,8 @@ impl Lifetime {
     pub(super) fn retained_for(&self) -> Duration {
         let confirmed = if self.validator { KEPT } else { Duration::ZERO };
         let stale = self
-            .allowance(Trouble::TimedOut)
-            .max(self.allowance(Trouble::Unreachable))
+            .allowance(FailureKind::TimedOut)
+            .max(self.allowance(FailureKind::Unreachable))
             .max(confirmed);
         self.ttl()
             .max(self.fresh_until().saturating_add(stale))

@@ -87,14 +87,14 @@ impl Proxy {
             Ok(Asked::Opening(opening)) if fetch_request.shared && is_failure(opening.status) => {
                 let retry_after = self.retry_after(&opening.fields);
                 let cause = Cause::Status(opening.status.as_u16());
-                let tells_trouble = retry_after.is_some()
-                    || self.means_trouble(&fetch_request.request, cause, asked);
+                let counts_as_failure = retry_after.is_some()
+                    || self.status_counts_as_failure(&fetch_request.request, cause, asked);
                 completion.with(FetchResult::Failed {
                     cause,
                     response: None,
                     retry_after,
                     keeps: None,
-                    tells_trouble,
+                    counts_as_failure,
                 });
             }
             Ok(Asked::Opening(mut opening)) => {

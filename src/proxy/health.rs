@@ -67,9 +67,9 @@ impl Proxy {
     /// Whether the origin is asked, and if not, why and for how long.
     fn upstream(&self, now: Now) -> Value {
         let flights = self.flights.lock();
-        let ((trouble, keys), breaker) = (flights.trouble(), flights.breaker(now).word());
+        let ((failure, keys), breaker) = (flights.failure_summary(), flights.breaker(now).word());
         drop(flights);
-        match trouble {
+        match failure {
             None => json!({ "status": "ok", "breaker": breaker, "keysInBackoff": keys }),
             Some((cause, until)) => json!({
                 "status": "backoff",

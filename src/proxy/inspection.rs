@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Proxy;
-use crate::cache::flights::{FetchRequest, Troubles, UnderWay};
+use crate::cache::flights::{FailureReport, FetchRequest, UnderWay};
 use crate::cache::key::Key;
 use crate::cache::store::{self, Stored};
 use crate::clock::Now;
@@ -49,9 +49,9 @@ impl Proxy {
         self.flights.lock().under_way(limit)
     }
 
-    /// Who is left alone because of trouble, at most `limit` keys.
-    pub fn troubles(&self, limit: usize) -> Troubles {
-        self.flights.lock().troubles(limit)
+    /// Who is left alone because of failure, at most `limit` keys.
+    pub fn failing(&self, limit: usize) -> FailureReport {
+        self.flights.lock().failing(limit)
     }
 
     /// How the fetches went so far.

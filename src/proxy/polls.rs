@@ -168,7 +168,7 @@ fn idle(rule: &Rule, interval: Duration, ttl: Duration) -> Option<Idle> {
 }
 
 impl Proxy {
-    /// Polls what is at this place of the plan now, unless it is being fetched or in trouble.
+    /// Polls what is at this place of the plan now, unless it is being fetched or failing.
     pub fn poll(&self, place: usize) {
         let Some(polled) = self.polls.all.get(place) else {
             return;

@@ -101,12 +101,12 @@ impl Proxy {
             let retry_after = self.retry_after(&response.fields);
             let cause = Cause::Status(status.as_u16());
             let keeps = answer.ok().map(|(answer, _)| answer);
-            let tells_trouble =
-                retry_after.is_some() || self.means_trouble(request, cause, received);
+            let counts_as_failure =
+                retry_after.is_some() || self.status_counts_as_failure(request, cause, received);
             if let (None, true, true, Some(seconds)) = (
                 retry_after,
                 fetch_request.safe,
-                tells_trouble,
+                counts_as_failure,
                 cause.retry_after(),
             ) {
                 response
@@ -119,7 +119,7 @@ impl Proxy {
                 response,
                 retry_after,
                 keeps,
-                tells_trouble,
+                counts_as_failure,
             });
         }
         let plausibility = self.assess_plausibility(request, rule, &response, received);
@@ -328,7 +328,12 @@ impl Proxy {
 
     /// Whether the origin is to be left alone after this error status. Not where the user has no say in what a good answer is, and
     /// nothing stored can stand in: by the RFC alone it is an answer like others, and whoever asks is told what the origin says.
-    pub(super) fn means_trouble(&self, request: &Request, cause: Cause, now: Now) -> bool {
+    pub(super) fn status_counts_as_failure(
+        &self,
+        request: &Request,
+        cause: Cause,
+        now: Now,
+    ) -> bool {
         let rule = self.routes.find(&request.target).rule;
         let is_ruled =
             !self.config.cache.defaults.pure() || rule.cache_ttl.is_some() || rule.check.is_some();

@@ -396,7 +396,7 @@ fn a_key_that_is_not_collapsed_has_one_refresh_at_most() {
 }
 
 #[test]
-fn an_origin_in_trouble_is_asked_by_one_probe_and_the_waiting_are_sent_back() {
+fn a_failing_origin_is_asked_by_one_probe_and_the_waiting_are_sent_back() {
     let mut tower = Tower::new(1);
     tower.step(Work::Arrived(shared("/a").with_client()));
     tower.step(Work::Arrived(shared("/b").with_client()));

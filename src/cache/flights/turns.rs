@@ -71,7 +71,7 @@ impl Flights {
     }
 
     /// Lets a flight ask once more instead of landing like this: the failure may pass, and somebody still wants to know. Never
-    /// where there is trouble already: a probe asks once.
+    /// where there is failure already: a probe asks once.
     pub(super) fn retries(&mut self, id: FlightId, result: &FetchResult, now: Now) -> bool {
         let Some(flight) = self.flights.get_mut(&id) else {
             return false;
@@ -81,10 +81,10 @@ impl Flights {
             !self.stopped && flight.stage == Stage::Fetching && now.mono < flight.began + self.slow;
         let is_alone =
             !flight.waiters.is_empty() && flight.waiters.iter().all(|p| p.responder.gone());
-        let trouble = self.backoff.origin_trouble().is_some()
-            || self.backoff.is_in_trouble(fetch_request.whose());
+        let failure = self.backoff.origin_failure().is_some()
+            || self.backoff.has_failed(fetch_request.whose());
         let may =
-            is_timely && !is_alone && !trouble && fetch_request.is_repeatable() && may_pass(result);
+            is_timely && !is_alone && !failure && fetch_request.is_repeatable() && may_pass(result);
         let retries = may
             && self.limits.exhausted(flight.class, now).is_none()
             && self.limits.take_retry(flight.repeated);

@@ -13,7 +13,7 @@ use crate::origin::InterimSink;
 use crate::origin::backoff::Whose;
 use crate::origin::permits::{Class, FlightId};
 use crate::outcome::{Cause, FetchError, Fwd};
-use crate::policy::freshness::Trouble;
+use crate::policy::freshness::FailureKind;
 use crate::policy::rule::OnExhausted;
 use crate::reply::Responder;
 
@@ -77,14 +77,14 @@ pub enum Work {
     },
     /// A poll that went well before has failed.
     PollFails(Key, Cause),
-    /// The origin is in trouble: its breaker is open.
+    /// The origin is failing: its breaker is open.
     OriginDown {
         /// Why.
         cause: Cause,
         /// It was before: its probe has failed.
         still: bool,
     },
-    /// The origin in trouble is asked by its probe: its breaker is half-open.
+    /// The origin failing is asked by its probe: its breaker is half-open.
     OriginProbed,
     /// The origin answers again: its breaker is closed.
     OriginUp,
@@ -107,7 +107,7 @@ pub struct FetchRequest {
     pub key: Option<Key>,
     /// The origin is asked on behalf of everybody.
     pub shared: bool,
-    /// The key of the answer to everybody that it goes beside, alone: HEAD, or a part of it. The trouble of that key is its own, too.
+    /// The key of the answer to everybody that it goes beside, alone: HEAD, or a part of it. The failure of that key is its own, too.
     /// `None`: it is asked for everybody, or somebody's alone.
     pub beside: Option<Key>,
     /// What others name to join: the key, with what the request selects by where its Vary is known. `None`: nobody joins.
@@ -130,7 +130,7 @@ impl FetchRequest {
         self.key.as_ref().filter(|_| self.shared)
     }
 
-    /// Whose trouble it meets, and what is heard is held against.
+    /// Whose failure it meets, and what is heard is held against.
     pub(super) fn whose(&self) -> Whose<&Key> {
         match (self.shared_key(), &self.beside) {
             (Some(key), _) => Whose::Key(key),
@@ -209,7 +209,7 @@ pub enum FetchResult {
         /// An error the origin wants stored (RFC 9111 §4.2.1).
         keeps: Option<Shared>,
         /// The origin is to be left alone after it.
-        tells_trouble: bool,
+        counts_as_failure: bool,
     },
 }
 
@@ -221,7 +221,7 @@ impl FetchResult {
             response: None,
             retry_after: None,
             keeps: None,
-            tells_trouble: true,
+            counts_as_failure: true,
         }
     }
 
@@ -241,20 +241,20 @@ impl FetchResult {
 impl Stored {
     /// Whether this answer may be sent although the origin has no good one, for this cause.
     pub fn serves_despite(&self, cause: Cause, now: Now) -> bool {
-        self.lifetime.stands_in(trouble(cause), now)
+        self.lifetime.stands_in(failure_kind(cause), now)
     }
 }
 
 /// What a cause means for stale answers.
-fn trouble(cause: Cause) -> Trouble {
+fn failure_kind(cause: Cause) -> FailureKind {
     use FetchError::{ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout};
     match cause {
         Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout) => {
-            Trouble::TimedOut
+            FailureKind::TimedOut
         }
-        Cause::Fetch(_) => Trouble::Unreachable,
-        Cause::Slow | Cause::Quota | Cause::NoPermit | Cause::ParkedFull => Trouble::Slow,
-        _ => Trouble::Failed,
+        Cause::Fetch(_) => FailureKind::Unreachable,
+        Cause::Slow | Cause::Quota | Cause::NoPermit | Cause::ParkedFull => FailureKind::Slow,
+        _ => FailureKind::Failed,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 
-use super::super::troubles::MAX_TROUBLES;
+use super::super::failure_table::MAX_FAILING;
 use super::*;
 
 const REFUSED: Heard = Heard::Failure(Cause::Fetch(FetchError::Connect), None);
@@ -176,7 +176,7 @@ fn what_goes_alone_counts_for_the_origin_and_not_among_its_silent_keys() {
     for key in &keys {
         backoff.report(Whose::Beside(key), SILENT, false, at(1.0));
     }
-    assert_eq!(backoff.origin_trouble(), None);
+    assert_eq!(backoff.origin_failure(), None);
     assert!(matches!(
         backoff.report(Whose::Beside(&keys[0]), REFUSED, false, at(2.0)),
         Change::OriginDown(_)
@@ -210,7 +210,7 @@ fn three_known_keys_fallen_silent_are_a_hung_origin_and_one_answer_between_is_no
     backoff.report(Whose::Key(&keys[1]), Heard::Answer, true, at(2.0));
     backoff.report(Whose::Key(&keys[2]), SILENT, true, at(3.0));
     backoff.report(Whose::Key(&keys[0]), SILENT, true, at(3.0));
-    assert!(backoff.origin_trouble().is_none());
+    assert!(backoff.origin_failure().is_none());
     let change = backoff.report(Whose::Key(&keys[1]), SILENT, true, at(3.0));
     assert!(matches!(change, Change::OriginDown(_)));
 }
@@ -226,7 +226,7 @@ fn keys_that_never_answered_do_not_make_the_origin_hung() {
             at(0.0),
         );
     }
-    assert!(backoff.origin_trouble().is_none());
+    assert!(backoff.origin_failure().is_none());
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn what_is_remembered_is_bounded() {
             at(0.0),
         );
     }
-    assert!(backoff.keys_in_trouble() <= MAX_TROUBLES && backoff.known.len() <= MAX_KEYS);
+    assert!(backoff.failing_keys() <= MAX_FAILING && backoff.known.len() <= MAX_KEYS);
 }
 
 /// A request for this path ends: reported, and counted.

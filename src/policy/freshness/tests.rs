@@ -366,7 +366,10 @@ fn a_failure_never_stands_in_for_an_answer() {
             (secs(9), secs(0), false),
             "{status}"
         );
-        assert!(!found.stands_in(Trouble::Unreachable, after(9)), "{status}");
+        assert!(
+            !found.stands_in(FailureKind::Unreachable, after(9)),
+            "{status}"
+        );
     }
     assert!(judge(404, &said, &Rule::default()).is_some_and(|found| found.may_be_stale()));
 }
@@ -387,22 +390,22 @@ fn who_can_reach_no_origin_is_given_the_origins_word_for_a_day_more() {
         ("max-age=9, proxy-revalidate", [9; 4]),
         ("s-maxage=9", [9; 4]),
     ];
-    let troubles = [
-        Trouble::Slow,
-        Trouble::TimedOut,
-        Trouble::Unreachable,
-        Trouble::Failed,
+    let failures = [
+        FailureKind::Slow,
+        FailureKind::TimedOut,
+        FailureKind::Unreachable,
+        FailureKind::Failed,
     ];
     for (line, until) in cases {
         let found = judge(200, &[("cache-control", line)], &Rule::default()).expect("a lifetime");
-        for (trouble, until) in troubles.into_iter().zip(until) {
+        for (failure, until) in failures.into_iter().zip(until) {
             assert!(
-                found.stands_in(trouble, after(until - 1)),
-                "{line}: {trouble:?} before {until}"
+                found.stands_in(failure, after(until - 1)),
+                "{line}: {failure:?} before {until}"
             );
             assert!(
-                !found.stands_in(trouble, after(until)),
-                "{line}: {trouble:?} at {until}"
+                !found.stands_in(failure, after(until)),
+                "{line}: {failure:?} at {until}"
             );
         }
         assert_eq!(
@@ -422,16 +425,16 @@ fn a_user_who_says_how_long_says_how_much_longer_too() {
         ..Rule::default()
     };
     let found = judge(200, &[], &ruled).expect("a lifetime");
-    let stands = |trouble, at| found.stands_in(trouble, after(at));
-    for (trouble, until) in [
-        (Trouble::Slow, 43),
-        (Trouble::TimedOut, 43),
-        (Trouble::Unreachable, 44),
-        (Trouble::Failed, 44),
+    let stands = |failure, at| found.stands_in(failure, after(at));
+    for (failure, until) in [
+        (FailureKind::Slow, 43),
+        (FailureKind::TimedOut, 43),
+        (FailureKind::Unreachable, 44),
+        (FailureKind::Failed, 44),
     ] {
         assert!(
-            stands(trouble, until - 1) && !stands(trouble, until),
-            "{trouble:?}"
+            stands(failure, until - 1) && !stands(failure, until),
+            "{failure:?}"
         );
     }
     assert_eq!(found.retained_until(), after(44).mono);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::directives::LONGEST;
-use crate::policy::freshness::{LifetimeSource, Stale, Trouble};
+use crate::policy::freshness::{FailureKind, LifetimeSource, Stale};
 
 fn secs(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
@@ -254,12 +254,12 @@ proptest! {
         let at = |ms| Now { mono: stored.received() + Duration::from_millis(ms), wall: Duration::ZERO };
         let good_for = |now| {
             let found = reuse(&stored, &Wishes::default(), now);
-            let troubles = [Trouble::Slow, Trouble::TimedOut, Trouble::Unreachable, Trouble::Failed];
+            let failures = [FailureKind::Slow, FailureKind::TimedOut, FailureKind::Unreachable, FailureKind::Failed];
             [
                 matches!(found, Reuse::Fresh { refresh_due: false, .. }),
                 matches!(found, Reuse::Fresh { .. }),
                 matches!(found, Reuse::Fresh { .. } | Reuse::Stale { .. }),
-            ].into_iter().chain(troubles.map(|trouble| stored.stands_in(trouble, now))).collect::<Vec<bool>>()
+            ].into_iter().chain(failures.map(|failure| stored.stands_in(failure, now))).collect::<Vec<bool>>()
         };
         let (before, after) = (good_for(at(first)), good_for(at(first + later)));
         for (before, after) in before.iter().zip(after) {

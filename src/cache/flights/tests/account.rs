@@ -14,8 +14,8 @@ pub(super) struct Account {
     pub(super) flights: BTreeMap<FlightId, Known>,
     pub(super) fetching: BTreeSet<FlightId>,
     joinable: HashMap<Key, FlightId>,
-    /// The origin is in trouble: flights that begin now are its probes.
-    pub(super) troubled: bool,
+    /// The origin is failing: flights that begin now are its probes.
+    pub(super) failing: bool,
     probes: BTreeSet<FlightId>,
     /// Keys not to be collapsed, until when.
     apart: HashMap<Key, Duration>,
@@ -48,12 +48,12 @@ impl Account {
     }
 
     pub(super) fn begun(&mut self, flight: FlightId, fetch_request: &FetchRequest, now: Duration) {
-        if self.troubled {
+        if self.failing {
             self.probes.insert(flight);
             assert_eq!(
                 self.probes.len(),
                 1,
-                "an origin in trouble is asked by one probe"
+                "an origin in failure is asked by one probe"
             );
         }
         let FetchRequest { key, shared, .. } = fetch_request.clone();

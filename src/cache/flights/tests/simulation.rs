@@ -334,8 +334,8 @@ impl Simulation {
                     self.later(self.now, Event::Again(waiter));
                 }
             }
-            Work::OriginDown { .. } => self.account.troubled = true,
-            Work::OriginUp => self.account.troubled = false,
+            Work::OriginDown { .. } => self.account.failing = true,
+            Work::OriginUp => self.account.failing = false,
             Work::Polled { .. } => self.polls_ended = self.turn,
             Work::PollFails(..) | Work::OriginProbed | Work::Forget(..) => {}
             _ => panic!("not to be done by the caller"),
@@ -400,7 +400,7 @@ impl Simulation {
 
     /// A failure lands, or is not the last word.
     fn failed(&mut self, id: FlightId, result: FetchResult) {
-        let (before, troubled) = (self.flights.flights[&id].repeated, self.account.troubled);
+        let (before, failing) = (self.flights.flights[&id].repeated, self.account.failing);
         let todo = self
             .flights
             .step(Work::Completed(id, result), moment(self.now));
@@ -413,8 +413,8 @@ impl Simulation {
             self.account.fetching.remove(&id);
             self.repeated += 1;
             assert!(
-                !troubled && before < self.restraint.retries,
-                "who is in trouble is not asked twice"
+                !failing && before < self.restraint.retries,
+                "who is in failure is not asked twice"
             );
         } else {
             self.account.ended(id);

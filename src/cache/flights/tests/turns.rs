@@ -235,7 +235,7 @@ fn c32_a_failure_that_may_pass_is_asked_once_more_and_only_the_last_word_counts(
             ["Insert", "Answer 1", "Fetch 1"]
         );
         assert_eq!(
-            tower.flights.troubles(9).keys.len(),
+            tower.flights.failing(9).keys.len(),
             0,
             "nobody is in trouble"
         );
@@ -249,7 +249,7 @@ fn c32_what_is_not_asked_once_more() {
         response: None,
         retry_after: Some(STEP),
         keeps: None,
-        tells_trouble: true,
+        counts_as_failure: true,
     };
     let failed = FetchResult::failed;
     let timeout = Cause::Fetch(FetchError::FirstByteTimeout);

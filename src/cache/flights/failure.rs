@@ -1,4 +1,4 @@
-//! Flights and an origin in trouble: what is heard goes to the backoff, and nobody waits for what will not be asked.
+//! Flights and an origin failing: what is heard goes to the backoff, and nobody waits for what will not be asked.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ impl Flights {
         }
     }
 
-    /// Takes in how the origin fared, and tells those it concerns: the scheduler, and whoever waits for an origin in trouble.
+    /// Takes in how the origin fared, and tells those it concerns: the scheduler, and whoever waits for an origin failing.
     pub(super) fn heard(
         &mut self,
         fetch_request: &FetchRequest,
@@ -41,8 +41,8 @@ impl Flights {
     ) {
         let whose = fetch_request.whose();
         let known = (
-            self.backoff.origin_trouble().is_some(),
-            self.backoff.is_in_trouble(whose),
+            self.backoff.origin_failure().is_some(),
+            self.backoff.has_failed(whose),
         );
         let was_probed = self.backoff.breaker(now) == Breaker::HalfOpen;
         let mut change = self
@@ -100,7 +100,7 @@ impl Flights {
         }
     }
 
-    /// Nobody waits for a permit to ask what is in trouble, or is not asked any more. The trouble of a key is that of what goes beside
+    /// Nobody waits for a permit to ask what is failing, or is not asked any more. The failure of a key is that of what goes beside
     /// it, too; nobody's is the origin's own, and concerns all.
     pub(super) fn send_back_the_waiting(
         &mut self,
