@@ -293,7 +293,7 @@ impl Proxy {
     /// work; called now and then.
     pub fn sweep(&self) {
         self.store.sweep(self.clock.now().mono);
-        self.counters.sheds.look();
+        self.counters.rejections.look();
     }
 
     /// Reports that a flight's `slowRequestTimeout` has passed.

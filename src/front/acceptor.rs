@@ -19,7 +19,7 @@ use super::gate::Gate;
 use super::guard;
 use super::render;
 use super::worker::Worker;
-use crate::metrics::Shed;
+use crate::metrics::RejectReason;
 use crate::threads::spawn;
 
 /// Between two attempts to have somebody accept again.
@@ -164,8 +164,12 @@ impl Acceptor {
         ) {
             match self.listener.accept() {
                 Ok((mut client, _)) => {
-                    self.gate.proxy.counters().sheds.note(Shed::Threads);
-                    let _ = client.write_all(&render::turned_away(Shed::Threads));
+                    self.gate
+                        .proxy
+                        .counters()
+                        .rejections
+                        .note(RejectReason::Threads);
+                    let _ = client.write_all(&render::turned_away(RejectReason::Threads));
                 }
                 Err(error) => self.gate.accept_failed(&error),
             }

@@ -11,7 +11,7 @@ use crate::cache::flights::{FetchResult, Shared, Waiter, Work};
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Response;
-use crate::metrics::Shed;
+use crate::metrics::RejectReason;
 use crate::origin::Opening;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
@@ -140,14 +140,15 @@ impl Proxy {
         wait: Option<Duration>,
         now: Now,
     ) {
-        let shed = match cause {
-            Cause::ParkedFull => Some(Shed::Parked),
-            Cause::NoPermit => Some(Shed::Permits),
+        let reason = match cause {
+            Cause::ParkedFull => Some(RejectReason::Parked),
+            Cause::NoPermit => Some(RejectReason::Permits),
             _ => None,
         };
         for mut waiter in waiters {
-            shed.into_iter()
-                .for_each(|shed| self.counters.sheds.note(shed));
+            reason
+                .into_iter()
+                .for_each(|reason| self.counters.rejections.note(reason));
             waiter.settle(cause, None, wait, now);
         }
     }
