@@ -38,7 +38,7 @@ pub struct Backoff<K> {
     origin: Option<FailureState>,
     keys: FailureTable<K>,
     /// Of what goes alone beside those keys.
-    beside: FailureTable<K>,
+    related: FailureTable<K>,
     /// Keys that have answered at least once.
     known: HashSet<K>,
     /// Known keys that timed out since the last answer of any key.
@@ -58,7 +58,7 @@ pub enum Whose<K> {
     Key(K),
     /// That of all that goes alone beside this key, such as HEAD; and the key's own, which it is no probe for. How it fares says
     /// nothing of the key: many origins fail at HEAD alone.
-    Beside(K),
+    Related(K),
     /// Nobody's.
     Nobody,
 }
@@ -122,7 +122,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
             schedule,
             origin: None,
             keys: FailureTable::default(),
-            beside: FailureTable::default(),
+            related: FailureTable::default(),
             known: HashSet::new(),
             silent: Vec::new(),
             ends: Ends::new(),
@@ -133,7 +133,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
 
     /// Whether the origin may be asked. `Go` in a time of failure makes the asker the probe.
     pub fn permission(&mut self, whose: Whose<&K>, now: Now) -> Permission {
-        if let Whose::Beside(key) = whose
+        if let Whose::Related(key) = whose
             && let Some(wait) = self.keys.get(key).and_then(|failure| failure.wait(now))
         {
             return wait;
@@ -184,7 +184,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         match whose {
             Whose::Key(key) => self.hear(Some(key), pass, heard, polled, now),
             Whose::Nobody => self.hear(None, pass, heard, polled, now),
-            Whose::Beside(key) => self.hear_beside(key, pass, heard, now),
+            Whose::Related(key) => self.hear_related(key, pass, heard, now),
         }
     }
 
@@ -225,7 +225,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     pub fn has_failed(&self, whose: Whose<&K>) -> bool {
         match whose {
             Whose::Key(key) => self.keys.get(key).is_some(),
-            Whose::Beside(key) => self.keys.get(key).or(self.beside.get(key)).is_some(),
+            Whose::Related(key) => self.keys.get(key).or(self.related.get(key)).is_some(),
             Whose::Nobody => false,
         }
     }
@@ -267,7 +267,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     fn failures_of(&mut self, whose: Whose<&K>) -> [Option<&mut FailureState>; 2] {
         let of_key = match whose {
             Whose::Key(key) => self.keys.get_mut(key),
-            Whose::Beside(key) => self.beside.get_mut(key),
+            Whose::Related(key) => self.related.get_mut(key),
             Whose::Nobody => None,
         };
         [self.origin.as_mut(), of_key]
@@ -328,17 +328,17 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     }
 
     /// What this says of the origin is heard; of the key it says nothing.
-    fn hear_beside(&mut self, key: &K, pass: Pass, heard: Heard, now: Now) -> Change {
+    fn hear_related(&mut self, key: &K, pass: Pass, heard: Heard, now: Now) -> Change {
         let change = self.hear(None, pass, heard, false, now);
         let Heard::Failure(cause, retry_after) = heard else {
-            self.beside.forget(key);
+            self.related.forget(key);
             return change;
         };
         if let Change::OriginDown(_) = change {
             return change;
         }
-        let until = now.mono + self.wait(self.beside.failures(key) + 1, retry_after, false);
-        let until = self.beside.add(key, cause, until);
+        let until = now.mono + self.wait(self.related.failures(key) + 1, retry_after, false);
+        let until = self.related.add(key, cause, until);
         if change == Change::None {
             Change::KeyDown(until)
         } else {

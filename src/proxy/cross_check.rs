@@ -88,7 +88,7 @@ impl Proxy {
             key,
             shared: true,
             joins: None,
-            beside: None,
+            related_key: None,
             even_if_fresh: true,
             poll,
             safe: true,

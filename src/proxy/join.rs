@@ -66,16 +66,16 @@ impl Proxy {
         let request = Arc::new(request);
         let shared = alone.is_none();
         let (asked, interim_sink) = (Arc::clone(&request), responder.interim_sink());
-        let is_beside = matches!(
+        let is_related = matches!(
             alone,
             Some(Because::Head | Because::Range | Because::Conditional)
         );
-        let beside = is_beside.then(|| Key::new(None, ROLE, &asked.target));
+        let related_key = is_related.then(|| Key::new(None, ROLE, &asked.target));
         let fetch_request = FetchRequest {
             request: asked,
             key,
             shared,
-            beside,
+            related_key,
             joins,
             even_if_fresh: forced,
             poll,
@@ -132,7 +132,7 @@ impl Proxy {
             request,
             key,
             shared,
-            beside: None,
+            related_key: None,
             joins,
             even_if_fresh: false,
             poll,

@@ -209,7 +209,7 @@ impl Proxy {
             request,
             key,
             shared,
-            beside: None,
+            related_key: None,
             joins,
             even_if_fresh,
             poll,

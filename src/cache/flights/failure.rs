@@ -70,7 +70,8 @@ impl Flights {
         match (change, heard) {
             (Change::OriginUp, heard) => {
                 todo.push(Work::OriginUp);
-                if let (Heard::Failure(cause, _), Whose::Key(_) | Whose::Beside(_)) = (heard, whose)
+                if let (Heard::Failure(cause, _), Whose::Key(_) | Whose::Related(_)) =
+                    (heard, whose)
                 {
                     self.send_back_the_waiting(whose, cause, None, todo);
                 }
@@ -100,7 +101,7 @@ impl Flights {
         }
     }
 
-    /// Nobody waits for a permit to ask what is failing, or is not asked any more. The failure of a key is that of what goes beside
+    /// Nobody waits for a permit to ask what is failing, or is not asked any more. The failure of a key is that of what is related to
     /// it, too; nobody's is the origin's own, and concerns all.
     pub(super) fn send_back_the_waiting(
         &mut self,
@@ -111,7 +112,7 @@ impl Flights {
     ) {
         let concerns = |flight: &Flight| match (whose, flight.fetch_request.whose()) {
             (Whose::Nobody, _) => true,
-            (Whose::Key(key), Whose::Beside(other)) => key == other,
+            (Whose::Key(key), Whose::Related(other)) => key == other,
             (whose, other) => whose == other,
         };
         let waits = |flight: &Flight| flight.stage == Stage::Waiting && concerns(flight);

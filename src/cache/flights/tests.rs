@@ -213,7 +213,7 @@ fn a_slow_flight_sends_stale_answers_to_those_who_have_one_and_to_all_who_come_l
 }
 
 #[test]
-fn whoever_waits_beside_a_failing_request_for_its_key_is_not_its_probe() {
+fn whoever_waits_for_the_key_of_a_failing_request_is_not_its_probe() {
     let mut tower = Tower::new(1);
     let key = shared("/a").key.expect("a key");
     tower.flights.do_not_collapse(&key, tower.now);
@@ -431,10 +431,10 @@ fn a_failing_origin_is_asked_by_one_probe_and_the_waiting_are_sent_back() {
 }
 
 #[test]
-fn what_waits_beside_a_key_is_sent_back_with_it_and_never_sends_it_back() {
-    let beside = |path| {
+fn what_is_related_to_a_key_is_sent_back_with_it_and_never_sends_it_back() {
+    let related_key = |path| {
         FetchRequest {
-            beside: Some(key(path)),
+            related_key: Some(key(path)),
             ..alone(path, true)
         }
         .with_client()
@@ -444,8 +444,8 @@ fn what_waits_beside_a_key_is_sent_back_with_it_and_never_sends_it_back() {
     let mut tower = Tower::new(1);
     for arrival in [
         shared("/a").with_client(),
-        beside("/a"),
-        beside("/b"),
+        related_key("/a"),
+        related_key("/b"),
         alone("/a", false).with_client(),
     ] {
         tower.step(Work::Arrived(arrival));
@@ -455,11 +455,11 @@ fn what_waits_beside_a_key_is_sent_back_with_it_and_never_sends_it_back() {
         ["Overdue 1 check-failed", "Answer 1", "Fetch 2"]
     );
     assert_eq!(
-        tower.step(Work::Arrived(beside("/a"))),
+        tower.step(Work::Arrived(related_key("/a"))),
         ["Overdue 1 check-failed"]
     );
     // The POST for /a waits on, and so do other ones for /b than its like.
-    for arrival in [beside("/b"), shared("/b").with_client()] {
+    for arrival in [related_key("/b"), shared("/b").with_client()] {
         tower.step(Work::Arrived(arrival));
     }
     assert_eq!(

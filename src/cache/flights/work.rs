@@ -107,9 +107,9 @@ pub struct FetchRequest {
     pub key: Option<Key>,
     /// The origin is asked on behalf of everybody.
     pub shared: bool,
-    /// The key of the answer to everybody that it goes beside, alone: HEAD, or a part of it. The failure of that key is its own, too.
+    /// The key of the answer to everybody that it is related to, alone: HEAD, or a part of it. The failure of that key is its own, too.
     /// `None`: it is asked for everybody, or somebody's alone.
-    pub beside: Option<Key>,
+    pub related_key: Option<Key>,
     /// What others name to join: the key, with what the request selects by where its Vary is known. `None`: nobody joins.
     pub joins: Option<Key>,
     /// The origin is asked whatever is stored, as a poll does; all others look once more.
@@ -132,9 +132,9 @@ impl FetchRequest {
 
     /// Whose failure it meets, and what is heard is held against.
     pub(super) fn whose(&self) -> Whose<&Key> {
-        match (self.shared_key(), &self.beside) {
+        match (self.shared_key(), &self.related_key) {
             (Some(key), _) => Whose::Key(key),
-            (None, Some(key)) => Whose::Beside(key),
+            (None, Some(key)) => Whose::Related(key),
             (None, None) => Whose::Nobody,
         }
     }

@@ -23,7 +23,7 @@ impl Asked {
         let Permission::Go(pass) = self.backoff.permission(whose, now) else {
             return false;
         };
-        if let Whose::Key(key) | Whose::Beside(key) = whose {
+        if let Whose::Key(key) | Whose::Related(key) = whose {
             self.passes.insert(key.clone(), pass);
         }
         true
@@ -31,7 +31,7 @@ impl Asked {
 
     /// Who asked has ended like this.
     fn report(&mut self, whose: Whose<&String>, heard: Heard, polled: bool, now: Now) -> Change {
-        let (Whose::Key(key) | Whose::Beside(key)) = whose else {
+        let (Whose::Key(key) | Whose::Related(key)) = whose else {
             panic!("somebody asks for a key")
         };
         let pass = self.passes.remove(key).unwrap_or_default();
@@ -130,7 +130,7 @@ fn what_goes_alone_heeds_the_key_and_harms_only_its_like() {
     let told = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(60)));
 
     assert!(matches!(
-        backoff.report(Whose::Beside(&a), told, false, at(0.0)),
+        backoff.report(Whose::Related(&a), told, false, at(0.0)),
         Change::KeyDown(_)
     ));
     assert!(
@@ -138,30 +138,30 @@ fn what_goes_alone_heeds_the_key_and_harms_only_its_like() {
         "the key itself is well"
     );
     assert!(
-        !may(&mut backoff, Whose::Beside(&a), 59.9),
+        !may(&mut backoff, Whose::Related(&a), 59.9),
         "as long as it was told"
     );
     assert!(
-        may(&mut backoff, Whose::Beside(&a), 60.0) && !may(&mut backoff, Whose::Beside(&a), 60.0),
+        may(&mut backoff, Whose::Related(&a), 60.0) && !may(&mut backoff, Whose::Related(&a), 60.0),
         "one probe"
     );
-    backoff.report(Whose::Beside(&a), Heard::Answer, false, at(60.0));
+    backoff.report(Whose::Related(&a), Heard::Answer, false, at(60.0));
 
     backoff.report(Whose::Key(&a), BAD, false, at(100.0));
     assert!(
-        !may(&mut backoff, Whose::Beside(&a), 101.0) && may(&mut backoff, Whose::Nobody, 101.0)
+        !may(&mut backoff, Whose::Related(&a), 101.0) && may(&mut backoff, Whose::Nobody, 101.0)
     );
-    backoff.report(Whose::Beside(&a), Heard::Answer, false, at(101.0));
+    backoff.report(Whose::Related(&a), Heard::Answer, false, at(101.0));
     assert!(
         !may(&mut backoff, Whose::Key(&a), 101.0),
         "no head shows that a body is good again"
     );
     // Nor is it the probe of the key.
     assert!(
-        may(&mut backoff, Whose::Beside(&a), 110.0) && may(&mut backoff, Whose::Key(&a), 110.0)
+        may(&mut backoff, Whose::Related(&a), 110.0) && may(&mut backoff, Whose::Key(&a), 110.0)
     );
     assert!(
-        !may(&mut backoff, Whose::Beside(&a), 110.0),
+        !may(&mut backoff, Whose::Related(&a), 110.0),
         "while that is on its way"
     );
 }
@@ -171,18 +171,18 @@ fn what_goes_alone_counts_for_the_origin_and_not_among_its_silent_keys() {
     let (mut backoff, keys) = (backoff(), ["/a", "/b", "/c"].map(key));
     for key in &keys {
         backoff.report(Whose::Key(key), Heard::Answer, true, at(0.0));
-        backoff.report(Whose::Beside(key), Heard::Answer, false, at(0.0));
+        backoff.report(Whose::Related(key), Heard::Answer, false, at(0.0));
     }
     for key in &keys {
-        backoff.report(Whose::Beside(key), SILENT, false, at(1.0));
+        backoff.report(Whose::Related(key), SILENT, false, at(1.0));
     }
     assert_eq!(backoff.origin_failure(), None);
     assert!(matches!(
-        backoff.report(Whose::Beside(&keys[0]), REFUSED, false, at(2.0)),
+        backoff.report(Whose::Related(&keys[0]), REFUSED, false, at(2.0)),
         Change::OriginDown(_)
     ));
     assert_eq!(
-        backoff.report(Whose::Beside(&keys[1]), Heard::Answer, false, at(8.0)),
+        backoff.report(Whose::Related(&keys[1]), Heard::Answer, false, at(8.0)),
         Change::OriginUp
     );
 }
@@ -433,7 +433,7 @@ fn r11_only_the_probe_decides_however_late_the_others_come() {
 fn a_failure_of_what_was_asked_before_shortens_no_wait() {
     let told = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(60)));
     let (mut backoff, a) = (backoff(), key("/a"));
-    for whose in [Whose::Key(&a), Whose::Beside(&a)] {
+    for whose in [Whose::Key(&a), Whose::Related(&a)] {
         backoff.report(whose, told, true, at(0.0));
         backoff.report(whose, SILENT, true, at(5.0));
         assert_eq!(

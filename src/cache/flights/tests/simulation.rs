@@ -157,7 +157,7 @@ impl Simulation {
         let fetch_request = match self.random.below(10) {
             0 => alone(path, false),
             1 => FetchRequest {
-                beside: Some(key(path)),
+                related_key: Some(key(path)),
                 ..alone(path, true)
             },
             // A client with a name: alone, but what the origin declares fit for all is stored.

@@ -154,7 +154,7 @@ pub(super) fn alone(path: &'static str, safe: bool) -> FetchRequest {
         even_if_fresh: false,
         poll: None,
         safe,
-        beside: None,
+        related_key: None,
         plain: false,
         interim_sink: None,
     }
