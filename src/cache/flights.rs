@@ -29,7 +29,7 @@ use super::expiring_set::ExpiringSet;
 use super::key::Key;
 use super::store::Stored;
 use crate::clock::Now;
-use crate::origin::backoff::{Backoff, Heard, Pass, Permission, Schedule, Whose};
+use crate::origin::backoff::{Backoff, Heard, Permission, ProbeToken, Schedule, Whose};
 use crate::origin::breaker::Breaker;
 use crate::origin::limits::{Limits, Restraint};
 use crate::origin::permits::{Class, FlightId, Permits};
@@ -195,8 +195,8 @@ impl Flights {
             return turn_away(waiter, &fetch_request, Cause::Quota, Some(until), todo);
         }
         let breaker = self.backoff.breaker(now);
-        let pass = match self.backoff.permission(fetch_request.whose(), now) {
-            Permission::Go(pass) => pass,
+        let token = match self.backoff.permission(fetch_request.whose(), now) {
+            Permission::Go(token) => token,
             Permission::Wait(cause, until) => {
                 return turn_away(waiter, &fetch_request, cause, Some(until), todo);
             }
@@ -213,12 +213,12 @@ impl Flights {
                 todo.push(Work::Overdue(vec![waiter], Cause::Slow, None));
                 match joinable {
                     Some(key) if !many => {
-                        self.begin(None, fetch_request, pass, Some(key), now, todo)
+                        self.begin(None, fetch_request, token, Some(key), now, todo)
                     }
-                    _ => self.backoff.withdraw(fetch_request.whose(), pass),
+                    _ => self.backoff.withdraw(fetch_request.whose(), token),
                 }
             }
-            waiter => self.begin(waiter, fetch_request, pass, joinable, now, todo),
+            waiter => self.begin(waiter, fetch_request, token, joinable, now, todo),
         }
     }
 
@@ -240,7 +240,7 @@ impl Flights {
         &mut self,
         mut waiter: Option<Waiter>,
         fetch_request: FetchRequest,
-        pass: Pass,
+        token: ProbeToken,
         joinable: Option<Key>,
         now: Now,
         todo: &mut Vec<Work>,
@@ -271,7 +271,7 @@ impl Flights {
                 began: now.mono,
                 class,
                 stage,
-                pass,
+                token,
                 repeated: 0,
                 late: false,
                 invalidated_meanwhile: false,
@@ -299,7 +299,7 @@ impl Flights {
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
-        let (fetch_request, pass) = (flight.fetch_request.clone(), flight.pass);
+        let (fetch_request, token) = (flight.fetch_request.clone(), flight.token);
         // A poll is to be stored, and nobody takes what is passed on: it has failed.
         let is_lost = fetch_request.poll.is_some() && flight.waiters.is_empty();
         let heard = if is_lost {
@@ -310,7 +310,7 @@ impl Flights {
         if let Some(key) = fetch_request.shared_key() {
             self.not_collapsed.set(key, NOT_COLLAPSED_FOR, now);
         }
-        self.heard(&fetch_request, pass, heard, false, now, todo);
+        self.heard(&fetch_request, token, heard, false, now, todo);
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
@@ -391,7 +391,7 @@ impl Flights {
             .is_some_and(|status| NOTHING_THERE.contains(&status.as_u16()));
         self.heard(
             &flight.fetch_request,
-            flight.pass,
+            flight.token,
             heard,
             refused,
             now,
@@ -477,7 +477,7 @@ impl Flights {
     ) -> Option<Flight> {
         let flight = self.remove(id)?;
         self.backoff
-            .withdraw(flight.fetch_request.whose(), flight.pass);
+            .withdraw(flight.fetch_request.whose(), flight.token);
         todo.extend(flight.fetch_request.poll.map(|poll| Work::Polled {
             poll,
             refused: false,

@@ -78,7 +78,7 @@ pub struct Pause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
     /// Yes; where there is failure, as its probe.
-    Go(Pass),
+    Go(ProbeToken),
     /// Not before this monotonic time, because of this.
     Wait(Cause, Duration),
 }
@@ -86,7 +86,7 @@ pub enum Permission {
 /// Whose probe a request is. It is shown again when the request has ended, one way or another: what anybody else hears of an
 /// open breaker, who asked before it opened, is old.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pass {
+pub struct ProbeToken {
     origin: bool,
     key: bool,
 }
@@ -151,13 +151,13 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
             .into_iter()
             .flatten()
             .for_each(|failure| failure.probing = true);
-        Permission::Go(Pass { origin, key })
+        Permission::Go(ProbeToken { origin, key })
     }
 
     /// Whoever had permission has not asked after all.
-    pub fn withdraw(&mut self, whose: Whose<&K>, pass: Pass) {
+    pub fn withdraw(&mut self, whose: Whose<&K>, token: ProbeToken) {
         let [origin, key] = self.failures_of(whose);
-        let ended = [origin.filter(|_| pass.origin), key.filter(|_| pass.key)];
+        let ended = [origin.filter(|_| token.origin), key.filter(|_| token.key)];
         ended
             .into_iter()
             .flatten()
@@ -168,7 +168,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     pub fn report(
         &mut self,
         whose: Whose<&K>,
-        pass: Pass,
+        token: ProbeToken,
         heard: Heard,
         polled: bool,
         now: Now,
@@ -176,15 +176,15 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         // Whatever this says of the origin: where that is at fault, the next may ask for this key.
         self.withdraw(
             whose,
-            Pass {
+            ProbeToken {
                 origin: false,
-                ..pass
+                ..token
             },
         );
         match whose {
-            Whose::Key(key) => self.hear(Some(key), pass, heard, polled, now),
-            Whose::Nobody => self.hear(None, pass, heard, polled, now),
-            Whose::Related(key) => self.hear_related(key, pass, heard, now),
+            Whose::Key(key) => self.hear(Some(key), token, heard, polled, now),
+            Whose::Nobody => self.hear(None, token, heard, polled, now),
+            Whose::Related(key) => self.hear_related(key, token, heard, now),
         }
     }
 
@@ -276,7 +276,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     fn hear(
         &mut self,
         key: Option<&K>,
-        pass: Pass,
+        token: ProbeToken,
         heard: Heard,
         polled: bool,
         now: Now,
@@ -284,7 +284,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         match heard {
             Heard::Answer => {
                 key.into_iter().for_each(|key| self.know(key));
-                self.answered(pass)
+                self.answered(token)
             }
             Heard::Judged(worth) => match (key, worth) {
                 (Some(key), Err(cause)) => {
@@ -300,7 +300,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
                 self.origin_fails(cause, retry_after, now)
             }
             Heard::Failure(cause, retry_after) if self.tripped && is_failing(cause) => {
-                if pass.origin {
+                if token.origin {
                     return self.origin_fails(cause, retry_after, now);
                 }
                 let until = key.map(|key| self.key_fails(key, cause, retry_after, polled, now));
@@ -310,7 +310,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
                 let up = if is_silence(cause) {
                     self.fell_silent(key)
                 } else {
-                    self.answered(pass)
+                    self.answered(token)
                 };
                 if self.silent.len() >= SILENT_KEYS || (is_silence(cause) && self.origin.is_some())
                 {
@@ -328,8 +328,8 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     }
 
     /// What this says of the origin is heard; of the key it says nothing.
-    fn hear_related(&mut self, key: &K, pass: Pass, heard: Heard, now: Now) -> Change {
-        let change = self.hear(None, pass, heard, false, now);
+    fn hear_related(&mut self, key: &K, token: ProbeToken, heard: Heard, now: Now) -> Change {
+        let change = self.hear(None, token, heard, false, now);
         let Heard::Failure(cause, retry_after) = heard else {
             self.related.forget(key);
             return change;
@@ -389,10 +389,10 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         step - step / 1000 * self.roll(100)
     }
 
-    fn answered(&mut self, pass: Pass) -> Change {
+    fn answered(&mut self, token: ProbeToken) -> Change {
         self.silent.clear();
         // What was asked before so much failed says nothing new.
-        if self.tripped && !pass.origin {
+        if self.tripped && !token.origin {
             return Change::None;
         }
         self.tripped = false;

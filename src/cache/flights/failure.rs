@@ -6,7 +6,7 @@ use super::flight::{Flight, Stage};
 use super::{FetchRequest, Flights, Work};
 use crate::cache::key::Key;
 use crate::clock::Now;
-use crate::origin::backoff::{Change, Heard, Pass, Whose};
+use crate::origin::backoff::{Change, Heard, ProbeToken, Whose};
 use crate::origin::breaker::Breaker;
 use crate::origin::permits::FlightId;
 use crate::outcome::Cause;
@@ -22,7 +22,7 @@ impl Flights {
         self.permits.release(flight.class);
         if self
             .backoff
-            .report(Whose::Nobody, flight.pass, Heard::Answer, false, now)
+            .report(Whose::Nobody, flight.token, Heard::Answer, false, now)
             == Change::OriginUp
         {
             todo.push(Work::OriginUp);
@@ -33,7 +33,7 @@ impl Flights {
     pub(super) fn heard(
         &mut self,
         fetch_request: &FetchRequest,
-        pass: Pass,
+        token: ProbeToken,
         heard: Heard,
         refused: bool,
         now: Now,
@@ -45,9 +45,9 @@ impl Flights {
             self.backoff.has_failed(whose),
         );
         let was_probed = self.backoff.breaker(now) == Breaker::HalfOpen;
-        let mut change = self
-            .backoff
-            .report(whose, pass, heard, fetch_request.poll.is_some(), now);
+        let mut change =
+            self.backoff
+                .report(whose, token, heard, fetch_request.poll.is_some(), now);
         let counting = fetch_request
             .shared_key()
             .filter(|_| !fetch_request.is_cross_check());

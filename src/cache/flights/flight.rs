@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::work::{FetchRequest, Waiter, Work};
 use crate::clock::Now;
-use crate::origin::backoff::Pass;
+use crate::origin::backoff::ProbeToken;
 use crate::origin::permits::Class;
 use crate::outcome::Cause;
 
@@ -16,7 +16,7 @@ pub(super) struct Flight {
     pub class: Class,
     pub stage: Stage,
     /// Whose probe it is.
-    pub pass: Pass,
+    pub token: ProbeToken,
     /// How often the origin was asked once more.
     pub repeated: u32,
     /// The origin has been working on it for longer than `slow`.

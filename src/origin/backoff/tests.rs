@@ -14,17 +14,17 @@ const ERROR: Heard = Heard::Failure(Cause::Status(500), None);
 /// A backoff, and the passes of those who asked.
 struct Asked {
     backoff: Backoff<String>,
-    passes: HashMap<String, Pass>,
+    tokens: HashMap<String, ProbeToken>,
 }
 
 impl Asked {
     /// Whether it may be asked; if so, it is.
     fn may(&mut self, whose: Whose<&String>, now: Now) -> bool {
-        let Permission::Go(pass) = self.backoff.permission(whose, now) else {
+        let Permission::Go(token) = self.backoff.permission(whose, now) else {
             return false;
         };
         if let Whose::Key(key) | Whose::Related(key) = whose {
-            self.passes.insert(key.clone(), pass);
+            self.tokens.insert(key.clone(), token);
         }
         true
     }
@@ -34,8 +34,8 @@ impl Asked {
         let (Whose::Key(key) | Whose::Related(key)) = whose else {
             panic!("somebody asks for a key")
         };
-        let pass = self.passes.remove(key).unwrap_or_default();
-        self.backoff.report(whose, pass, heard, polled, now)
+        let token = self.tokens.remove(key).unwrap_or_default();
+        self.backoff.report(whose, token, heard, polled, now)
     }
 }
 
@@ -61,7 +61,7 @@ fn backoff() -> Asked {
     };
     Asked {
         backoff: Backoff::new(schedule, 7),
-        passes: HashMap::new(),
+        tokens: HashMap::new(),
     }
 }
 
@@ -78,8 +78,8 @@ fn key(path: &str) -> String {
 
 fn waits(backoff: &mut Asked, key: &String, now: Now) -> Option<f64> {
     match backoff.permission(Whose::Key(key), now) {
-        Permission::Go(pass) => {
-            backoff.passes.insert(key.clone(), pass);
+        Permission::Go(token) => {
+            backoff.tokens.insert(key.clone(), token);
             None
         }
         Permission::Wait(_, until) => Some((until - now.mono).as_secs_f64()),
@@ -244,8 +244,8 @@ fn a_probe_that_was_never_sent_leaves_its_place() {
     let (mut backoff, a) = (backoff(), key("/a"));
     backoff.report(Whose::Key(&a), REFUSED, true, at(0.0));
     assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
-    let pass = backoff.passes.remove(&a).expect("it may go");
-    backoff.withdraw(Whose::Key(&a), pass);
+    let token = backoff.tokens.remove(&a).expect("it may go");
+    backoff.withdraw(Whose::Key(&a), token);
     assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
 }
 
@@ -414,7 +414,7 @@ fn r11_only_the_probe_decides_however_late_the_others_come() {
         assert_eq!(waits(&mut breaker, &key("/probe"), at(5.0)), None);
         ends(&mut breaker, "/late", ERROR, at(6.0));
         ends(&mut breaker, "/late", Heard::Answer, at(6.0));
-        breaker.withdraw(Whose::Key(&key("/late")), Pass::default());
+        breaker.withdraw(Whose::Key(&key("/late")), ProbeToken::default());
         assert_eq!(
             breaker.breaker(at(6.0)),
             Breaker::HalfOpen,
