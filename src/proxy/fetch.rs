@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::response::{Came, Processed};
+use super::response::{FetchedResponse, Processed};
 use super::{Proxy, interim};
 use crate::cache::flights::{FetchRequest, FetchResult, Work};
 use crate::cache::store::Stored;
@@ -46,7 +46,7 @@ enum Applied {
 
 /// What the origin answered.
 enum Asked {
-    Whole(Came),
+    Whole(FetchedResponse),
     Opening(Opening),
     /// Something about what is not stored.
     Useless,
@@ -77,13 +77,15 @@ impl Proxy {
             asked,
         };
         match self.ask(fetch_request, origin) {
-            Ok(Asked::Whole(came)) => match self.process_response(flight, fetch_request, came) {
-                Processed::Complete(result) => completion.with(result),
-                Processed::Pending(pending) => {
-                    completion.leave(true);
-                    self.await_confirmation(flight, pending);
+            Ok(Asked::Whole(fetched)) => {
+                match self.process_response(flight, fetch_request, fetched) {
+                    Processed::Complete(result) => completion.with(result),
+                    Processed::Pending(pending) => {
+                        completion.leave(true);
+                        self.await_confirmation(flight, pending);
+                    }
                 }
-            },
+            }
             Ok(Asked::Opening(opening)) if fetch_request.shared && is_failure(opening.status) => {
                 let retry_after = self.retry_after(&opening.fields);
                 let cause = Cause::Status(opening.status.as_u16());
@@ -137,7 +139,7 @@ impl Proxy {
         };
         Ok(match applied {
             Applied::Itself(fetched) => Asked::of(fetched, request.fields, asked),
-            Applied::Whole { response, confirms } => Asked::Whole(Came {
+            Applied::Whole { response, confirms } => Asked::Whole(FetchedResponse {
                 response,
                 sent: request.fields,
                 asked,
@@ -238,7 +240,7 @@ impl Proxy {
 impl Asked {
     fn of(fetched: Fetched, sent: HeaderMap, asked: Now) -> Asked {
         match fetched {
-            Fetched::Whole(response) => Asked::Whole(Came {
+            Fetched::Whole(response) => Asked::Whole(FetchedResponse {
                 response,
                 sent,
                 asked,

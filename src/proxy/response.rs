@@ -30,7 +30,7 @@ use crate::policy::{dates, invalidation, validation};
 use crate::reply;
 
 /// A whole response, and how it came.
-pub(super) struct Came {
+pub(super) struct FetchedResponse {
     pub response: Response,
     /// The request's fields as the origin saw them.
     pub sent: HeaderMap,
@@ -54,14 +54,14 @@ impl Proxy {
         &self,
         flight: FlightId,
         fetch_request: &FetchRequest,
-        came: Came,
+        fetched: FetchedResponse,
     ) -> Processed {
-        let Came {
+        let FetchedResponse {
             mut response,
             sent,
             asked,
             confirms,
-        } = came;
+        } = fetched;
         self.after_unsafe(flight, fetch_request, response.status, &response.fields);
         let (request, status, received) =
             (&fetch_request.request, response.status, self.clock.now());
