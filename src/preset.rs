@@ -14,13 +14,13 @@ use crate::policy::rule::{Rule, SetCookie};
 use crate::route::{Pattern, Route};
 
 /// A path, the seconds between two polls (0: not polled), until refreshed and until no longer fresh.
-type Line = (&'static str, u64, u64, u64);
+type RoutePreset = (&'static str, u64, u64, u64);
 
 /// What every home has.
-const METERS: [Line; 1] = [("/aggregates", 5, 5, 30)];
+const METERS: [RoutePreset; 1] = [("/aggregates", 5, 5, 30)];
 
 /// What some homes do not have, and none has while its gateway is away.
-const MAYBE_EMPTY: [Line; 23] = [
+const MAYBE_EMPTY: [RoutePreset; 23] = [
     ("/strings", 5, 5, 30),
     ("/freq", 5, 20, 30),
     ("/soe", 30, 25, 60),
@@ -48,7 +48,7 @@ const MAYBE_EMPTY: [Line; 23] = [
 ];
 
 /// Where a zero may mean that nothing is known.
-const MAYBE_ZERO: [Line; 9] = [
+const MAYBE_ZERO: [RoutePreset; 9] = [
     ("/csv/v2", 10, 10, 60),
     ("/csv", 0, 10, 60),
     ("/json", 0, 10, 60),
@@ -61,7 +61,7 @@ const MAYBE_ZERO: [Line; 9] = [
 ];
 
 /// Everything else that answers with readings. Not judged: nothing is known of it.
-const OTHERS: [Line; 3] = [
+const OTHERS: [RoutePreset; 3] = [
     ("/api/*", 0, 5, 30),
     ("/pw/*", 0, 10, 60),
     ("/stats", 0, 5, 30),
@@ -99,14 +99,14 @@ pub fn pypowerwall_routes() -> Vec<Route> {
         ),
         (&OTHERS, None, None),
     ];
-    let routes = groups.iter().flat_map(|(lines, check, plausibility)| {
-        lines.iter().filter_map(|line| {
+    let routes = groups.iter().flat_map(|(presets, check, plausibility)| {
+        presets.iter().filter_map(|preset| {
             let rule = Rule {
                 check: check.clone(),
                 plausibility: *plausibility,
-                ..timed(line)
+                ..timed(preset)
             };
-            Pattern::parse(line.0).map(|pattern| Route { pattern, rule })
+            Pattern::parse(preset.0).map(|pattern| Route { pattern, rule })
         })
     });
     routes.chain(control()).collect()
@@ -128,7 +128,7 @@ fn control() -> Option<Route> {
 
 /// What holds on all its paths, at the pace of a line. pypowerwall-server gives cookies to everybody and varies by Origin;
 /// nothing in its answers depends on either.
-fn timed(&(_, poll, stale, ttl): &Line) -> Rule {
+fn timed(&(_, poll, stale, ttl): &RoutePreset) -> Rule {
     let poll_interval = Some(Duration::from_secs(poll)).filter(|interval| !interval.is_zero());
     Rule {
         cache_ttl: Some(Duration::from_secs(ttl)),
