@@ -23,12 +23,12 @@ mod ears;
 mod executor;
 #[path = "hour/faults.rs"]
 mod faults;
+#[path = "hour/judge.rs"]
+mod judge;
 #[path = "hour/ledger.rs"]
 mod ledger;
 #[path = "hour/origin.rs"]
 mod origin;
-#[path = "hour/judge.rs"]
-mod response;
 #[path = "hour/roads.rs"]
 mod roads;
 #[path = "hour/schedule.rs"]

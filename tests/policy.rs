@@ -241,7 +241,7 @@ proptest! {
                 matches!(found, Reuse::Fresh { .. }),
                 matches!(found, Reuse::Fresh { .. } | Reuse::Stale { .. }),
             ];
-            states.extend(failures.map(|failure| lifetime.stands_in(failure, now)));
+            states.extend(failures.map(|failure| lifetime.serves_despite(failure, now)));
             states
         };
         let (before, after) = (states(later(first)), states(later(first + more)));

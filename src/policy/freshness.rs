@@ -141,7 +141,7 @@ impl Lifetime {
     }
 
     /// Whether it may answer now, although the origin does not.
-    pub fn stands_in(&self, failure: FailureKind, now: Now) -> bool {
+    pub fn serves_despite(&self, failure: FailureKind, now: Now) -> bool {
         let age = self.age(now);
         let past = age.saturating_sub(self.fresh_until());
         age < self.ttl() || past < self.allowance(failure)
@@ -375,7 +375,7 @@ fn is_heuristically_cacheable(status: StatusCode) -> bool {
     )
 }
 
-/// What the origin says of stale answers, unless the route knows better. An error never stands in for an answer.
+/// What the origin says of stale answers, unless the route knows better. An error never replaces an answer.
 fn whether_stale(status: StatusCode, directives: &Directives, rule: &Rule) -> Stale {
     let forbidden = directives.forbids_stale() && !rule.force.must_revalidate;
     if forbidden || is_failure(status) {

@@ -34,7 +34,7 @@ pub struct Rule {
     /// How long after a client's request the pace stays full. `None`: 12 poll intervals; the preset's own 60 s.
     pub poll_idle_after: Option<Duration>,
     /// What a client gets when there is neither an answer nor a stale one that may serve.
-    pub on_exhausted: OnExhausted,
+    pub fallback: Fallback,
     /// Which words of the origin do not count here.
     pub force: Force,
     /// What becomes of Set-Cookie. `None`: the default.
@@ -70,7 +70,7 @@ pub struct Force {
 
 /// What a client gets when there is neither an answer nor a stale one that may serve.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnExhausted {
+pub enum Fallback {
     /// An error that tells the cause.
     #[default]
     Error,
@@ -80,13 +80,13 @@ pub enum OnExhausted {
     Null,
 }
 
-impl OnExhausted {
+impl Fallback {
     /// The JSON that takes the place of an answer. `None`: an error does.
-    pub fn stand_in(self) -> Option<&'static str> {
+    pub fn body(self) -> Option<&'static str> {
         match self {
-            OnExhausted::Error => None,
-            OnExhausted::Empty => Some("{}"),
-            OnExhausted::Null => Some("null"),
+            Fallback::Error => None,
+            Fallback::Empty => Some("{}"),
+            Fallback::Null => Some("null"),
         }
     }
 }

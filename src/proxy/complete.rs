@@ -15,7 +15,7 @@ use crate::metrics::RejectReason;
 use crate::origin::Opening;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
-use crate::policy::rule::OnExhausted;
+use crate::policy::rule::Fallback;
 use crate::policy::sharing::is_conditional;
 use crate::reply::{Failure, Reply};
 
@@ -211,7 +211,7 @@ impl Waiter {
         });
         let reply = match (stale, response) {
             (Some(reply), _) => reply,
-            (None, Some(response)) if self.leads && self.exhausted == OnExhausted::Error => {
+            (None, Some(response)) if self.leads && self.fallback == Fallback::Error => {
                 Reply::Relayed {
                     response: Arc::clone(response),
                     outcome: self.fetched(false),
@@ -224,7 +224,7 @@ impl Waiter {
                     fwd: Some(self.fwd),
                     backoff,
                     cors,
-                    instead: self.exhausted,
+                    fallback: self.fallback,
                 })
             }
         };

@@ -14,7 +14,7 @@ use crate::origin::Opening;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::home::{PlausibilityCheck, PlausibilityResult, cross_check_agrees};
-use crate::policy::rule::OnExhausted;
+use crate::policy::rule::Fallback;
 use crate::reply::{Nowhere, Reply, Responder, Sink};
 
 /// What a held answer waits for.
@@ -77,7 +77,7 @@ impl Proxy {
             stale: None,
             leads: false,
             cors: false,
-            exhausted: OnExhausted::Error,
+            fallback: Fallback::Error,
             fwd: Fwd::UriMiss,
             alone: None,
             again: false,

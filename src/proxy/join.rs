@@ -14,7 +14,7 @@ use crate::config::ClientDirectives;
 use crate::message::Request;
 use crate::outcome::Fwd;
 use crate::policy::reuse::{Reuse, reuse};
-use crate::policy::rule::OnExhausted;
+use crate::policy::rule::Fallback;
 use crate::policy::sharing::{Asks, Because, Sharing};
 use crate::policy::wishes::Wishes;
 use crate::reply::Responder;
@@ -84,11 +84,11 @@ impl Proxy {
             interim_sink,
         };
         // Whose request goes alone is told the truth: what stands in is for readers that everybody's answer would have done for.
-        let stands_in = matches!(alone, None | Some(Because::Head));
-        let exhausted = if stands_in {
-            rule.on_exhausted
+        let takes_fallback = matches!(alone, None | Some(Because::Head));
+        let fallback = if takes_fallback {
+            rule.fallback
         } else {
-            OnExhausted::Error
+            Fallback::Error
         };
         let (alone, cors) = (alone.map(Because::detail), rule.cors);
         let waiter = Waiter {
@@ -97,7 +97,7 @@ impl Proxy {
             stale,
             leads: false,
             cors,
-            exhausted,
+            fallback,
             fwd,
             alone,
             again: false,

@@ -7,7 +7,7 @@ const DAY: u64 = 86_400;
 /// `Cache-Status` of what is answered from the store at once.
 const HIT: &str = "larder; hit";
 
-/// How long a stored answer lives, in seconds, and how far past that it stands in for its origin.
+/// How long a stored answer lives, in seconds, and how far past that it replaces its origin.
 pub struct Life {
     /// It is fresh up to this age.
     pub ttl: u64,

@@ -14,7 +14,7 @@ use crate::origin::backoff::Whose;
 use crate::origin::permits::{Class, FlightId};
 use crate::outcome::{Cause, FetchError, Fwd};
 use crate::policy::freshness::FailureKind;
-use crate::policy::rule::OnExhausted;
+use crate::policy::rule::Fallback;
 use crate::reply::Responder;
 
 /// Something that happened, or something to be done.
@@ -164,7 +164,7 @@ pub struct Waiter {
     /// Every page may read what they are told.
     pub cors: bool,
     /// What they get when there is neither an answer nor a stale one that may serve.
-    pub exhausted: OnExhausted,
+    pub fallback: Fallback,
     /// Why the origin is asked for them.
     pub fwd: Fwd,
     /// Why the request goes alone. `None`: it may share.
@@ -241,7 +241,7 @@ impl FetchResult {
 impl Stored {
     /// Whether this answer may be sent although the origin has no good one, for this cause.
     pub fn serves_despite(&self, cause: Cause, now: Now) -> bool {
-        self.lifetime.stands_in(failure_kind(cause), now)
+        self.lifetime.serves_despite(failure_kind(cause), now)
     }
 }
 

@@ -244,7 +244,7 @@ fn the_order_of_evaluation_is_that_of_the_rfc() {
         ),
     ];
     for (request, expected) in cases {
-        assert_eq!(result(request, &stored), expected, "{request:?}");
+        assert_eq!(evaluation(request, &stored), expected, "{request:?}");
     }
 }
 

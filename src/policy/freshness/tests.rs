@@ -367,7 +367,7 @@ fn a_failure_never_stands_in_for_an_answer() {
             "{status}"
         );
         assert!(
-            !found.stands_in(FailureKind::Unreachable, after(9)),
+            !found.serves_despite(FailureKind::Unreachable, after(9)),
             "{status}"
         );
     }
@@ -400,11 +400,11 @@ fn who_can_reach_no_origin_is_given_the_origins_word_for_a_day_more() {
         let found = judge(200, &[("cache-control", line)], &Rule::default()).expect("a lifetime");
         for (failure, until) in failures.into_iter().zip(until) {
             assert!(
-                found.stands_in(failure, after(until - 1)),
+                found.serves_despite(failure, after(until - 1)),
                 "{line}: {failure:?} before {until}"
             );
             assert!(
-                !found.stands_in(failure, after(until)),
+                !found.serves_despite(failure, after(until)),
                 "{line}: {failure:?} at {until}"
             );
         }
@@ -425,7 +425,7 @@ fn a_user_who_says_how_long_says_how_much_longer_too() {
         ..Rule::default()
     };
     let found = judge(200, &[], &ruled).expect("a lifetime");
-    let stands = |failure, at| found.stands_in(failure, after(at));
+    let stands = |failure, at| found.serves_despite(failure, after(at));
     for (failure, until) in [
         (FailureKind::Slow, 43),
         (FailureKind::TimedOut, 43),

@@ -259,7 +259,7 @@ proptest! {
                 matches!(found, Reuse::Fresh { refresh_due: false, .. }),
                 matches!(found, Reuse::Fresh { .. }),
                 matches!(found, Reuse::Fresh { .. } | Reuse::Stale { .. }),
-            ].into_iter().chain(failures.map(|failure| stored.stands_in(failure, now))).collect::<Vec<bool>>()
+            ].into_iter().chain(failures.map(|failure| stored.serves_despite(failure, now))).collect::<Vec<bool>>()
         };
         let (before, after) = (good_for(at(first)), good_for(at(first + later)));
         for (before, after) in before.iter().zip(after) {

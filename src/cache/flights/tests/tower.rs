@@ -1,7 +1,7 @@
 //! What the tests of flights stand on: a tower that steps them, and waiters who count what they are told.
 
 use super::*;
-use crate::policy::rule::OnExhausted;
+use crate::policy::rule::Fallback;
 
 /// Flights, and the time.
 pub(super) struct Tower {
@@ -184,7 +184,7 @@ pub(super) fn waiter(stale: Option<Arc<Stored>>, tally: Arc<Tally>) -> Waiter {
         stale,
         leads: false,
         cors: false,
-        exhausted: OnExhausted::Error,
+        fallback: Fallback::Error,
         fwd: Fwd::UriMiss,
         alone: None,
         again: false,
