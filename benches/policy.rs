@@ -13,7 +13,7 @@ use larder::clock::Now;
 use larder::policy::directives::Word;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
-use larder::policy::sharing::Asks;
+use larder::policy::sharing::RequestTraits;
 use larder::policy::storing::{Exchange, may_store};
 use larder::policy::vary::Selecting;
 use larder::policy::wishes::Wishes;
@@ -91,7 +91,7 @@ fn stored() -> Lifetime {
 #[divan::bench]
 fn what_a_request_asks(bencher: Bencher<'_, '_>) {
     let (request, rule) = (request(), Rule::default());
-    bencher.bench_local(|| Asks::of(&Method::GET, black_box(&request), false, &[], &rule));
+    bencher.bench_local(|| RequestTraits::of(&Method::GET, black_box(&request), false, &[], &rule));
 }
 
 #[divan::bench]

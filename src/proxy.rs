@@ -195,8 +195,8 @@ impl Proxy {
             return None;
         }
         self.polls.note_demand(&request.target, now);
-        let asks = self.asks(request);
-        self.reply_at_once(self.selected(request, &asks)?, request, &asks, now)
+        let traits = self.traits(request);
+        self.reply_at_once(self.selected(request, &traits)?, request, &traits, now)
     }
 
     /// What is counted.
@@ -229,10 +229,12 @@ impl Proxy {
         self.polls.note_demand(&request.target, now);
         match self.decide(&request, now) {
             Decision::Send(reply) => responder.reply(reply),
-            Decision::Fetch(asks, selected) => {
+            Decision::Fetch(traits, selected) => {
                 match self.asks_too_often(&request, selected.as_deref(), now) {
                     Some(reply) => responder.reply(reply),
-                    None => self.join_or_start(request, Box::new(responder), &asks, selected, now),
+                    None => {
+                        self.join_or_start(request, Box::new(responder), &traits, selected, now)
+                    }
                 }
             }
         }

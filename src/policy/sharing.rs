@@ -18,7 +18,7 @@ const PRECONDITIONS: [HeaderName; 4] = [
 
 /// What a cache has to know of a request, found in one pass over its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asks {
+pub struct RequestTraits {
     /// How it stands to the store and the flights.
     pub sharing: Sharing,
     /// A field names its client.
@@ -76,7 +76,7 @@ impl Because {
     }
 }
 
-impl Asks {
+impl RequestTraits {
     /// Looks at a request. Allocates nothing.
     ///
     /// Identity is named before every reason that does not itself keep the response out of the store, so that the caller
@@ -87,7 +87,7 @@ impl Asks {
         has_body: bool,
         identity_fields: &[HeaderName],
         rule: &Rule,
-    ) -> Asks {
+    ) -> RequestTraits {
         let (mut identity, mut conditional, mut range, mut wishes) = (false, false, false, false);
         for name in fields.keys() {
             match name.as_str() {
@@ -120,7 +120,7 @@ impl Asks {
         } else {
             Sharing::Head
         };
-        Asks {
+        RequestTraits {
             sharing,
             identity,
             wishes,
@@ -130,13 +130,13 @@ impl Asks {
     }
 
     /// The same without what would force the origin to be asked.
-    pub fn content(self, method: &Method) -> Asks {
+    pub fn content(self, method: &Method) -> RequestTraits {
         let sharing = match self.sharing {
             Sharing::Alone(Because::NoStore) if method == Method::GET => Sharing::Shared,
             Sharing::Alone(Because::NoStore) => Sharing::Head,
             other => other,
         };
-        Asks {
+        RequestTraits {
             sharing,
             wishes: self.wishes.content(),
             ..self
@@ -164,18 +164,18 @@ mod tests {
     /// Fields, name and value.
     type Lines = &'static [(&'static str, &'static str)];
 
-    fn asks(
+    fn traits(
         method: &str,
         lines: &[(&'static str, &'static str)],
         has_body: bool,
         rule: &Rule,
-    ) -> Asks {
+    ) -> RequestTraits {
         let mut fields = HeaderMap::new();
         for (name, value) in lines {
             fields.append(*name, HeaderValue::from_static(value));
         }
         let identity = [AUTHORIZATION, COOKIE, HeaderName::from_static("x-api-key")];
-        Asks::of(
+        RequestTraits::of(
             &Method::from_bytes(method.as_bytes()).expect("a method"),
             &fields,
             has_body,
@@ -190,7 +190,7 @@ mod tests {
         has_body: bool,
         rule: &Rule,
     ) -> Sharing {
-        asks(method, lines, has_body, rule).sharing
+        traits(method, lines, has_body, rule).sharing
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
             ),
         ];
         for (lines, conditional, range) in cases {
-            let found = asks("GET", lines, false, &Rule::default());
+            let found = traits("GET", lines, false, &Rule::default());
             assert_eq!(
                 (found.conditional, found.range, found.wishes.is_none()),
                 (conditional, range, true),
@@ -281,7 +281,9 @@ mod tests {
             ("x-cache-refresh", "true"),
         ] {
             assert!(
-                asks("GET", &[line], false, &Rule::default()).wishes.refresh,
+                traits("GET", &[line], false, &Rule::default())
+                    .wishes
+                    .refresh,
                 "{line:?}"
             );
         }
@@ -289,7 +291,7 @@ mod tests {
 
     #[test]
     fn who_is_content_forces_nothing() {
-        let found = asks(
+        let found = traits(
             "GET",
             &[("cache-control", "no-store, no-cache, max-stale=5")],
             false,

@@ -15,7 +15,7 @@ use crate::message::Request;
 use crate::outcome::Fwd;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::rule::Fallback;
-use crate::policy::sharing::{Asks, Because, Sharing};
+use crate::policy::sharing::{Because, RequestTraits, Sharing};
 use crate::policy::wishes::Wishes;
 use crate::reply::Responder;
 
@@ -25,12 +25,12 @@ impl Proxy {
         &self,
         request: Request,
         responder: Box<dyn Responder>,
-        asks: &Asks,
+        traits: &RequestTraits,
         selected: Option<Arc<Stored>>,
         now: Now,
     ) {
         let rule = self.routes.find(&request.target).rule;
-        let alone = why_alone(asks, selected.as_deref());
+        let alone = why_alone(traits, selected.as_deref());
         let key =
             is_storable(&request.method, alone).then(|| Key::new(None, ROLE, &request.target));
         let known = key.as_ref().and_then(|key| self.store.peek(key.as_str()));
@@ -41,10 +41,10 @@ impl Proxy {
         };
         let forced = selected.as_ref().is_some_and(|stored| {
             matches!(
-                reuse(&stored.lifetime, &asks.wishes, now),
+                reuse(&stored.lifetime, &traits.wishes, now),
                 Reuse::Forward { .. }
             )
-        }) || asks.wishes.refresh;
+        }) || traits.wishes.refresh;
         let fwd = match alone {
             Some(Because::Method) => Fwd::Method,
             Some(Because::Head) | None if forced => Fwd::Request,
@@ -55,8 +55,8 @@ impl Proxy {
         };
         let strict = self.config.cache.client_directives == ClientDirectives::Strict;
         let stale = selected.filter(|stored| {
-            !(strict && is_refused(stored, &asks.wishes, now))
-                && shape(stored, &request, asks.conditional, asks.range, now).is_some()
+            !(strict && is_refused(stored, &traits.wishes, now))
+                && shape(stored, &request, traits.conditional, traits.range, now).is_some()
         });
         let safe = is_safe(&request.method);
         let poll = key
@@ -159,15 +159,15 @@ pub(super) fn joins(key: &Key, known: &Stored, request: &Request) -> Key {
 }
 
 /// Why a request goes alone. `None`: it shares.
-fn why_alone(asks: &Asks, selected: Option<&Stored>) -> Option<Because> {
+fn why_alone(traits: &RequestTraits, selected: Option<&Stored>) -> Option<Because> {
     let is_part = |stored: &Stored| stored.status == StatusCode::PARTIAL_CONTENT;
-    match (asks.sharing, selected) {
+    match (traits.sharing, selected) {
         (Sharing::Alone(because), _) => Some(because),
         (Sharing::Head, _) => Some(Because::Head),
-        (Sharing::Shared, None) if asks.range => Some(Because::Range),
-        (Sharing::Shared, None) if asks.conditional => Some(Because::Conditional),
+        (Sharing::Shared, None) if traits.range => Some(Because::Range),
+        (Sharing::Shared, None) if traits.conditional => Some(Because::Conditional),
         // Another part than the one that is stored.
-        (Sharing::Shared, Some(stored)) if asks.range && is_part(stored) => Some(Because::Range),
+        (Sharing::Shared, Some(stored)) if traits.range && is_part(stored) => Some(Because::Range),
         (Sharing::Shared, _) => None,
     }
 }

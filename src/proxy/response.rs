@@ -172,7 +172,7 @@ impl Proxy {
             sent,
             claims_another: forward::claims_another(sent),
             has_body: request.body.lease.is_some(),
-            identity: self.asks(request).identity,
+            identity: self.traits(request).identity,
             names_itself: self.names_itself(request, &response.fields),
             status: response.status,
             response: &response.fields,

@@ -39,7 +39,7 @@ pub const PARKED: usize = 100;
 
 /// What happens at a moment.
 pub enum Event {
-    Asks,
+    RequestTraits,
     Leaves(usize),
     ChangesPace,
     Deadline(Duration, FlightId),
@@ -150,7 +150,7 @@ pub fn hour(seed: u64, aloud: bool) -> Report {
         executor,
     ));
     assert!(world.proxy.set(Arc::downgrade(&proxy)).is_ok());
-    world.later(1_000, Event::Asks);
+    world.later(1_000, Event::RequestTraits);
     world.later(BEGINS, Event::ChangesPace);
     for road in ROADS.iter().filter(|road| road.polled && is_fresh_again) {
         world.later(
@@ -266,7 +266,7 @@ impl World {
     fn happens(self: &Arc<World>, event: Event) {
         let Some(proxy) = self.proxy() else { return };
         match event {
-            Event::Asks => self.ask(&proxy),
+            Event::RequestTraits => self.ask(&proxy),
             Event::Leaves(number) => {
                 if let Some(client) = self.state().clients.get_mut(number) {
                     client.gone = true;
@@ -312,7 +312,7 @@ impl World {
             self.ask_this(proxy, question.clone());
         }
         if next < ENDS {
-            self.later(next, Event::Asks);
+            self.later(next, Event::RequestTraits);
         }
     }
 
