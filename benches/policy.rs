@@ -12,11 +12,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use larder::clock::Now;
 use larder::policy::directives::Word;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
+use larder::policy::request_directives::RequestDirectives;
 use larder::policy::rule::{Defaults, Rule};
 use larder::policy::sharing::RequestTraits;
 use larder::policy::storing::{Exchange, may_store};
 use larder::policy::vary::Selecting;
-use larder::policy::wishes::Wishes;
 use larder::policy::{conditions, dates, ranges, reuse, validation};
 
 const NOW: Now = Now {
@@ -96,8 +96,8 @@ fn what_a_request_asks(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn whether_a_stored_answer_serves(bencher: Bencher<'_, '_>) {
-    let (lifetime, wishes) = (stored(), Wishes::default());
-    bencher.bench_local(|| reuse::reuse(black_box(&lifetime), &wishes, NOW));
+    let (lifetime, directives) = (stored(), RequestDirectives::default());
+    bencher.bench_local(|| reuse::reuse(black_box(&lifetime), &directives, NOW));
 }
 
 #[divan::bench]

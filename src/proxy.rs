@@ -38,9 +38,9 @@ use crate::outcome::Cause;
 use crate::policy::freshness::LifetimeSource;
 use crate::policy::home::Plausibility;
 use crate::policy::rate::Buckets;
+use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::storing::is_failure;
-use crate::policy::wishes::Wishes;
 use crate::reply::{Reply, Responder};
 use crate::route::{self, BuiltIn, Routes};
 use crate::statistics::Statistics;
@@ -247,7 +247,7 @@ impl Proxy {
     fn refresh(&self, request: &Request, stored: &Stored, identity: bool) {
         let joins = joins(&stored.key, stored, request);
         let mut request = plain(request);
-        // What one client wishes for itself, such as no-store, is no word on what is fetched for everybody.
+        // What one client asks for itself, such as no-store, is no word on what is fetched for everybody.
         for name in [header::CACHE_CONTROL, header::PRAGMA] {
             request.fields.remove(name);
         }
@@ -337,12 +337,12 @@ impl Proxy {
             .and_then(|key| self.store.peek(key.as_str()));
         let found =
             found.and_then(|variants| variants.into_selected(&fetch_request.request.fields));
-        let fresh = found.filter(
-            |stored| match reuse(&stored.lifetime, &Wishes::default(), now) {
+        let fresh = found.filter(|stored| {
+            match reuse(&stored.lifetime, &RequestDirectives::default(), now) {
                 Reuse::Fresh { refresh_due, .. } => class == Class::Client || !refresh_due,
                 _ => false,
-            },
-        );
+            }
+        });
         let whole = fresh.filter(|stored| stored.status != StatusCode::PARTIAL_CONTENT);
         whole.map_or(Work::Missing(flight), |stored| Work::Found(flight, stored))
     }

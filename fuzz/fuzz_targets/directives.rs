@@ -1,11 +1,11 @@
-//! Invariant: no bytes make the readers of Cache-Control, of the targeted fields and of a client's wishes panic; what they
+//! Invariant: no bytes make the readers of Cache-Control, of the targeted fields and of a client's directives panic; what they
 //! say of the same bytes agrees.
 #![no_main]
 
 use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use larder::policy::directives::{Directives, LONGEST, Word, fields_to_confirm};
-use larder::policy::wishes::Wishes;
+use larder::policy::request_directives::RequestDirectives;
 use libfuzzer_sys::fuzz_target;
 
 const CDN: HeaderName = HeaderName::from_static("cdn-cache-control");
@@ -35,14 +35,14 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(word, general);
     }
 
-    let wishes = Wishes::of(&fields);
-    assert!(!wishes.refresh || strict.no_cache || strict.max_age.is_some());
-    assert!(!wishes.no_store || strict.no_store);
-    assert!(!wishes.only_if_cached || strict.only_if_cached);
+    let directives = RequestDirectives::of(&fields);
+    assert!(!directives.refresh || strict.no_cache || strict.max_age.is_some());
+    assert!(!directives.no_store || strict.no_store);
+    assert!(!directives.only_if_cached || strict.only_if_cached);
     assert!(
-        Wishes {
+        RequestDirectives {
             refresh: false,
-            ..Wishes::of(&old)
+            ..RequestDirectives::of(&old)
         }
         .is_none(),
         "Pragma can ask for nothing else"
@@ -51,8 +51,8 @@ fuzz_target!(|input: &[u8]| {
         strict.max_age,
         strict.s_maxage,
         word.directives.max_age,
-        wishes.max_age,
-        wishes.max_stale,
+        directives.max_age,
+        directives.max_stale,
     ];
     assert!(
         times

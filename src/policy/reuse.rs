@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::freshness::Lifetime;
-use super::wishes::Wishes;
+use super::request_directives::RequestDirectives;
 use crate::clock::Now;
 
 /// What a stored response is good for at one moment, for one request.
@@ -44,14 +44,14 @@ pub enum Because {
     MaxStale,
 }
 
-/// Judges a stored response by its lifetime and by what the client wishes.
-pub fn reuse(lifetime: &Lifetime, wishes: &Wishes, now: Now) -> Reuse {
+/// Judges a stored response by its lifetime and by what the client directives.
+pub fn reuse(lifetime: &Lifetime, directives: &RequestDirectives, now: Now) -> Reuse {
     let (age, until) = (lifetime.age(now), lifetime.fresh_until());
     // Clients reckon in whole seconds, as Age tells them.
     let told = Duration::from_secs(age.as_secs());
-    let too_old = wishes.refresh || wishes.max_age.is_some_and(|most| told > most);
+    let too_old = directives.refresh || directives.max_age.is_some_and(|most| told > most);
     if age < until {
-        let lasts = wishes
+        let lasts = directives
             .min_fresh
             .is_none_or(|least| until.saturating_sub(told) >= least);
         if too_old || !lasts {
@@ -62,10 +62,10 @@ pub fn reuse(lifetime: &Lifetime, wishes: &Wishes, now: Now) -> Reuse {
             refresh_due: age >= lifetime.stale_time(),
         };
     }
-    if too_old || wishes.min_fresh.is_some() || !lifetime.may_be_stale() {
+    if too_old || directives.min_fresh.is_some() || !lifetime.may_be_stale() {
         return Reuse::Validate { age };
     }
-    if wishes
+    if directives
         .max_stale
         .is_some_and(|most| told.saturating_sub(until) <= most)
     {
@@ -75,7 +75,7 @@ pub fn reuse(lifetime: &Lifetime, wishes: &Wishes, now: Now) -> Reuse {
         };
     }
     // A client that names the greatest age it takes, takes nothing stale unless it says so (§5.2.1.1).
-    if age < lifetime.ttl() && wishes.max_age.is_none() {
+    if age < lifetime.ttl() && directives.max_age.is_none() {
         return Reuse::Stale {
             age,
             because: Because::WhileRevalidate,

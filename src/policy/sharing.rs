@@ -5,8 +5,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, Method};
 
+use super::request_directives::RequestDirectives;
 use super::rule::Rule;
-use super::wishes::Wishes;
 
 /// If-Range is none of them: without a Range it says nothing.
 const PRECONDITIONS: [HeaderName; 4] = [
@@ -23,8 +23,8 @@ pub struct RequestTraits {
     pub sharing: Sharing,
     /// A field names its client.
     pub identity: bool,
-    /// What the client wishes of caches.
-    pub wishes: Wishes,
+    /// What the client directives of caches.
+    pub directives: RequestDirectives,
     /// It has a precondition (RFC 9110 §13.1).
     pub conditional: bool,
     /// It asks for a range (RFC 9110 §14.2).
@@ -88,7 +88,8 @@ impl RequestTraits {
         identity_fields: &[HeaderName],
         rule: &Rule,
     ) -> RequestTraits {
-        let (mut identity, mut conditional, mut range, mut wishes) = (false, false, false, false);
+        let (mut identity, mut conditional, mut range, mut directives) =
+            (false, false, false, false);
         for name in fields.keys() {
             match name.as_str() {
                 // If-Range is none of them: without a Range it says nothing.
@@ -96,15 +97,17 @@ impl RequestTraits {
                     conditional = true
                 }
                 "range" => range = true,
-                "cache-control" | "pragma" | "cache-refresh" | "x-cache-refresh" => wishes = true,
+                "cache-control" | "pragma" | "cache-refresh" | "x-cache-refresh" => {
+                    directives = true
+                }
                 _ => {}
             }
             identity |= identity_fields.contains(name) && !is_set_aside(name, rule);
         }
-        let wishes = if wishes {
-            Wishes::of(fields)
+        let directives = if directives {
+            RequestDirectives::of(fields)
         } else {
-            Wishes::default()
+            RequestDirectives::default()
         };
         let is_get = method == Method::GET;
         let sharing = if !is_get && method != Method::HEAD {
@@ -113,7 +116,7 @@ impl RequestTraits {
             Sharing::Alone(Because::Body)
         } else if identity {
             Sharing::Alone(Because::Identity)
-        } else if wishes.no_store {
+        } else if directives.no_store {
             Sharing::Alone(Because::NoStore)
         } else if is_get {
             Sharing::Shared
@@ -123,7 +126,7 @@ impl RequestTraits {
         RequestTraits {
             sharing,
             identity,
-            wishes,
+            directives,
             conditional,
             range,
         }
@@ -138,7 +141,7 @@ impl RequestTraits {
         };
         RequestTraits {
             sharing,
-            wishes: self.wishes.content(),
+            directives: self.directives.content(),
             ..self
         }
     }
@@ -270,7 +273,7 @@ mod tests {
         for (lines, conditional, range) in cases {
             let found = traits("GET", lines, false, &Rule::default());
             assert_eq!(
-                (found.conditional, found.range, found.wishes.is_none()),
+                (found.conditional, found.range, found.directives.is_none()),
                 (conditional, range, true),
                 "{lines:?}"
             );
@@ -282,7 +285,7 @@ mod tests {
         ] {
             assert!(
                 traits("GET", &[line], false, &Rule::default())
-                    .wishes
+                    .directives
                     .refresh,
                 "{line:?}"
             );
@@ -300,9 +303,9 @@ mod tests {
         let content = found.content(&Method::GET);
         assert_eq!(content.sharing, Sharing::Shared);
         assert!(
-            !content.wishes.refresh
-                && !content.wishes.no_store
-                && content.wishes.max_stale.is_some()
+            !content.directives.refresh
+                && !content.directives.no_store
+                && content.directives.max_stale.is_some()
         );
         assert_eq!(found.content(&Method::HEAD).sharing, Sharing::Head);
     }

@@ -11,9 +11,9 @@ use super::check::CheckFailure;
 use super::directives::Word;
 use super::freshness::{Allowed, Lifetime, LifetimeSource, Received, lifetime};
 use super::ranges::content_range;
+use super::request_directives::RequestDirectives;
 use super::rule::{Defaults, Rule, SetCookie};
 use super::vary::{Nominated, Selecting, nominated};
-use super::wishes::Wishes;
 use crate::clock::Now;
 
 /// Request fields that say how one client wants its answer, or number its request: a response that differs by them is no
@@ -197,7 +197,7 @@ fn permitted(exchange: &Exchange<'_>) -> Result<(Lifetime, Option<Box<Selecting>
     if exchange.claims_another {
         return Err(Refusal::Claim);
     }
-    if Wishes::of(exchange.request).no_store {
+    if RequestDirectives::of(exchange.request).no_store {
         return Err(Refusal::RequestNoStore);
     }
     if !exchange.default_applies {

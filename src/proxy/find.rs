@@ -19,9 +19,9 @@ use crate::policy::conditions::{self, Evaluation};
 use crate::policy::directives::Word;
 use crate::policy::freshness::LifetimeSource;
 use crate::policy::ranges::{Serving, serving};
+use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{self, Reuse, reuse};
 use crate::policy::sharing::{Because, RequestTraits, Sharing};
-use crate::policy::wishes::Wishes;
 use crate::reply::{Reply, Shape};
 
 /// How often a client's word makes us fetch a key whose route says nothing of it.
@@ -89,10 +89,12 @@ impl Proxy {
         traits: &RequestTraits,
         now: Now,
     ) -> Option<Reply> {
-        let refresh_due = match reuse(&stored.lifetime, &traits.wishes, now) {
+        let refresh_due = match reuse(&stored.lifetime, &traits.directives, now) {
             Reuse::Fresh { refresh_due, .. } => refresh_due,
             Reuse::Stale { because, .. } => because == reuse::Because::WhileRevalidate,
-            Reuse::Forward { .. } if self.is_reload_of_immutable(&stored, &traits.wishes, now) => {
+            Reuse::Forward { .. }
+                if self.is_reload_of_immutable(&stored, &traits.directives, now) =>
+            {
                 false
             }
             Reuse::Forward { .. } | Reuse::Validate { .. } => return None,
@@ -112,12 +114,17 @@ impl Proxy {
     }
 
     /// A reload asks for what cannot have changed (RFC 8246 §2).
-    fn is_reload_of_immutable(&self, stored: &Stored, wishes: &Wishes, now: Now) -> bool {
-        let calm = Wishes {
+    fn is_reload_of_immutable(
+        &self,
+        stored: &Stored,
+        directives: &RequestDirectives,
+        now: Now,
+    ) -> bool {
+        let calm = RequestDirectives {
             refresh: false,
-            ..*wishes
+            ..*directives
         };
-        wishes.refresh
+        directives.refresh
             && matches!(reuse(&stored.lifetime, &calm, now), Reuse::Fresh { .. })
             && Word::of(&stored.fields(), &self.config.cache.targeted_fields)
                 .directives
@@ -134,7 +141,7 @@ impl Proxy {
         {
             return Decision::Send(reply);
         }
-        if traits.wishes.only_if_cached {
+        if traits.directives.only_if_cached {
             return Decision::Send(Reply::failed(
                 Cause::OnlyIfCached,
                 Some(self.missed(request, selected.as_deref())),
@@ -180,7 +187,7 @@ impl Proxy {
             .or(rule.stale_time)
             .unwrap_or(REFRESH_MIN_INTERVAL);
         if !matches!(
-            reuse(&stored.lifetime, &content.wishes, now),
+            reuse(&stored.lifetime, &content.directives, now),
             Reuse::Fresh { .. } | Reuse::Stale { .. }
         ) {
             return None;

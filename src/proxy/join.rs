@@ -13,10 +13,10 @@ use crate::clock::Now;
 use crate::config::ClientDirectives;
 use crate::message::Request;
 use crate::outcome::Fwd;
+use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::rule::Fallback;
 use crate::policy::sharing::{Because, RequestTraits, Sharing};
-use crate::policy::wishes::Wishes;
 use crate::reply::Responder;
 
 impl Proxy {
@@ -41,10 +41,10 @@ impl Proxy {
         };
         let forced = selected.as_ref().is_some_and(|stored| {
             matches!(
-                reuse(&stored.lifetime, &traits.wishes, now),
+                reuse(&stored.lifetime, &traits.directives, now),
                 Reuse::Forward { .. }
             )
-        }) || traits.wishes.refresh;
+        }) || traits.directives.refresh;
         let fwd = match alone {
             Some(Because::Method) => Fwd::Method,
             Some(Because::Head) | None if forced => Fwd::Request,
@@ -55,7 +55,7 @@ impl Proxy {
         };
         let strict = self.config.cache.client_directives == ClientDirectives::Strict;
         let stale = selected.filter(|stored| {
-            !(strict && is_refused(stored, &traits.wishes, now))
+            !(strict && is_refused(stored, &traits.directives, now))
                 && shape(stored, &request, traits.conditional, traits.range, now).is_some()
         });
         let safe = is_safe(&request.method);
@@ -184,12 +184,12 @@ fn is_storable(method: &Method, alone: Option<Because>) -> bool {
 }
 
 /// Whether the client, taken at its word, wants nothing of this response even from a cache whose origin fails (RFC 9111 §5.2.1).
-fn is_refused(stored: &Stored, wishes: &Wishes, now: Now) -> bool {
+fn is_refused(stored: &Stored, directives: &RequestDirectives, now: Now) -> bool {
     let is_unmet = matches!(
-        reuse(&stored.lifetime, wishes, now),
+        reuse(&stored.lifetime, directives, now),
         Reuse::Forward { .. } | Reuse::Validate { .. }
     );
-    is_unmet && !wishes.is_none()
+    is_unmet && !directives.is_none()
 }
 
 /// Whether the method asks for nothing to be changed (RFC 9110 §9.2.1).

@@ -17,8 +17,8 @@ use crate::cache::store::tests::lifetime_of;
 use crate::message::{Body, Request, RequestId, Response, Target};
 use crate::origin::Opening;
 use crate::outcome::{Fwd, Outcome};
+use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{Reuse, reuse};
-use crate::policy::wishes::Wishes;
 use crate::reply::{Reply, Responder, Sink};
 
 const SLOW: Duration = Duration::from_secs(2);

@@ -489,7 +489,11 @@ impl Simulation {
 
     fn is_fresh(&self, stored: &Stored) -> bool {
         matches!(
-            reuse(&stored.lifetime, &Wishes::default(), moment(self.now)),
+            reuse(
+                &stored.lifetime,
+                &RequestDirectives::default(),
+                moment(self.now)
+            ),
             Reuse::Fresh { .. }
         )
     }
