@@ -27,7 +27,7 @@ use larder::message::{Body, IdText, Request, RequestId, Response};
 use larder::origin::permits::FlightId;
 use larder::origin::{FetchError, Fetched, Opening, Origin, OriginRequest};
 use larder::outcome::Outcome;
-use larder::policy::directives::Word;
+use larder::policy::directives::ResponseDirectives;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
 use larder::proxy::{Executor, PollEnd, Proxy};
@@ -233,7 +233,7 @@ fn a_lifetime() -> Lifetime {
     let response = Received {
         status: StatusCode::OK,
         fields: &fields,
-        word: Word::default(),
+        response_directives: ResponseDirectives::default(),
         asked: at,
         at,
     };

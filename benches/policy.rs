@@ -10,7 +10,7 @@ use std::time::Duration;
 use divan::{Bencher, black_box};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use larder::clock::Now;
-use larder::policy::directives::Word;
+use larder::policy::directives::ResponseDirectives;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::request_directives::RequestDirectives;
 use larder::policy::rule::{Defaults, Rule};
@@ -75,7 +75,7 @@ fn stored() -> Lifetime {
     let response = Received {
         status: StatusCode::OK,
         fields: &fields,
-        word: Word::of(&fields, &[]),
+        response_directives: ResponseDirectives::of(&fields, &[]),
         asked: NOW,
         at: NOW,
     };
@@ -125,7 +125,7 @@ fn a_range(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn what_the_origin_says_to_caches(bencher: Bencher<'_, '_>) {
     let response = response();
-    bencher.bench_local(|| Word::of(black_box(&response), &[]));
+    bencher.bench_local(|| ResponseDirectives::of(black_box(&response), &[]));
 }
 
 #[divan::bench]

@@ -4,7 +4,7 @@
 
 use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use larder::policy::directives::{Directives, LONGEST, Word, fields_to_confirm};
+use larder::policy::directives::{Directives, LONGEST, ResponseDirectives, fields_to_confirm};
 use larder::policy::request_directives::RequestDirectives;
 use libfuzzer_sys::fuzz_target;
 
@@ -21,18 +21,18 @@ fuzz_target!(|input: &[u8]| {
         old.append(PRAGMA, value);
     }
     let strict = Directives::of(&fields);
-    let general = Word::of(&fields, &[]);
+    let general = ResponseDirectives::of(&fields, &[]);
     assert_eq!((general.directives, general.targeted), (strict, false));
     assert_eq!(
         fields_to_confirm(&fields, &general).is_empty(),
         !strict.names_fields
     );
 
-    let word = Word::of(&fields, &[CDN]);
-    if word.targeted {
-        assert!(!word.directives.names_fields && fields_to_confirm(&fields, &word).is_empty());
+    let response_directives = ResponseDirectives::of(&fields, &[CDN]);
+    if response_directives.targeted {
+        assert!(!response_directives.directives.names_fields && fields_to_confirm(&fields, &response_directives).is_empty());
     } else {
-        assert_eq!(word, general);
+        assert_eq!(response_directives, general);
     }
 
     let directives = RequestDirectives::of(&fields);
@@ -50,7 +50,7 @@ fuzz_target!(|input: &[u8]| {
     let times = [
         strict.max_age,
         strict.s_maxage,
-        word.directives.max_age,
+        response_directives.directives.max_age,
         directives.max_age,
         directives.max_stale,
     ];

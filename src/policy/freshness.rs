@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::age::{date, initial_age};
 use super::dates;
-use super::directives::{Directives, LONGEST, Word};
+use super::directives::{Directives, LONGEST, ResponseDirectives};
 use super::rule::{Defaults, Rule};
 use super::span::{Moment, Span};
 use super::storing::is_failure;
@@ -195,7 +195,7 @@ pub struct Received<'a> {
     /// Its fields.
     pub fields: &'a HeaderMap,
     /// What it says to caches.
-    pub word: Word,
+    pub response_directives: ResponseDirectives,
     /// When the request was sent.
     pub asked: Now,
     /// When the response was complete.
@@ -221,9 +221,9 @@ pub fn lifetime(
     if rule.cache_ttl.is_some_and(|ttl| ttl.is_zero()) {
         return None;
     }
-    let (source, fresh) = whose_word(response, rule, defaults, allowed == Allowed::Any)?;
+    let (source, fresh) = whose_directives(response, rule, defaults, allowed == Allowed::Any)?;
     let fresh = fresh.min(LONGEST);
-    let directives = &response.word.directives;
+    let directives = &response.response_directives.directives;
     let stale = whether_stale(response.status, directives, rule);
     let (slow_grace, grace_time) = match stale {
         Stale::Allowed => graces(source, fresh, directives, rule, defaults),
@@ -261,7 +261,7 @@ pub fn lifetime(
 }
 
 /// Who says how long it is fresh: the rule, else the origin, else the default, or where there are none, §4.2.2.
-fn whose_word(
+fn whose_directives(
     response: &Received<'_>,
     rule: &Rule,
     defaults: &Defaults,
@@ -289,10 +289,10 @@ fn whose_word(
 /// Explicit freshness (§4.2.1). `Some(0)`: stale at once, also when what is there cannot be read, or may not be used
 /// unconfirmed (§5.2.2.4).
 fn explicit(response: &Received<'_>) -> Option<Duration> {
-    let Word {
+    let ResponseDirectives {
         directives,
         targeted,
-    } = response.word;
+    } = response.response_directives;
     if directives.no_cache {
         return Some(Duration::ZERO);
     }
@@ -325,7 +325,8 @@ fn expires_after_date(response: &Received<'_>) -> Option<Duration> {
 /// a validator, and for statuses whose definition does not allow it.
 fn heuristic(response: &Received<'_>) -> Option<Duration> {
     if !has_validator(response.fields)
-        || !(is_heuristically_cacheable(response.status) || response.word.directives.public)
+        || !(is_heuristically_cacheable(response.status)
+            || response.response_directives.directives.public)
     {
         return None;
     }

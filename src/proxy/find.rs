@@ -16,7 +16,7 @@ use crate::config::ClientDirectives;
 use crate::message::Request;
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::conditions::{self, Evaluation};
-use crate::policy::directives::Word;
+use crate::policy::directives::ResponseDirectives;
 use crate::policy::freshness::LifetimeSource;
 use crate::policy::ranges::{Serving, serving};
 use crate::policy::request_directives::RequestDirectives;
@@ -75,8 +75,10 @@ impl Proxy {
     /// A client with a name gets from the shared cache only what the origin itself declared fit for all; one with
     /// Authorization what §3.5 allows.
     fn is_for_named(&self, stored: &Stored, request: &Request) -> bool {
-        let shares =
-            || Word::of(&stored.fields(), &self.config.cache.targeted_fields).shares_authorized();
+        let shares = || {
+            ResponseDirectives::of(&stored.fields(), &self.config.cache.targeted_fields)
+                .shares_authorized()
+        };
         stored.lifetime.source() == LifetimeSource::Origin
             && (!request.fields.contains_key(AUTHORIZATION) || shares())
     }
@@ -126,7 +128,7 @@ impl Proxy {
         };
         directives.refresh
             && matches!(reuse(&stored.lifetime, &calm, now), Reuse::Fresh { .. })
-            && Word::of(&stored.fields(), &self.config.cache.targeted_fields)
+            && ResponseDirectives::of(&stored.fields(), &self.config.cache.targeted_fields)
                 .directives
                 .immutable
     }

@@ -19,7 +19,7 @@ use crate::message::{Request, Response, Target};
 use crate::origin::forward;
 use crate::origin::permits::FlightId;
 use crate::outcome::Cause;
-use crate::policy::directives::{Word, fields_to_confirm};
+use crate::policy::directives::{ResponseDirectives, fields_to_confirm};
 use crate::policy::freshness::Lifetime;
 use crate::policy::home::PlausibilityResult;
 use crate::policy::ranges::{ContentRange, Joined, join};
@@ -242,8 +242,9 @@ impl Proxy {
         selecting: Option<Box<Selecting>>,
         received: Now,
     ) -> (Stored, bool) {
-        let word = Word::of(&response.fields, &self.config.cache.targeted_fields);
-        let unconfirmed = fields_to_confirm(&response.fields, &word);
+        let response_directives =
+            ResponseDirectives::of(&response.fields, &self.config.cache.targeted_fields);
+        let unconfirmed = fields_to_confirm(&response.fields, &response_directives);
         let left_out = unconfirmed
             .iter()
             .any(|name| response.fields.contains_key(name));

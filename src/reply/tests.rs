@@ -7,7 +7,7 @@ use super::*;
 use crate::cache::key::Key;
 use crate::message::RequestId;
 use crate::outcome::Fwd;
-use crate::policy::directives::Word;
+use crate::policy::directives::ResponseDirectives;
 use crate::policy::freshness::{Allowed, Received, lifetime};
 use crate::policy::rule::{Defaults, Rule};
 
@@ -32,7 +32,7 @@ fn stored(status: StatusCode) -> Arc<Stored> {
         header::CACHE_CONTROL,
         "max-age=30".parse().expect("a value"),
     )]);
-    let word = Word::of(&fields, &[]);
+    let word = ResponseDirectives::of(&fields, &[]);
     let received = Received {
         status,
         fields: &fields,

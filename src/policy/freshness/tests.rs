@@ -35,13 +35,14 @@ fn judge_as(
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
         fields.append(name, HeaderValue::from_str(value).expect("a value"));
     }
-    let word = Word::of(&fields, &[HeaderName::from_static("cdn-cache-control")]);
+    let response_directives =
+        ResponseDirectives::of(&fields, &[HeaderName::from_static("cdn-cache-control")]);
     let status = StatusCode::from_u16(status).expect("a status code");
     lifetime(
         &Received {
             status,
             fields: &fields,
-            word,
+            response_directives,
             asked: now(),
             at: now(),
         },
@@ -128,7 +129,7 @@ fn explicit_freshness_in_the_order_of_the_rfc() {
         assert_eq!(
             found.stale_time(),
             found.ttl(),
-            "the origin's word is not refreshed early"
+            "the origin's response_directives is not refreshed early"
         );
     }
 }
@@ -349,7 +350,7 @@ fn stale_while_revalidate_lets_the_origins_word_answer_for_longer_but_not_be_fre
     assert_eq!(
         (found.fresh_until(), found.ttl()),
         (secs(40), secs(40)),
-        "the user's word has no window"
+        "the user's response_directives has no window"
     );
 }
 
