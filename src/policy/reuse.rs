@@ -21,7 +21,7 @@ pub enum Reuse {
         /// How old it is.
         age: Duration,
         /// Why.
-        because: Because,
+        reason: Reason,
     },
     /// Its lifetime is over: the origin is asked first (§4.3).
     Validate {
@@ -37,7 +37,7 @@ pub enum Reuse {
 
 /// Why a stale response answers at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Because {
+pub enum Reason {
     /// The origin allows it while it is asked for a newer one: `stale-while-revalidate` (RFC 5861 §3).
     WhileRevalidate,
     /// The client accepts it: `max-stale` (§5.2.1.2).
@@ -71,14 +71,14 @@ pub fn reuse(lifetime: &Lifetime, directives: &RequestDirectives, now: Now) -> R
     {
         return Reuse::Stale {
             age,
-            because: Because::MaxStale,
+            reason: Reason::MaxStale,
         };
     }
     // A client that names the greatest age it takes, takes nothing stale unless it says so (§5.2.1.1).
     if age < lifetime.ttl() && directives.max_age.is_none() {
         return Reuse::Stale {
             age,
-            because: Because::WhileRevalidate,
+            reason: Reason::WhileRevalidate,
         };
     }
     Reuse::Validate { age }

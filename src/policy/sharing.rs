@@ -39,12 +39,12 @@ pub enum Sharing {
     /// A HEAD: may be answered from a stored GET (RFC 9110 §9.3.2), else goes alone.
     Head,
     /// Sent to the origin for this client only.
-    Alone(Because),
+    Alone(Reason),
 }
 
 /// Why a request goes alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Because {
+pub enum Reason {
     /// Neither GET nor HEAD.
     Method,
     /// It has a body.
@@ -61,17 +61,17 @@ pub enum Because {
     Head,
 }
 
-impl Because {
+impl Reason {
     /// A word for the `detail` of Cache-Status (RFC 9211 §2.8) and for the log.
     pub fn detail(self) -> &'static str {
         match self {
-            Because::Method => "method",
-            Because::Body => "body",
-            Because::Identity => "identity",
-            Because::NoStore => "no-store",
-            Because::Range => "range",
-            Because::Conditional => "conditional",
-            Because::Head => "head",
+            Reason::Method => "method",
+            Reason::Body => "body",
+            Reason::Identity => "identity",
+            Reason::NoStore => "no-store",
+            Reason::Range => "range",
+            Reason::Conditional => "conditional",
+            Reason::Head => "head",
         }
     }
 }
@@ -111,13 +111,13 @@ impl RequestTraits {
         };
         let is_get = method == Method::GET;
         let sharing = if !is_get && method != Method::HEAD {
-            Sharing::Alone(Because::Method)
+            Sharing::Alone(Reason::Method)
         } else if has_body {
-            Sharing::Alone(Because::Body)
+            Sharing::Alone(Reason::Body)
         } else if identity {
-            Sharing::Alone(Because::Identity)
+            Sharing::Alone(Reason::Identity)
         } else if directives.no_store {
-            Sharing::Alone(Because::NoStore)
+            Sharing::Alone(Reason::NoStore)
         } else if is_get {
             Sharing::Shared
         } else {
@@ -135,8 +135,8 @@ impl RequestTraits {
     /// The same without what would force the origin to be asked.
     pub fn content(self, method: &Method) -> RequestTraits {
         let sharing = match self.sharing {
-            Sharing::Alone(Because::NoStore) if method == Method::GET => Sharing::Shared,
-            Sharing::Alone(Because::NoStore) => Sharing::Head,
+            Sharing::Alone(Reason::NoStore) if method == Method::GET => Sharing::Shared,
+            Sharing::Alone(Reason::NoStore) => Sharing::Head,
             other => other,
         };
         RequestTraits {
@@ -209,37 +209,37 @@ mod tests {
                 Sharing::Shared,
             ),
             ("HEAD", &[], Sharing::Head),
-            ("POST", &[], Sharing::Alone(Because::Method)),
-            ("get", &[], Sharing::Alone(Because::Method)),
+            ("POST", &[], Sharing::Alone(Reason::Method)),
+            ("get", &[], Sharing::Alone(Reason::Method)),
             (
                 "M-SEARCH",
                 &[("cookie", "a=b")],
-                Sharing::Alone(Because::Method),
+                Sharing::Alone(Reason::Method),
             ),
             (
                 "GET",
                 &[("authorization", "x")],
-                Sharing::Alone(Because::Identity),
+                Sharing::Alone(Reason::Identity),
             ),
             (
                 "HEAD",
                 &[("cookie", "a=b")],
-                Sharing::Alone(Because::Identity),
+                Sharing::Alone(Reason::Identity),
             ),
             (
                 "GET",
                 &[("x-api-key", "")],
-                Sharing::Alone(Because::Identity),
+                Sharing::Alone(Reason::Identity),
             ),
             (
                 "GET",
                 &[("cache-control", "No-Store")],
-                Sharing::Alone(Because::NoStore),
+                Sharing::Alone(Reason::NoStore),
             ),
             (
                 "GET",
                 &[("if-none-match", "*"), ("cookie", "a=b")],
-                Sharing::Alone(Because::Identity),
+                Sharing::Alone(Reason::Identity),
             ),
         ];
         for (method, lines, expected) in cases {
@@ -251,7 +251,7 @@ mod tests {
         }
         assert_eq!(
             judge("GET", &[], true, &Rule::default()),
-            Sharing::Alone(Because::Body)
+            Sharing::Alone(Reason::Body)
         );
     }
 
@@ -323,7 +323,7 @@ mod tests {
         let both = [("cookie", "a=b"), ("authorization", "x")];
         assert_eq!(
             judge("GET", &both, false, &stripping),
-            Sharing::Alone(Because::Identity)
+            Sharing::Alone(Reason::Identity)
         );
         let forcing = Rule {
             force: Force {
@@ -338,7 +338,7 @@ mod tests {
         );
         assert_eq!(
             judge("GET", &both, false, &forcing),
-            Sharing::Alone(Because::Identity)
+            Sharing::Alone(Reason::Identity)
         );
     }
 }

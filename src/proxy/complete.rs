@@ -205,7 +205,7 @@ impl Waiter {
             .take()
             .filter(|stored| stored.serves_despite(cause, now));
         let stale = stale.and_then(|stored| {
-            let reply = self.reply_from(&stored, Outcome::Stale { because: cause }, now)?;
+            let reply = self.reply_from(&stored, Outcome::Stale { reason: cause }, now)?;
             stored.count_hit();
             Some(reply)
         });

@@ -21,7 +21,7 @@ use crate::policy::freshness::LifetimeSource;
 use crate::policy::ranges::{Serving, serving};
 use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{self, Reuse, reuse};
-use crate::policy::sharing::{Because, RequestTraits, Sharing};
+use crate::policy::sharing::{Reason, RequestTraits, Sharing};
 use crate::reply::{Reply, Shape};
 
 /// How often a client's word makes us fetch a key whose route says nothing of it.
@@ -60,7 +60,7 @@ impl Proxy {
         request: &Request,
         traits: &RequestTraits,
     ) -> Option<Arc<Stored>> {
-        if matches!(traits.sharing, Sharing::Alone(because) if because != Because::Identity) {
+        if matches!(traits.sharing, Sharing::Alone(reason) if because != Reason::Identity) {
             return None;
         }
         let mut key = KEY_TEXT.take();
@@ -68,7 +68,7 @@ impl Proxy {
         let variants = self.store.find(&key);
         KEY_TEXT.replace(key);
         let stored = variants?.into_selected(&request.fields)?;
-        (traits.sharing != Sharing::Alone(Because::Identity) || self.is_for_named(&stored, request))
+        (traits.sharing != Sharing::Alone(Reason::Identity) || self.is_for_named(&stored, request))
             .then_some(stored)
     }
 
@@ -93,7 +93,7 @@ impl Proxy {
     ) -> Option<Reply> {
         let refresh_due = match reuse(&stored.lifetime, &traits.directives, now) {
             Reuse::Fresh { refresh_due, .. } => refresh_due,
-            Reuse::Stale { because, .. } => because == reuse::Because::WhileRevalidate,
+            Reuse::Stale { reason, .. } => reason == reuse::Reason::WhileRevalidate,
             Reuse::Forward { .. }
                 if self.is_reload_of_immutable(&stored, &traits.directives, now) =>
             {

@@ -16,7 +16,7 @@ use crate::outcome::Fwd;
 use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::rule::Fallback;
-use crate::policy::sharing::{Because, RequestTraits, Sharing};
+use crate::policy::sharing::{Reason, RequestTraits, Sharing};
 use crate::reply::Responder;
 
 impl Proxy {
@@ -46,11 +46,11 @@ impl Proxy {
             )
         }) || traits.directives.refresh;
         let fwd = match alone {
-            Some(Because::Method) => Fwd::Method,
-            Some(Because::Head) | None if forced => Fwd::Request,
-            Some(Because::Head) | None if selected.is_some() => Fwd::Stale,
+            Some(Reason::Method) => Fwd::Method,
+            Some(Reason::Head) | None if forced => Fwd::Request,
+            Some(Reason::Head) | None if selected.is_some() => Fwd::Stale,
             None if known.is_some() => Fwd::VaryMiss,
-            Some(Because::Head) | None => Fwd::UriMiss,
+            Some(Reason::Head) | None => Fwd::UriMiss,
             Some(_) => Fwd::Bypass,
         };
         let strict = self.config.cache.client_directives == ClientDirectives::Strict;
@@ -68,7 +68,7 @@ impl Proxy {
         let (asked, interim_sink) = (Arc::clone(&request), responder.interim_sink());
         let is_related = matches!(
             alone,
-            Some(Because::Head | Because::Range | Because::Conditional)
+            Some(Reason::Head | Reason::Range | Reason::Conditional)
         );
         let related_key = is_related.then(|| Key::new(None, ROLE, &asked.target));
         let fetch_request = FetchRequest {
@@ -84,13 +84,13 @@ impl Proxy {
             interim_sink,
         };
         // Whose request goes alone is told the truth: what stands in is for readers that everybody's answer would have done for.
-        let takes_fallback = matches!(alone, None | Some(Because::Head));
+        let takes_fallback = matches!(alone, None | Some(Reason::Head));
         let fallback = if takes_fallback {
             rule.fallback
         } else {
             Fallback::Error
         };
-        let (alone, cors) = (alone.map(Because::detail), rule.cors);
+        let (alone, cors) = (alone.map(Reason::detail), rule.cors);
         let waiter = Waiter {
             request,
             responder,
@@ -159,27 +159,27 @@ pub(super) fn joins(key: &Key, known: &Stored, request: &Request) -> Key {
 }
 
 /// Why a request goes alone. `None`: it shares.
-fn why_alone(traits: &RequestTraits, selected: Option<&Stored>) -> Option<Because> {
+fn why_alone(traits: &RequestTraits, selected: Option<&Stored>) -> Option<Reason> {
     let is_part = |stored: &Stored| stored.status == StatusCode::PARTIAL_CONTENT;
     match (traits.sharing, selected) {
-        (Sharing::Alone(because), _) => Some(because),
-        (Sharing::Head, _) => Some(Because::Head),
-        (Sharing::Shared, None) if traits.range => Some(Because::Range),
-        (Sharing::Shared, None) if traits.conditional => Some(Because::Conditional),
+        (Sharing::Alone(reason), _) => Some(reason),
+        (Sharing::Head, _) => Some(Reason::Head),
+        (Sharing::Shared, None) if traits.range => Some(Reason::Range),
+        (Sharing::Shared, None) if traits.conditional => Some(Reason::Conditional),
         // Another part than the one that is stored.
-        (Sharing::Shared, Some(stored)) if traits.range && is_part(stored) => Some(Because::Range),
+        (Sharing::Shared, Some(stored)) if traits.range && is_part(stored) => Some(Reason::Range),
         (Sharing::Shared, _) => None,
     }
 }
 
 /// Whether the answer may be stored at all: it is everybody's, or the origin may say that it is.
-fn is_storable(method: &Method, alone: Option<Because>) -> bool {
+fn is_storable(method: &Method, alone: Option<Reason>) -> bool {
     match alone {
-        None | Some(Because::Identity | Because::Range | Because::Conditional) => {
+        None | Some(Reason::Identity | Reason::Range | Reason::Conditional) => {
             method == Method::GET
         }
-        Some(Because::Method) => method == Method::POST,
-        Some(Because::Head | Because::Body | Because::NoStore) => false,
+        Some(Reason::Method) => method == Method::POST,
+        Some(Reason::Head | Reason::Body | Reason::NoStore) => false,
     }
 }
 

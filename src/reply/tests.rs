@@ -85,7 +85,7 @@ fn h1_a_stored_answer_tells_its_age_what_is_left_and_how_it_came_about() {
         Via: 1.1 larder-0000beef\r\nX-Cache-Timestamp: 2025-06-15T15:15:00.000Z\r\n\
         X-Cache-Expires-At: 2025-06-15T15:15:30.000Z\r\nContent-Length: 2\r\n";
     let failed = Outcome::Stale {
-        because: Cause::Status(503),
+        reason: Cause::Status(503),
     };
     let fetched = Outcome::Fetched {
         fwd: Fwd::UriMiss,

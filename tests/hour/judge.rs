@@ -122,7 +122,7 @@ fn limit(road: &Road, outcome: &Outcome) -> u64 {
     use FetchError::{ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout};
     let seconds = match outcome {
         Outcome::Hit => road.at_once,
-        Outcome::Stale { because } => {
+        Outcome::Stale { reason } => {
             let grace = match because {
                 Cause::Slow | Cause::Quota | Cause::NoPermit | Cause::ParkedFull => road.slow,
                 Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout) => {

@@ -50,10 +50,10 @@ fn fresh(seconds: f64, refresh_due: bool) -> Reuse {
     }
 }
 
-fn stale(seconds: f64, because: Because) -> Reuse {
+fn stale(seconds: f64, reason: Reason) -> Reuse {
     Reuse::Stale {
         age: secs(seconds),
-        because,
+        reason,
     }
 }
 
@@ -94,8 +94,8 @@ fn each_span_begins_exactly_where_the_one_before_ends() {
     let by_origin_itself = [
         fresh(0.0, false),
         fresh(4.999, false),
-        stale(5.0, Because::WhileRevalidate),
-        stale(29.999, Because::WhileRevalidate),
+        stale(5.0, Reason::WhileRevalidate),
+        stale(29.999, Reason::WhileRevalidate),
         validate(30.0),
     ];
     for expected in by_origin_itself {
@@ -168,15 +168,15 @@ fn a_client_may_take_it_stale_where_the_origin_does_not_forbid_it() {
     };
     let cases = [
         (lifetime(), some, fresh(29.0, true)),
-        (lifetime(), some, stale(30.0, Because::MaxStale)),
-        (lifetime(), some, stale(50.0, Because::MaxStale)),
-        (lifetime(), some, stale(50.9, Because::MaxStale)),
+        (lifetime(), some, stale(30.0, Reason::MaxStale)),
+        (lifetime(), some, stale(50.0, Reason::MaxStale)),
+        (lifetime(), some, stale(50.9, Reason::MaxStale)),
         (lifetime(), some, validate(51.0)),
-        (lifetime(), any, stale(100_000.0, Because::MaxStale)),
+        (lifetime(), any, stale(100_000.0, Reason::MaxStale)),
         (strict, any, validate(30.0)),
         // Fresh until 5 s, not until 30 s as by a rule.
-        (by_origin(), some, stale(25.0, Because::MaxStale)),
-        (by_origin(), some, stale(26.0, Because::WhileRevalidate)),
+        (by_origin(), some, stale(25.0, Reason::MaxStale)),
+        (by_origin(), some, stale(26.0, Reason::WhileRevalidate)),
     ];
     for (lifetime, directives, expected) in cases {
         holds(&lifetime, &directives, expected);
@@ -209,7 +209,7 @@ fn wishes_that_contradict_each_other_are_all_kept() {
                 max_age: Some(secs(10.0)),
                 ..RequestDirectives::default()
             }),
-            stale(10.0, Because::MaxStale),
+            stale(10.0, Reason::MaxStale),
         ),
         (
             stale_or(RequestDirectives {
