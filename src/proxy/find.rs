@@ -60,7 +60,7 @@ impl Proxy {
         request: &Request,
         traits: &RequestTraits,
     ) -> Option<Arc<Stored>> {
-        if matches!(traits.sharing, Sharing::Alone(reason) if because != Reason::Identity) {
+        if matches!(traits.sharing, Sharing::Alone(reason) if reason != Reason::Identity) {
             return None;
         }
         let mut key = KEY_TEXT.take();

@@ -32,11 +32,11 @@ fn stored(status: StatusCode) -> Arc<Stored> {
         header::CACHE_CONTROL,
         "max-age=30".parse().expect("a value"),
     )]);
-    let word = ResponseDirectives::of(&fields, &[]);
+    let response_directives = ResponseDirectives::of(&fields, &[]);
     let received = Received {
         status,
         fields: &fields,
-        word,
+        response_directives,
         asked: START,
         at: START,
     };

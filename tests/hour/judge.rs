@@ -123,7 +123,7 @@ fn limit(road: &Road, outcome: &Outcome) -> u64 {
     let seconds = match outcome {
         Outcome::Hit => road.at_once,
         Outcome::Stale { reason } => {
-            let grace = match because {
+            let grace = match reason {
                 Cause::Slow | Cause::Quota | Cause::NoPermit | Cause::ParkedFull => road.slow,
                 Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout) => {
                     road.timed_out
