@@ -10,9 +10,9 @@ use larder::origin::permits::FlightId;
 use larder::origin::{Fetched, Opening, Origin, OriginRequest, Rest};
 use larder::outcome::FetchError;
 
+use crate::endpoints::{Kind, endpoint};
 use crate::faults::Fate;
 use crate::ledger::Worth;
-use crate::roads::{Kind, road};
 use crate::schedule::{Asker, Heard};
 use crate::world::World;
 
@@ -83,10 +83,10 @@ impl Origin for Asked<'_> {
                     Heard::Failure(after)
                 }
             }
-            Ok(_) => judged(worth, road(request.target.as_str()).kind),
+            Ok(_) => judged(worth, endpoint(request.target.as_str()).kind),
         };
         let again =
-            state.thrift.may_repeat() && self.fetch_request.is_repeatable() && self.may_pass();
+            state.quotas.may_repeat() && self.fetch_request.is_repeatable() && self.may_pass();
         let (asker, opens) = (
             Asker::of(self.fetch_request),
             answer

@@ -79,7 +79,7 @@ impl World {
             let asked = state.traffic.asked(flight, &fetch_request);
             let asker = Asker::of(&fetch_request);
             let asked = asked.and(state.schedule.asked(flight, &asker, now));
-            let asked = asked.and(state.thrift.asked(flight, fetch_request.plain, now));
+            let asked = asked.and(state.quotas.asked(flight, fetch_request.plain, now));
             state
                 .complaints
                 .extend(asked.err().map(|problem| format!("{now} ms: {problem}")));

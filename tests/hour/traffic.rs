@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use larder::cache::flights::FetchRequest;
 use larder::origin::permits::FlightId;
 
+use crate::endpoints::{Kind, endpoint};
 use crate::faults::Fate;
-use crate::roads::{Kind, road};
 
 /// How long a key whose answer could not be shared is not collapsed, in milliseconds.
 const APART: u64 = 60_000;
@@ -137,6 +137,7 @@ impl Traffic {
             return true;
         };
         let mut times = self.apart.get(target).into_iter().flatten();
-        road(target).kind == Kind::Personal || times.any(|(from, to)| (from..=to).contains(&began))
+        endpoint(target).kind == Kind::Personal
+            || times.any(|(from, to)| (from..=to).contains(&began))
     }
 }

@@ -16,12 +16,12 @@ use larder::scheduler::plan::Plan;
 use crate::asked::Asked;
 use crate::clients::{Client, Question};
 use crate::dice::Dice;
+use crate::endpoints::{CONFIGURATION, ENDPOINTS, endpoint};
 use crate::executor::Hands;
 use crate::faults::{Fate, Faults};
 use crate::origin::Fake;
-use crate::roads::{CONFIGURATION, ROADS, road};
+use crate::quotas::Quotas;
 use crate::schedule::Schedule;
-use crate::thrift::Thrift;
 use crate::traffic::Traffic;
 
 /// Milliseconds of virtual time: the first fault, the last, and the end.
@@ -70,7 +70,7 @@ pub struct State {
     pub faults: Faults,
     pub fake: Fake,
     pub schedule: Schedule,
-    pub thrift: Thrift,
+    pub quotas: Quotas,
     pub traffic: Traffic,
     plan: Plan,
     pub news: Vec<News>,
@@ -109,10 +109,10 @@ pub struct Report {
 /// Lives through the hour of this seed; `aloud`: printing what happens.
 pub fn hour(seed: u64, aloud: bool) -> Report {
     let mut config = Config::from_json(CONFIGURATION).expect("a configuration");
-    let thrift = Thrift::any(seed);
-    thrift.configure(&mut config);
+    let quotas = Quotas::any(seed);
+    quotas.configure(&mut config);
     // What has no room in the quota stays as it is: how fresh, is not for us to say.
-    let is_fresh_again = !thrift.counts();
+    let is_fresh_again = !quotas.counts();
     let mut dice = Dice::new(seed);
     let faults = Faults::new(&mut dice, BEGINS, RECOVERS);
     let state = State {
@@ -122,7 +122,7 @@ pub fn hour(seed: u64, aloud: bool) -> Report {
         faults,
         fake: Fake::default(),
         schedule: Schedule::default(),
-        thrift,
+        quotas,
         traffic: Traffic::new(config.backend.max_concurrent_requests),
         plan: Plan::new(polls(&config), Duration::ZERO),
         news: Vec::new(),
@@ -152,10 +152,13 @@ pub fn hour(seed: u64, aloud: bool) -> Report {
     assert!(world.proxy.set(Arc::downgrade(&proxy)).is_ok());
     world.later(1_000, Event::RequestTraits);
     world.later(BEGINS, Event::ChangesPace);
-    for road in ROADS.iter().filter(|road| road.polled && is_fresh_again) {
+    for endpoint in ENDPOINTS
+        .iter()
+        .filter(|endpoint| endpoint.polled && is_fresh_again)
+    {
         world.later(
             RECOVERS + NOTICED,
-            Event::IsFreshAgain(road.path, RECOVERS + NOTICED),
+            Event::IsFreshAgain(endpoint.path, RECOVERS + NOTICED),
         );
     }
     world.run_until(ENDS);
@@ -391,7 +394,7 @@ impl World {
                 .filter(|_| state.schedule.is_well(path));
             (
                 due,
-                said.map_or(due, |at| due.max(at + road(path).fresh * 1_000)) + ONE_REQUEST,
+                said.map_or(due, |at| due.max(at + endpoint(path).fresh * 1_000)) + ONE_REQUEST,
             )
         };
         if now < due {

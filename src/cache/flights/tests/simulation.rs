@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::account::Account;
-use super::tower::*;
+use super::harness::*;
 use super::*;
 use crate::origin::limits::Quota;
 

@@ -1,17 +1,17 @@
-//! What the tests of flights stand on: a tower that steps them, and waiters who count what they are told.
+//! What the tests of flights stand on: a harness that steps them, and waiters who count what they are told.
 
 use super::*;
 use crate::policy::rule::Fallback;
 
 /// Flights, and the time.
-pub(super) struct Tower {
+pub(super) struct Harness {
     pub(super) flights: Flights,
     pub(super) now: Now,
 }
 
-impl Tower {
-    pub(super) fn new(permits: usize) -> Tower {
-        Tower {
+impl Harness {
+    pub(super) fn new(permits: usize) -> Harness {
+        Harness {
             flights: flights(permits, 100),
             now: moment(Duration::ZERO),
         }
