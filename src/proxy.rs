@@ -9,6 +9,7 @@ mod find;
 mod health;
 mod inspection;
 mod interim;
+mod invalidate;
 mod join;
 mod max_forwards;
 mod polls;
@@ -28,7 +29,7 @@ use crate::cache::key::Key;
 use crate::cache::store::{Inserted, Store, Stored};
 use crate::clock::{Clock, Now};
 use crate::config::Config;
-use crate::message::{Body, Request, RequestId, Target};
+use crate::message::{Body, Request, RequestId};
 use crate::metrics::Counters;
 use crate::origin::backoff::Schedule;
 use crate::origin::forward;
@@ -256,19 +257,6 @@ impl Proxy {
             return self.fetch_for_nobody(request, stored.key.clone(), joins, polls::For::Named);
         }
         self.fetch_for_nobody(request, stored.key.clone(), joins, polls::For::Everybody);
-    }
-
-    /// Drops what is stored for a target, and keeps what is being fetched for it from being stored (RFC 9111 §4.4), but by the
-    /// flight that made it worthless.
-    pub fn invalidate(&self, target: &Target, but: Option<FlightId>) {
-        let mut text = String::new();
-        Key::write(&mut text, None, ROLE, target);
-        let key = text.clone();
-        self.submit(Work::Invalidated {
-            matches: Box::new(move |other| other == key),
-            but,
-        });
-        self.store.remove(&text);
     }
 
     /// Drops everything that is stored, and keeps what is being fetched from being stored; answers how many there were.

@@ -54,7 +54,7 @@ fn stored(key: &str, head: usize, body: usize) -> Arc<Stored> {
     let response = Received {
         status: StatusCode::OK,
         fields: &fields,
-        word: ResponseDirectives::default(),
+        response_directives: ResponseDirectives::default(),
         asked: start,
         at: start,
     };

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn preconditions_ranges_and_wishes_are_seen() {
+    fn preconditions_ranges_and_directives_are_seen() {
         let cases: [(Lines, bool, bool); 7] = [
             (&[("accept", "*/*"), ("if-range", "x")], false, false),
             (&[("if-none-match", "*")], true, false),

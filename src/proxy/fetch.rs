@@ -62,7 +62,7 @@ struct Completion<'a> {
 }
 
 impl Proxy {
-    /// Flies a fetch request: asks the origin and tells everybody waiting. Blocks on the origin, with its timeouts.
+    /// Carries out a fetch request: asks the origin and tells everybody waiting. Blocks on the origin, with its timeouts.
     pub fn fetch(
         self: &Arc<Proxy>,
         flight: FlightId,
@@ -78,7 +78,9 @@ impl Proxy {
         };
         match self.ask(fetch_request, origin) {
             Ok(Asked::Whole(fetched)) => {
-                match self.process_response(flight, fetch_request, fetched) {
+                let response = &fetched.response;
+                self.invalidate_after(flight, fetch_request, response.status, &response.fields);
+                match self.process_response(fetch_request, fetched) {
                     Processed::Complete(result) => completion.with(result),
                     Processed::Pending(pending) => {
                         completion.leave(true);
@@ -101,7 +103,7 @@ impl Proxy {
             }
             Ok(Asked::Opening(mut opening)) => {
                 self.adapt(fetch_request, &mut opening.fields);
-                self.after_unsafe(flight, fetch_request, opening.status, &opening.fields);
+                self.invalidate_after(flight, fetch_request, opening.status, &opening.fields);
                 // How long the body takes is its reader's doing, too.
                 self.note_fetch(fetch_request, asked, true);
                 self.pass_on(flight, opening);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::complete::refuses_head;
@@ -15,9 +14,8 @@ use crate::cache::flights::{FetchRequest, FetchResult, Shared, Work};
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
-use crate::message::{Request, Response, Target};
+use crate::message::{Request, Response};
 use crate::origin::forward;
-use crate::origin::permits::FlightId;
 use crate::outcome::Cause;
 use crate::policy::directives::{ResponseDirectives, fields_to_confirm};
 use crate::policy::freshness::Lifetime;
@@ -52,7 +50,6 @@ impl Proxy {
     /// Turns a whole response into what the flight ends with.
     pub(super) fn process_response(
         &self,
-        flight: FlightId,
         fetch_request: &FetchRequest,
         fetched: FetchedResponse,
     ) -> Processed {
@@ -62,7 +59,6 @@ impl Proxy {
             asked,
             confirms,
         } = fetched;
-        self.after_unsafe(flight, fetch_request, response.status, &response.fields);
         let (request, status, received) =
             (&fetch_request.request, response.status, self.clock.now());
         if request.method == Method::HEAD {
@@ -396,33 +392,6 @@ impl Proxy {
         seconds.or_else(until).map(Duration::from_secs)
     }
 
-    /// A successful unsafe request makes what is stored for its target worthless, and for what else the response names
-    /// (RFC 9111 §4.4).
-    pub(super) fn after_unsafe(
-        &self,
-        flight: FlightId,
-        fetch_request: &FetchRequest,
-        status: StatusCode,
-        fields: &HeaderMap,
-    ) {
-        if fetch_request.safe || !(status.is_success() || status.is_redirection()) {
-            return;
-        }
-        let target = &fetch_request.request.target;
-        self.invalidate(target, Some(flight));
-        let also = invalidation::also_invalid(
-            target.as_str(),
-            fields,
-            &self.authorities(&fetch_request.request),
-        );
-        for target in also
-            .into_iter()
-            .filter_map(|target| Target::parse(target.into()))
-        {
-            self.invalidate(&target, Some(flight));
-        }
-    }
-
     /// Whether a response says that it is what a GET for the same target would bring (RFC 9110 §9.3.3).
     fn names_itself(&self, request: &Request, fields: &HeaderMap) -> bool {
         request.method == Method::POST
@@ -431,20 +400,5 @@ impl Proxy {
                 fields,
                 &self.authorities(request),
             )
-    }
-
-    /// The names this origin goes by: its own, and what its client calls it.
-    fn authorities<'a>(&'a self, request: &'a Request) -> Vec<&'a str> {
-        let own = self
-            .config
-            .backend
-            .origin
-            .authority()
-            .map(Authority::as_str);
-        let host = request
-            .fields
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok());
-        own.into_iter().chain(host).collect()
     }
 }

@@ -355,7 +355,7 @@ fn stale_while_revalidate_lets_the_origins_word_answer_for_longer_but_not_be_fre
 }
 
 #[test]
-fn a_failure_never_stands_in_for_an_answer() {
+fn a_failure_never_replaces_an_answer() {
     let said = [(
         "cache-control",
         "max-age=9, stale-while-revalidate=5, stale-if-error=6",

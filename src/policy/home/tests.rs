@@ -28,7 +28,7 @@ const EMPTY_IS_NEWS: [&str; 12] = [
     "version",
     "soe",
 ];
-const WITNESSED: [&str; 9] = [
+const CROSS_CHECKED: [&str; 9] = [
     "csv",
     "csv?headers",
     "csv/v2",
@@ -72,7 +72,7 @@ fn paths(folder: &str) -> Vec<(String, PlausibilityCheck, Vec<u8>)> {
     let checked = [("aggregates", Aggregates)]
         .into_iter()
         .chain(EMPTY_IS_NEWS.map(|path| (path, EmptyIsNews)))
-        .chain(WITNESSED.map(|path| (path, CrossChecked)));
+        .chain(CROSS_CHECKED.map(|path| (path, CrossChecked)));
     checked
         .filter_map(|(path, kind)| Some((format!("/{path}"), kind, recorded(folder, path)?)))
         .collect()

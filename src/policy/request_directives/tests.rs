@@ -19,7 +19,7 @@ fn said(directives: &str) -> RequestDirectives {
 }
 
 #[test]
-fn a_request_that_says_nothing_wishes_for_nothing() {
+fn a_request_that_says_nothing_asks_for_nothing() {
     let directives = wished(&[("accept", "*/*"), ("host", "a")]);
     assert!(directives.is_none());
     assert!(
@@ -32,7 +32,7 @@ fn a_request_that_says_nothing_wishes_for_nothing() {
 }
 
 #[test]
-fn each_directive_is_a_wish() {
+fn each_directive_is_read() {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     let none = RequestDirectives::default();
     let cases = [
@@ -149,7 +149,7 @@ fn each_directive_is_a_wish() {
 }
 
 #[test]
-fn garbage_wishes_for_nothing() {
+fn garbage_asks_for_nothing() {
     let garbage = [
         "",
         "nothing-to-see-here",

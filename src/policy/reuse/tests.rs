@@ -184,7 +184,7 @@ fn a_client_may_take_it_stale_where_the_origin_does_not_forbid_it() {
 }
 
 #[test]
-fn wishes_that_contradict_each_other_are_all_kept() {
+fn directives_that_contradict_each_other_all_hold() {
     let stale_or = |directives| RequestDirectives {
         max_stale: Some(LONGEST),
         ..directives

@@ -86,7 +86,11 @@ fn must_show_5_d13_an_all_zero_csv_is_never_stored() {
             expect_nothing(target, &scene.get(target));
         }
         assert_eq!(scene.origin.count(target), 1);
-        assert_eq!(scene.origin.count("/soe"), 2, "the witness was asked once");
+        assert_eq!(
+            scene.origin.count("/soe"),
+            2,
+            "the cross-check was asked once"
+        );
     }
 }
 

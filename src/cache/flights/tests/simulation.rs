@@ -55,7 +55,7 @@ enum Event {
     Arrives,
     Leaves(Arc<Tally>),
     Invalidated(Key),
-    Lands(FlightId),
+    Completes(FlightId),
     Again(Waiter),
 }
 
@@ -132,7 +132,7 @@ impl Simulation {
                 });
                 self.store.remove(&key);
             }
-            Event::Lands(flight) => self.complete(flight),
+            Event::Completes(flight) => self.complete(flight),
             Event::Again(waiter) => {
                 let key = Some(Key::new(None, "anonymous", &waiter.request.target));
                 let poll = (waiter.request.target.as_str() == POLLED).then_some(0);
@@ -304,7 +304,7 @@ impl Simulation {
                 assert!(self.account.fetching.insert(flight), "fetched twice");
                 self.keeps_restraint();
                 let at = self.now + Duration::from_millis(self.random.below(4000));
-                self.later(at, Event::Lands(flight));
+                self.later(at, Event::Completes(flight));
             }
             Work::Wake(at, flight) => self.later(at, Event::Happens(Work::Deadline(flight))),
             Work::Answer(waiters, result) => {
