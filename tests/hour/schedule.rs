@@ -142,7 +142,7 @@ impl Schedule {
         }
     }
 
-    /// The body of a poll pauses. It has failed unless somebody takes it as it comes: who is aboard shows only inside, so its
+    /// The body of a poll pauses. It has failed unless somebody takes it as it comes: who waits shows only inside, so its
     /// end tells.
     pub fn paused(&mut self, flight: FlightId, asker: Asker, poll: usize) {
         self.paused = Some((flight, asker, poll));

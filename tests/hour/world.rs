@@ -292,7 +292,7 @@ impl World {
             }
             Event::Completes(flight, fetch_request, fate) => {
                 if self.state().aloud {
-                    println!("{:>8} {flight:?} lands", self.now());
+                    println!("{:>8} {flight:?} completes", self.now());
                 }
                 proxy.fetch(
                     flight,
