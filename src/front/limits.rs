@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::head;
 use super::platform;
 use crate::budget::{Budget, Lease};
-use crate::metrics::Shed;
+use crate::metrics::RejectReason;
 use crate::proxy;
 
 /// Connections that only clients on this machine may have, so that an operator always gets in.
@@ -93,17 +93,17 @@ impl ConnectionLimit {
         self: &Arc<ConnectionLimit>,
         client: Option<u128>,
         is_loopback: bool,
-    ) -> Result<ConnectionSlot, Shed> {
+    ) -> Result<ConnectionSlot, RejectReason> {
         let reserved = if is_loopback { 0 } else { FOR_LOOPBACK };
         let most = self.most.saturating_sub(reserved).max(1);
         let mut by_client = self.by_client.lock();
         if self.taken() >= most {
-            return Err(Shed::Connections);
+            return Err(RejectReason::Connections);
         }
         if let Some(client) = client {
             let own = by_client.get(&client).copied().unwrap_or(0);
             if own >= self.most_per_client {
-                return Err(Shed::ClientConnections);
+                return Err(RejectReason::ClientConnections);
             }
             by_client.insert(client, own + 1);
         }
@@ -178,7 +178,7 @@ mod tests {
         limit: &Arc<ConnectionLimit>,
         client: Option<u128>,
         is_loopback: bool,
-    ) -> Option<Shed> {
+    ) -> Option<RejectReason> {
         limit.take(client, is_loopback).err()
     }
 
@@ -188,16 +188,16 @@ mod tests {
         let mut first = take(&limit, 50, Some(1), false);
         assert_eq!(
             refusal(&limit, Some(1), false),
-            Some(Shed::ClientConnections)
+            Some(RejectReason::ClientConnections)
         );
         let second = take(&limit, 34, Some(2), false);
         assert_eq!(
             refusal(&limit, Some(2), false),
-            Some(Shed::Connections),
+            Some(RejectReason::Connections),
             "the last 16 are for this machine"
         );
         let here = take(&limit, 16, Some(3), true);
-        assert_eq!(refusal(&limit, Some(3), true), Some(Shed::Connections));
+        assert_eq!(refusal(&limit, Some(3), true), Some(RejectReason::Connections));
         first.pop();
         assert_eq!(refusal(&limit, Some(1), true), None, "given back");
         drop((first, second, here));
@@ -211,7 +211,7 @@ mod tests {
         let _three = take(&limit, 3, Some(1), false);
         assert_eq!(
             refusal(&limit, Some(1), true),
-            Some(Shed::ClientConnections),
+            Some(RejectReason::ClientConnections),
             "on this machine too"
         );
         let _proxied = take(&limit, 80, None, false);
@@ -222,7 +222,7 @@ mod tests {
     fn of_the_fewest_connections_one_client_may_have_all() {
         let limit = ConnectionLimit::new(4, None);
         let _all = take(&limit, 4, Some(1), true);
-        assert_eq!(refusal(&limit, Some(2), true), Some(Shed::Connections));
+        assert_eq!(refusal(&limit, Some(2), true), Some(RejectReason::Connections));
     }
 
     #[test]

@@ -219,7 +219,7 @@ impl Acceptor {
         let message = match self.shared.connections.take(client, is_loopback) {
             Ok(slot) => Message::Client(stream, peer, slot),
             Err(cause) => {
-                self.shared.proxy.counters().sheds.note(cause);
+                self.shared.proxy.counters().rejections.note(cause);
                 Message::Rejected(stream, peer, cause)
             }
         };

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::connection::Part;
 use super::limits::ConnectionSlot;
-use crate::metrics::Shed;
+use crate::metrics::RejectReason;
 use crate::sync::Mutex;
 
 /// Which connection of a worker: its place, and which of those that had that place.
@@ -21,7 +21,7 @@ pub(super) enum Message {
     /// A client was accepted.
     Client(TcpStream, IpAddr, ConnectionSlot),
     /// A client was accepted that cannot be kept: it is told why.
-    Rejected(TcpStream, IpAddr, Shed),
+    Rejected(TcpStream, IpAddr, RejectReason),
     /// A part of a response.
     Respond(Address, u64, Part),
     /// Too many bytes wait for slow clients: the one that most wait for is cut.

@@ -10,7 +10,7 @@ use super::connection::Segment;
 use super::shared::Shared;
 use crate::clock::Now;
 use crate::message::{IdText, RequestId, Target};
-use crate::metrics::Shed;
+use crate::metrics::RejectReason;
 use crate::origin::Opening;
 use crate::outcome::Outcome;
 use crate::proxy::PlainHit;
@@ -152,9 +152,9 @@ pub(super) fn refusal(status: StatusCode, message: &str) -> Vec<u8> {
 }
 
 /// The whole reply to a connection that cannot be kept; it ends after it.
-pub(super) fn rejected(cause: Shed) -> Vec<u8> {
+pub(super) fn rejected(cause: RejectReason) -> Vec<u8> {
     let message = match cause {
-        Shed::ClientConnections => {
+        RejectReason::ClientConnections => {
             "this address has as many connections as it may; raise proxy.maxConnectionsPerClient"
         }
         _ => "all connections are in use; raise proxy.maxConnections",

@@ -12,7 +12,7 @@ use super::connection::{Part, Segment, Stage, Watcher};
 use super::mailbox::{Address, Mailbox, Message};
 use super::render::{self, Asked, Form, Framing};
 use super::shared::{Phase, Shared};
-use crate::origin::{Herald, Opening};
+use crate::origin::{InterimSink, Opening};
 use crate::outcome::{Cause, Outcome};
 use crate::reply::{Reply, Responder, Sink};
 
@@ -121,7 +121,7 @@ impl Responder for ReplyHandle {
         self.way.progress.is_gone()
     }
 
-    fn herald(&self) -> Option<Arc<dyn Herald>> {
+    fn interim_sink(&self) -> Option<Arc<dyn InterimSink>> {
         // RFC 9110 §15.2: an HTTP/1.0 client knows no interim response.
         if self.asked.form.version == Version::HTTP_10 {
             return None;
@@ -141,7 +141,7 @@ impl Drop for ReplyHandle {
 /// Passes interim responses on before a reply.
 struct Interims(Way);
 
-impl Herald for Interims {
+impl InterimSink for Interims {
     fn interim(&self, status: StatusCode, fields: &HeaderMap) {
         let segment = Segment::new(render::interim(status, fields));
         self.0.send(Part::of(Stage::Interim, Some(segment), false));

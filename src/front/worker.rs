@@ -24,7 +24,7 @@ use super::wheel::{NEVER, Wheel};
 use crate::clock::Now;
 use crate::digits::hexadecimal;
 use crate::message::{Body, Request, RequestId, Target};
-use crate::metrics::Shed;
+use crate::metrics::RejectReason;
 
 /// The token of the mailbox's waker; connections have their indexes.
 pub(super) const WAKE: Token = Token(usize::MAX);
@@ -226,7 +226,7 @@ impl Worker {
         }
     }
 
-    fn reject(&mut self, stream: TcpStream, peer: IpAddr, cause: Shed) {
+    fn reject(&mut self, stream: TcpStream, peer: IpAddr, cause: RejectReason) {
         if self.rejected < MOST_REJECTED {
             let response = render::rejected(cause);
             let connection = Connection::rejected(peer, response, self.now.mono);
@@ -583,7 +583,7 @@ impl Worker {
             Refused::Unlawful(_) => {}
             Refused::SlowHead => drop(counters.slow_heads.bump()),
             Refused::SlowBody => drop(counters.slow_bodies.bump()),
-            Refused::Bodies => counters.sheds.note(Shed::Bodies),
+            Refused::Bodies => counters.rejections.note(RejectReason::Bodies),
         }
         counters.refused_requests.bump();
         let status = refused.status().as_u16();
@@ -689,7 +689,7 @@ impl Worker {
             let peer = client.connection.peer();
             log::debug!("cut a client that {unsent} bytes wait for, of too many in all: {peer}");
         }
-        self.shared.proxy.counters().sheds.note(Shed::Outbox);
+        self.shared.proxy.counters().rejections.note(RejectReason::Outbox);
         self.close(index);
     }
 

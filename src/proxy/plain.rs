@@ -12,7 +12,7 @@ use crate::cache::variants::Variants;
 use crate::clock::Now;
 use crate::message::Target;
 use crate::policy::reuse::{Reuse, reuse};
-use crate::policy::wishes::Wishes;
+use crate::policy::request_directives::RequestDirectives;
 use crate::route;
 
 /// A stored answer that every plain GET of its target gets, whole, until something changes. A request is plain if none of its
@@ -49,7 +49,7 @@ impl Proxy {
         let Reuse::Fresh {
             age,
             refresh_due: false,
-        } = reuse(lifetime, &Wishes::default(), now)
+        } = reuse(lifetime, &RequestDirectives::default(), now)
         else {
             return None;
         };
