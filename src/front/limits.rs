@@ -197,7 +197,10 @@ mod tests {
             "the last 16 are for this machine"
         );
         let here = take(&limit, 16, Some(3), true);
-        assert_eq!(refusal(&limit, Some(3), true), Some(RejectReason::Connections));
+        assert_eq!(
+            refusal(&limit, Some(3), true),
+            Some(RejectReason::Connections)
+        );
         first.pop();
         assert_eq!(refusal(&limit, Some(1), true), None, "given back");
         drop((first, second, here));
@@ -222,7 +225,10 @@ mod tests {
     fn of_the_fewest_connections_one_client_may_have_all() {
         let limit = ConnectionLimit::new(4, None);
         let _all = take(&limit, 4, Some(1), true);
-        assert_eq!(refusal(&limit, Some(2), true), Some(RejectReason::Connections));
+        assert_eq!(
+            refusal(&limit, Some(2), true),
+            Some(RejectReason::Connections)
+        );
     }
 
     #[test]

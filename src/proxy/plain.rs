@@ -11,8 +11,8 @@ use crate::cache::store::Stored;
 use crate::cache::variants::Variants;
 use crate::clock::Now;
 use crate::message::Target;
-use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::request_directives::RequestDirectives;
+use crate::policy::reuse::{Reuse, reuse};
 use crate::route;
 
 /// A stored answer that every plain GET of its target gets, whole, until something changes. A request is plain if none of its
