@@ -474,7 +474,7 @@ proptest! {
         let stream: String = parts.iter().map(|part| STREAMS[*part]).collect();
         let mut scene = Scene::new();
         let mut at = 0;
-        let mut answered = vec![false; 64];
+        let mut answered = [false; 64];
         let mut over = false;
         for event in happening {
             match event {
