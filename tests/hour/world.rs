@@ -235,7 +235,7 @@ impl World {
         state.queue.insert((at, luck, number), event);
     }
 
-    /// The scheduler's ears.
+    /// What the scheduler hears.
     fn learn(&self) {
         let now = self.clock.now().mono;
         let mut state = self.state();
