@@ -4,12 +4,12 @@ use crate::clock::Now;
 use crate::proxy::{PlainHit, Proxy};
 
 /// Answers a worker keeps.
-const PLACES: usize = 256;
+const ENTRIES: usize = 256;
 
-/// The answers, each at the place its target leads to; of two that lead to one, the later one stays.
+/// The answers, each where its target leads; of two that lead to the same entry, the later one stays.
 pub(super) struct HotEntries {
-    places: Vec<Option<HotEntry>>,
-    /// Places whose answers were not told of some uses.
+    entries: Vec<Option<HotEntry>>,
+    /// Entries whose answers were not told of some uses.
     untold: Vec<usize>,
 }
 
@@ -27,29 +27,29 @@ pub(super) struct HotEntry {
 impl HotEntries {
     pub(super) fn new() -> HotEntries {
         HotEntries {
-            places: (0..PLACES).map(|_| None).collect(),
+            entries: (0..ENTRIES).map(|_| None).collect(),
             untold: Vec::new(),
         }
     }
 
     /// The answer to plain requests for this target, if it is here and nothing has changed.
     pub(super) fn find(&mut self, target: &[u8], proxy: &Proxy, now: Now) -> Option<&mut HotEntry> {
-        let place = self.places.get_mut(place_of(target))?;
-        let entry = place.as_ref()?;
+        let found = self.entries.get_mut(index_of(target))?;
+        let entry = found.as_ref()?;
         if *entry.target != *target {
             return None;
         }
         if !proxy.holds(&entry.hit, now) {
-            *place = None;
+            *found = None;
             return None;
         }
-        place.as_mut()
+        found.as_mut()
     }
 
     /// Keeps an answer whose head was rendered so.
     pub(super) fn keep(&mut self, target: &[u8], hit: PlainHit, head: Vec<u8>) {
-        if let Some(place) = self.places.get_mut(place_of(target)) {
-            *place = Some(HotEntry {
+        if let Some(found) = self.entries.get_mut(index_of(target)) {
+            *found = Some(HotEntry {
                 target: target.into(),
                 hit,
                 head,
@@ -60,8 +60,8 @@ impl HotEntries {
 
     /// Counts one more use of the answer to plain requests for this target.
     pub(super) fn count(&mut self, target: &[u8]) {
-        let at = place_of(target);
-        let Some(entry) = self.places.get_mut(at).and_then(Option::as_mut) else {
+        let at = index_of(target);
+        let Some(entry) = self.entries.get_mut(at).and_then(Option::as_mut) else {
             return;
         };
         if entry.uses == 0 {
@@ -73,7 +73,7 @@ impl HotEntries {
     /// Tells the answers of their uses. Once for many, because all workers write there.
     pub(super) fn tell_uses(&mut self) {
         for at in self.untold.drain(..) {
-            if let Some(entry) = self.places.get_mut(at).and_then(Option::as_mut) {
+            if let Some(entry) = self.entries.get_mut(at).and_then(Option::as_mut) {
                 entry.tell_uses();
             }
         }
@@ -96,7 +96,7 @@ impl Drop for HotEntry {
 }
 
 /// Where a target's answer is kept. A client that finds targets that collide costs itself the short way, nothing else.
-fn place_of(target: &[u8]) -> usize {
+fn index_of(target: &[u8]) -> usize {
     const PRIME: u64 = 0x9E37_79B9_7F4A_7C15;
     let (words, rest) = target.as_chunks::<8>();
     let mut hash = target.len() as u64;
@@ -111,5 +111,5 @@ fn place_of(target: &[u8]) -> usize {
             .rotate_left(29);
     }
     // The product's upper bits are the mixed ones.
-    (hash.wrapping_mul(PRIME) >> 56) as usize % PLACES
+    (hash.wrapping_mul(PRIME) >> 56) as usize % ENTRIES
 }

@@ -8,7 +8,7 @@ use super::head::{self, Limits};
 use crate::policy::request_fields;
 
 /// Field blocks kept in a [`Memo`], by their length.
-const PLACES: usize = 64;
+const BLOCKS: usize = 64;
 /// The longest field block kept, in bytes.
 const LONGEST_KEPT: usize = 2048;
 const METHOD: &[u8] = b"GET ";
@@ -129,14 +129,14 @@ fn control(bytes: &[u8]) -> Option<usize> {
 /// Field blocks found plain lately. Most clients repeat theirs, and an equal block needs no second look.
 pub struct Memo {
     /// By length; an empty place matches nothing.
-    places: Vec<(Vec<u8>, bool)>,
+    blocks: Vec<(Vec<u8>, bool)>,
 }
 
 impl Memo {
     /// A memo that knows nothing.
     pub fn new() -> Memo {
         Memo {
-            places: vec![(Vec::new(), false); PLACES],
+            blocks: vec![(Vec::new(), false); BLOCKS],
         }
     }
 
@@ -144,7 +144,7 @@ impl Memo {
     pub fn find(&self, raw: &[u8]) -> Option<Plain> {
         let target_end = target_end(raw)?;
         let fields = raw.get(target_end..)?;
-        let (known, closes) = self.places.get(fields.len() % PLACES)?;
+        let (known, closes) = self.blocks.get(fields.len() % BLOCKS)?;
         let is_known = !known.is_empty() && known == fields;
         is_known.then_some(Plain {
             target_end,
@@ -161,7 +161,7 @@ impl Memo {
         if fields.len() > LONGEST_KEPT {
             return;
         }
-        if let Some((known, closes)) = self.places.get_mut(fields.len() % PLACES) {
+        if let Some((known, closes)) = self.blocks.get_mut(fields.len() % BLOCKS) {
             known.clear();
             known.extend_from_slice(fields);
             *closes = plain.closes;

@@ -48,7 +48,7 @@ pub(super) struct Worker {
     poll: Poll,
     mailbox: Arc<Mailbox>,
     shared: Arc<Shared>,
-    places: Vec<Place>,
+    slots: Vec<Slot>,
     free: Vec<u32>,
     wheel: Wheel,
     /// Connections that have more to do than their turn allowed.
@@ -62,10 +62,10 @@ pub(super) struct Worker {
     rejected: usize,
 }
 
-/// A place for a connection.
+/// A entry for a connection.
 #[derive(Default)]
-struct Place {
-    /// Counts the connections that had this place: what was meant for one never reaches another.
+struct Slot {
+    /// Counts the connections that had this entry: what was meant for one never reaches another.
     generation: u64,
     client: Option<Client>,
 }
@@ -113,7 +113,7 @@ impl Worker {
             poll,
             mailbox,
             shared,
-            places: Vec::new(),
+            slots: Vec::new(),
             free: Vec::new(),
             wheel: Wheel::new(),
             ready: Vec::new(),
@@ -237,13 +237,13 @@ impl Worker {
     /// Takes a client over. Its first bytes are usually there already: they are read before the poll is told of it.
     fn adopt(&mut self, stream: TcpStream, connection: Connection, slot: Option<ConnectionSlot>) {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place::default());
+            self.slots.push(Slot::default());
             // The number of descriptors is far below.
-            (self.places.len() - 1) as u32
+            (self.slots.len() - 1) as u32
         });
         self.rejected += usize::from(slot.is_none());
-        if let Some(place) = self.places.get_mut(index as usize) {
-            place.client = Some(Client {
+        if let Some(entry) = self.slots.get_mut(index as usize) {
+            entry.client = Some(Client {
                 stream,
                 connection,
                 slot,
@@ -259,18 +259,18 @@ impl Worker {
     }
 
     fn client(&mut self, index: u32) -> Option<&mut Client> {
-        self.places.get_mut(index as usize)?.client.as_mut()
+        self.slots.get_mut(index as usize)?.client.as_mut()
     }
 
     fn respond(&mut self, to: Address, number: u64, part: Part) {
         let now = self.now.mono;
-        let Some(place) = self.places.get_mut(to.index as usize) else {
+        let Some(entry) = self.slots.get_mut(to.index as usize) else {
             return;
         };
-        let Some(client) = place
+        let Some(client) = entry
             .client
             .as_mut()
-            .filter(|_| place.generation == to.generation)
+            .filter(|_| entry.generation == to.generation)
         else {
             return;
         };
@@ -389,7 +389,7 @@ impl Worker {
         let now = self.now;
         let mailbox = Arc::clone(&self.mailbox);
         let shared = Arc::clone(&self.shared);
-        let generation = self.places.get(index as usize)?.generation;
+        let generation = self.slots.get(index as usize)?.generation;
         let client = self.client(index)?;
         let request = Request {
             method: head.method,
@@ -604,8 +604,8 @@ impl Worker {
     /// Tells the poll of a client it does not know yet.
     fn register(&mut self, index: u32) {
         let registry = self.poll.registry();
-        let place = self.places.get_mut(index as usize);
-        let Some(client) = place.and_then(|place| place.client.as_mut()) else {
+        let entry = self.slots.get_mut(index as usize);
+        let Some(client) = entry.and_then(|entry| entry.client.as_mut()) else {
             return;
         };
         if client.registered {
@@ -626,8 +626,8 @@ impl Worker {
     /// Has the wheel look at a client not later than its deadline.
     fn schedule(&mut self, index: u32) {
         let limits = &self.shared.limits;
-        let place = self.places.get_mut(index as usize);
-        let Some(client) = place.and_then(|place| place.client.as_mut()) else {
+        let entry = self.slots.get_mut(index as usize);
+        let Some(client) = entry.and_then(|entry| entry.client.as_mut()) else {
             return;
         };
         let Some(deadline) = client.connection.deadline(limits) else {
@@ -685,9 +685,9 @@ impl Worker {
 
     /// Too many bytes wait for slow clients: the one that most wait for goes.
     fn cut_largest(&mut self) {
-        let clients = self.places.iter().enumerate();
-        let unsent = clients.filter_map(|(index, place)| {
-            let client = place.client.as_ref()?;
+        let clients = self.slots.iter().enumerate();
+        let unsent = clients.filter_map(|(index, entry)| {
+            let client = entry.client.as_ref()?;
             Some((client.connection.unsent(), index as u32))
         });
         let Some((unsent, index)) = unsent.max().filter(|(unsent, _)| *unsent > 0) else {
@@ -701,13 +701,13 @@ impl Worker {
             .proxy
             .counters()
             .rejections
-            .note(RejectReason::Outbox);
+            .note(RejectReason::UnsentReplies);
         self.close(index);
     }
 
     /// Ends the connections that are owed nothing.
     fn end_idle(&mut self) {
-        for index in 0..self.places.len() as u32 {
+        for index in 0..self.slots.len() as u32 {
             let Some(client) = self.client(index) else {
                 continue;
             };
@@ -719,19 +719,19 @@ impl Worker {
     }
 
     fn close_all(&mut self) {
-        for index in 0..self.places.len() as u32 {
+        for index in 0..self.slots.len() as u32 {
             self.close(index);
         }
     }
 
     fn close(&mut self, index: u32) {
-        let Some(place) = self.places.get_mut(index as usize) else {
+        let Some(entry) = self.slots.get_mut(index as usize) else {
             return;
         };
-        let Some(mut client) = place.client.take() else {
+        let Some(mut client) = entry.client.take() else {
             return;
         };
-        place.generation += 1;
+        entry.generation += 1;
         self.free.push(index);
         client.connection.cut();
         self.rejected -= usize::from(client.slot.is_none());

@@ -12,7 +12,7 @@ pub enum RejectReason {
     /// Too many request bodies are in memory.
     Bodies,
     /// Too many replies wait for clients that do not read.
-    Outbox,
+    UnsentReplies,
     /// Too many requests wait for the origin.
     Parked,
     /// A request waited too long for one of the connections to the origin.
@@ -39,7 +39,7 @@ impl RejectReason {
         RejectReason::Connections,
         RejectReason::ClientConnections,
         RejectReason::Bodies,
-        RejectReason::Outbox,
+        RejectReason::UnsentReplies,
         RejectReason::Parked,
         RejectReason::Permits,
     ];
@@ -50,7 +50,7 @@ impl RejectReason {
             RejectReason::Connections => "connections",
             RejectReason::ClientConnections => "clientConnections",
             RejectReason::Bodies => "bodies",
-            RejectReason::Outbox => "outbox",
+            RejectReason::UnsentReplies => "outbox",
             RejectReason::Parked => "parked",
             RejectReason::Permits => "permits",
         }
@@ -64,7 +64,7 @@ impl RejectReason {
                 "a client has all connections one may have (proxy.maxConnectionsPerClient)"
             }
             RejectReason::Bodies => "too many request bodies are in memory",
-            RejectReason::Outbox => "too many replies wait for clients that do not read",
+            RejectReason::UnsentReplies => "too many replies wait for clients that do not read",
             RejectReason::Parked => "too many requests wait for the origin",
             RejectReason::Permits => "requests waited too long for a connection to the origin",
         }

@@ -31,7 +31,7 @@ use crate::budget::Lease;
 use crate::message::Body;
 
 /// Replies one connection may be owed before its next head is read.
-pub const MAX_OWED: usize = 8;
+pub const MAX_PENDING: usize = 8;
 /// After a refusal or the last reply, so long and so many bytes are read and thrown away: closing a socket with unread bytes
 /// makes the kernel destroy the reply on its way.
 const LINGER: Duration = Duration::from_secs(1);
@@ -149,7 +149,7 @@ struct ReadingBody {
     lease: Lease,
     until: Duration,
     /// The client waits for `100 Continue`, which waits for the responses before it.
-    owes_continue: bool,
+    continue_pending: bool,
 }
 
 impl Connection {
@@ -217,8 +217,8 @@ impl Connection {
             Reading::Dead => false,
             Reading::Held(..) => false,
             Reading::Finished | Reading::Lingering(..) => !self.ended,
-            Reading::Body(body) if body.owes_continue && !self.responses.is_empty() => false,
-            _ => !self.ended && !self.responses.have_output() && self.responses.len() < MAX_OWED,
+            Reading::Body(body) if body.continue_pending && !self.responses.is_empty() => false,
+            _ => !self.ended && !self.responses.have_output() && self.responses.len() < MAX_PENDING,
         }
     }
 
@@ -252,7 +252,7 @@ impl Connection {
     /// What the bytes received so far amount to. To be asked again until it says [`Next::Wait`].
     pub fn next(&mut self, step: &Step<'_>) -> Next {
         loop {
-            if self.responses.have_output() || self.responses.len() >= MAX_OWED {
+            if self.responses.have_output() || self.responses.len() >= MAX_PENDING {
                 self.pause();
                 return Next::Wait;
             }
@@ -363,7 +363,7 @@ impl Connection {
                 Some(self.active + limits.keep_alive_timeout)
             }
             Reading::Head(_, None) => None,
-            Reading::Body(body) if body.owes_continue && !self.responses.is_empty() => None,
+            Reading::Body(body) if body.continue_pending && !self.responses.is_empty() => None,
             Reading::Body(body) => Some(body.until),
         }
     }
@@ -419,7 +419,7 @@ impl Connection {
         let most = step.limits.max_body_bytes as u64;
         let decoder = Decoder::new(head.framing, most).map_err(Refused::Unlawful)?;
         Ok(Reading::Body(Box::new(ReadingBody {
-            owes_continue: head.expects_continue && self.unread.is_empty() && !decoder.is_done(),
+            continue_pending: head.expects_continue && self.unread.is_empty() && !decoder.is_done(),
             decoder,
             bytes: Vec::new(),
             lease: step.bodies.lease(self.peer),
@@ -432,15 +432,15 @@ impl Connection {
         let Reading::Body(body) = &mut self.reading else {
             return Ok(None);
         };
-        if body.owes_continue && self.unread.is_empty() {
+        if body.continue_pending && self.unread.is_empty() {
             if self.responses.is_empty() {
-                body.owes_continue = false;
+                body.continue_pending = false;
                 body.until = step.now + step.limits.body_timeout;
                 self.responses.push_interim(render::CONTINUE, step.now);
             }
             return Ok(Some(Next::Wait));
         }
-        body.owes_continue = false;
+        body.continue_pending = false;
         let progress = body.decoder.push(&self.unread, &mut body.bytes);
         let progress = progress.map_err(Refused::Unlawful)?;
         self.unread.advance(progress.consumed);

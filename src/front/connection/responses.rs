@@ -89,7 +89,7 @@ pub trait Watcher: Send + Sync {
 /// The responses owed to one client.
 #[derive(Default)]
 pub(super) struct Responses {
-    owed: VecDeque<Response>,
+    queue: VecDeque<Response>,
     /// Since when output waits, or when the client last took some. Means nothing while there is none.
     since: Duration,
 }
@@ -107,19 +107,19 @@ struct Response {
 
 impl Responses {
     pub(super) fn is_empty(&self) -> bool {
-        self.owed.is_empty()
+        self.queue.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.owed.len()
+        self.queue.len()
     }
 
     /// A response will be owed under this number.
     pub(super) fn push(&mut self, number: u64, closes: bool, now: Duration) {
-        if self.owed.is_empty() {
+        if self.queue.is_empty() {
             self.since = now;
         }
-        self.owed.push_back(Response {
+        self.queue.push_back(Response {
             number,
             segments: VecDeque::new(),
             watcher: None,
@@ -138,7 +138,11 @@ impl Responses {
     }
 
     pub(super) fn watch(&mut self, number: u64, watcher: Arc<dyn Watcher>) {
-        if let Some(response) = self.owed.iter_mut().find(|owed| owed.number == number) {
+        if let Some(response) = self
+            .queue
+            .iter_mut()
+            .find(|response| response.number == number)
+        {
             response.watcher = Some(watcher);
         }
     }
@@ -146,10 +150,14 @@ impl Responses {
     /// Adds a part. False: that response is not owed, or is whole already.
     pub(super) fn add(&mut self, number: u64, part: Part, now: Duration) -> bool {
         let had_output = self.have_output();
-        let Some(at) = self.owed.iter().position(|owed| owed.number == number) else {
+        let Some(at) = self
+            .queue
+            .iter()
+            .position(|response| response.number == number)
+        else {
             return false;
         };
-        let response = &mut self.owed[at];
+        let response = &mut self.queue[at];
         if response.whole {
             return false;
         }
@@ -181,7 +189,7 @@ impl Responses {
 
     /// The first response is complete, though it may have nothing to send.
     pub(super) fn have_output(&self) -> bool {
-        self.owed
+        self.queue
             .front()
             .is_some_and(|first| !first.segments.is_empty() || first.whole)
     }
@@ -193,7 +201,7 @@ impl Responses {
 
     pub(super) fn output(&self) -> impl Iterator<Item = &[u8]> {
         let mut goes_on = true;
-        self.owed
+        self.queue
             .iter()
             .take_while(move |response| std::mem::replace(&mut goes_on, response.whole))
             .flat_map(|response| response.segments.iter())
@@ -206,7 +214,7 @@ impl Responses {
         if taken > 0 {
             self.since = now;
         }
-        while let Some(first) = self.owed.front_mut() {
+        while let Some(first) = self.queue.front_mut() {
             let before = taken;
             while let Some(segment) = first.segments.front_mut() {
                 let of_this = segment.bytes.len().min(taken);
@@ -224,29 +232,29 @@ impl Responses {
                 return false;
             }
             let closes = first.closes;
-            self.owed.pop_front();
-            if closes && self.owed.is_empty() {
+            self.queue.pop_front();
+            if closes && self.queue.is_empty() {
                 return true;
             }
         }
         // An idle connection holds no queue.
-        self.owed = VecDeque::new();
+        self.queue = VecDeque::new();
         false
     }
 
     pub(super) fn unsent(&self) -> usize {
-        let segments = self.owed.iter().flat_map(|response| &response.segments);
+        let segments = self.queue.iter().flat_map(|response| &response.segments);
         segments.map(|segment| segment.bytes.len()).sum()
     }
 
     pub(super) fn segments(&mut self) -> impl Iterator<Item = &mut Segment> {
-        self.owed
+        self.queue
             .iter_mut()
             .flat_map(|response| response.segments.iter_mut())
     }
 
     pub(super) fn tell_gone(&self) {
-        for response in &self.owed {
+        for response in &self.queue {
             if let Some(watcher) = &response.watcher {
                 watcher.gone();
             }
@@ -256,6 +264,6 @@ impl Responses {
     /// Drops all that is owed, and tells those who answer.
     pub(super) fn drop_all(&mut self) {
         self.tell_gone();
-        self.owed = VecDeque::new();
+        self.queue = VecDeque::new();
     }
 }

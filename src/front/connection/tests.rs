@@ -158,11 +158,11 @@ fn a_request_that_may_change_something_is_worked_on_alone() {
 fn of_many_pipelined_requests_eight_are_read_until_a_reply_leaves() {
     let mut scene = Scene::new();
     scene.send(GET.repeat(20));
-    assert_eq!(scene.texts().len(), MAX_OWED);
+    assert_eq!(scene.texts().len(), MAX_PENDING);
     assert!(!scene.connection.wants_input());
     scene.answer(0, "x");
     scene.take();
-    assert_eq!(scene.texts().len(), MAX_OWED + 1);
+    assert_eq!(scene.texts().len(), MAX_PENDING + 1);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn nothing_is_read_while_output_waits() {
 }
 
 #[test]
-fn a_refusal_comes_behind_what_is_owed_and_is_the_last() {
+fn a_refusal_comes_behind_what_is_pending_and_is_the_last() {
     let mut scene = Scene::new();
     scene.send([GET, "GET /b HTTP/1.1\r\n\r\n", GET].concat());
     assert_eq!(scene.refused, [Refused::Unlawful(Refusal::Host)]);
@@ -239,7 +239,7 @@ fn a_body_that_is_cut_is_given_to_nobody() {
 }
 
 #[test]
-fn a_client_that_waits_for_it_is_told_to_continue_behind_what_is_owed() {
+fn a_client_that_waits_for_it_is_told_to_continue_behind_what_is_pending() {
     let mut scene = Scene::new();
     let head = "PUT /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
     scene.send([GET, head].concat());
