@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{Method, Version};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use socket2::SockRef;
 
 use super::connection::{Connection, Expired, Fate, Next, Part, Refused, Segment, Stage, Step};
 use super::head::Head;
@@ -87,6 +88,8 @@ struct Client {
     /// The client ended its side or is gone: it is read to the end.
     read_closed: bool,
     registered: bool,
+    /// It is on the ready list.
+    is_ready: bool,
 }
 
 /// What a turn found out about a connection.
@@ -144,6 +147,9 @@ impl Worker {
             self.now = self.shared.clock.now();
             std::mem::swap(&mut ready, &mut self.ready);
             for index in ready.drain(..) {
+                if let Some(client) = self.client(index) {
+                    client.is_ready = false;
+                }
                 self.guarded(index, |worker| worker.serve(index));
             }
             for event in &events {
@@ -253,6 +259,7 @@ impl Worker {
                 writable: true,
                 read_closed: false,
                 registered: false,
+                is_ready: false,
             });
         }
         self.guarded(index, |worker| worker.serve(index));
@@ -275,6 +282,10 @@ impl Worker {
             return;
         };
         if part.stage() == Stage::Broken {
+            if part.closes() {
+                // Only a reset tells this client that the end of the connection is not the end of the body.
+                let _ = SockRef::from(&client.stream).set_linger(Some(Duration::ZERO));
+            }
             client.connection.cut();
         } else {
             client.connection.respond(number, part, now);
@@ -286,12 +297,21 @@ impl Worker {
     fn serve(&mut self, index: u32) {
         match self.turn(index) {
             Turn::Over => return self.close(index),
-            Turn::Ready => self.ready.push(index),
+            Turn::Ready => self.add_ready(index),
             Turn::Waits => {}
         }
         self.register(index);
         self.schedule(index);
         self.note_unsent(index);
+    }
+
+    fn add_ready(&mut self, index: u32) {
+        if let Some(client) = self.client(index)
+            && !client.is_ready
+        {
+            client.is_ready = true;
+            self.ready.push(index);
+        }
     }
 
     /// Writes what waits, answers what was read, reads; within the connection's share.
