@@ -23,7 +23,6 @@ use super::reply_handle::{Progress, ReplyHandle};
 use super::shared::{Phase, Shared};
 use super::wheel::{NEVER, Wheel};
 use crate::clock::Now;
-use crate::digits::hexadecimal;
 use crate::message::{Body, Request, RequestId, Target};
 use crate::metrics::RejectReason;
 
@@ -547,22 +546,19 @@ impl Worker {
     /// copy. `None`: the store has none that may be sent as it is.
     fn render_hit(&mut self, target: &[u8], closes: bool) -> Option<Option<Bytes>> {
         let now = self.now;
-        if self.hot.find(target, &self.shared.proxy, now).is_none() {
-            let parsed = Target::parse(Bytes::copy_from_slice(target))?;
-            let hit = self.shared.proxy.plain_hit(&parsed, now)?;
-            let head = render::hit_head(&hit, &self.shared);
-            self.hot.keep(target, hit, head);
-        }
+        let at = match self.hot.find(target, &self.shared.proxy, now) {
+            Some(at) => at,
+            None => {
+                let parsed = Target::parse(Bytes::copy_from_slice(target))?;
+                let hit = self.shared.proxy.plain_hit(&parsed, now)?;
+                let head = render::hit_head(&hit, &self.shared);
+                self.hot.keep(target, hit, head)
+            }
+        };
         let id = self.next_id();
-        let mark = self.shared.proxy.mark();
-        self.hot.count(target);
-        let entry = self.hot.find(target, &self.shared.proxy, now)?;
+        let entry = self.hot.use_at(at)?;
         self.out.extend_from_slice(&entry.head);
-        self.out
-            .extend_from_slice(hexadecimal(mark.into(), 8).as_str().as_bytes());
-        self.out.push(b'-');
-        self.out
-            .extend_from_slice(hexadecimal(id.0, 1).as_str().as_bytes());
+        render::hexadecimal(&mut self.out, id.0);
         self.out.extend_from_slice(b"\r\n");
         let form = Form {
             head_only: false,
