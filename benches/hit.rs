@@ -203,6 +203,8 @@ fn filled(entries: u64) -> Store {
             lifetime: a_lifetime(),
             selecting: None,
             hits: AtomicU32::new(0),
+            uses: Default::default(),
+            rule: Default::default(),
             used: AtomicU32::new(0),
         };
         store.insert(Arc::new(stored), &HeaderMap::new());

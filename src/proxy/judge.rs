@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU8, AtomicU32};
 use std::time::Duration;
 
 use http::uri::Authority;
@@ -28,6 +28,7 @@ use crate::policy::storing::{Exchange, Refusal, Storing, is_failure, may_store};
 use crate::policy::vary::Selecting;
 use crate::policy::{dates, invalidation, validation};
 use crate::reply;
+use crate::route::{Match, RuleId};
 
 /// A whole response, and how it came.
 pub(super) struct Came {
@@ -62,7 +63,7 @@ impl Proxy {
         if request.method == Method::HEAD {
             self.after_head(request, &response, &sent, asked);
         }
-        let rule = self.routes.find(&request.target).rule;
+        let Match { rule, id, .. } = self.routes.find(&request.target);
         let verdict = self.verdict(request, &response, &sent, (asked, received));
         self.adapt(errand, &mut response.fields);
         let answer = match (verdict, &errand.key) {
@@ -75,7 +76,8 @@ impl Proxy {
             ) => {
                 let joined = self.joined(key, request, &response);
                 let kept = joined.as_ref().unwrap_or(&response);
-                let (stored, left_out) = self.rendered(key, kept, lifetime, selecting, received);
+                let (stored, left_out) =
+                    self.rendered(key, id, kept, lifetime, selecting, received);
                 let (stored, sent, validated) =
                     (Arc::new(stored), Arc::new(sent), confirms.is_some());
                 let checked = rule.check.is_some() || rule.home.is_some();
@@ -126,7 +128,8 @@ impl Proxy {
             Ok((answer, _)) => Landing::Shared(answer),
             Err(_) => match (confirms, &errand.key) {
                 (Some(lifetime), Some(key)) => Landing::Confirmed(Arc::new(
-                    self.rendered(key, &response, lifetime, None, received).0,
+                    self.rendered(key, id, &response, lifetime, None, received)
+                        .0,
                 )),
                 _ => Landing::Unshared(Arc::new(response)),
             },
@@ -224,6 +227,7 @@ impl Proxy {
     fn rendered(
         &self,
         key: &Key,
+        rule: RuleId,
         response: &Response,
         lifetime: Lifetime,
         selecting: Option<Box<Selecting>>,
@@ -237,7 +241,9 @@ impl Proxy {
         let lifetime = self.jittered(key, lifetime, received);
         let (head, fields_end) =
             reply::stored_head(response, &unconfirmed, &lifetime, received, &self.via);
-        let (hits, used) = (AtomicU32::new(0), AtomicU32::new(0));
+        let hits = AtomicU32::new(0);
+        let used = AtomicU32::new(0);
+        let uses = AtomicU8::new(0);
         let (key, status, body) = (key.clone(), response.status, response.body.clone());
         (
             Stored {
@@ -248,8 +254,10 @@ impl Proxy {
                 body,
                 lifetime,
                 selecting,
+                rule,
                 hits,
                 used,
+                uses,
             },
             left_out,
         )
@@ -301,7 +309,8 @@ impl Proxy {
             selecting,
         } = self.verdict(&plain(request), &response, sent, (asked, received))
         {
-            let (stored, _) = self.rendered(&key, &response, lifetime, selecting, received);
+            let id = self.routes.find(&request.target).id;
+            let (stored, _) = self.rendered(&key, id, &response, lifetime, selecting, received);
             let (stored, sent) = (Arc::new(stored), Arc::new(sent.clone()));
             self.submit(Work::Insert(Shared {
                 stored,

@@ -41,6 +41,8 @@ pub(in crate::cache) fn stored_as(
         lifetime,
         selecting: selecting.map(Box::new),
         hits: AtomicU32::new(0),
+        uses: Default::default(),
+        rule: Default::default(),
         used: AtomicU32::new(0),
     })
 }
@@ -345,7 +347,9 @@ impl AsRef<[u8]> for Witness {
 
 impl Drop for Witness {
     fn drop(&mut self) {
-        self.seen[usize::from(self.store.shelf.is_locked())].fetch_add(1, Ordering::SeqCst);
+        let locked = |shard: &Shard| shard.lock.0.entries.is_locked();
+        let is_locked = self.store.shards.iter().any(locked);
+        self.seen[usize::from(is_locked)].fetch_add(1, Ordering::SeqCst);
     }
 }
 
