@@ -67,7 +67,9 @@ fn main() {
     let built = built.elapsed();
     let (small, large) = (filled(1_000), filled(1_000_000));
     let prefix = small.prefix(None, "anonymous");
-    let kept = small.find_plain(&prefix.key_of("/0000000")).expect("plain");
+    let kept = small
+        .find_plain(&prefix.key_of(b"/0000000"))
+        .expect("plain");
     let proxy = proxy_that_has(config, &request);
     let now = proxy.clock().now();
     let hit = proxy.hit(&request, now).expect("what was fetched is fresh");
@@ -83,7 +85,7 @@ fn main() {
         Step::new("store.find, 1,000 entries", visitor(&small, 1_000)),
         Step::new("store.find, 1,000,000 entries", visitor(&large, 1_000_000)),
         Step::new("store.find_plain, 1,000 entries, one key", || {
-            let key = prefix.key_of(black_box("/0000000"));
+            let key = prefix.key_of(black_box(b"/0000000"));
             drop(black_box(small.find_plain(&key)));
         }),
         Step::new("store.is_current, for what is kept", || {

@@ -138,11 +138,12 @@ impl Routes {
     /// The rule of a target. Allocates nothing. Costs one or two hash look-ups where an exact pattern fits, and a binary search
     /// in the prefixes where none does.
     pub fn find(&self, target: &Target) -> Match<'_> {
-        let path = target.path();
-        let exact = target
-            .query()
-            .and_then(|_| self.exact.get(target.as_str()))
-            .or_else(|| self.exact.get(path));
+        let whole = target.as_str();
+        let (path, exact_target) = match whole.split_once('?') {
+            Some((path, _)) => (path, self.exact.get(whole)),
+            None => (whole, None),
+        };
+        let exact = exact_target.or_else(|| self.exact.get(path));
         if let Some(place) = exact {
             return self.found(*place, true, true);
         }
@@ -299,15 +300,26 @@ pub fn origin_target(target: &Target) -> Option<Target> {
 
 /// Whether a path can be read in two ways: see [`Match::default_applies`].
 fn is_odd(path: &str) -> bool {
-    let bytes = path.as_bytes();
-    bytes.iter().enumerate().any(|(at, byte)| {
-        let rest = &bytes[at + 1..];
+    let mut before = 0;
+    let is_suspect = path
+        .bytes()
+        .any(|byte| match (std::mem::replace(&mut before, byte), byte) {
+            (_, b';' | b'\\' | b'%') | (b'/', b'/' | b'.') => true,
+            _ => false,
+        });
+    is_suspect && is_odd_indeed(path.as_bytes())
+}
+
+/// The same, for the few paths that hold any of the bytes it takes.
+fn is_odd_indeed(path: &[u8]) -> bool {
+    path.iter().enumerate().any(|(at, byte)| {
+        let rest = &path[at + 1..];
         match byte {
             b';' | b'\\' => true,
             b'/' => rest.first() == Some(&b'/') || begins_with_dots(rest),
             b'%' => ENCODED.iter().any(|code| {
-                rest.get(..2)
-                    .is_some_and(|two| two.eq_ignore_ascii_case(*code))
+                let two = rest.get(..2);
+                two.is_some_and(|two| two.eq_ignore_ascii_case(*code))
             }),
             _ => false,
         }

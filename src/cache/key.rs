@@ -96,12 +96,12 @@ pub struct KeyPrefix {
 }
 
 impl KeyPrefix {
-    /// The key of a target, hashed. Allocates nothing.
-    pub fn key_of<'a>(&'a self, target: &'a str) -> TargetKey<'a> {
+    /// The key of a target as it came in the request line, hashed. Allocates nothing.
+    pub fn key_of<'a>(&'a self, target: &'a [u8]) -> TargetKey<'a> {
         let mut state = self.state.clone();
-        state.write(target.as_bytes());
+        state.write(target);
         TargetKey {
-            prefix: &self.text,
+            prefix: self.text.as_bytes(),
             target,
             hash: KeyHash(state.finish()),
         }
@@ -111,8 +111,8 @@ impl KeyPrefix {
 /// A key whose text was never put together, and its hash.
 #[derive(Clone, Copy, Debug)]
 pub struct TargetKey<'a> {
-    pub(super) prefix: &'a str,
-    pub(super) target: &'a str,
+    pub(super) prefix: &'a [u8],
+    pub(super) target: &'a [u8],
     pub(super) hash: KeyHash,
 }
 
@@ -124,7 +124,7 @@ impl TargetKey<'_> {
 
     /// Whether this is its text.
     pub fn is(&self, text: &str) -> bool {
-        text.strip_prefix(self.prefix) == Some(self.target)
+        text.as_bytes().strip_prefix(self.prefix) == Some(self.target)
     }
 }
 
@@ -197,7 +197,7 @@ mod tests {
             for length in 0..40 {
                 let target = target_of(length);
                 let key = Key::new(origin, role, &target);
-                let parts = prefix.key_of(target.as_str());
+                let parts = prefix.key_of(target.as_str().as_bytes());
                 assert_eq!(parts.hash(), hasher.hash(key.as_str()), "{key}");
                 assert!(parts.is(key.as_str()));
                 assert!(!parts.is(&format!("{key}x")) && !parts.is(target.as_str()));

@@ -211,19 +211,16 @@ impl S3Fifo {
 
     /// Keeps `key` from eviction from now on, stored already or not.
     pub(super) fn pin(&mut self, hash: KeyHash, key: Key, totals: &Totals) -> Pinned {
-        if self.pins.contains(&key) {
-            return Pinned::Yes;
+        if !self.pins.contains(&key) {
+            let one_more = |pins: usize| (pins < MAX_PINS).then_some(pins + 1);
+            let counted = totals.pins.fetch_update(Relaxed, Relaxed, one_more);
+            if counted.is_err() {
+                return Pinned::TableFull;
+            }
         }
-        let one_more = |pins: usize| (pins < MAX_PINS).then_some(pins + 1);
-        if totals
-            .pins
-            .fetch_update(Relaxed, Relaxed, one_more)
-            .is_err()
-        {
-            return Pinned::TableFull;
-        }
-        let known = self.find(hash, |text| text == key.as_str()).is_some();
-        if let Some(entry) = self.held(hash).filter(|_| known)
+        let is_known = self.find(hash, |text| text == key.as_str()).is_some();
+        let may_leave = |entry: &Held| is_known && entry.queue != Queue::Pinned;
+        if let Some(entry) = self.held(hash).filter(may_leave)
             && totals
                 .pinned
                 .exchange(Amount::NOTHING, Amount::entry(entry.charge))

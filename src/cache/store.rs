@@ -28,9 +28,9 @@ const SLICE: u32 = 256;
 /// Shards, a power of two. Two of 64 threads meet in one now and then; twice as many would cost idle stores memory.
 const SHARDS: usize = 16;
 
-/// The lowest bit of a hash that chooses the shard. The index of a shard uses the lowest bits and the highest seven, its ghost
-/// queue the highest.
-const SHARD_BIT: u32 = 28;
+/// The lowest bit of a hash that chooses the shard. The index of a shard uses the lowest bits and the highest seven, on 32-bit
+/// processors bits 25 to 31; its ghost queue uses the highest ones for a place, and compares bits 0 to 31.
+const SHARD_BIT: u32 = 32;
 
 /// Entries one insertion may spare before the next one in line leaves, used or not: it bounds the work, and costs at most one
 /// wanted entry in a thousand.
@@ -40,19 +40,24 @@ const MAX_SPARED: u32 = 1000;
 const MAX_ROUNDS: u32 = 1000;
 
 /// One stored response (RFC 9111 §3). Never changed: a refresh stores another one in its place.
+///
+/// In this order, so that all a look-up touches lies beside the reference count: with many entries each line is a cache miss.
+#[repr(C)]
 pub struct Stored {
     /// Its key.
     pub key: Key,
+    /// Uses since it joined its queue, as far as they count: see [`Stored::count_use`].
+    pub uses: AtomicU8,
     /// Its status code.
     pub status: StatusCode,
-    /// Its head, rendered once: the status line, the origin's fields, ours; what a reply adds per request is not in it.
-    pub head: Box<[u8]>,
     /// Where in `head` the origin's fields end.
     pub fields_end: u32,
-    /// Its content.
-    pub body: Bytes,
     /// How long it may be used, and for what.
     pub lifetime: Lifetime,
+    /// Its head, rendered once: the status line, the origin's fields, ours; what a reply adds per request is not in it.
+    pub head: Box<[u8]>,
+    /// Its content.
+    pub body: Bytes,
     /// What selects it among the responses of its key (§4.1). `None`: every request does.
     pub selecting: Option<Box<Selecting>>,
     /// The rule of its target when it was stored.
@@ -61,8 +66,6 @@ pub struct Stored {
     pub hits: AtomicU32,
     /// When it was used last, in seconds of monotonic time; 0 before that. It, too, is about it only.
     pub used: AtomicU32,
-    /// Uses since it joined its queue, as far as they count: see [`Stored::count_use`].
-    pub uses: AtomicU8,
 }
 
 impl Stored {

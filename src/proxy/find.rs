@@ -53,7 +53,7 @@ impl Proxy {
         if matches!(asks.sharing, Sharing::Alone(because) if because != Because::Identity) {
             return None;
         }
-        let key = self.prefix.key_of(request.target.as_str());
+        let key = self.prefix.key_of(request.target.as_str().as_bytes());
         let stored = self
             .store
             .find_target(&key)?

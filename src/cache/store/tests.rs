@@ -433,7 +433,7 @@ fn uses_of_what_was_kept_from_a_look_up_keep_it_from_eviction() {
     let kept = store.peek("/kept").expect("stored");
     kept.newest().count_use();
     kept.newest().count_use();
-    assert!(store.find_plain(&prefix.key_of("/kept")).is_none());
+    assert!(store.find_plain(&prefix.key_of(b"/kept")).is_none());
     for number in 0..1000 {
         put(&store, stored(&number.to_string(), 1));
     }
@@ -444,7 +444,7 @@ fn uses_of_what_was_kept_from_a_look_up_keep_it_from_eviction() {
 /// The hit on this target, if it is plain.
 fn plain_hit(store: &Store, target: &str) -> Option<PlainHit> {
     let prefix = store.prefix(None, "anonymous");
-    store.find_plain(&prefix.key_of(target))
+    store.find_plain(&prefix.key_of(target.as_bytes()))
 }
 
 #[test]
