@@ -83,7 +83,7 @@ const ARROWS: [(&str, &[&str]); 29] = [
     (
         "cache",
         &[
-            "clock", "message", "origin", "outcome", "policy", "reply", "sync",
+            "clock", "message", "origin", "outcome", "policy", "reply", "route", "sync",
         ],
     ),
     (

@@ -85,7 +85,7 @@ impl HotEntry {
     fn tell_uses(&mut self) {
         let uses = std::mem::take(&mut self.uses);
         if uses > 0 {
-            self.hit.stored.count_hits(uses);
+            self.hit.stored().count_hits(uses);
         }
     }
 }

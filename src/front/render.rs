@@ -92,12 +92,12 @@ pub(super) fn reply(
 /// The head of a stored reply up to the number of the request's id, which follows.
 pub(super) fn hit_head(hit: &PlainHit, shared: &Shared) -> Vec<u8> {
     let reply = Reply::Stored {
-        stored: Arc::clone(&hit.stored),
+        stored: Arc::clone(hit.stored()),
         outcome: Outcome::Hit,
         now: hit.now,
         shape: Shape::Whole,
     };
-    let mut head = Vec::with_capacity(hit.stored.head.len() + 256);
+    let mut head = Vec::with_capacity(hit.stored().head.len() + 256);
     let via = shared.proxy.via();
     let id = IdText::Own("");
     reply::head(&mut head, &reply, false, &id, via, &shared.clock);

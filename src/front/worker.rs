@@ -566,7 +566,7 @@ impl Worker {
             closes,
         };
         form.end_head(&mut self.out);
-        let body = &entry.hit.stored.body;
+        let body = &entry.hit.stored().body;
         if body.len() > render::SMALL_BODY {
             return Some(Some(body.clone()));
         }
