@@ -17,13 +17,14 @@
 //! worker per permit of the origin (it may wait for the origin), the drain, the timer, the resolver, the log, and one
 //! thread for our own endpoints.
 
-pub mod admin;
 pub mod app;
 pub mod budget;
 pub mod cache;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod digits;
+pub mod endpoints;
 pub mod front;
 pub mod logging;
 pub mod message;
