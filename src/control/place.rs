@@ -3,6 +3,7 @@
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use super::socket;
@@ -123,9 +124,9 @@ impl Environment {
 }
 
 impl Found {
-    /// Whether somebody listens there.
-    pub fn is_live(&self) -> bool {
-        socket::is_live(&self.path)
+    /// Connects without waiting for room in its queue. An error where nobody listens.
+    pub fn connect(&self) -> io::Result<UnixStream> {
+        socket::connect(&self.path)
     }
 }
 

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl Listening {
     /// Connects as a client that asks for nothing. True unless nobody accepts it: it then waits for its end in vain.
     fn accepts(&self) -> bool {
         let ended = match self {
-            Listening::Socket(_, file) => UnixStream::connect(&file.path).and_then(|mut client| {
+            Listening::Socket(_, file) => socket::connect(&file.path).and_then(|mut client| {
                 client.set_read_timeout(Some(ACCEPTED_WITHIN))?;
                 client.shutdown(Shutdown::Write)?;
                 client.read(&mut [0])
@@ -185,7 +185,7 @@ impl Service {
         drop(server);
         if let Listening::Socket(_, file) = &self.listening {
             // tiny_http wakes its accept thread by a client at the path it was bound at, which is gone. This client does.
-            let _ = UnixStream::connect(&file.path);
+            let _ = socket::connect(&file.path);
             file.remove();
         }
     }
@@ -328,11 +328,7 @@ fn body_of(request: &mut tiny_http::Request) -> Option<Vec<u8>> {
     }
     let mut body = Vec::new();
     let most = u64::try_from(LARGEST_BODY + 1).unwrap_or(u64::MAX);
-    request
-        .as_reader()
-        .take(most)
-        .read_to_end(&mut body)
-        .ok()?;
+    request.as_reader().take(most).read_to_end(&mut body).ok()?;
     (body.len() <= LARGEST_BODY).then_some(body)
 }
 

@@ -10,7 +10,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -43,9 +43,13 @@ pub(super) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     made.map_err(|error| named(path, &error))
 }
 
-/// Whether somebody listens on the socket at this path.
-pub(super) fn is_live(path: &Path) -> bool {
-    connect_now(path).is_ok()
+/// Connects without waiting. `WouldBlock`: somebody listens, and too many wait already.
+pub(super) fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    socket.set_nonblocking(false)?;
+    Ok(OwnedFd::from(socket).into())
 }
 
 fn listen(path: &Path) -> io::Result<UnixListener> {
@@ -95,21 +99,10 @@ fn remove_dead(path: &Path) -> io::Result<()> {
 
 /// An error unless the socket is certainly dead.
 fn refuse_live(path: &Path) -> io::Result<()> {
-    match connect_now(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => Err(taken()),
-    }
-}
-
-/// Connects without waiting: a listener whose queue is full is alive, too.
-fn connect_now(path: &Path) -> io::Result<()> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    match socket.connect(&SockAddr::unix(path)?) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-        other => other,
+    match connect(path).map_err(|error| (error.kind(), error)) {
+        Err((io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound, _)) => Ok(()),
+        Ok(_) | Err((io::ErrorKind::WouldBlock, _)) => Err(taken()),
+        Err((_, error)) => Err(error),
     }
 }
 
@@ -147,8 +140,6 @@ impl SocketFile {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixStream;
-
     use super::*;
 
     struct Folder(PathBuf);
@@ -200,17 +191,17 @@ mod tests {
     fn a_dead_socket_is_replaced_and_a_live_one_is_not() {
         let folder = Folder::new();
         drop(UnixListener::bind(folder.path()).expect("a socket"));
-        assert!(!is_live(&folder.path()));
+        assert!(!connect(&folder.path()).is_ok());
         let (listener, file) = bind(&folder.path()).expect("the dead one is replaced");
         let error = bind(&folder.path()).err().expect("the live one stays");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        assert!(is_live(&folder.path()), "and still listens");
+        assert!(connect(&folder.path()).is_ok(), "and still listens");
         assert_eq!(folder.names(), ["a.sock"]);
         drop(listener);
         let (_listener, _second) = bind(&folder.path()).expect("now it is dead");
         file.remove();
         assert!(
-            is_live(&folder.path()),
+            connect(&folder.path()).is_ok(),
             "the first removes what is its own, not the second's"
         );
     }

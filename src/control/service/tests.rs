@@ -1,4 +1,5 @@
 use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use super::*;

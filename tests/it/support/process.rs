@@ -171,6 +171,8 @@ impl Start {
             .arg(folder.join("config.json"))
             .args(["--port", "0"])
             .args(&self.arguments);
+        // Its control socket stands in its folder, too.
+        command.env("XDG_RUNTIME_DIR", folder);
         command
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(folder);
@@ -192,6 +194,11 @@ impl Proc {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Its own folder, where its control socket is.
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder
     }
 
     /// Its number among the processes.
