@@ -105,7 +105,7 @@ fn mistake(said: &str) -> String {
     let help = Arguments::from_args(&["larder"], &["--help"]).err();
     let help = help.map(|exit| exit.output).unwrap_or_default();
     let options = help
-        .split_whitespace()
+        .split(|letter: char| letter.is_whitespace() || letter == ',')
         .filter(|word| word.starts_with("--"));
     match nearest(word, options) {
         Some(meant) => format!("unknown option {word}: did you mean {meant}?"),

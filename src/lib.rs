@@ -15,7 +15,7 @@
 //! # Threads
 //! tiny_http's accept thread and one per connection (they may wait for their client), front workers (they never wait), one
 //! worker per permit of the origin (it may wait for the origin), the drain, the timer, the resolver, the log, and one
-//! thread for our own endpoints.
+//! thread for Larder's own endpoints; and those of the [`control`] server.
 
 pub mod app;
 pub mod budget;

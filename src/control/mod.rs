@@ -128,3 +128,20 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn a_client_that_takes_or_sends_nothing_holds_a_worker_for_a_while_only() {
+        let listener = listen(([127, 0, 0, 1], 0).into()).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let _client = TcpStream::connect(address).expect("connects");
+        let (accepted, _) = listener.accept().expect("a client");
+        assert_eq!(accepted.write_timeout().expect("known"), Some(PATIENCE));
+        assert_eq!(accepted.read_timeout().expect("known"), Some(PATIENCE));
+    }
+}

@@ -191,7 +191,7 @@ mod tests {
     fn a_dead_socket_is_replaced_and_a_live_one_is_not() {
         let folder = Folder::new();
         drop(UnixListener::bind(folder.path()).expect("a socket"));
-        assert!(!connect(&folder.path()).is_ok());
+        assert!(connect(&folder.path()).is_err());
         let (listener, file) = bind(&folder.path()).expect("the dead one is replaced");
         let error = bind(&folder.path()).err().expect("the live one stays");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
