@@ -1,9 +1,9 @@
 //! One listener of the control server: a tiny_http server on it, and the workers that answer.
 //!
-//! tiny_http's accept thread ends for good at the first error of accept, and dies where the system refuses it a thread or a
-//! descriptor. A worker hears of an error, and finds a death by connecting to its own listener now and then; either way a new
-//! server takes over on a duplicate of the listener, whose waiting clients notice nothing. A client that keeps a connection
-//! to the dead server open is not answered on it any more; the commands use one connection for each request.
+//! tiny_http's accept thread ends for good at the first error of accept, and panics where the system refuses it a thread or a
+//! second descriptor. It reports the error to a worker; a panic it does not, so a worker that has nothing to do connects to
+//! its own listener. Either way a new server starts on a duplicate of the listener, and clients that wait to be accepted notice
+//! nothing. A connection kept open to the old server gets no more answers; the commands use one connection for each request.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -241,11 +241,11 @@ impl Service {
         let answer = answered.unwrap_or_else(|_| {
             self.proxy.counters().panics.bump();
             log::error!(
-                "a fault while answering {} on {}; the client was told 500",
+                "panic while answering {} on {}: the client got 500",
                 request.url(),
                 self.place()
             );
-            let message = "a fault in Larder, told in its log";
+            let message = "Larder met an internal error; its log says more";
             Answer::error(&id, StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
         });
         if let Err(error) = request.respond(self.response(answer, &id)) {

@@ -343,13 +343,19 @@ fn fault_f4_a_stranger_is_not_asked() {
         let mut client = stranger.accept().unwrap().0;
         let mut head = [0; 4096];
         let size = client.read(&mut head).unwrap();
-        let answer = b"HTTP/1.1 200 OK\r\nServer: another (port 1)\r\n\r\n";
-        client.write_all(answer).unwrap();
-        String::from_utf8_lossy(&head[..size]).into_owned()
+        let answer = format!("HTTP/1.1 200 OK\r\nServer: another (port {number})\r\n\r\n");
+        client.write_all(answer.as_bytes()).unwrap();
+        (
+            stranger,
+            String::from_utf8_lossy(&head[..size]).into_owned(),
+        )
     });
     let ended = larder(&folder.0, &["--clear-cache", &option]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(asked.join().unwrap().starts_with("GET /health "));
+    let (stranger, head) = asked.join().unwrap();
+    assert!(head.starts_with("GET /health "), "{head}");
+    stranger.set_nonblocking(true).unwrap();
+    assert!(stranger.accept().is_err(), "it was asked to clear");
 }
 
 #[test]
