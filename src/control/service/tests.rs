@@ -135,6 +135,20 @@ fn another_server_takes_over_on_the_same_socket() {
 }
 
 #[test]
+fn nobody_accepts_where_no_server_runs() {
+    let name = format!("larder-deaf-{}.sock", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let socket = Listening::at(&path).expect("a socket");
+    assert!(!socket.accepts());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    assert!(!Listening::Address(listener, address).accepts());
+    let service = Service::start(socket, 7, proxy(), panics_at_fault).expect("starts");
+    assert!(service.listening.accepts());
+    service.stop();
+}
+
+#[test]
 fn after_a_stop_nobody_accepts_and_the_socket_is_gone() {
     let running = Running::start("stop", panics_at_fault);
     assert!(running.path.exists());
