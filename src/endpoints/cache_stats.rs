@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{Answer, Ask, limit, milliseconds};
 use crate::cache::key::Key;
 use crate::clock::Now;
-use crate::proxy::Kept;
+use crate::proxy::EntrySummary;
 use crate::secret::redacted;
 
 pub(super) fn answer(ask: &Ask<'_>) -> Answer {
@@ -20,11 +20,11 @@ pub(super) fn answer(ask: &Ask<'_>) -> Answer {
     let now = proxy.clock().now();
     let store = proxy.store_gauges();
     let keys: Map<String, Value> = proxy
-        .kept(limit)
+        .entries(limit)
         .iter()
         .map(|kept| (shown(&kept.stored.key), described(kept, now)))
         .collect();
-    let troubles = proxy.troubles(limit);
+    let troubles = proxy.failing(limit);
     let resting = troubles.keys.iter().map(|(key, pause)| {
         let left = pause.until.saturating_sub(now.mono);
         let state = json!({
@@ -49,7 +49,7 @@ pub(super) fn answer(ask: &Ask<'_>) -> Answer {
     }))
 }
 
-fn described(kept: &Kept, now: Now) -> Value {
+fn described(kept: &EntrySummary, now: Now) -> Value {
     let (stored, lifetime) = (&kept.stored, &kept.stored.lifetime);
     let since = now.mono.saturating_sub(lifetime.received());
     let mut described = Map::from_iter([

@@ -14,7 +14,7 @@ mod coalescing;
 mod control;
 mod demand;
 mod endpoints;
-mod exhausted;
+mod fallback;
 mod forwarded;
 mod gentle;
 mod harness;

@@ -3,19 +3,19 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use super::*;
-use crate::cache::flights::Errand;
+use crate::cache::flights::FetchRequest;
 use crate::clock::Clock;
 use crate::config::{Config, Preset};
 use crate::message::Request;
 use crate::origin::permits::FlightId;
-use crate::proxy::{Crew, PollEnd};
+use crate::proxy::{Executor, PollEnd};
 use crate::reply::Responder;
 
 /// Nothing is asked of the origin here.
 struct Nobody;
 
-impl Crew for Nobody {
-    fn fetch(&self, _: FlightId, _: Errand) {}
+impl Executor for Nobody {
+    fn fetch(&self, _: FlightId, _: FetchRequest) {}
     fn wake(&self, _: Duration, _: FlightId) {}
     fn administer(&self, _: Request, _: Box<dyn Responder>) {}
     fn polled(&self, _: usize, _: PollEnd) {}
