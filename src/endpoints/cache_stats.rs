@@ -24,8 +24,8 @@ pub(super) fn answer(ask: &Ask<'_>) -> Answer {
         .iter()
         .map(|kept| (shown(&kept.stored.key), described(kept, now)))
         .collect();
-    let troubles = proxy.failing(limit);
-    let resting = troubles.keys.iter().map(|(key, pause)| {
+    let failures = proxy.failing(limit);
+    let resting = failures.keys.iter().map(|(key, pause)| {
         let left = pause.until.saturating_sub(now.mono);
         let state = json!({
             "consecutiveErrors": pause.failures,
@@ -36,7 +36,7 @@ pub(super) fn answer(ask: &Ask<'_>) -> Answer {
         (shown(key), state)
     });
     let failing = proxy.statistics().errors_by_key(now);
-    let truncated = keys.len() < store.entries || troubles.truncated || failing.len() > limit;
+    let truncated = keys.len() < store.entries || failures.truncated || failing.len() > limit;
     Answer::json(&json!({
         "size": store.entries,
         "bytes": store.bytes,
