@@ -133,7 +133,7 @@ fn pipelined_requests_are_answered_in_their_order() {
     assert_eq!(scene.texts(), ["GET /a ", "GET /b "]);
     assert!(scene.answer(1, "two"));
     scene.take();
-    assert_eq!(scene.sent(), "", "the first is owed before it");
+    assert_eq!(scene.sent(), "", "the first one comes before it");
     assert!(scene.answer(0, "one,"));
     scene.take();
     assert_eq!(scene.sent(), "one,two");
