@@ -17,6 +17,8 @@
 //! per permit of the origin (it may wait for the origin), the timer, the scheduler, the resolver, the log, and one thread for
 //! Larder's own endpoints; and those of the [`control`] server.
 
+#![forbid(unsafe_code)]
+
 pub mod app;
 pub mod budget;
 pub mod cache;
