@@ -249,7 +249,7 @@ pub enum BuiltIn {
     Unknown,
 }
 
-/// The endpoints the admin thread answers. Each has its row in the table of `admin`.
+/// The endpoints the admin thread answers. Each has its row in the table of `endpoints`.
 pub const ADMIN_NAMES: [&str; 3] = ["/cache/clear", "/cache/stats", "/queue/stats"];
 
 /// Below this path every name of ours stands, whatever the origin has there.

@@ -11,9 +11,10 @@
 mod admin;
 mod caching;
 mod coalescing;
+mod control;
 mod demand;
 mod endpoints;
-mod exhausted;
+mod fallback;
 mod forwarded;
 mod gentle;
 mod harness;
