@@ -70,20 +70,13 @@
     reason = "a failed step is a failed test"
 )]
 
-#[path = "rfc9111/runner/mod.rs"]
 mod runner;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the other integration tests use the rest"
-)]
-#[path = "it/support/mod.rs"]
-mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use larder_test_support as support;
 use runner::page::{self, Elsewhere};
 use runner::{Scenario, folder, load};
 use serde::Deserialize;

@@ -15,24 +15,11 @@
     reason = "a failed step is a failed test"
 )]
 
-#[path = "faults/blocked_listener.rs"]
 mod blocked_listener;
-#[path = "faults/cell.rs"]
 mod cell;
-#[path = "faults/expected.rs"]
 mod expected;
-#[path = "faults/fault.rs"]
 mod fault;
-#[path = "faults/page.rs"]
 mod page;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the other integration tests use the rest"
-)]
-#[path = "it/support/mod.rs"]
-mod support;
-#[path = "faults/table.rs"]
 mod table;
 
 use std::fs;
@@ -43,6 +30,7 @@ use std::time::Instant;
 
 use expected::Method;
 use fault::Fault;
+use larder_test_support as support;
 use table::{TABLES, Table};
 
 /// Cells played at once: most of them wait.
