@@ -12,6 +12,7 @@
 )]
 
 mod attackers;
+mod bodies;
 mod budgets;
 mod calls;
 mod descriptors;

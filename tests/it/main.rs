@@ -17,8 +17,6 @@ mod fallback;
 mod forwarded;
 mod gentle;
 mod harness;
-mod hostile_framing;
-mod hostile_volume;
 mod interim;
 mod jitter;
 mod limits;
