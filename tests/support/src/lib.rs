@@ -15,6 +15,7 @@ mod origin;
 mod process;
 mod replay;
 mod reply;
+mod report;
 
 pub use app::App;
 pub use client::Client;
@@ -24,3 +25,4 @@ pub use origin::{Answer, Origin, Seen};
 pub use process::{AS_NOBODY, Figures, Proc, Start, program};
 pub use replay::{Behaviour, Folder, Recording, Replay, with_field};
 pub use reply::Reply;
+pub use report::{expect_in_document, write_report};
