@@ -11,7 +11,7 @@ pub fn write_report(name: &str, text: &str) {
     let target = program
         .ancestors()
         .find(|folder| folder.join("CACHEDIR.TAG").is_file())
-        .expect("cargo marks its target folder");
+        .expect("cargo puts a tag into its target folder");
     let reports = target.join("reports");
     fs::create_dir_all(&reports).expect("a folder");
     fs::write(reports.join(name), text).expect("a report");
