@@ -47,6 +47,7 @@ pub const LENGTHS: &[Vector<'static>] = &[
     ("an empty length", b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: \r\n\r\n", Refused(400)),
     ("a length in other digits", b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: \xD9\xA3\r\n\r\nabc", Refused(400)),
     ("a length and a form feed", b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\x0C\r\n\r\nabc", Refused(400)),
+    ("a length of four exbibytes", b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 4611686018427387904\r\n\r\nabc", Refused(413)),
     ("a length beyond 64 bits", b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551619\r\n\r\nabc", Refused(413)),
 ];
 
@@ -178,6 +179,8 @@ pub const HEADS: &[Vector<'static>] = &[
     ("a fragment in the target", b"GET /x#y HTTP/1.1\r\nHost: x\r\n\r\n", Refused(400)),
     ("a method that is no token", b"GE(T /x HTTP/1.1\r\nHost: x\r\n\r\n", Refused(400)),
     ("a tunnel", b"CONNECT evil.test:80 HTTP/1.1\r\nHost: x\r\n\r\n", Refused(405)),
+    ("a tunnel with a chunked body", b"CONNECT evil.test:80 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", Refused(405)),
+    ("a fragment in the target, and a chunked body", b"POST /x#y HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", Refused(400)),
     ("an expectation nobody meets", b"POST /x HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\nContent-Length: 3\r\n\r\nabc", Refused(417)),
     ("no line at all", b"\0\0\0\0\r\n\r\n", Refused(400)),
     ("TLS", b"\x16\x03\x01\0\x05\x01\0\0\x01\r\n\r\n", Refused(400)),

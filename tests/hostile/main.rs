@@ -11,48 +11,24 @@
     reason = "a failed step is a failed test"
 )]
 
-#[path = "hostile/attackers.rs"]
 mod attackers;
-#[path = "hostile/budgets.rs"]
+mod bodies;
 mod budgets;
-#[path = "hostile/calls.rs"]
 mod calls;
-#[path = "hostile/descriptors.rs"]
 mod descriptors;
-#[path = "hour/dice.rs"]
-mod dice;
-#[path = "hostile/heads.rs"]
 mod heads;
-#[path = "hostile/injected.rs"]
 mod injected;
-#[path = "hostile/ledger.rs"]
 mod ledger;
-#[path = "hostile/mixed.rs"]
 mod mixed;
-#[path = "hostile/pages.rs"]
 mod pages;
-#[path = "hostile/pipelines.rs"]
 mod pipelines;
-#[path = "hostile/regulars.rs"]
 mod regulars;
-#[path = "hostile/resets.rs"]
 mod resets;
-#[path = "hostile/scene.rs"]
 mod scene;
-#[path = "hostile/slowloris.rs"]
 mod slowloris;
-#[path = "hostile/smuggling.rs"]
 mod smuggling;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the other integration tests use the rest"
-)]
-#[path = "it/support/mod.rs"]
-mod support;
-#[path = "hostile/threads.rs"]
 mod threads;
-#[path = "hostile/unread.rs"]
 mod unread;
-#[path = "hostile/vectors.rs"]
 mod vectors;
+
+use larder_test_support::{self as support, dice};
