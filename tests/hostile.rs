@@ -21,10 +21,10 @@ mod calls;
 mod descriptors;
 #[path = "hour/dice.rs"]
 mod dice;
+#[path = "hostile/faults/mod.rs"]
+mod faults;
 #[path = "hostile/heads.rs"]
 mod heads;
-#[path = "hostile/injected.rs"]
-mod injected;
 #[path = "hostile/ledger.rs"]
 mod ledger;
 #[path = "hostile/mixed.rs"]
@@ -50,8 +50,6 @@ mod smuggling;
 )]
 #[path = "it/support/mod.rs"]
 mod support;
-#[path = "hostile/threads.rs"]
-mod threads;
 #[path = "hostile/unread.rs"]
 mod unread;
 #[path = "hostile/vectors.rs"]
