@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -16,7 +17,7 @@ use super::{MANY, connections, many_descriptors};
 use crate::dice::Dice;
 use crate::scene::{Target, Waits};
 use crate::support::{
-    Answer, Client, Gate, Origin, Proc, Reply, Seen, Start, config_for, crowd_turn,
+    Answer, Client, Gate, Origin, PATIENCE, Proc, Reply, Seen, Start, config_for, crowd_turn,
 };
 
 /// So many clients are connected at a time, in one round after another.
@@ -344,8 +345,10 @@ fn fault_a1_five_thousand_idle_connections_keep_nobody_waiting() {
     let _turn = crowd_turn();
     many_descriptors();
     let target = Target::start(connections(6000), MANY);
+    let begun = Instant::now();
     let mut idle: Vec<Client> = (0..5000)
         .map(|n| {
+            assert!(begun.elapsed() < PATIENCE, "{n} came in {PATIENCE:?}");
             let source = Ipv4Addr::new(127, 0, 3, u8::try_from(n % 200 + 1).unwrap());
             Client::connect_from(source, target.proc.addr())
         })
