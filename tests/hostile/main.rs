@@ -16,8 +16,8 @@ mod bodies;
 mod budgets;
 mod calls;
 mod descriptors;
+mod faults;
 mod heads;
-mod injected;
 mod ledger;
 mod mixed;
 mod pages;
@@ -27,7 +27,6 @@ mod resets;
 mod scene;
 mod slowloris;
 mod smuggling;
-mod threads;
 mod unread;
 mod vectors;
 
