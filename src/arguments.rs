@@ -14,7 +14,10 @@ pub struct Arguments {
     pub config: Option<PathBuf>,
     /// port to listen on; 0 takes a free one
     #[argh(option)]
-    pub port: Option<u16>,
+    pub port: Option<String>,
+    /// address to listen on; 127.0.0.1 is this machine only
+    #[argh(option)]
+    pub bind: Option<String>,
     /// origin to stand before: http://host:port, or sim://powerwall
     #[argh(option)]
     pub origin: Option<String>,
@@ -61,16 +64,12 @@ pub struct Health {
 impl Arguments {
     /// What they and these variables say over the file.
     pub fn overrides(&self, variables: Variables) -> Overrides {
-        let (origin, preset, cache_ttl) = (
-            self.origin.clone(),
-            self.preset.clone(),
-            self.cache_ttl.clone(),
-        );
         Overrides {
-            port: self.port,
-            origin,
-            preset,
-            cache_ttl,
+            port: self.port.clone(),
+            bind: self.bind.clone(),
+            origin: self.origin.clone(),
+            preset: self.preset.clone(),
+            cache_ttl: self.cache_ttl.clone(),
             variables,
         }
     }
@@ -127,8 +126,8 @@ mod tests {
         ] {
             let arguments = of(words).unwrap_or_else(|_| panic!("{words:?}"));
             assert_eq!(
-                (arguments.port, arguments.origin.as_deref()),
-                (Some(9), Some("http://a/?b=c"))
+                (arguments.port.as_deref(), arguments.origin.as_deref()),
+                (Some("9"), Some("http://a/?b=c"))
             );
         }
     }
@@ -141,8 +140,11 @@ mod tests {
             panic!("no command")
         };
         assert_eq!(
-            (url.as_deref(), health.overrides(Variables::default()).port),
-            (Some("http://a/"), Some(9))
+            (
+                url.as_deref(),
+                health.overrides(Variables::default()).port.as_deref()
+            ),
+            (Some("http://a/"), Some("9"))
         );
     }
 
@@ -150,7 +152,6 @@ mod tests {
     fn a_mistake_is_exit_code_2() {
         for words in [
             &["--prot", "9"][..],
-            &["--port", "many"],
             &["stray"],
             &["health", "a", "b"],
             &["--version=yes"],

@@ -48,13 +48,15 @@ impl Surroundings {
             .trim_end_matches(']');
         let port = config.backend.origin.port();
         if port == config.proxy.port && self.listens(&config.proxy.bind, host) {
-            let found = format!("{}, where Larder itself listens", config.backend.origin);
-            let expected = format!("the server behind it, or another proxy.port than {port}");
-            problems.add("backend.url", found, expected);
+            let told = format!(
+                "is {}, where Larder itself listens. Write the address of the server behind Larder, or choose another proxy.port.",
+                config.backend.origin
+            );
+            problems.add("backend.url", told);
         } else if self.in_container && addresses(host).iter().any(|ip| is_this_machine(*ip)) {
             config.warnings.push(format!(
-                "backend.url is {}, which inside a container is the container itself: name the other service as the compose \
-                 file does, such as {}://pypowerwall:{port}",
+                "backend.url is {}, which inside a container is the container itself: use the name of the other service in the \
+                 compose file, such as {}://pypowerwall:{port}",
                 config.backend.origin,
                 if config.backend.origin.is_https() { "https" } else { "http" }
             ));
@@ -186,8 +188,8 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "backend.url: found http://localhost:8676, where Larder itself listens, expected the server behind it, or \
-              another proxy.port than 8676"
+                "the configuration line 1, column 60: backend.url is http://localhost:8676, where Larder itself listens. Write \
+                 the address of the server behind Larder, or choose another proxy.port."
             ]
         );
     }
@@ -199,19 +201,21 @@ mod tests {
         assert_eq!(
             warnings,
             [
-                "backend.url is http://localhost:8675, which inside a container is the container itself: name the other service \
-              as the compose file does, such as http://pypowerwall:8675"
+                "backend.url is http://localhost:8675, which inside a container is the container itself: use the name of the \
+                 other service in the compose file, such as http://pypowerwall:8675"
             ]
         );
-        assert_eq!(
-            told("::", "http://pypowerwall:8675", &HERE).1,
-            Vec::<String>::new()
-        );
-        assert_eq!(told("::", "sim://powerwall", &HERE).1, Vec::<String>::new());
-        assert_eq!(
-            told("::", "http://localhost:8675", &Surroundings::default()).1,
-            Vec::<String>::new()
-        );
+        for (origin, surroundings) in [
+            ("http://pypowerwall:8675", HERE),
+            ("sim://powerwall", HERE),
+            ("http://localhost:8675", Surroundings::default()),
+        ] {
+            assert_eq!(
+                told("::", origin, &surroundings),
+                (vec![], vec![]),
+                "{origin}"
+            );
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Version};
 
 use super::*;
-use crate::config::Network;
+use crate::config::{Config, Network};
 use crate::message::{Body, RequestId, Target};
 use crate::secret::Secret;
 
@@ -32,7 +32,7 @@ fn admitted(peer: &str, fields: Fields<'_>) -> bool {
     let admin = Admin {
         token: Some(Secret::new("swordfish".to_owned())),
         hosts: vec!["cache.example.com".to_owned()],
-        ..Admin::default()
+        ..Config::default().admin
     };
     let trusted = ["192.168.7.7", "127.0.0.9"].map(|text| Network::parse(text).expect("a network"));
     let proxy = Proxy {
@@ -101,7 +101,7 @@ fn elsewhere_the_token_opens_and_nothing_else() {
             "8.8.8.8",
             &[("Host", "larder"), ("Authorization", "Bearer ")],
         ),
-        &Admin::default(),
+        &Config::default().admin,
         &Proxy::default(),
     );
     let refusal = no_token.expect_err("without a token configured nothing opens");
