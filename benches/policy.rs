@@ -10,13 +10,13 @@ use std::time::Duration;
 use divan::{Bencher, black_box};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use larder::clock::Now;
-use larder::policy::directives::Word;
+use larder::policy::directives::ResponseDirectives;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
+use larder::policy::request_directives::RequestDirectives;
 use larder::policy::rule::{Defaults, Rule};
-use larder::policy::sharing::Asks;
+use larder::policy::sharing::RequestTraits;
 use larder::policy::storing::{Exchange, may_store};
 use larder::policy::vary::Selecting;
-use larder::policy::wishes::Wishes;
 use larder::policy::{conditions, dates, ranges, reuse, validation};
 
 const NOW: Now = Now {
@@ -75,7 +75,7 @@ fn stored() -> Lifetime {
     let response = Received {
         status: StatusCode::OK,
         fields: &fields,
-        word: Word::of(&fields, &[]),
+        response_directives: ResponseDirectives::of(&fields, &[]),
         asked: NOW,
         at: NOW,
     };
@@ -90,14 +90,16 @@ fn stored() -> Lifetime {
 
 #[divan::bench]
 fn what_a_request_asks(bencher: Bencher<'_, '_>) {
-    let (request, rule) = (request(), Rule::default());
-    bencher.bench_local(|| Asks::of(&Method::GET, black_box(&request), false, &[], &rule));
+    let request = request();
+    let rule = Rule::default();
+    bencher.bench_local(|| RequestTraits::of(&Method::GET, black_box(&request), false, &[], &rule));
 }
 
 #[divan::bench]
 fn whether_a_stored_answer_serves(bencher: Bencher<'_, '_>) {
-    let (lifetime, wishes) = (stored(), Wishes::default());
-    bencher.bench_local(|| reuse::reuse(black_box(&lifetime), &wishes, NOW));
+    let lifetime = stored();
+    let directives = RequestDirectives::default();
+    bencher.bench_local(|| reuse::reuse(black_box(&lifetime), &directives, NOW));
 }
 
 #[divan::bench]
@@ -110,13 +112,15 @@ fn whether_a_request_selects_it(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn preconditions(bencher: Bencher<'_, '_>) {
-    let (request, stored) = (request(), response());
+    let request = request();
+    let stored = response();
     bencher.bench_local(|| conditions::evaluate(black_box(&request), StatusCode::OK, &stored, NOW));
 }
 
 #[divan::bench]
 fn a_range(bencher: Bencher<'_, '_>) {
-    let (request, stored) = (request(), response());
+    let request = request();
+    let stored = response();
     let size = BODY.len() as u64;
     bencher
         .bench_local(|| ranges::serving(black_box(&request), StatusCode::OK, &stored, size, NOW));
@@ -125,7 +129,7 @@ fn a_range(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn what_the_origin_says_to_caches(bencher: Bencher<'_, '_>) {
     let response = response();
-    bencher.bench_local(|| Word::of(black_box(&response), &[]));
+    bencher.bench_local(|| ResponseDirectives::of(black_box(&response), &[]));
 }
 
 #[divan::bench]
@@ -135,10 +139,12 @@ fn a_date() -> Option<i64> {
 
 #[divan::bench]
 fn whether_an_answer_is_stored(bencher: Bencher<'_, '_>) {
-    let (mut request, response) = (request(), response());
+    let mut request = request();
+    let response = response();
     request.remove("range");
     request.remove("if-none-match");
-    let (rule, defaults) = (Rule::default(), Defaults::default());
+    let rule = Rule::default();
+    let defaults = Defaults::default();
     let exchange = Exchange {
         method: &Method::GET,
         request: &request,

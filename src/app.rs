@@ -11,11 +11,11 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use parking_lot::Mutex;
 
 use crate::admin;
-use crate::cache::flights::Errand;
+use crate::cache::flights::FetchRequest;
 use crate::clock::Clock;
 use crate::config::{Config, OriginUrl};
-use crate::front::gate::Limits;
 use crate::front::head;
+use crate::front::limits::{self, Limits};
 use crate::front::listener::{self, Front};
 use crate::message::Request;
 use crate::origin::Origin;
@@ -25,7 +25,7 @@ use crate::origin::permits::FlightId;
 use crate::origin::resolve::Addresses;
 use crate::origin::sim::{self, SimSettings, Simulation};
 use crate::origin::source::Source;
-use crate::proxy::{self, Crew, PollEnd, Proxy};
+use crate::proxy::{self, Executor, PollEnd, Proxy};
 use crate::reply::Responder;
 use crate::scheduler::Scheduler;
 use crate::scheduler::plan::Plan;
@@ -54,7 +54,7 @@ pub struct App {
     proxy: Arc<Proxy>,
     timer: Arc<Timer>,
     scheduler: Arc<Scheduler>,
-    errands: Sender<Order>,
+    fetch_requests: Sender<Order>,
     questions: Sender<Question>,
     /// Closing it ends the resolver.
     resolving: Option<Sender<()>>,
@@ -71,7 +71,7 @@ pub struct StartError {
 
 /// What an origin worker is told.
 enum Order {
-    Fetch(FlightId, Errand),
+    Fetch(FlightId, FetchRequest),
     Stop,
 }
 
@@ -83,7 +83,7 @@ enum Question {
 
 /// The threads, as the proxy sees them.
 struct Threads {
-    errands: Sender<Order>,
+    fetch_requests: Sender<Order>,
     questions: Sender<Question>,
     timer: Arc<Timer>,
     scheduler: Arc<Scheduler>,
@@ -92,7 +92,8 @@ struct Threads {
 impl App {
     /// Starts everything; it serves when this returns.
     pub fn start(config: Config, clock: Clock) -> Result<App, StartError> {
-        let (host, port) = (config.proxy.bind.clone(), config.proxy.port);
+        let host = config.proxy.bind.clone();
+        let port = config.proxy.port;
         let socket = listener::bind(&host, port).map_err(|cause| {
             let what = format!("cannot listen on {host} port {port}");
             StartError { what, cause }
@@ -101,16 +102,18 @@ impl App {
             what: "cannot start a thread".to_owned(),
             cause,
         };
-        let (limits, source) = (limits(&config), source(&config, &clock)?);
-        let (permits, workers) = (config.backend.max_concurrent_requests, config.proxy.workers);
+        let limits = limits(&config);
+        let source = source(&config, &clock)?;
+        let permits = config.backend.max_concurrent_requests;
+        let workers = config.proxy.workers;
         let timer = Arc::new(Timer::new(clock.clone()));
         let plan = Plan::new(proxy::polls(&config), clock.now().mono);
         let scheduler = Arc::new(Scheduler::new(plan, clock.clone()));
         // Permits bound what is sent, so it never fills.
-        let (errands, orders) = bounded(2 * permits + 1);
+        let (fetch_requests, orders) = bounded(2 * permits + 1);
         let (questions, asked) = bounded(QUESTIONS);
-        let crew = Threads {
-            errands: errands.clone(),
+        let executor = Threads {
+            fetch_requests: fetch_requests.clone(),
             questions: questions.clone(),
             timer: Arc::clone(&timer),
             scheduler: Arc::clone(&scheduler),
@@ -120,24 +123,27 @@ impl App {
             clock,
             mark(),
             limits.max_connections / 2,
-            Box::new(crew),
+            Box::new(executor),
         ));
 
         let mut origin_workers = Vec::new();
         for _ in 0..permits {
             let origin = source.connect();
-            let (proxy, orders) = (Arc::clone(&proxy), orders.clone());
+            let proxy = Arc::clone(&proxy);
+            let orders = orders.clone();
             origin_workers
                 .push(spawn("origin", move || work(&proxy, &orders, origin)).map_err(thread)?);
         }
         let mut others = Vec::new();
         let resolving = resolve_in_background(&source, &mut others).map_err(thread)?;
         let front = Front::start(socket, Arc::clone(&proxy), limits, workers).map_err(thread)?;
-        let (ticking, served) = (Arc::clone(&timer), Arc::clone(&proxy));
+        let ticking = Arc::clone(&timer);
+        let served = Arc::clone(&proxy);
         others.push(spawn("timer", move || ticking.run(&served)).map_err(thread)?);
         let served = Arc::clone(&proxy);
         others.push(spawn("admin", move || administer(&served, &asked)).map_err(thread)?);
-        let (offering, served) = (Arc::clone(&scheduler), Arc::clone(&proxy));
+        let offering = Arc::clone(&scheduler);
+        let served = Arc::clone(&proxy);
         others.push(spawn("scheduler", move || offering.run(&served)).map_err(thread)?);
         let front = Some(front);
         let resolving = Some(resolving);
@@ -146,7 +152,7 @@ impl App {
             proxy,
             timer,
             scheduler,
-            errands,
+            fetch_requests,
             questions,
             resolving,
             origin_workers,
@@ -171,6 +177,9 @@ impl App {
         self.proxy.clock().skip(by);
         self.timer.look_again();
         self.scheduler.look_again();
+        if let Some(front) = &self.front {
+            front.look_again();
+        }
     }
 
     /// Stops gently: nobody new, requests in progress get 5 s, then stale answers or 503. Takes at most 8 s.
@@ -196,7 +205,7 @@ impl App {
         self.scheduler.stop();
         drop(self.resolving.take());
         for _ in &self.origin_workers {
-            let _ = self.errands.try_send(Order::Stop);
+            let _ = self.fetch_requests.try_send(Order::Stop);
         }
         let _ = self.questions.send_timeout(Question::Stop, STOP_LAST);
         // A worker may be waiting for the origin, and the resolver for the network: they end with the process.
@@ -237,9 +246,13 @@ impl std::fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-impl Crew for Threads {
-    fn fetch(&self, flight: FlightId, errand: Errand) {
-        if self.errands.try_send(Order::Fetch(flight, errand)).is_err() {
+impl Executor for Threads {
+    fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
+        if self
+            .fetch_requests
+            .try_send(Order::Fetch(flight, fetch_request))
+            .is_err()
+        {
             log::error!("no origin worker takes a fetch; permits and workers disagree");
         }
     }
@@ -272,13 +285,14 @@ impl Crew for Threads {
 
 /// An origin worker: one fetch at a time, on a connection of its own.
 fn work(proxy: &Arc<Proxy>, orders: &Receiver<Order>, mut origin: Box<dyn Origin>) {
-    while let Ok(Order::Fetch(flight, errand)) = orders.recv() {
-        let fly = std::panic::AssertUnwindSafe(|| proxy.fly(flight, &errand, &mut *origin));
-        if std::panic::catch_unwind(fly).is_err() {
+    while let Ok(Order::Fetch(flight, fetch_request)) = orders.recv() {
+        let fetch =
+            std::panic::AssertUnwindSafe(|| proxy.fetch(flight, &fetch_request, &mut *origin));
+        if std::panic::catch_unwind(fetch).is_err() {
             proxy.counters().panics.bump();
             log::error!(
                 "a fault while fetching {}; those waiting were told",
-                errand.request.target.path()
+                fetch_request.request.target.path()
             );
         }
     }
@@ -351,7 +365,7 @@ fn look_up(addresses: &Addresses) {
 fn wait_until_idle(front: &Front, at_most: Duration) -> bool {
     let slices = at_most.as_millis() / listener::STOP_SLICE.as_millis();
     (0..slices).any(|_| {
-        let idle = front.end_idle();
+        let idle = front.is_idle();
         if !idle {
             std::thread::sleep(listener::STOP_SLICE);
         }
@@ -362,7 +376,10 @@ fn wait_until_idle(front: &Front, at_most: Duration) -> bool {
 fn limits(config: &Config) -> Limits {
     let proxy = &config.proxy;
     Limits {
-        max_connections: listener::connection_limit(proxy.max_connections),
+        max_connections: limits::connection_limit(
+            proxy.max_connections,
+            config.backend.max_concurrent_requests,
+        ),
         max_connections_per_client: proxy.max_connections_per_client,
         head: head::Limits {
             max_head_bytes: proxy.max_header_bytes,

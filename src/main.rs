@@ -13,7 +13,6 @@ use std::time::Duration;
 use larder::app::App;
 use larder::clock::Clock;
 use larder::config::Loaded;
-use larder::front::listener;
 use larder::logging;
 use larder::threads::spawn;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -26,7 +25,6 @@ use self::systemd::{State, Systemd};
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    listener::prepare_process();
     let begun =
         arguments::read(std::env::args().skip(1)).and_then(|arguments| commands::run(&arguments));
     let loaded = match begun {
@@ -79,7 +77,8 @@ fn signals() -> io::Result<UnixStream> {
 /// Waits for a signal. Meanwhile systemd is told that all is well as often as it wants to hear it, but only when a client's
 /// request would be answered: Larder asks itself, through its own port.
 fn wait(signals: &mut UnixStream, systemd: &Systemd, addr: SocketAddr) -> io::Result<()> {
-    let (mut patience, mut was_well) = (systemd.watchdog, true);
+    let mut patience = systemd.watchdog;
+    let mut was_well = true;
     loop {
         signals.set_read_timeout(patience)?;
         match signals.read(&mut [0]) {

@@ -15,26 +15,26 @@
 mod asked;
 #[path = "hour/clients.rs"]
 mod clients;
-#[path = "hour/crew.rs"]
-mod crew;
 #[path = "hour/dice.rs"]
 mod dice;
-#[path = "hour/ears.rs"]
-mod ears;
+#[path = "hour/endpoints.rs"]
+mod endpoints;
+#[path = "hour/executor.rs"]
+mod executor;
 #[path = "hour/faults.rs"]
 mod faults;
 #[path = "hour/judge.rs"]
 mod judge;
 #[path = "hour/ledger.rs"]
 mod ledger;
+#[path = "hour/listeners.rs"]
+mod listeners;
 #[path = "hour/origin.rs"]
 mod origin;
-#[path = "hour/roads.rs"]
-mod roads;
+#[path = "hour/quotas.rs"]
+mod quotas;
 #[path = "hour/schedule.rs"]
 mod schedule;
-#[path = "hour/thrift.rs"]
-mod thrift;
 #[path = "hour/traffic.rs"]
 mod traffic;
 #[path = "hour/world.rs"]
@@ -56,8 +56,10 @@ fn must_show_2_an_hour_of_faults_harms_nobody() {
         (None, hours) => 1..hours.unwrap_or(HOURS) + 1,
     };
     let aloud = variable("LARDER_HOUR").is_some();
-    let (next, last) = (AtomicU64::new(seeds.start), seeds.end);
-    let (requests, fetches) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let next = AtomicU64::new(seeds.start);
+    let last = seeds.end;
+    let requests = AtomicUsize::new(0);
+    let fetches = AtomicUsize::new(0);
     let complaints = Mutex::new(Vec::new());
     let live = || {
         while let Some(seed) = Some(next.fetch_add(1, SeqCst)).filter(|seed| *seed < last) {

@@ -129,7 +129,7 @@ pub struct Proxy {
     pub port: u16,
     /// `bind`: an address or a name.
     pub bind: String,
-    /// `workers`: 0 means automatic, see [`worker_count`](Self::worker_count).
+    /// `workers`: 0 means automatic.
     pub workers: usize,
     /// `maxConnections`.
     pub max_connections: usize,
@@ -149,16 +149,6 @@ pub struct Proxy {
     pub write_timeout: Duration,
     /// `trustedProxies`.
     pub trusted_proxies: Vec<Network>,
-}
-
-impl Proxy {
-    /// How many event-loop workers a machine with so many cores gets.
-    pub fn worker_count(&self, cores: usize) -> usize {
-        match self.workers {
-            0 => (cores / 2).clamp(1, 4),
-            workers => workers,
-        }
-    }
 }
 
 /// `cache`: what is stored, and for how long.

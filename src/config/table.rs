@@ -20,7 +20,7 @@ use crate::origin::allow::Allowed;
 use crate::origin::http::tls::Pin;
 use crate::policy::check::{Check, JsonKind};
 use crate::policy::rate::RateLimit;
-use crate::policy::rule::{OnExhausted, SetCookie};
+use crate::policy::rule::{Fallback, SetCookie};
 use crate::route::{Pattern, Route};
 
 /// All keys.
@@ -265,7 +265,7 @@ fn routes() -> Vec<Key<Route>> {
             .doc("How long after its lifetime a response may be served if the origin fails.")
             .otherwise("`cache.graceTime`")
             .example("\"1m\""),
-        route_key("onExhausted", words(&ON_EXHAUSTED), |r| &mut r.rule.on_exhausted)
+        route_key("onExhausted", words(&FALLBACKS), |r| &mut r.rule.fallback)
             .doc("What GET and HEAD get if the origin fails and nothing stored may be served: an error, 200 with `{}`, or 200 with `null`. It is never stored.")
             .otherwise("`error503`"),
         route_key("check.json", optional(words(&JSON_KINDS)), |r| &mut check(r).json)
@@ -342,10 +342,10 @@ const LEVELS: [(&str, LevelFilter); 8] = [
     ("trace", LevelFilter::Trace),
 ];
 
-const ON_EXHAUSTED: [(&str, OnExhausted); 3] = [
-    ("error503", OnExhausted::Error),
-    ("empty", OnExhausted::Empty),
-    ("null", OnExhausted::Null),
+const FALLBACKS: [(&str, Fallback); 3] = [
+    ("error503", Fallback::Error),
+    ("empty", Fallback::Empty),
+    ("null", Fallback::Null),
 ];
 
 const JSON_KINDS: [(&str, JsonKind); 3] = [

@@ -268,7 +268,7 @@ fn a_route_of_the_users_changes_the_presets_field_by_field() {
     assert_eq!(rule(&config, "/freq"), freq, "its poll too is the preset's");
     let soe = rule(&config, "/soe");
     assert_eq!(soe.set_cookie, Some(SetCookie::Refuse));
-    assert!(!soe.strip_cookies && soe.home == rule(&untouched, "/soe").home);
+    assert!(!soe.strip_cookies && soe.plausibility == rule(&untouched, "/soe").plausibility);
     let check = soe.check.expect("a check");
     assert!(
         check.non_empty && check.json.is_none(),
@@ -327,12 +327,8 @@ fn what_is_valid_but_odd_is_a_warning() {
 }
 
 #[test]
-fn zero_lets_larder_choose() {
-    for (cores, expected) in [(1, 1), (2, 1), (4, 2), (64, 4)] {
-        assert_eq!(read("{}").proxy.worker_count(cores), expected, "{cores}");
-    }
-    let proxy = read(r#"{ "proxy": { "workers": 9, "maxConnectionsPerClient": 0 } }"#).proxy;
-    assert_eq!(proxy.worker_count(1), 9);
+fn zero_and_words_that_take_away() {
+    let proxy = read(r#"{ "proxy": { "maxConnectionsPerClient": 0 } }"#).proxy;
     assert_eq!(proxy.max_connections_per_client, None);
     let control = read(r#"{ "control": { "socket": "off" } }"#).control;
     assert_eq!(control.socket, ControlSocket::Off);

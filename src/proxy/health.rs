@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Proxy;
 use crate::clock::Now;
-use crate::metrics::Shed;
+use crate::metrics::RejectReason;
 use crate::policy::dates;
 use crate::secret::redacted;
 
@@ -13,7 +13,9 @@ const MAX_NAMED: usize = 1000;
 
 impl Proxy {
     pub(super) fn health(&self, now: Now) -> String {
-        let (flights, store, counters) = (self.gauges(), self.store.gauges(), &self.counters);
+        let flights = self.gauges();
+        let store = self.store.gauges();
+        let counters = &self.counters;
         let polls: Vec<_> = self
             .polls
             .targets()
@@ -38,9 +40,8 @@ impl Proxy {
             },
             "upstreams": { "default": self.upstream(now) },
             "counters": {
-                "refusedConnections": counters.sheds.count(Shed::Connections),
+                "refusedConnections": counters.rejections.count(RejectReason::Connections),
                 "acceptFailures": counters.accept_failures.count(),
-                "deadAcceptors": counters.dead_acceptors.count(),
                 "refusedRequests": counters.refused_requests.count(),
                 "slowHeads": counters.slow_heads.count(),
                 "slowBodies": counters.slow_bodies.count(),
@@ -48,17 +49,17 @@ impl Proxy {
                 "failedFetches": counters.failed_fetches.count(),
                 "panics": counters.panics.count(),
             },
-            "shed": self.shed(),
+            "shed": self.rejections(),
         })
         .to_string()
     }
 
     /// How many were turned away, by cause.
-    fn shed(&self) -> Value {
-        let counts = Shed::ALL.map(|shed| {
+    fn rejections(&self) -> Value {
+        let counts = RejectReason::ALL.map(|reason| {
             (
-                shed.name().to_owned(),
-                Value::from(self.counters.sheds.count(shed)),
+                reason.name().to_owned(),
+                Value::from(self.counters.rejections.count(reason)),
             )
         });
         Value::Object(counts.into_iter().collect())
@@ -67,9 +68,9 @@ impl Proxy {
     /// Whether the origin is asked, and if not, why and for how long.
     fn upstream(&self, now: Now) -> Value {
         let flights = self.flights.lock();
-        let ((trouble, keys), breaker) = (flights.trouble(), flights.breaker(now).word());
+        let ((failure, keys), breaker) = (flights.failure_summary(), flights.breaker(now).word());
         drop(flights);
-        match trouble {
+        match failure {
             None => json!({ "status": "ok", "breaker": breaker, "keysInBackoff": keys }),
             Some((cause, until)) => json!({
                 "status": "backoff",

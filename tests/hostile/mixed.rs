@@ -32,7 +32,8 @@ fn must_show_7_regular_clients_get_what_they_ask_for_amid_all_attacks() {
     let pages = Arc::new(Pages::new(seed));
     let target = start(&pages);
 
-    let (ledger, numbers) = (Ledger::default(), AtomicU64::new(0));
+    let ledger = Ledger::default();
+    let numbers = AtomicU64::new(0);
     let until = Instant::now() + Duration::from_secs(seconds);
     let town = &Town {
         addr: target.proc.addr(),
@@ -52,7 +53,7 @@ fn must_show_7_regular_clients_get_what_they_ask_for_amid_all_attacks() {
     });
 
     println!("{ledger}\nturned away or cut: {}", target.health()["shed"]);
-    let (lost, wrong) = ledger.troubles();
+    let (lost, wrong) = ledger.failures();
     assert!(
         lost.is_empty() && wrong.is_empty(),
         "lost: {lost:#?}\nwrong: {wrong:#?}"

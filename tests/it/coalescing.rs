@@ -51,7 +51,7 @@ fn must_show_1_fifty_clients_fifty_cookies() {
         let number = number.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         let answer =
             Answer::ok(format!("yours is {number}")).field("Set-Cookie", format!("id={number}"));
-        // Only the first fetch waits, so that everybody has joined it when it lands.
+        // Only the first fetch waits, so that everybody has joined it when it completes.
         if number == 0 {
             answer.after(&theirs)
         } else {
@@ -129,14 +129,14 @@ fn forced_fetches_of_many_clients_are_one_origin_request() {
         origin.set("/key", Answer::ok("new").after(&gate));
 
         let mut clients: Vec<Client> = (0..20).map(|_| app.client()).collect();
-        let wishes = [
+        let fields = [
             "Cache-Control: no-cache",
             "Cache-Control: max-age=0",
             "Pragma: no-cache",
             "X-Cache-Refresh: true",
         ];
-        for (client, wish) in clients.iter_mut().zip(wishes.iter().cycle()) {
-            client.send(format!("GET /key HTTP/1.1\r\nHost: x\r\n{wish}\r\n\r\n"));
+        for (client, field) in clients.iter_mut().zip(fields.iter().cycle()) {
+            client.send(format!("GET /key HTTP/1.1\r\nHost: x\r\n{field}\r\n\r\n"));
         }
         assert!(
             eventually(|| app.parked() == 20),

@@ -56,7 +56,8 @@ impl Target {
         self.serves_others();
         // Threads of closed connections linger for some seconds before they end.
         let settled = eventually(|| {
-            let (before, now) = (self.before, self.proc.figures());
+            let before = self.before;
+            let now = self.proc.figures();
             now.threads <= before.threads + 8
                 && now.descriptors <= before.descriptors + 8
                 && now.rss_kib <= before.rss_kib + 8 * 1024
@@ -163,7 +164,7 @@ fn a_length_of_four_exabytes() {
 fn sixty_requests_in_a_version_we_do_not_speak() {
     let _turn = crowd_turn();
     let target = Target::start();
-    for version in ["HTTP/2.0", "HTTP/3.0", "HTTP/1.2", "HTTP/0.9"] {
+    for version in ["HTTP/2.0", "HTTP/3.0", "HTTP/1.10", "HTTP/0.9"] {
         for _ in 0..60 {
             let mut client = target.proc.client();
             client.send(format!("GET / {version}\r\nHost: x\r\n\r\n"));

@@ -111,13 +111,15 @@ fn an_http10_client_gets_none() {
 
 #[test]
 fn who_joins_a_fetch_gets_none() {
-    let (early, held) = (Gate::closed(), Gate::closed());
+    let early = Gate::closed();
+    let held = Gate::closed();
     let origin = Origin::serving([("/a", Answer::ok("a").after(&early).interim(HINTS, &held))]);
     let app = App::start(&config_for(
         &origin,
         json!({ "cache": { "slowRequestTimeout": 60000 } }),
     ));
-    let (mut leader, mut follower) = (app.client(), app.client());
+    let mut leader = app.client();
+    let mut follower = app.client();
     ask(&mut leader, "/a");
     origin.await_requests("/a", 1);
     ask(&mut follower, "/a");
@@ -267,8 +269,8 @@ fn what_a_slow_client_does_not_take_waits_in_turn() {
     ));
     let mut client = app.client();
     (0..40).for_each(|number| ask(&mut client, &format!("/{number}")));
-    // Of more than 8 replies owed to one client, the first are with the kernel.
-    assert!(eventually(|| origin.requests() >= 16));
+    // As many as one client may be owed; the next is read when the first has left.
+    assert!(eventually(|| origin.requests() >= 8));
 
     for number in 0..40 {
         let mut replies = read_all(&mut client);

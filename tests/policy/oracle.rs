@@ -10,11 +10,11 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_cache_semantics::{BeforeRequest, CacheOptions, CachePolicy};
 use larder::policy::dates::imf_fixdate;
+use larder::policy::request_directives::RequestDirectives;
 use larder::policy::reuse::{Reuse, reuse};
 use larder::policy::rule::Rule;
 use larder::policy::storing::{Refusal, Storing};
 use larder::policy::validation::has_validator;
-use larder::policy::wishes::Wishes;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -71,8 +71,9 @@ impl When {
         .to_string();
         match self {
             When::Asctime(_) => {
-                let (weekday, day, month) =
-                    (&text[..3], text[5..7].trim_start_matches('0'), &text[8..11]);
+                let weekday = &text[..3];
+                let day = text[5..7].trim_start_matches('0');
+                let month = &text[8..11];
                 format!(
                     "{weekday} {month} {day:>2} {} {}",
                     &text[17..25],
@@ -164,13 +165,14 @@ impl Case {
             (Storing::Refuse(_), false) => return None,
             (ours, theirs) => return Some(format!("storable: {ours:?}, they {theirs}")),
         };
-        let (now, their_now) = (later(self.elapsed), theirs_at(self.elapsed));
+        let now = later(self.elapsed);
+        let their_now = theirs_at(self.elapsed);
         let age = (lifetime.age(now).as_secs(), theirs.age(their_now).as_secs());
         let left = (
             lifetime.expires_in(now).max(0),
             theirs.time_to_live(their_now).as_secs() as i64,
         );
-        let answers = reuse(&lifetime, &Wishes::of(&exchanged.request), now);
+        let answers = reuse(&lifetime, &RequestDirectives::of(&exchanged.request), now);
         let at_once = (
             matches!(answers, Reuse::Fresh { .. } | Reuse::Stale { .. }),
             matches!(

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 
-use super::super::troubles::MAX_TROUBLES;
+use super::super::failure_table::MAX_FAILING;
 use super::*;
 
 const REFUSED: Heard = Heard::Failure(Cause::Fetch(FetchError::Connect), None);
@@ -14,28 +14,28 @@ const ERROR: Heard = Heard::Failure(Cause::Status(500), None);
 /// A backoff, and the passes of those who asked.
 struct Asked {
     backoff: Backoff<String>,
-    passes: HashMap<String, Pass>,
+    tokens: HashMap<String, ProbeToken>,
 }
 
 impl Asked {
     /// Whether it may be asked; if so, it is.
     fn may(&mut self, whose: Whose<&String>, now: Now) -> bool {
-        let Permission::Go(pass) = self.backoff.permission(whose, now) else {
+        let Permission::Go(token) = self.backoff.permission(whose, now) else {
             return false;
         };
-        if let Whose::Key(key) | Whose::Beside(key) = whose {
-            self.passes.insert(key.clone(), pass);
+        if let Whose::Key(key) | Whose::Related(key) = whose {
+            self.tokens.insert(key.clone(), token);
         }
         true
     }
 
     /// Who asked has ended like this.
     fn report(&mut self, whose: Whose<&String>, heard: Heard, polled: bool, now: Now) -> Change {
-        let (Whose::Key(key) | Whose::Beside(key)) = whose else {
+        let (Whose::Key(key) | Whose::Related(key)) = whose else {
             panic!("somebody asks for a key")
         };
-        let pass = self.passes.remove(key).unwrap_or_default();
-        self.backoff.report(whose, pass, heard, polled, now)
+        let token = self.tokens.remove(key).unwrap_or_default();
+        self.backoff.report(whose, token, heard, polled, now)
     }
 }
 
@@ -61,7 +61,7 @@ fn backoff() -> Asked {
     };
     Asked {
         backoff: Backoff::new(schedule, 7),
-        passes: HashMap::new(),
+        tokens: HashMap::new(),
     }
 }
 
@@ -78,8 +78,8 @@ fn key(path: &str) -> String {
 
 fn waits(backoff: &mut Asked, key: &String, now: Now) -> Option<f64> {
     match backoff.permission(Whose::Key(key), now) {
-        Permission::Go(pass) => {
-            backoff.passes.insert(key.clone(), pass);
+        Permission::Go(token) => {
+            backoff.tokens.insert(key.clone(), token);
             None
         }
         Permission::Wait(_, until) => Some((until - now.mono).as_secs_f64()),
@@ -88,7 +88,9 @@ fn waits(backoff: &mut Asked, key: &String, now: Now) -> Option<f64> {
 
 #[test]
 fn r4_a_refused_origin_is_probed_at_5_10_30_and_then_every_30_seconds_by_one_request() {
-    let (mut backoff, a, b) = (backoff(), key("/a"), key("/b"));
+    let mut backoff = backoff();
+    let a = key("/a");
+    let b = key("/b");
     let mut now = 0.0;
     for step in [5.0, 10.0, 30.0, 30.0, 30.0] {
         backoff.report(Whose::Key(&a), REFUSED, true, at(now));
@@ -113,7 +115,9 @@ fn r4_a_refused_origin_is_probed_at_5_10_30_and_then_every_30_seconds_by_one_req
 
 #[test]
 fn c22_a_bad_body_blocks_its_key_alone() {
-    let (mut backoff, bad, good) = (backoff(), key("/bad"), key("/good"));
+    let mut backoff = backoff();
+    let bad = key("/bad");
+    let good = key("/good");
     assert!(matches!(
         backoff.report(Whose::Key(&bad), BAD, false, at(0.0)),
         Change::KeyDown(_)
@@ -125,12 +129,13 @@ fn c22_a_bad_body_blocks_its_key_alone() {
 
 #[test]
 fn what_goes_alone_heeds_the_key_and_harms_only_its_like() {
-    let (mut backoff, a) = (backoff(), key("/a"));
+    let mut backoff = backoff();
+    let a = key("/a");
     let may = |backoff: &mut Asked, whose, now| backoff.may(whose, at(now));
     let told = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(60)));
 
     assert!(matches!(
-        backoff.report(Whose::Beside(&a), told, false, at(0.0)),
+        backoff.report(Whose::Related(&a), told, false, at(0.0)),
         Change::KeyDown(_)
     ));
     assert!(
@@ -138,51 +143,52 @@ fn what_goes_alone_heeds_the_key_and_harms_only_its_like() {
         "the key itself is well"
     );
     assert!(
-        !may(&mut backoff, Whose::Beside(&a), 59.9),
+        !may(&mut backoff, Whose::Related(&a), 59.9),
         "as long as it was told"
     );
     assert!(
-        may(&mut backoff, Whose::Beside(&a), 60.0) && !may(&mut backoff, Whose::Beside(&a), 60.0),
+        may(&mut backoff, Whose::Related(&a), 60.0) && !may(&mut backoff, Whose::Related(&a), 60.0),
         "one probe"
     );
-    backoff.report(Whose::Beside(&a), Heard::Answer, false, at(60.0));
+    backoff.report(Whose::Related(&a), Heard::Answer, false, at(60.0));
 
     backoff.report(Whose::Key(&a), BAD, false, at(100.0));
     assert!(
-        !may(&mut backoff, Whose::Beside(&a), 101.0) && may(&mut backoff, Whose::Nobody, 101.0)
+        !may(&mut backoff, Whose::Related(&a), 101.0) && may(&mut backoff, Whose::Nobody, 101.0)
     );
-    backoff.report(Whose::Beside(&a), Heard::Answer, false, at(101.0));
+    backoff.report(Whose::Related(&a), Heard::Answer, false, at(101.0));
     assert!(
         !may(&mut backoff, Whose::Key(&a), 101.0),
         "no head shows that a body is good again"
     );
     // Nor is it the probe of the key.
     assert!(
-        may(&mut backoff, Whose::Beside(&a), 110.0) && may(&mut backoff, Whose::Key(&a), 110.0)
+        may(&mut backoff, Whose::Related(&a), 110.0) && may(&mut backoff, Whose::Key(&a), 110.0)
     );
     assert!(
-        !may(&mut backoff, Whose::Beside(&a), 110.0),
+        !may(&mut backoff, Whose::Related(&a), 110.0),
         "while that is on its way"
     );
 }
 
 #[test]
 fn what_goes_alone_counts_for_the_origin_and_not_among_its_silent_keys() {
-    let (mut backoff, keys) = (backoff(), ["/a", "/b", "/c"].map(key));
+    let mut backoff = backoff();
+    let keys = ["/a", "/b", "/c"].map(key);
     for key in &keys {
         backoff.report(Whose::Key(key), Heard::Answer, true, at(0.0));
-        backoff.report(Whose::Beside(key), Heard::Answer, false, at(0.0));
+        backoff.report(Whose::Related(key), Heard::Answer, false, at(0.0));
     }
     for key in &keys {
-        backoff.report(Whose::Beside(key), SILENT, false, at(1.0));
+        backoff.report(Whose::Related(key), SILENT, false, at(1.0));
     }
-    assert_eq!(backoff.origin_trouble(), None);
+    assert_eq!(backoff.origin_failure(), None);
     assert!(matches!(
-        backoff.report(Whose::Beside(&keys[0]), REFUSED, false, at(2.0)),
+        backoff.report(Whose::Related(&keys[0]), REFUSED, false, at(2.0)),
         Change::OriginDown(_)
     ));
     assert_eq!(
-        backoff.report(Whose::Beside(&keys[1]), Heard::Answer, false, at(8.0)),
+        backoff.report(Whose::Related(&keys[1]), Heard::Answer, false, at(8.0)),
         Change::OriginUp
     );
 }
@@ -190,7 +196,8 @@ fn what_goes_alone_counts_for_the_origin_and_not_among_its_silent_keys() {
 #[test]
 fn steps_beyond_30_seconds_are_for_keys_that_are_not_polled() {
     for (polled, longest) in [(true, 30.0), (false, 120.0)] {
-        let (mut backoff, a) = (backoff(), key("/a"));
+        let mut backoff = backoff();
+        let a = key("/a");
         for _ in 0..9 {
             backoff.report(Whose::Key(&a), BAD, polled, at(0.0));
         }
@@ -201,7 +208,8 @@ fn steps_beyond_30_seconds_are_for_keys_that_are_not_polled() {
 
 #[test]
 fn three_known_keys_fallen_silent_are_a_hung_origin_and_one_answer_between_is_not() {
-    let (mut backoff, keys) = (backoff(), ["/a", "/b", "/c"].map(key));
+    let mut backoff = backoff();
+    let keys = ["/a", "/b", "/c"].map(key);
     for known in &keys {
         backoff.report(Whose::Key(known), Heard::Answer, true, at(0.0));
     }
@@ -210,7 +218,7 @@ fn three_known_keys_fallen_silent_are_a_hung_origin_and_one_answer_between_is_no
     backoff.report(Whose::Key(&keys[1]), Heard::Answer, true, at(2.0));
     backoff.report(Whose::Key(&keys[2]), SILENT, true, at(3.0));
     backoff.report(Whose::Key(&keys[0]), SILENT, true, at(3.0));
-    assert!(backoff.origin_trouble().is_none());
+    assert!(backoff.origin_failure().is_none());
     let change = backoff.report(Whose::Key(&keys[1]), SILENT, true, at(3.0));
     assert!(matches!(change, Change::OriginDown(_)));
 }
@@ -226,12 +234,13 @@ fn keys_that_never_answered_do_not_make_the_origin_hung() {
             at(0.0),
         );
     }
-    assert!(backoff.origin_trouble().is_none());
+    assert!(backoff.origin_failure().is_none());
 }
 
 #[test]
 fn retry_after_wins_up_to_its_cap() {
-    let (mut backoff, a) = (backoff(), key("/a"));
+    let mut backoff = backoff();
+    let a = key("/a");
     for (asked, waited) in [(1, 1.0), (60, 60.0), (86_400, 300.0)] {
         let heard = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(asked)));
         backoff.report(Whose::Key(&a), heard, true, at(0.0));
@@ -241,18 +250,21 @@ fn retry_after_wins_up_to_its_cap() {
 
 #[test]
 fn a_probe_that_was_never_sent_leaves_its_place() {
-    let (mut backoff, a) = (backoff(), key("/a"));
+    let mut backoff = backoff();
+    let a = key("/a");
     backoff.report(Whose::Key(&a), REFUSED, true, at(0.0));
     assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
-    let pass = backoff.passes.remove(&a).expect("it may go");
-    backoff.withdraw(Whose::Key(&a), pass);
+    let token = backoff.tokens.remove(&a).expect("it may go");
+    backoff.withdraw(Whose::Key(&a), token);
     assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
 }
 
 #[test]
 fn a_probe_of_a_key_that_finds_the_whole_origin_down_does_not_block_its_key_for_ever() {
     for found in [REFUSED, SILENT] {
-        let (mut backoff, a, b) = (backoff(), key("/a"), key("/b"));
+        let mut backoff = backoff();
+        let a = key("/a");
+        let b = key("/b");
         backoff.report(Whose::Key(&a), BAD, true, at(0.0));
         backoff.report(Whose::Key(&b), REFUSED, true, at(0.0));
         assert_eq!(waits(&mut backoff, &a, at(6.0)), None, "the probe of both");
@@ -274,7 +286,7 @@ fn what_is_remembered_is_bounded() {
             at(0.0),
         );
     }
-    assert!(backoff.keys_in_trouble() <= MAX_TROUBLES && backoff.known.len() <= MAX_KEYS);
+    assert!(backoff.failing_keys() <= MAX_FAILING && backoff.known.len() <= MAX_KEYS);
 }
 
 /// A request for this path ends: reported, and counted.
@@ -366,10 +378,8 @@ fn r11_half_open_is_one_probe_and_its_end_decides() {
         assert_eq!(breaker.breaker(at(0.0)), Breaker::Open);
         breaker
     };
-    let (answer, retry) = (
-        Heard::Answer,
-        Heard::Failure(Cause::Status(503), Some(Duration::from_secs(200))),
-    );
+    let answer = Heard::Answer;
+    let retry = Heard::Failure(Cause::Status(503), Some(Duration::from_secs(200)));
     // What the probe hears, the state then, and how long everybody waits.
     let cases = [
         (answer, Breaker::Closed, None),
@@ -380,7 +390,9 @@ fn r11_half_open_is_one_probe_and_its_end_decides() {
         (retry, Breaker::Open, Some(200.0)),
     ];
     for (heard, state, waited) in cases {
-        let (mut breaker, a, b) = (tripped(), key("/a"), key("/b"));
+        let mut breaker = tripped();
+        let a = key("/a");
+        let b = key("/b");
         // Answers to what was asked before, good or bad, change nothing.
         ends(&mut breaker, "/late", Heard::Answer, at(1.0));
         ends(&mut breaker, "/late", ERROR, at(1.0));
@@ -414,7 +426,7 @@ fn r11_only_the_probe_decides_however_late_the_others_come() {
         assert_eq!(waits(&mut breaker, &key("/probe"), at(5.0)), None);
         ends(&mut breaker, "/late", ERROR, at(6.0));
         ends(&mut breaker, "/late", Heard::Answer, at(6.0));
-        breaker.withdraw(Whose::Key(&key("/late")), Pass::default());
+        breaker.withdraw(Whose::Key(&key("/late")), ProbeToken::default());
         assert_eq!(
             breaker.breaker(at(6.0)),
             Breaker::HalfOpen,
@@ -432,8 +444,9 @@ fn r11_only_the_probe_decides_however_late_the_others_come() {
 #[test]
 fn a_failure_of_what_was_asked_before_shortens_no_wait() {
     let told = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(60)));
-    let (mut backoff, a) = (backoff(), key("/a"));
-    for whose in [Whose::Key(&a), Whose::Beside(&a)] {
+    let mut backoff = backoff();
+    let a = key("/a");
+    for whose in [Whose::Key(&a), Whose::Related(&a)] {
         backoff.report(whose, told, true, at(0.0));
         backoff.report(whose, SILENT, true, at(5.0));
         assert_eq!(
