@@ -201,11 +201,6 @@ const MAY_STAY: &[(&str, &str, &str)] = &[
     ("src/front/head/tests.rs", "doubt", "what framing is in"),
     ("src/policy/request_fields", "fly", "the fields of fly.io"),
     ("src/admin/", "troubles", "until the endpoints leave it"),
-    (
-        "src/config/section.rs",
-        "witness",
-        "a reserved key of the configuration",
-    ),
     ("src/cache/fifo.rs", "marks", "until the store is renamed"),
     (
         "src/cache/crowds.rs",

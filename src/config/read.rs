@@ -18,7 +18,7 @@ use crate::origin::http::tls;
 use crate::secret::Secret;
 
 /// Keys of this design that Larder does not have yet, wherever they occur.
-const NOT_YET: [&str; 15] = [
+const NOT_YET: [&str; 14] = [
     "auth",
     "burstMs",
     "cors",
@@ -33,7 +33,6 @@ const NOT_YET: [&str; 15] = [
     "roles",
     "stripTrailingSlash",
     "tier",
-    "witness",
 ];
 
 /// A valid configuration, or everything that is wrong with it. `name` is what the file is called.
