@@ -24,11 +24,11 @@ use std::time::Duration;
 
 use http::{Method, StatusCode, header};
 
-use crate::cache::crowds::Crowds;
 use crate::cache::expiring_set::ExpiringSet;
 use crate::cache::flights::{FetchRequest, Flights, Gauges, Shared, Work};
-use crate::cache::key::Key;
+use crate::cache::key::{Key, KeyPrefix};
 use crate::cache::store::{Inserted, Store, Stored};
+use crate::cache::variant_churn::VariantChurn;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::message::{Body, Request, RequestId};
@@ -91,6 +91,8 @@ pub struct Proxy {
     config: Config,
     routes: Routes,
     store: Store,
+    /// What every key begins with.
+    prefix: KeyPrefix,
     /// Protects: who waits for what. Look and Insert are carried out under it (I4, I8); replies never are (I2).
     flights: Mutex<Flights>,
     executor: Box<dyn Executor>,
@@ -103,7 +105,7 @@ pub struct Proxy {
     /// Keys a client's word made us fetch of late. Protects: how often that happens.
     forced: Mutex<ExpiringSet>,
     /// Keys with too many variants. Protects: how often that happens.
-    crowds: Mutex<Crowds>,
+    variant_churn: Mutex<VariantChurn>,
     /// Who had the origin asked how often, on routes with a `rateLimit`. Protects: what is left to whom.
     buckets: Mutex<Buckets>,
     /// This process in `Via` and in request ids.
@@ -148,6 +150,7 @@ impl Proxy {
         }
         Proxy {
             routes: Routes::new(config.routes.clone()),
+            prefix: store.prefix(None, ROLE),
             store,
             flights: Mutex::new(flights),
             executor,
@@ -159,7 +162,7 @@ impl Proxy {
             )),
             polls,
             forced: Mutex::default(),
-            crowds: Mutex::default(),
+            variant_churn: Mutex::default(),
             buckets: Mutex::default(),
             mark,
             via: format!("larder-{mark:08x}"),
@@ -353,8 +356,8 @@ impl Proxy {
             checked,
             ..
         } = answer;
-        let mut crowds = self.crowds.lock();
-        if crowds.forbids(&stored.key, now) {
+        let mut churn = self.variant_churn.lock();
+        if churn.forbids(&stored.key, now) {
             return flights.do_not_collapse(&stored.key, now);
         }
         let known = self
@@ -380,7 +383,7 @@ impl Proxy {
         match self.store.insert(stored, &sent) {
             // The one before is of the past.
             Inserted::TooLarge => drop(self.store.remove(key.as_str())),
-            Inserted::Crowded if crowds.note(&key, now) => {
+            Inserted::Crowded if churn.note(&key, now) => {
                 self.store.remove(key.as_str());
                 flights.do_not_collapse(&key, now);
             }

@@ -67,6 +67,22 @@ pub struct Admin {
     pub hosts: Vec<String>,
 }
 
+/// A shorter token can be guessed.
+const SHORTEST_TOKEN: usize = 16;
+
+impl Admin {
+    /// A warning where the token is so short that it can be guessed.
+    pub(super) fn weak_token(&self) -> Option<String> {
+        let is_weak = self.token.as_ref()?.length() < SHORTEST_TOKEN;
+        is_weak.then(|| {
+            format!(
+                "{} has fewer than {SHORTEST_TOKEN} characters and can be guessed; use a long random text, such as openssl rand -hex 24 prints",
+                self.token_env
+            )
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ mod environment;
 mod file;
 mod key;
 mod kinds;
-mod nearest;
+pub mod nearest;
 mod origin;
 pub mod pages;
 mod problems;
@@ -197,7 +197,8 @@ pub struct Control {
 /// `control.socket`: the Unix socket for commands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ControlSocket {
-    /// At the usual place.
+    /// `$RUNTIME_DIRECTORY/larder.sock`, else `$XDG_RUNTIME_DIR/larder-<port>.sock`, else in a directory of its user below the
+    /// system's directory for temporary files.
     #[default]
     Auto,
     /// At this path.
@@ -217,7 +218,7 @@ pub struct Log {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `--port`.
-    pub port: Option<String>,
+    pub port: Option<u16>,
     /// `--bind`.
     pub bind: Option<String>,
     /// `--origin`. `http://` selects the preset `api` where none is named.
@@ -232,13 +233,13 @@ pub struct Overrides {
 
 impl Overrides {
     /// What each option says. The rows of [`table`] name the options.
-    fn given(&self) -> [(&'static str, &Option<String>); 5] {
+    fn given(&self) -> [(&'static str, Option<String>); 5] {
         [
-            ("--port", &self.port),
-            ("--bind", &self.bind),
-            ("--origin", &self.origin),
-            ("--preset", &self.preset),
-            ("--cache-ttl", &self.cache_ttl),
+            ("--port", self.port.map(|port| port.to_string())),
+            ("--bind", self.bind.clone()),
+            ("--origin", self.origin.clone()),
+            ("--preset", self.preset.clone()),
+            ("--cache-ttl", self.cache_ttl.clone()),
         ]
     }
 }

@@ -305,11 +305,12 @@ pub fn listing(table: &Table, loaded: &Loaded) -> String {
     } = loaded;
     let mut page = String::new();
     for key in table.keys.iter().filter(|key| key.is_listed) {
-        let other = table
-            .keys
-            .iter()
-            .find(|other| other.other_name_of == key.path);
-        let from = match sources.of(key.path, other.map(|other| other.path)) {
+        let mut others = table.keys.iter();
+        let from = match others.find(|other| other.other_name_of == key.path) {
+            Some(other) => sources.of_either(key.path, other.path),
+            None => sources.of(key.path),
+        };
+        let from = match from {
             Source::Preset if key.path == "preset" => loaded.preset_because.clone(),
             source => format!("from {source}"),
         };

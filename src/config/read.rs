@@ -67,11 +67,12 @@ pub fn config(
     judge_backend(&mut config, &mut problems);
     let token = variables.find(&config.admin.token_env);
     config.admin.token = token.map(|(text, _)| Secret::new(text.to_owned()));
+    config.warnings.extend(config.admin.weak_token());
     surroundings.judge(&mut config, &mut problems);
     let warnings = environment::warnings(table, variables, &config.admin.token_env);
     config.warnings.extend(warnings);
     sources.locate(&mut problems);
-    let preset_because = match sources.of("preset", None) {
+    let preset_because = match sources.of("preset") {
         Source::Preset => because,
         source => format!("named by {source}"),
     };
@@ -220,7 +221,7 @@ fn implied_preset(sources: &Sources, variables: &Variables) -> (Preset, String) 
     let api_variable = environment::speaks_of_an_api(variables);
     let because = if origin.is_some_and(|origin| origin.is_sim()) {
         "the origin is sim://powerwall".to_owned()
-    } else if sources.of("backend.url", None) == Source::CommandLine("--origin") {
+    } else if sources.of("backend.url") == Source::CommandLine("--origin") {
         return (
             Preset::Api,
             "because the origin comes from --origin".to_owned(),

@@ -94,17 +94,23 @@ impl Sources {
         &self.document.value
     }
 
-    /// Where the value of a key such as `cache.maxBytes` comes from, which may have another name.
-    pub fn of(&self, path: &str, other_name: Option<&str>) -> Source {
-        if let Some(source) = self.laid.get(path) {
-            return source.clone();
-        }
-        let is_given =
-            |path| find(self.value(), path).is_some_and(|value| *value != Value::Bool(false));
-        let is_own = find(self.value(), path).is_some();
-        match is_own || other_name.is_some_and(is_given) {
-            true => Source::File,
-            false => Source::Preset,
+    /// Where the value of a key such as `cache.maxBytes` comes from.
+    pub fn of(&self, path: &str) -> Source {
+        let is_given = find(self.value(), path).is_some();
+        let own = self.laid.get(path).cloned();
+        own.unwrap_or(if is_given {
+            Source::File
+        } else {
+            Source::Preset
+        })
+    }
+
+    /// The same for a key with another name. One that is false says nothing.
+    pub fn of_either(&self, path: &str, other_name: &str) -> Source {
+        let other = find(self.value(), other_name).filter(|value| **value != Value::Bool(false));
+        match (self.of(path), other) {
+            (Source::Preset, Some(_)) => Source::File,
+            (source, _) => source,
         }
     }
 
@@ -194,13 +200,13 @@ mod tests {
             sources.value(),
             &json!({ "proxy": { "port": 2 }, "cache": 7, "log": { "level": "info" } })
         );
-        assert_eq!(sources.of("proxy.port", None), Source::CommandLine("--b"));
+        assert_eq!(sources.of("proxy.port"), Source::CommandLine("--b"));
         assert_eq!(
-            sources.of("cache.graceTime", None),
+            sources.of("cache.graceTime"),
             Source::Preset,
             "it has no place"
         );
-        assert_eq!(sources.of("log.level", None), Source::File);
+        assert_eq!(sources.of("log.level"), Source::File);
     }
 
     #[test]
@@ -219,7 +225,7 @@ mod tests {
             json!({ "backend": { "timeout": 5 }, "proxy": { "debug": false } }),
             &[],
         );
-        let of = |path, other| sources.of(path, Some(other));
+        let of = |path, other| sources.of_either(path, other);
         assert_eq!(
             of("backend.firstByteTimeout", "backend.timeout"),
             Source::File

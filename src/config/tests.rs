@@ -132,7 +132,7 @@ fn texts_have_units_and_other_names_are_weaker() {
 fn every_option_of_the_command_line_has_a_row_and_wins() {
     let text = |text: &str| Some(text.to_owned());
     let overrides = Overrides {
-        port: text("1"),
+        port: Some(1),
         bind: text("127.0.0.1"),
         origin: text("http://a:2"),
         preset: text("api"),
@@ -359,6 +359,21 @@ fn the_token_is_in_the_variable_that_is_named_and_nowhere_printed() {
         &[("ADMIN_TOKEN", "swordfish")]
     ));
     assert!(!token("{}", &[("ADMIN_TOKEN", "")]));
+}
+
+#[test]
+fn fault_f10_a_short_token_is_a_warning() {
+    let warnings = |token| {
+        let overrides = Overrides {
+            variables: variables(&[("ADMIN_TOKEN", token)]),
+            ..Overrides::default()
+        };
+        overridden("{}", &overrides).config.warnings.join("\n")
+    };
+    let told = warnings("fifteen-letters");
+    assert!(told.starts_with("ADMIN_TOKEN has fewer than 16"), "{told}");
+    assert!(!told.contains("fifteen-letters"), "{told}");
+    assert_eq!(warnings("sixteen-letters!"), "");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{Method, Version};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use socket2::SockRef;
 
 use super::connection::{Connection, Expired, Fate, Next, Part, Refused, Segment, Stage, Step};
 use super::head::Head;
@@ -22,7 +23,6 @@ use super::reply_handle::{Progress, ReplyHandle};
 use super::shared::{Phase, Shared};
 use super::wheel::{NEVER, Wheel};
 use crate::clock::Now;
-use crate::digits::hexadecimal;
 use crate::message::{Body, Request, RequestId, Target};
 use crate::metrics::RejectReason;
 
@@ -87,6 +87,8 @@ struct Client {
     /// The client ended its side or is gone: it is read to the end.
     read_closed: bool,
     registered: bool,
+    /// It is on the ready list.
+    is_ready: bool,
 }
 
 /// What a turn found out about a connection.
@@ -144,6 +146,9 @@ impl Worker {
             self.now = self.shared.clock.now();
             std::mem::swap(&mut ready, &mut self.ready);
             for index in ready.drain(..) {
+                if let Some(client) = self.client(index) {
+                    client.is_ready = false;
+                }
                 self.guarded(index, |worker| worker.serve(index));
             }
             for event in &events {
@@ -253,6 +258,7 @@ impl Worker {
                 writable: true,
                 read_closed: false,
                 registered: false,
+                is_ready: false,
             });
         }
         self.guarded(index, |worker| worker.serve(index));
@@ -275,6 +281,10 @@ impl Worker {
             return;
         };
         if part.stage() == Stage::Broken {
+            if part.closes() {
+                // Only a reset tells this client that the end of the connection is not the end of the body.
+                let _ = SockRef::from(&client.stream).set_linger(Some(Duration::ZERO));
+            }
             client.connection.cut();
         } else {
             client.connection.respond(number, part, now);
@@ -286,12 +296,21 @@ impl Worker {
     fn serve(&mut self, index: u32) {
         match self.turn(index) {
             Turn::Over => return self.close(index),
-            Turn::Ready => self.ready.push(index),
+            Turn::Ready => self.add_ready(index),
             Turn::Waits => {}
         }
         self.register(index);
         self.schedule(index);
         self.note_unsent(index);
+    }
+
+    fn add_ready(&mut self, index: u32) {
+        if let Some(client) = self.client(index)
+            && !client.is_ready
+        {
+            client.is_ready = true;
+            self.ready.push(index);
+        }
     }
 
     /// Writes what waits, answers what was read, reads; within the connection's share.
@@ -527,22 +546,19 @@ impl Worker {
     /// copy. `None`: the store has none that may be sent as it is.
     fn render_hit(&mut self, target: &[u8], closes: bool) -> Option<Option<Bytes>> {
         let now = self.now;
-        if self.hot.find(target, &self.shared.proxy, now).is_none() {
-            let parsed = Target::parse(Bytes::copy_from_slice(target))?;
-            let hit = self.shared.proxy.plain_hit(&parsed, now)?;
-            let head = render::hit_head(&hit, &self.shared);
-            self.hot.keep(target, hit, head);
-        }
+        let at = match self.hot.find(target, &self.shared.proxy, now) {
+            Some(at) => at,
+            None => {
+                let parsed = Target::parse(Bytes::copy_from_slice(target))?;
+                let hit = self.shared.proxy.plain_hit(&parsed, now)?;
+                let head = render::hit_head(&hit, &self.shared);
+                self.hot.keep(target, hit, head)
+            }
+        };
         let id = self.next_id();
-        let mark = self.shared.proxy.mark();
-        self.hot.count(target);
-        let entry = self.hot.find(target, &self.shared.proxy, now)?;
+        let entry = self.hot.use_at(at)?;
         self.out.extend_from_slice(&entry.head);
-        self.out
-            .extend_from_slice(hexadecimal(mark.into(), 8).as_str().as_bytes());
-        self.out.push(b'-');
-        self.out
-            .extend_from_slice(hexadecimal(id.0, 1).as_str().as_bytes());
+        render::hexadecimal(&mut self.out, id.0);
         self.out.extend_from_slice(b"\r\n");
         let form = Form {
             head_only: false,
@@ -550,7 +566,7 @@ impl Worker {
             closes,
         };
         form.end_head(&mut self.out);
-        let body = &entry.hit.stored.body;
+        let body = &entry.hit.stored().body;
         if body.len() > render::SMALL_BODY {
             return Some(Some(body.clone()));
         }

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU8, AtomicU32};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -26,6 +26,7 @@ use crate::policy::storing::{Exchange, Refusal, Storing, is_failure, may_store};
 use crate::policy::vary::Selecting;
 use crate::policy::{dates, invalidation, validation};
 use crate::reply;
+use crate::route::{Match, RuleId};
 
 /// A whole response, and the request it answers.
 pub(super) struct FetchedResponse {
@@ -65,7 +66,7 @@ impl Proxy {
         if request.method == Method::HEAD {
             self.after_head(request, &response, &sent, asked);
         }
-        let rule = self.routes.find(&request.target).rule;
+        let Match { rule, id, .. } = self.routes.find(&request.target);
         let storing = self.storing(request, &response, &sent, (asked, received));
         self.adapt(fetch_request, &mut response.fields);
         let answer = match (storing, &fetch_request.key) {
@@ -78,7 +79,8 @@ impl Proxy {
             ) => {
                 let joined = self.joined(key, request, &response);
                 let kept = joined.as_ref().unwrap_or(&response);
-                let (stored, left_out) = self.rendered(key, kept, lifetime, selecting, received);
+                let (stored, left_out) =
+                    self.rendered(key, id, kept, lifetime, selecting, received);
                 let stored = Arc::new(stored);
                 let sent = Arc::new(sent);
                 let validated = confirms.is_some();
@@ -137,7 +139,8 @@ impl Proxy {
             Ok((answer, _)) => FetchResult::Shared(answer),
             Err(_) => match (confirms, &fetch_request.key) {
                 (Some(lifetime), Some(key)) => FetchResult::Confirmed(Arc::new(
-                    self.rendered(key, &response, lifetime, None, received).0,
+                    self.rendered(key, id, &response, lifetime, None, received)
+                        .0,
                 )),
                 _ => FetchResult::Unshared(Arc::new(response)),
             },
@@ -235,6 +238,7 @@ impl Proxy {
     fn rendered(
         &self,
         key: &Key,
+        rule: RuleId,
         response: &Response,
         lifetime: Lifetime,
         selecting: Option<Box<Selecting>>,
@@ -251,6 +255,7 @@ impl Proxy {
             reply::stored_head(response, &unconfirmed, &lifetime, received, &self.via);
         let hits = AtomicU32::new(0);
         let used = AtomicU32::new(0);
+        let uses = AtomicU8::new(0);
         let key = key.clone();
         let status = response.status;
         let body = response.body.clone();
@@ -263,8 +268,10 @@ impl Proxy {
                 body,
                 lifetime,
                 selecting,
+                rule,
                 hits,
                 used,
+                uses,
             },
             left_out,
         )
@@ -314,7 +321,8 @@ impl Proxy {
             selecting,
         } = self.storing(&plain(request), &response, sent, (asked, received))
         {
-            let (stored, _) = self.rendered(&key, &response, lifetime, selecting, received);
+            let id = self.routes.find(&request.target).id;
+            let (stored, _) = self.rendered(&key, id, &response, lifetime, selecting, received);
             let stored = Arc::new(stored);
             let sent = Arc::new(sent.clone());
             self.submit(Work::Insert(Shared {

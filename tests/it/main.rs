@@ -11,6 +11,7 @@
 mod admin;
 mod caching;
 mod coalescing;
+mod control;
 mod demand;
 mod endpoints;
 mod fallback;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use larder::clock::Clock;
 use larder::config::Config;
+use larder::control::{Environment, Server, Settings};
 use serde_json::Value;
 
 use super::Client;
@@ -43,6 +44,12 @@ impl App {
     #[allow(dead_code, reason = "only the fault matrix asks for it")]
     pub fn sweep(&self) {
         self.0.proxy().sweep();
+    }
+
+    /// Starts one more control server for it.
+    pub fn control(&self, settings: &Settings) -> Server {
+        let environment = Environment::of_this_process();
+        Server::start(settings, &environment, self.addr().port(), self.0.proxy())
     }
 
     /// Requests its origin is working on, as far as it knows.

@@ -171,6 +171,8 @@ impl Start {
             .arg(folder.join("config.json"))
             .args(["--port", "0"])
             .args(&self.arguments);
+        // Its control socket stands in its folder, too.
+        command.env("XDG_RUNTIME_DIR", folder);
         // Memory that is measured is the program's, not what glibc's allocator keeps of it; the static builds have another.
         let allocator = "glibc.malloc.arena_max=2:glibc.malloc.mmap_threshold=131072";
         command.env("GLIBC_TUNABLES", allocator);
@@ -195,6 +197,11 @@ impl Proc {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Its own folder, where its control socket is.
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder
     }
 
     /// Its number among the processes.

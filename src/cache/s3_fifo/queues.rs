@@ -1,77 +1,93 @@
 //! Three queues of entries, linked through one slab: putting in, taking out and moving cost the same at any size.
 //! An entry is all that is stored under one key.
 
-use super::variants::Variants;
+use super::totals::Amount;
+use crate::cache::variants::Variants;
 
 /// The end of a queue, or of the list of empty slots.
 const NONE: u32 = u32::MAX;
 
-/// The most slots a slab can have.
-pub(super) const MAX_SLOTS: u32 = u32::MAX - 1;
+/// The most entries a shard can have, and so the most that all of them may have.
+pub(in crate::cache) const MAX_SLOTS: usize = NONE as usize;
 
-/// The queue an entry stands in.
+/// The queue an entry is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Queue {
+pub(in crate::cache) enum Queue {
     /// New entries: most are used once and leave from here.
     Small,
-    /// Entries that were wanted again.
+    /// Entries that were used again.
     Main,
     /// Entries of pinned keys: never evicted.
     Pinned,
 }
 
 /// The queues. A slot number stays with its entry until that is taken out.
-pub(super) struct Fifos {
+pub(in crate::cache) struct Queues {
     slots: Vec<Slot>,
-    /// One for each slot; apart, because together they would be padded to half as much again.
-    marks: Vec<Mark>,
     /// The first empty slot; the others follow by `newer`.
     empty: u32,
     extents: [Extent; 3],
 }
 
 struct Slot {
+    /// The hash of its key.
+    hash: u64,
     variants: Option<Variants>,
     newer: u32,
     older: u32,
+    position: Position,
 }
 
+/// Two bits for the queue, the others for the order in which the entry joined it.
 #[derive(Clone, Copy)]
-struct Mark {
-    queue: Queue,
-    uses: u8,
+struct Position(u64);
+
+impl Position {
+    fn new(queue: Queue, order: u64) -> Position {
+        Position(order << 2 | queue as u64)
+    }
+
+    fn queue(self) -> Queue {
+        match self.0 & 3 {
+            0 => Queue::Small,
+            1 => Queue::Main,
+            _ => Queue::Pinned,
+        }
+    }
+
+    fn order(self) -> u64 {
+        self.0 >> 2
+    }
 }
 
 #[derive(Clone, Copy)]
 struct Extent {
     newest: u32,
     oldest: u32,
-    entries: usize,
-    bytes: usize,
+    held: Amount,
 }
 
-impl Fifos {
-    pub(super) fn new() -> Fifos {
+impl Queues {
+    pub(super) fn new() -> Queues {
         let extent = Extent {
             newest: NONE,
             oldest: NONE,
-            entries: 0,
-            bytes: 0,
+            held: Amount::NOTHING,
         };
-        Fifos {
+        Queues {
             slots: Vec::new(),
-            marks: Vec::new(),
             empty: NONE,
             extents: [extent; 3],
         }
     }
 
-    /// Puts an entry in as the newest of `queue`, unused; answers its slot.
-    pub(super) fn push(&mut self, queue: Queue, variants: Variants) -> u32 {
+    /// Puts an entry in as the newest of `queue`; answers its slot. `order` is above that of every entry before.
+    pub(super) fn push(&mut self, queue: Queue, order: u64, hash: u64, variants: Variants) -> u32 {
         let slot = self.vacant_slot();
-        self.slots[slot as usize].variants = Some(variants);
-        self.marks[slot as usize].uses = 0;
-        self.link(slot, queue);
+        let place = &mut self.slots[slot as usize];
+        place.hash = hash;
+        place.variants = Some(variants);
+        self.link(slot, queue, order);
         slot
     }
 
@@ -84,25 +100,19 @@ impl Fifos {
         place.variants.take()
     }
 
-    /// Puts `variants` where another entry stood, at the same position; answers that one.
+    /// Puts `variants` in the place of an entry, at the same position; answers that one.
     pub(super) fn replace(&mut self, slot: u32, variants: Variants) -> Option<Variants> {
         let gone = self.at(slot)?.charge();
-        let extent = &mut self.extents[self.marks[slot as usize].queue as usize];
-        extent.bytes = extent.bytes - gone + variants.charge();
+        let queue = self.queue_of(slot);
+        let extent = &mut self.extents[queue as usize];
+        extent.held.bytes = extent.held.bytes - gone + variants.charge();
         self.slots[slot as usize].variants.replace(variants)
     }
 
-    /// Makes an entry the newest of `queue`, with this many uses.
-    pub(super) fn requeue(&mut self, slot: u32, queue: Queue, uses: u8) {
+    /// Makes an entry the newest of `queue`.
+    pub(super) fn requeue(&mut self, slot: u32, queue: Queue, order: u64) {
         self.unlink(slot);
-        self.marks[slot as usize].uses = uses;
-        self.link(slot, queue);
-    }
-
-    /// Counts a use, up to `most`.
-    pub(super) fn count_use(&mut self, slot: u32, most: u8) {
-        let mark = &mut self.marks[slot as usize];
-        mark.uses = most.min(mark.uses + 1);
+        self.link(slot, queue, order);
     }
 
     /// The entry in a slot; `None` if it is empty or does not exist.
@@ -111,30 +121,29 @@ impl Fifos {
     }
 
     /// All entries, in no order that means anything.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Variants> {
+    pub(in crate::cache) fn iter(&self) -> impl Iterator<Item = &Variants> {
         self.slots.iter().filter_map(|slot| slot.variants.as_ref())
     }
 
+    /// The hash of the key of the entry in a slot.
+    pub(super) fn hash_of(&self, slot: u32) -> u64 {
+        self.slots[slot as usize].hash
+    }
+
     pub(super) fn queue_of(&self, slot: u32) -> Queue {
-        self.marks[slot as usize].queue
+        self.slots[slot as usize].position.queue()
     }
 
-    pub(super) fn uses(&self, slot: u32) -> u8 {
-        self.marks[slot as usize].uses
+    /// The slot of the oldest entry of a queue, and its order. `None`: the queue is empty.
+    pub(super) fn oldest(&self, queue: Queue) -> Option<(u32, u64)> {
+        let slot = self.extents[queue as usize].oldest;
+        let place = self.slots.get(slot as usize)?;
+        Some((slot, place.position.order()))
     }
 
-    pub(super) fn oldest(&self, queue: Queue) -> Option<u32> {
-        Some(self.extents[queue as usize].oldest).filter(|slot| *slot != NONE)
-    }
-
-    /// The number of entries in a queue.
-    pub(super) fn entries(&self, queue: Queue) -> usize {
-        self.extents[queue as usize].entries
-    }
-
-    /// What the entries of a queue are charged.
-    pub(super) fn bytes(&self, queue: Queue) -> usize {
-        self.extents[queue as usize].bytes
+    /// The entries of a queue, and what they are charged.
+    pub(super) fn held(&self, queue: Queue) -> Amount {
+        self.extents[queue as usize].held
     }
 
     /// The number of slots, empty ones included: where a walk over all entries ends.
@@ -150,36 +159,34 @@ impl Fifos {
         }
         if self.slots.len() == self.slots.capacity() {
             // By an eighth, not by doubling: spare slots are memory nobody counts.
-            let more = (self.slots.len() / 8).max(64);
+            let more = (self.slots.len() / 8).max(8);
             self.slots.reserve_exact(more);
-            self.marks.reserve_exact(more);
         }
         self.slots.push(Slot {
+            hash: 0,
             variants: None,
             newer: NONE,
             older: NONE,
-        });
-        self.marks.push(Mark {
-            queue: Queue::Small,
-            uses: 0,
+            position: Position::new(Queue::Small, 0),
         });
         self.slots() - 1
     }
 
-    fn link(&mut self, slot: u32, queue: Queue) {
+    fn link(&mut self, slot: u32, queue: Queue, order: u64) {
         let charge = self.at(slot).map_or(0, Variants::charge);
         let extent = &mut self.extents[queue as usize];
         let older = std::mem::replace(&mut extent.newest, slot);
-        extent.entries += 1;
-        extent.bytes += charge;
+        extent.held.entries += 1;
+        extent.held.bytes += charge;
         if older == NONE {
             extent.oldest = slot;
         } else {
             self.slots[older as usize].newer = slot;
         }
         let place = &mut self.slots[slot as usize];
-        (place.newer, place.older) = (NONE, older);
-        self.marks[slot as usize].queue = queue;
+        place.newer = NONE;
+        place.older = older;
+        place.position = Position::new(queue, order);
     }
 
     fn unlink(&mut self, slot: u32) {
@@ -187,8 +194,8 @@ impl Fifos {
         let Slot { newer, older, .. } = self.slots[slot as usize];
         let queue = self.queue_of(slot);
         let extent = &mut self.extents[queue as usize];
-        extent.entries -= 1;
-        extent.bytes -= charge;
+        extent.held.entries -= 1;
+        extent.held.bytes -= charge;
         match newer {
             NONE => extent.newest = older,
             _ => self.slots[newer as usize].older = older,

@@ -8,32 +8,24 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Effect, Endpoint, limit, milliseconds};
+use super::{Answer, Ask, limit, milliseconds};
 use crate::cache::key::Key;
 use crate::clock::Now;
-use crate::message::Request;
-use crate::proxy::{EntrySummary, Proxy};
+use crate::proxy::EntrySummary;
 use crate::secret::redacted;
 
-pub(super) const ENDPOINT: Endpoint = Endpoint {
-    name: "/cache/stats",
-    effect: Effect::Reads,
-    answer,
-};
-
-fn answer(proxy: &Proxy, request: &Request) -> Value {
-    let (limit, now, store) = (
-        limit(&request.target),
-        proxy.clock().now(),
-        proxy.store_gauges(),
-    );
+pub(super) fn answer(ask: &Ask<'_>) -> Answer {
+    let proxy = ask.proxy;
+    let limit = limit(ask.target);
+    let now = proxy.clock().now();
+    let store = proxy.store_gauges();
     let keys: Map<String, Value> = proxy
         .entries(limit)
         .iter()
         .map(|kept| (shown(&kept.stored.key), described(kept, now)))
         .collect();
-    let troubles = proxy.failing(limit);
-    let resting = troubles.keys.iter().map(|(key, pause)| {
+    let failures = proxy.failing(limit);
+    let resting = failures.keys.iter().map(|(key, pause)| {
         let left = pause.until.saturating_sub(now.mono);
         let state = json!({
             "consecutiveErrors": pause.failures,
@@ -44,8 +36,8 @@ fn answer(proxy: &Proxy, request: &Request) -> Value {
         (shown(key), state)
     });
     let failing = proxy.statistics().errors_by_key(now);
-    let truncated = keys.len() < store.entries || troubles.truncated || failing.len() > limit;
-    json!({
+    let truncated = keys.len() < store.entries || failures.truncated || failing.len() > limit;
+    Answer::json(&json!({
         "size": store.entries,
         "bytes": store.bytes,
         "evictions": store.evictions,
@@ -54,7 +46,7 @@ fn answer(proxy: &Proxy, request: &Request) -> Value {
         "errorRate": proxy.statistics().errors_a_minute(now),
         "errorRateByPath": failing.iter().take(limit).map(|(key, rate)| (shown(key), json!(rate))).collect::<Map<_, _>>(),
         "backoffStates": resting.collect::<Map<_, _>>(),
-    })
+    }))
 }
 
 fn described(kept: &EntrySummary, now: Now) -> Value {

@@ -4,22 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Effect, Endpoint, limit, milliseconds};
+use super::{Answer, Ask, limit, milliseconds};
 use crate::clock::Now;
-use crate::message::Request;
-use crate::proxy::Proxy;
 use crate::secret::redacted;
 use crate::statistics::Completed;
 
-pub(super) const ENDPOINT: Endpoint = Endpoint {
-    name: "/queue/stats",
-    effect: Effect::Reads,
-    answer,
-};
-
-fn answer(proxy: &Proxy, request: &Request) -> Value {
-    let (gauges, now) = (proxy.gauges(), proxy.clock().now());
-    let under_way = proxy.under_way(limit(&request.target));
+pub(super) fn answer(ask: &Ask<'_>) -> Answer {
+    let proxy = ask.proxy;
+    let gauges = proxy.gauges();
+    let now = proxy.clock().now();
+    let under_way = proxy.under_way(limit(ask.target));
     let queued: Vec<_> = under_way
         .queued
         .iter()
@@ -30,7 +24,7 @@ fn answer(proxy: &Proxy, request: &Request) -> Value {
         .iter()
         .map(|(target, began)| running(target.as_str(), *began, now))
         .collect();
-    json!({
+    Answer::json(&json!({
         "queueLength": gauges.queued,
         "activeRequestCount": gauges.active,
         "maxConcurrentRequests": proxy.config().backend.max_concurrent_requests,
@@ -39,7 +33,7 @@ fn answer(proxy: &Proxy, request: &Request) -> Value {
         "activeUrls": active,
         "truncated": under_way.truncated,
         "recentlyCompleted": proxy.statistics().recent().iter().map(completed).collect::<Vec<Value>>(),
-    })
+    }))
 }
 
 fn running(target: &str, began: Duration, now: Now) -> Value {

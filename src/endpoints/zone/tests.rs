@@ -1,31 +1,18 @@
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Version};
+use http::HeaderName;
 
 use super::*;
 use crate::config::{Config, Network};
-use crate::message::{Body, RequestId, Target};
 use crate::secret::Secret;
 
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
-fn request(peer: &str, fields: Fields<'_>) -> Request {
-    let field = |(name, value): &(&str, &str)| {
-        let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
-        (name, HeaderValue::from_str(value).expect("a value"))
-    };
+fn map(fields: Fields<'_>) -> HeaderMap {
     let mut map = HeaderMap::new();
-    for (name, value) in fields.iter().map(field) {
-        map.append(name, value);
+    for (name, value) in fields {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+        map.append(name, HeaderValue::from_str(value).expect("a value"));
     }
-    Request {
-        method: Method::POST,
-        target: Target::parse(Bytes::from_static(b"/cache/clear")).expect("a target"),
-        version: Version::HTTP_11,
-        fields: map,
-        body: Body::default(),
-        peer: peer.parse().expect("an address"),
-        id: RequestId(1),
-    }
+    map
 }
 
 fn admitted(peer: &str, fields: Fields<'_>) -> bool {
@@ -39,7 +26,8 @@ fn admitted(peer: &str, fields: Fields<'_>) -> bool {
         trusted_proxies: trusted.into(),
         ..Proxy::default()
     };
-    admits(&request(peer, fields), &admin, &proxy).is_ok()
+    let peer = peer.parse().expect("an address");
+    admits(peer, &map(fields), &admin, &proxy).is_ok()
 }
 
 #[test]
@@ -97,19 +85,13 @@ fn elsewhere_the_token_opens_and_nothing_else() {
         );
     }
     let no_token = admits(
-        &request(
-            "8.8.8.8",
-            &[("Host", "larder"), ("Authorization", "Bearer ")],
-        ),
+        "8.8.8.8".parse().expect("an address"),
+        &map(&[("Host", "larder"), ("Authorization", "Bearer ")]),
         &Config::default().admin,
         &Proxy::default(),
     );
-    let refusal = no_token.expect_err("without a token configured nothing opens");
-    assert!(
-        refusal.message.contains("ADMIN_TOKEN"),
-        "{}",
-        refusal.message
-    );
+    let sentence = no_token.expect_err("without a token configured nothing opens");
+    assert!(sentence.contains("ADMIN_TOKEN"), "{sentence}");
 }
 
 #[test]
@@ -186,8 +168,16 @@ fn only_own_names_are_answered_under() {
 }
 
 #[test]
-fn a_foreign_page_changes_nothing() {
-    let cases: [(Fields<'_>, bool); 11] = [
+fn two_hosts_are_no_name() {
+    assert!(!admitted(
+        "127.0.0.1",
+        &[("Host", "larder"), ("Host", "larder")]
+    ));
+}
+
+#[test]
+fn fault_b10_a_foreign_page_changes_nothing() {
+    let cases: [(Fields<'_>, bool); 18] = [
         (&[], true),
         (&[("Origin", "http://pi.local:8676")], true),
         (
@@ -201,6 +191,19 @@ fn a_foreign_page_changes_nothing() {
         (&[("Origin", "http://evil.com")], false),
         (&[("Origin", "http://evil.com?://pi.local:8676")], false),
         (&[("Origin", "null")], false),
+        (&[("Referer", "http://pi.local:8676/_larder/?x")], true),
+        (&[("Referer", "http://pi.local:8676")], true),
+        (&[("Referer", "http://evil.com/")], false),
+        (&[("Referer", "http://evil.com/pi.local:8676")], false),
+        (&[("Referer", "http://pi.local:8676@evil.com/")], false),
+        (&[("Referer", "http://pi.local:1/")], false),
+        (
+            &[
+                ("Origin", "http://pi.local:8676"),
+                ("Referer", "http://evil.com/"),
+            ],
+            false,
+        ),
         (&[("Sec-Fetch-Site", "cross-site")], false),
         (&[("Sec-Fetch-Site", "same-site")], false),
         (
@@ -216,9 +219,21 @@ fn a_foreign_page_changes_nothing() {
             .copied()
             .collect();
         assert_eq!(
-            is_own_page(&request("127.0.0.1", &fields)).is_ok(),
+            may_change(&map(&fields), &Config::default().admin).is_ok(),
             expected,
             "{fields:?}"
         );
     }
+}
+
+#[test]
+fn a_token_that_is_set_is_required_for_a_change() {
+    let admin = Admin {
+        token: Some(Secret::new("swordfish".to_owned())),
+        ..Config::default().admin
+    };
+    let without = may_change(&map(&[("Host", "larder")]), &admin);
+    assert!(without.is_err_and(|sentence| sentence.contains("ADMIN_TOKEN")));
+    let with = [("Host", "larder"), ("Authorization", "Bearer swordfish")];
+    assert_eq!(may_change(&map(&with), &admin), Ok(()));
 }
