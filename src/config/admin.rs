@@ -8,7 +8,7 @@ use crate::secret::Secret;
 /// Clients that need no token: a named zone, an address, or a block of addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {
-    /// As it stands in the file.
+    /// As it is written in the file.
     pub text: String,
     blocks: Vec<Network>,
 }

@@ -1,4 +1,4 @@
-//! The text of a configuration file as a document that knows where each key stands: JSON (RFC 8259) with `//` comments.
+//! The text of a configuration file as a document that knows the position of each key: JSON (RFC 8259) with `//` comments.
 //!
 //! In scope: objects, lists, line and column of everything, keys that are given twice, mistakes in words a user understands.
 //! Out of scope: what a number, a literal or an escape means; serde_json reads those.
@@ -12,7 +12,7 @@ use super::problems::Problems;
 /// Lists and objects may be nested this deep, as in serde_json.
 const DEEPEST: usize = 127;
 
-/// Where something stands in a file. Both count from 1.
+/// A position in a file. Both count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line.
@@ -56,11 +56,11 @@ impl Document {
             noted: Vec::new(),
         };
         let value = reader.document();
-        for (path, position, told) in std::mem::take(&mut reader.noted) {
-            problems.add_in(name, position, &path, told);
+        for (path, position, message) in std::mem::take(&mut reader.noted) {
+            problems.add_in(name, position, &path, message);
         }
-        let value = value.unwrap_or_else(|Mistake(told)| {
-            problems.add_in(name, reader.position(), "", told);
+        let value = value.unwrap_or_else(|Mistake(message)| {
+            problems.add_in(name, reader.position(), "", message);
             Value::Object(Map::new())
         });
         Document {
@@ -70,8 +70,8 @@ impl Document {
         }
     }
 
-    /// Where a key such as `cache.maxBytes` stands; of one that is missing, the object it is missing from. `None`: the file
-    /// does not speak of it.
+    /// The position of a key such as `cache.maxBytes`; of one that is missing, that of its object. `None`: neither is in the
+    /// file.
     pub fn position(&self, path: &str) -> Option<Position> {
         let parent = || path.rfind(['.', '[']).map(|end| &path[..end]);
         let own = self.places.get(path);
@@ -82,8 +82,8 @@ impl Document {
 /// What is wrong, and what to do.
 struct Mistake(String);
 
-fn mistake<T>(told: impl Into<String>) -> Result<T, Mistake> {
-    Err(Mistake(told.into()))
+fn mistake<T>(message: impl Into<String>) -> Result<T, Mistake> {
+    Err(Mistake(message.into()))
 }
 
 struct Reader<'a> {
@@ -176,8 +176,8 @@ impl<'a> Reader<'a> {
             let value = self.value()?;
             let is_comment = key == "comment";
             if members.insert(key, value).is_some() && !is_comment {
-                let told = "is given twice. Keep one of the two.".to_owned();
-                self.noted.push((self.path.clone(), position, told));
+                let message = "is given twice. Keep one of the two.".to_owned();
+                self.noted.push((self.path.clone(), position, message));
             }
         }
         Ok(Value::Object(members))
@@ -204,16 +204,16 @@ impl<'a> Reader<'a> {
         }
         let before = self.position();
         if !is_first && !self.take(',') && self.peek().is_some() {
-            let told = format!("a comma or {end} is missing before this. Add it.");
+            let message = format!("a comma or {end} is missing before this. Add it.");
             if self.peek().is_some_and(|next| ",:]}".contains(next)) {
-                return mistake(told);
+                return mistake(message);
             }
-            self.noted.push((String::new(), before, told));
+            self.noted.push((String::new(), before, message));
         }
         self.skip_blanks()?;
         if !is_first && self.take(end) {
-            let told = format!("there is a comma before the closing {end}. Remove the comma.");
-            self.noted.push((String::new(), before, told));
+            let message = format!("there is a comma before the closing {end}. Remove the comma.");
+            self.noted.push((String::new(), before, message));
             return Ok(false);
         }
         match self.peek() {
@@ -386,7 +386,7 @@ mod tests {
         fn what_serde_json_reads_is_read_alike(text in "[\\[\\]{}:,\"a-c0-9. e\\\\\n-]{0,24}|-?[0-9]{1,22}(\\.[0-9]{1,3})?(e[0-9]{1,3})?") {
             let mut problems = Problems::default();
             let document = Document::read("f", &text, &mut problems);
-            let is_json = problems.0.iter().all(|problem| problem.told.starts_with("is given twice"));
+            let is_json = problems.0.iter().all(|problem| problem.message.starts_with("is given twice"));
             let read = is_json.then_some(document.value);
             prop_assert_eq!(read, serde_json::from_str(&text).ok());
         }

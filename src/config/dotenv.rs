@@ -1,6 +1,6 @@
 //! The lines of a `.env` file: `NAME=value`, as shells and the programs Larder replaces write them.
 //!
-//! `export` may stand before a name, blanks around it; `#` after a blank begins a comment. A value in single quotes is taken
+//! `export` may precede a name, blanks around it; `#` after a blank begins a comment. A value in single quotes is taken
 //! as it is, one in double quotes knows `\n`, `\"` and `\\`; both may run over several lines. Nothing is substituted.
 
 use super::Problems;
@@ -35,8 +35,9 @@ pub fn variables(text: &str, problems: &mut Problems) -> Vec<DotEnv> {
                 rest = after;
             }
             Some(None) => {
-                let told = "this line sets no variable. Write NAME=value, or # before a comment.";
-                problems.add_at(&format!(".env line {number}"), told);
+                let message =
+                    "this line sets no variable. Write NAME=value, or # before a comment.";
+                problems.add_at(&format!(".env line {number}"), message);
                 rest = after_line(rest);
             }
         }
@@ -44,7 +45,7 @@ pub fn variables(text: &str, problems: &mut Problems) -> Vec<DotEnv> {
     found
 }
 
-/// The variable at the beginning of a text: its name, its value, and what stands behind its line.
+/// The variable at the beginning of a text: its name, its value, and the text after its line.
 fn variable(text: &str) -> Option<(&str, String, &str)> {
     let (name, behind) = text.split_at(text.lines().next()?.find('=')?);
     let (name, behind) = (name.trim(), &behind[1..]);
@@ -73,7 +74,7 @@ fn variable(text: &str) -> Option<(&str, String, &str)> {
     }
 }
 
-/// A value up to its closing quote, and what stands behind that. `None`: it is never closed.
+/// A value up to its closing quote, and the text after that. `None`: it is never closed.
 fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices();

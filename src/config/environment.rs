@@ -140,7 +140,7 @@ pub fn settings(table: &Table, variables: &Variables) -> Vec<Setting> {
     all(table).into_iter().filter_map(of).collect()
 }
 
-/// The variable of a program that stands before any API, if one is set (docs/decisions/0014).
+/// The variable of a program for any API, if one is set (docs/decisions/0014).
 pub fn speaks_of_an_api(variables: &Variables) -> Option<&'static str> {
     let names = ["CACHE_URL", "CACHE_TTL_SECONDS", "REDIS_HOST", "DB_HOST"];
     names
@@ -343,11 +343,11 @@ mod tests {
             ("PW_PORT", "1"),
             ("PROXY_PORT", "1"),
         ]);
-        let told = explained(&given)
+        let message = explained(&given)
             .into_iter()
             .map(|(name, meaning)| format!("{name} {meaning}"));
         assert_eq!(
-            told.collect::<Vec<String>>(),
+            message.collect::<Vec<String>>(),
             [
                 "ADMIN_TOKEN_FILE bearer token for Larder's own endpoints",
                 "PROXY_PORT sets proxy.port",

@@ -1,4 +1,4 @@
-//! The texts of files: the configuration, `.env`, secrets. What cannot be read is told with its remedy.
+//! The texts of files: the configuration, `.env`, secrets. What cannot be read is an error with its remedy.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,10 +18,10 @@ pub enum Unreadable {
 
 impl Unreadable {
     /// What is wrong, and what to do.
-    pub fn told(self) -> String {
+    pub fn message(self) -> String {
         match self {
             Unreadable::Missing => "there is no such file. Check its name and folder.".to_owned(),
-            Unreadable::Wrong(told) => told,
+            Unreadable::Wrong(message) => message,
         }
     }
 }
@@ -65,8 +65,8 @@ pub fn bytes(path: &Path) -> Result<Vec<u8>, Unreadable> {
     }
 }
 
-fn wrong<T>(told: impl Into<String>) -> Result<T, Unreadable> {
-    Err(Unreadable::Wrong(told.into()))
+fn wrong<T>(message: impl Into<String>) -> Result<T, Unreadable> {
+    Err(Unreadable::Wrong(message.into()))
 }
 
 #[cfg(test)]
@@ -83,15 +83,18 @@ mod tests {
             (b"{\n\"a\": \"\xe9\"}", "line 2 is not UTF-8 text"),
         ] {
             std::fs::write(&path, bytes).expect("a file");
-            let told = text(&path).expect_err(wrong).told();
+            let message = text(&path).expect_err(wrong).message();
             assert!(
-                told.starts_with(wrong) && told.ends_with("as UTF-8."),
-                "{told}"
+                message.starts_with(wrong) && message.ends_with("as UTF-8."),
+                "{message}"
             );
         }
         std::fs::write(&path, "x".repeat(1 << 21)).expect("a file");
-        let told = text(&path).expect_err("too large").told();
-        assert!(told.starts_with("this file has more than 1 MiB"), "{told}");
+        let message = text(&path).expect_err("too large").message();
+        assert!(
+            message.starts_with("this file has more than 1 MiB"),
+            "{message}"
+        );
         std::fs::remove_file(&path).expect("removed");
         assert_eq!(text(&path), Err(Unreadable::Missing));
     }

@@ -36,13 +36,13 @@ pub struct Refusal {
     /// The member, such as `[1]`, behind the key. Empty: the value itself.
     pub member: String,
     /// What is wrong and what to do, such as `is "soon". Write a number of seconds.`
-    pub told: String,
+    pub message: String,
 }
 
 fn refuse<T>(value: &Value, write: &str) -> Parsed<T> {
     Err(vec![Refusal {
         member: String::new(),
-        told: format!("is {}. Write {write}.", shown(value)),
+        message: format!("is {}. Write {write}.", shown(value)),
     }])
 }
 
@@ -269,7 +269,7 @@ pub fn text<T: 'static>(
     )
 }
 
-/// A text that is kept as it is, if it is lawful.
+/// A text that is kept as it is, if it is valid.
 pub fn string(name: &str, write: &str, is_lawful: fn(&str) -> bool) -> Kind<String> {
     let parse = move |value: &Value| {
         let text = value.as_str().filter(|text| is_lawful(text))?;
@@ -370,7 +370,8 @@ pub fn status_times() -> Kind<Vec<(StatusCode, Duration)>> {
         Ok(code) if may_have_own_ttl(code) => (seconds().parse)(value).map(|time| (code, time)),
         _ => Err(vec![Refusal {
             member: String::new(),
-            told: "is not a status code that may be stored. Write a code such as 404.".to_owned(),
+            message: "is not a status code that may be stored. Write a code such as 404."
+                .to_owned(),
         }]),
     };
     let parse = move |value: &Value| {

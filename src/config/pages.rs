@@ -163,7 +163,7 @@ fn object() -> Value {
     json!({ "type": ["object", "null"], "properties": { "comment": {} }, "additionalProperties": false })
 }
 
-/// Puts what a key may be where it stands, with the objects on the way.
+/// Adds what a key may be at its path, with the objects on the way.
 fn place(schema: &mut Value, path: &str, what: Value) {
     let (name, rest) = path.split_once('.').unwrap_or((path, ""));
     let inner = &mut schema["properties"][name];

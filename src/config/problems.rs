@@ -13,14 +13,14 @@ const SHOWN: usize = 60;
 /// One thing that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it stands, such as `config.json line 3, column 5`, `environment variable PORT` or `option --port`. Empty: nobody
+    /// Where it is, such as `config.json line 3, column 5`, `environment variable PORT` or `option --port`. Empty: nobody
     /// wrote it.
     pub place: String,
     /// The key it is about, such as `cache.defaultTTL` or `urlConfigs[2].path`. Empty: it is about a line or a whole file.
     pub path: String,
     /// What is wrong and what to do, behind the key: `is "soon". Write a number of seconds.`
-    pub told: String,
-    /// Its position, if it stands in the configuration file.
+    pub message: String,
+    /// Its position, if it is in the configuration file.
     position: Option<Position>,
 }
 
@@ -30,28 +30,34 @@ pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
     /// Notes a problem with a key. Its place is found later.
-    pub fn add(&mut self, path: &str, told: impl Into<String>) {
+    pub fn add(&mut self, path: &str, message: impl Into<String>) {
         self.0.push(Problem {
             place: String::new(),
             path: path.to_owned(),
-            told: told.into(),
+            message: message.into(),
             position: None,
         });
     }
 
     /// Notes a problem that is about no key, at this place.
-    pub fn add_at(&mut self, place: &str, told: impl Into<String>) {
+    pub fn add_at(&mut self, place: &str, message: impl Into<String>) {
         self.0.push(Problem {
             place: place.to_owned(),
             path: String::new(),
-            told: told.into(),
+            message: message.into(),
             position: None,
         });
     }
 
     /// Notes a problem with a key, or without one, at a position in a file.
-    pub fn add_in(&mut self, file: &str, position: Position, path: &str, told: impl Into<String>) {
-        self.add(path, told);
+    pub fn add_in(
+        &mut self,
+        file: &str,
+        position: Position,
+        path: &str,
+        message: impl Into<String>,
+    ) {
+        self.add(path, message);
         if let Some(problem) = self.0.last_mut() {
             problem.set_position(file, position);
         }
@@ -89,7 +95,7 @@ impl fmt::Display for Problem {
         if !self.path.is_empty() {
             write!(f, "{} ", self.path)?;
         }
-        f.write_str(&self.told)
+        f.write_str(&self.message)
     }
 }
 
@@ -102,7 +108,7 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// A value as it stands in the file, where it is a plain one or a list of numbers; without the user, password and
+/// A value as it is written in the file, if it is a plain one or a list of numbers; without the user, password and
 /// secret query values of a URL, and cut where it is long.
 pub(super) fn shown(value: &Value) -> String {
     let whole = match value {
@@ -117,7 +123,7 @@ pub(super) fn shown(value: &Value) -> String {
     }
 }
 
-/// The text with `…` in place of what stands before the last `@` of a URL's authority (RFC 3986 §3.2.1).
+/// The text with `…` in place of the text before the last `@` of a URL's authority (RFC 3986 §3.2.1).
 fn without_userinfo(url: &str) -> String {
     // A password may hold a `/` that should have been encoded, so the last `@` of all counts.
     match (url.find("://"), url.rfind('@')) {

@@ -48,8 +48,8 @@ pub fn config(
     let document = match text {
         Ok(text) => Document::read(name, &text, &mut problems),
         Err(unreadable) => {
-            // What the others say is still read: all problems are told in one run.
-            problems.add_at(name, unreadable.told());
+            // The variables and options are still read: all problems are reported in one run.
+            problems.add_at(name, unreadable.message());
             Document::empty(name)
         }
     };
@@ -83,7 +83,7 @@ pub fn config(
     })
 }
 
-/// Reads each key that is given. `at` stands before its path in problems.
+/// Reads each key that is given. `at` precedes its path in problems.
 pub fn keys<C: Clone + 'static>(
     rows: &[Key<C>],
     value: &Value,
@@ -97,15 +97,16 @@ pub fn keys<C: Clone + 'static>(
             Some(value) => {
                 for refusal in key.read(value, to).err().into_iter().flatten() {
                     let place = format!("{at}{path}{}", refusal.member);
-                    problems.add(&place, refusal.told);
+                    problems.add(&place, refusal.message);
                 }
             }
             None => {
                 let section = path.rsplit_once('.').map_or("", |(section, _)| section);
                 if key.is_required && (section.is_empty() || find(value, section).is_some()) {
                     let name = path.rsplit('.').next().unwrap_or_default();
-                    let told = format!("is missing. Add it, such as \"{name}\": {}.", key.example);
-                    problems.add(&format!("{at}{path}"), told);
+                    let message =
+                        format!("is missing. Add it, such as \"{name}\": {}.", key.example);
+                    problems.add(&format!("{at}{path}"), message);
                 }
             }
         }
@@ -127,10 +128,10 @@ pub fn names(
     };
     let Value::Object(members) = value else {
         let whole = format!("{at}{section}");
-        let told = format!("is {}. Write an object in {{ and }}.", shown(value));
+        let message = format!("is {}. Write an object in {{ and }}.", shown(value));
         return match whole.trim_end_matches('.') {
-            "" => problems.add("", format!("the configuration {told}")),
-            place => problems.add(place, told),
+            "" => problems.add("", format!("the configuration {message}")),
+            place => problems.add(place, message),
         };
     };
     for (name, member) in members.iter().filter(|(name, _)| *name != "comment") {
@@ -146,8 +147,8 @@ pub fn names(
             }
         } else if NOT_YET.contains(&name.as_str()) {
             if !member.is_null() {
-                let told = "is a key that Larder does not have yet. Remove it.";
-                problems.add(&place, told);
+                let message = "is a key that Larder does not have yet. Remove it.";
+                problems.add(&place, message);
             }
         } else {
             let siblings = known.iter().filter_map(|known| known.strip_prefix(&inside));
@@ -206,7 +207,7 @@ fn command_line(table: &Table, overrides: &Overrides) -> Vec<Setting> {
     table.keys.iter().filter_map(of).collect()
 }
 
-/// The preset that is named. `None`: none is, or it is a problem that its row tells.
+/// The preset that is named. `None`: none is, or its row reports it as a problem.
 fn preset(table: &Table, value: &Value) -> Option<Preset> {
     let row = table.keys.iter().find(|key| key.path == "preset")?;
     let mut named = Config::with(table, Preset::Pypowerwall);
@@ -239,15 +240,15 @@ fn read_authorities(backend: &mut Backend, problems: &mut Problems) {
     let Some(path) = &backend.tls.ca_file else {
         return;
     };
-    let authorities = file::bytes(Path::new(path)).map_err(Unreadable::told);
+    let authorities = file::bytes(Path::new(path)).map_err(Unreadable::message);
     let authorities = authorities.and_then(|bytes| {
         tls::authorities(&bytes).map_err(|expected| format!("no certificates. Name {expected}."))
     });
     match authorities {
         Ok(authorities) => backend.tls.trust.authorities = authorities,
-        Err(told) => {
+        Err(message) => {
             let shown = shown(&Value::from(path.as_str()));
-            problems.add("backend.tls.caFile", format!("is {shown}: {told}"));
+            problems.add("backend.tls.caFile", format!("is {shown}: {message}"));
         }
     }
 }
@@ -262,10 +263,10 @@ fn judge_backend(config: &mut Config, problems: &mut Problems) {
     }
     let host = origin.authority().map(|authority| authority.host());
     if !problems.touch("backend.allow") && host.is_some_and(|host| !allow.may_admit(host)) {
-        let told = format!(
+        let message = format!(
             "does not contain the origin, {origin}. Add the name or address in backend.url, or a block around it."
         );
-        problems.add("backend.allow", told);
+        problems.add("backend.allow", message);
     }
     let given = [
         ("caFile", tls.ca_file.is_some()),
@@ -276,14 +277,14 @@ fn judge_backend(config: &mut Config, problems: &mut Problems) {
     let given: Vec<&str> = given.map(|(key, _)| key).collect();
     match given[..] {
         [key, ..] if !origin.is_https() => {
-            let told = format!(
+            let message = format!(
                 "is only for https://, and backend.url is {origin}. Write an https:// URL there, or remove this key."
             );
-            problems.add(&format!("backend.tls.{key}"), told);
+            problems.add(&format!("backend.tls.{key}"), message);
         }
         [first, .., last] => {
-            let told = format!("is given beside {first}. Keep the one you want.");
-            problems.add(&format!("backend.tls.{last}"), told);
+            let message = format!("is given beside {first}. Keep the one you want.");
+            problems.add(&format!("backend.tls.{last}"), message);
         }
         ["insecure"] => config.warnings.push(format!(
             "backend.tls.insecure is true: anybody who answers for {origin} is believed, and can read and change everything. \

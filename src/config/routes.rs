@@ -21,8 +21,8 @@ pub fn read(table: &Table, value: &Value, config: &mut Config, problems: &mut Pr
         None => return,
         Some(Value::Array(members)) => members,
         Some(other) => {
-            let told = format!("is {}. Write a list of objects in [ and ].", shown(other));
-            return problems.add("urlConfigs", told);
+            let message = format!("is {}. Write a list of objects in [ and ].", shown(other));
+            return problems.add("urlConfigs", message);
         }
     };
     let known: Vec<&str> = table.routes.iter().map(|key| key.path).collect();
@@ -61,14 +61,15 @@ pub fn read(table: &Table, value: &Value, config: &mut Config, problems: &mut Pr
             route.rule.own_poll = false;
             let is_prefix = matches!(route.pattern, Pattern::Prefix(_));
             if is_prefix && route.rule.poll_interval.is_some() {
-                let told = "is for one path, and this one has a *. Poll a path without *, or remove this key.";
-                problems.add(&format!("{at}pollInterval"), told);
+                let message = "is for one path, and this one has a *. Poll a path without *, or remove this key.";
+                problems.add(&format!("{at}pollInterval"), message);
             }
         }
         warn(member, &at, &route.rule, config);
         if pattern.is_some_and(|pattern| !seen.insert(pattern)) {
-            let told = "is the path of an earlier member. Write each path once, with all its keys.";
-            problems.add(&format!("{at}path"), told);
+            let message =
+                "is the path of an earlier member. Write each path once, with all its keys.";
+            problems.add(&format!("{at}path"), message);
         }
         match place {
             Some(place) => config.routes[place] = route,

@@ -54,7 +54,7 @@ pub struct Setting {
     pub path: &'static str,
     /// What it says.
     pub value: Value,
-    /// Where it stands.
+    /// Where it is written.
     pub source: Source,
 }
 

@@ -1,4 +1,4 @@
-//! Tests of the whole configuration: text in, values or problems out. What each mistake is told in is in
+//! Tests of the whole configuration: text in, values or problems out. The message for each mistake is in
 //! tests/fixtures/wrong-configurations.
 
 use std::collections::BTreeSet;
@@ -370,9 +370,12 @@ fn fault_f10_a_short_token_is_a_warning() {
         };
         overridden("{}", &overrides).config.warnings.join("\n")
     };
-    let told = warnings("fifteen-letters");
-    assert!(told.starts_with("ADMIN_TOKEN has fewer than 16"), "{told}");
-    assert!(!told.contains("fifteen-letters"), "{told}");
+    let message = warnings("fifteen-letters");
+    assert!(
+        message.starts_with("ADMIN_TOKEN has fewer than 16"),
+        "{message}"
+    );
+    assert!(!message.contains("fifteen-letters"), "{message}");
     assert_eq!(warnings("sixteen-letters!"), "");
 }
 

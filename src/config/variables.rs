@@ -1,4 +1,4 @@
-//! Environment variables: the process's own, those of a `.env` file below them, and secrets that stand in files of theirs.
+//! Environment variables: the process's own, those of a `.env` file below them, and secrets in files of their own.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ impl Variables {
         match file::text(&folder.join(".env")) {
             Ok(text) => variables.dotenv = dotenv::variables(&text, &mut variables.problems),
             Err(Unreadable::Missing) => {}
-            Err(Unreadable::Wrong(told)) => variables.problems.add_at(".env", told),
+            Err(Unreadable::Wrong(message)) => variables.problems.add_at(".env", message),
         }
         for name in environment::SECRETS {
             variables.read_secret(name);
@@ -36,7 +36,7 @@ impl Variables {
         variables
     }
 
-    /// The text of a variable and where it stands. `None`: unset or empty.
+    /// The text of a variable and where it is set. `None`: unset or empty.
     pub fn find(&self, name: &str) -> Option<(&str, Source)> {
         let is_it = |(known, text): &&(String, String)| known == name && !text.is_empty();
         if let Some((name, text)) = self.environment.iter().rev().find(is_it) {
@@ -73,8 +73,8 @@ impl Variables {
         };
         let place = source.place();
         if self.find(name).is_some() {
-            let told = format!("{name} is set as well. Remove one of the two.");
-            return self.problems.add_at(&place, told);
+            let message = format!("{name} is set as well. Remove one of the two.");
+            return self.problems.add_at(&place, message);
         }
         match file::text(Path::new(path)) {
             // Editors end a file with a line break, which no secret has.
@@ -83,8 +83,8 @@ impl Variables {
                 self.environment.push((name.to_owned(), text));
             }
             Err(unreadable) => {
-                let told = format!("{path}: {}", unreadable.told());
-                self.problems.add_at(&place, told);
+                let message = format!("{path}: {}", unreadable.message());
+                self.problems.add_at(&place, message);
             }
         }
     }
