@@ -301,12 +301,10 @@ pub fn origin_target(target: &Target) -> Option<Target> {
 /// Whether a path can be read in two ways: see [`Match::default_applies`].
 fn is_odd(path: &str) -> bool {
     let mut before = 0;
-    let is_suspect = path
-        .bytes()
-        .any(|byte| match (std::mem::replace(&mut before, byte), byte) {
-            (_, b';' | b'\\' | b'%') | (b'/', b'/' | b'.') => true,
-            _ => false,
-        });
+    let is_suspect = path.bytes().any(|byte| {
+        let pair = (std::mem::replace(&mut before, byte), byte);
+        matches!(pair, (_, b';' | b'\\' | b'%') | (b'/', b'/' | b'.'))
+    });
     is_suspect && is_odd_indeed(path.as_bytes())
 }
 

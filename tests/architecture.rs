@@ -67,8 +67,8 @@ const ARROWS: [(&str, &[&str]); 30] = [
     (
         "front",
         &[
-            "budget", "clock", "digits", "message", "metrics", "origin", "outcome", "policy",
-            "proxy", "reply", "sync", "threads",
+            "budget", "clock", "message", "metrics", "origin", "outcome", "policy", "proxy",
+            "reply", "sync", "threads",
         ],
     ),
     (

@@ -499,14 +499,16 @@ impl Store {
 
     /// Decides on the oldest entry of all shards, in the queue whose turn it is.
     fn evict(&self, but: KeyHash, may_spare: bool, out: &mut Vec<Variants>) -> Eviction {
-        let bytes = |queue: usize| -> usize {
-            let glances = self.shards.iter().map(|shard| &shard.lock.0.queues[queue]);
-            glances
-                .map(|glance| glance.bytes.load(Ordering::Relaxed))
-                .sum()
-        };
-        let small = bytes(0);
-        let main = bytes(1);
+        let mut bytes = [0; 2];
+        let mut oldest = [(EMPTY, 0); 2];
+        for (place, shard) in self.shards.iter().enumerate() {
+            for (queue, glance) in shard.lock.0.queues.iter().enumerate() {
+                bytes[queue] += glance.bytes.load(Ordering::Relaxed);
+                let order = glance.oldest.load(Ordering::Relaxed);
+                oldest[queue] = oldest[queue].min((order, place));
+            }
+        }
+        let [small, main] = bytes;
         // A tenth of what is held, not of what may be: the bound on entries may be the one that is met.
         let turn = if main == 0 || small > (small + main) / 10 {
             [0, 1]
@@ -514,11 +516,8 @@ impl Store {
             [1, 0]
         };
         for queue in turn {
-            let oldest = |shard: &&Shard| shard.lock.0.queues[queue].oldest.load(Ordering::Relaxed);
-            let Some(shard) = self.shards.iter().min_by_key(oldest) else {
-                continue;
-            };
-            let evicted = shard.change(|entries| {
+            let (_, place) = oldest[queue];
+            let evicted = self.shards[place].change(|entries| {
                 entries.evict(EVICTED_FROM[queue], but, may_spare, &self.totals, out)
             });
             if evicted != Eviction::Nothing {

@@ -85,7 +85,9 @@ impl HotEntry {
     fn tell_uses(&mut self) {
         let uses = std::mem::take(&mut self.uses);
         if uses > 0 {
-            self.hit.stored().count_hits(uses);
+            let stored = self.hit.stored();
+            stored.count_hits(uses);
+            stored.count_use();
         }
     }
 }

@@ -107,8 +107,20 @@ pub(super) fn hit_head(hit: &PlainHit, shared: &Shared) -> Vec<u8> {
     head
 }
 
+/// Ends a head begun by [`hit_head`]: the number of the request's id, the fields of the connection, the empty line.
+pub(super) fn end_hit_head(out: &mut Vec<u8>, id: RequestId, closes: bool) {
+    hexadecimal(out, id.0);
+    out.extend_from_slice(b"\r\n");
+    let form = Form {
+        head_only: false,
+        version: Version::HTTP_11,
+        closes,
+    };
+    form.end_head(out);
+}
+
 /// A number as `{:x}` prints it, without the formatting machinery.
-pub(super) fn hexadecimal(out: &mut Vec<u8>, number: u64) {
+fn hexadecimal(out: &mut Vec<u8>, number: u64) {
     let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
     for digit in (0..digits).rev() {
         let value = (number >> (4 * digit)) & 0xF;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Version};
+use http::Method;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
@@ -546,31 +546,34 @@ impl Worker {
     /// copy. `None`: the store has none that may be sent as it is.
     fn render_hit(&mut self, target: &[u8], closes: bool) -> Option<Option<Bytes>> {
         let now = self.now;
-        let at = match self.hot.find(target, &self.shared.proxy, now) {
-            Some(at) => at,
-            None => {
-                let parsed = Target::parse(Bytes::copy_from_slice(target))?;
-                let hit = self.shared.proxy.plain_hit(&parsed, now)?;
-                let head = render::hit_head(&hit, &self.shared);
-                self.hot.keep(target, hit, head)
-            }
+        let Some(at) = self.hot.find(target, &self.shared.proxy, now) else {
+            return self.render_found(target, closes);
         };
         let id = self.next_id();
         let entry = self.hot.use_at(at)?;
         self.out.extend_from_slice(&entry.head);
-        render::hexadecimal(&mut self.out, id.0);
-        self.out.extend_from_slice(b"\r\n");
-        let form = Form {
-            head_only: false,
-            version: Version::HTTP_11,
-            closes,
-        };
-        form.end_head(&mut self.out);
-        let body = &entry.hit.stored().body;
+        render::end_hit_head(&mut self.out, id, closes);
+        self.out.extend_from_slice(&entry.hit.stored().body);
+        Some(None)
+    }
+
+    /// As [`Worker::render_hit`], where the answer is not among the hot ones; a small one is then.
+    fn render_found(&mut self, target: &[u8], closes: bool) -> Option<Option<Bytes>> {
+        let parsed = Target::parse(Bytes::copy_from_slice(target))?;
+        let hit = self.shared.proxy.plain_hit(&parsed, self.now)?;
+        let head = render::hit_head(&hit, &self.shared);
+        let id = self.next_id();
+        self.out.extend_from_slice(&head);
+        render::end_hit_head(&mut self.out, id, closes);
+        let body = hit.stored().body.clone();
         if body.len() > render::SMALL_BODY {
-            return Some(Some(body.clone()));
+            // Not kept among the hot ones: what leaves the store would stay in memory for them.
+            hit.stored().count_hit();
+            return Some(Some(body));
         }
-        self.out.extend_from_slice(body);
+        self.out.extend_from_slice(&body);
+        let at = self.hot.keep(target, hit, head);
+        self.hot.use_at(at)?;
         Some(None)
     }
 

@@ -18,8 +18,6 @@ mod fallback;
 mod forwarded;
 mod gentle;
 mod harness;
-mod hostile_framing;
-mod hostile_volume;
 mod interim;
 mod jitter;
 mod limits;
@@ -35,9 +33,9 @@ mod reply_fields;
 mod shutdown;
 mod sim;
 mod sim_faults;
-#[allow(dead_code, unused_imports, reason = "the hostile suite uses the rest")]
-mod support;
 mod systemd;
 #[cfg(feature = "tls")]
 mod tls;
 mod zone;
+
+use larder_test_support as support;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
 
 use super::{Answer, Seen, Shared};
-use crate::support::reply::{chunked, exactly, fill, find};
+use crate::reply::{chunked, exactly, fill, find};
 
 /// Answers every request on `stream` until either side ends it.
 pub(super) fn serve(mut stream: TcpStream, shared: &Shared) {

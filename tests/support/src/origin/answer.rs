@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::Gate;
+use crate::Gate;
 
 /// Writes to a connection as it likes, until it is done or the other side is gone.
 pub(super) type Hand = dyn Fn(&mut TcpStream) -> io::Result<()> + Send + Sync;

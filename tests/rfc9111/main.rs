@@ -5,7 +5,7 @@
 //!
 //! ```sh
 //! cargo test --test rfc9111 storing::                # one file, both ways; storing::in_process is the first
-//! LARDER_BLESS=1 cargo test --test rfc9111 the_page  # writes docs/RFC9111.md
+//! cargo test --test rfc9111 the_report               # every case, in target/reports/RFC9111.md
 //! ```
 //!
 //! One whole scenario. All but `t`, `status`, `fields` and `expect` could be shorter: what is left out is not looked at, or has
@@ -70,20 +70,13 @@
     reason = "a failed step is a failed test"
 )]
 
-#[path = "rfc9111/runner/mod.rs"]
 mod runner;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the other integration tests use the rest"
-)]
-#[path = "it/support/mod.rs"]
-mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use larder_test_support as support;
 use runner::page::{self, Elsewhere};
 use runner::{Scenario, folder, load};
 use serde::Deserialize;
@@ -192,25 +185,18 @@ fn every_file_is_played() {
 }
 
 #[test]
-fn the_page_is_what_the_scenarios_say() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/RFC9111.md");
+fn the_report_is_written_and_the_page_has_its_counts() {
     let files: Vec<(&str, Vec<Scenario>)> = FILES.iter().map(|file| (*file, load(file))).collect();
-    let elsewhere = bullets()
+    let elsewhere: Vec<Elsewhere> = bullets()
         .into_iter()
-        .filter(|bullet| !bullet.elsewhere.is_empty());
-    let elsewhere = elsewhere.map(|bullet| Elsewhere {
-        text: bullet.text,
-        tests: bullet.elsewhere,
-    });
-    let page = page::markdown(&files, &elsewhere.collect::<Vec<Elsewhere>>());
-    if std::env::var_os("LARDER_BLESS").is_some() {
-        fs::write(&path, &page).unwrap();
-    }
-    let written = fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        written == page,
-        "LARDER_BLESS=1 cargo test --test rfc9111 the_page writes docs/RFC9111.md"
-    );
+        .filter(|bullet| !bullet.elsewhere.is_empty())
+        .map(|bullet| Elsewhere {
+            text: bullet.text,
+            tests: bullet.elsewhere,
+        })
+        .collect();
+    support::write_report("RFC9111.md", &page::markdown(&files, &elsewhere));
+    support::expect_in_document("RFC9111.md", &page::summary(&files));
 }
 
 fn bullets() -> Vec<Bullet> {

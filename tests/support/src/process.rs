@@ -54,6 +54,16 @@ pub struct Figures {
     pub descriptors: usize,
 }
 
+/// The program that cargo built beside the test that runs: only test crates know it at compile time.
+pub fn program() -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    test.ancestors()
+        .skip(1)
+        .map(|folder| folder.join("larder"))
+        .find(|program| program.is_file())
+        .expect("cargo builds the program for the tests of its package")
+}
+
 impl Start {
     /// Starts with `configuration`, in a file of its own.
     pub fn with(configuration: Value) -> Start {
@@ -107,7 +117,7 @@ impl Start {
         let parent = if self.processes.is_some() {
             std::env::temp_dir()
         } else {
-            env!("CARGO_TARGET_TMPDIR").into()
+            program().with_file_name("tmp")
         };
         let folder = parent.join(name);
         fs::create_dir_all(&folder).expect("a directory");
@@ -155,15 +165,15 @@ impl Start {
             trace.unwrap_or_default()
         ));
         match self.processes {
-            None => command.arg(env!("CARGO_BIN_EXE_larder")),
+            None => command.arg(program()),
             Some(processes) => {
-                let program = folder.join("larder");
-                fs::copy(env!("CARGO_BIN_EXE_larder"), &program).expect("a copy of the program");
+                let copy = folder.join("larder");
+                fs::copy(program(), &copy).expect("a copy of the program");
                 command
                     .args(AS_NOBODY)
                     .arg("prlimit")
                     .arg(format!("--nproc={processes}"))
-                    .arg(program)
+                    .arg(copy)
             }
         };
         command

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::support::Reply;
-use crate::support::reply::find;
+use crate::Reply;
+use crate::reply::find;
 
 /// One recorded exchange.
 #[derive(Clone)]
@@ -153,7 +153,7 @@ pub fn with_field(wire: &[u8], field: &str) -> Arc<[u8]> {
 /// Where a folder of recordings is.
 pub fn path(folder: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/recordings")
+        .join("../fixtures/recordings")
         .join(folder)
 }
 

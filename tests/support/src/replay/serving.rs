@@ -8,7 +8,7 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use super::{Behaviour, Shared, held};
-use crate::support::reply::{exactly, fill, find};
+use crate::reply::{exactly, fill, find};
 
 /// Serves until the door is closed.
 pub fn accept(listener: &TcpListener, shared: &Arc<Shared>) {

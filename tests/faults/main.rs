@@ -6,7 +6,7 @@
 //! ```sh
 //! cargo test --test faults                          # all cells
 //! LARDER_FAULT=drips cargo test --test faults every # those of the faults with that word in their name
-//! LARDER_BLESS=1 cargo test --test faults the_page  # writes docs/FAULTS.md
+//! cargo test --test faults the_report               # every cell, in target/reports/FAULTS.md
 //! ```
 
 #![allow(
@@ -15,34 +15,20 @@
     reason = "a failed step is a failed test"
 )]
 
-#[path = "faults/blocked_listener.rs"]
 mod blocked_listener;
-#[path = "faults/cell.rs"]
 mod cell;
-#[path = "faults/expected.rs"]
 mod expected;
-#[path = "faults/fault.rs"]
 mod fault;
-#[path = "faults/page.rs"]
 mod page;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the other integration tests use the rest"
-)]
-#[path = "it/support/mod.rs"]
-mod support;
-#[path = "faults/table.rs"]
 mod table;
 
-use std::fs;
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use expected::Method;
 use fault::Fault;
+use larder_test_support as support;
 use table::{TABLES, Table};
 
 /// Cells played at once: most of them wait.
@@ -86,17 +72,10 @@ fn every_fault_is_met_as_the_table_says() {
 }
 
 #[test]
-fn the_page_is_what_is_expected() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/FAULTS.md");
-    let page = page::markdown();
-    if std::env::var_os("LARDER_BLESS").is_some() {
-        fs::write(&path, &page).unwrap();
-    }
-    let written = fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        written == page,
-        "LARDER_BLESS=1 cargo test --test faults the_page writes docs/FAULTS.md"
-    );
+fn the_report_is_written_and_the_page_has_its_tables() {
+    support::write_report("FAULTS.md", &page::markdown());
+    support::expect_in_document("FAULTS.md", &page::causes());
+    support::expect_in_document("FAULTS.md", &page::summary());
 }
 
 fn cells(faults: &[Fault]) -> Vec<Cell<'_>> {

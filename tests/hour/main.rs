@@ -11,39 +11,25 @@
 #![cfg(not(larder_shuttle))]
 #![allow(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-#[path = "hour/asked.rs"]
 mod asked;
-#[path = "hour/clients.rs"]
 mod clients;
-#[path = "hour/dice.rs"]
-mod dice;
-#[path = "hour/endpoints.rs"]
 mod endpoints;
-#[path = "hour/executor.rs"]
 mod executor;
-#[path = "hour/faults.rs"]
 mod faults;
-#[path = "hour/judge.rs"]
 mod judge;
-#[path = "hour/ledger.rs"]
 mod ledger;
-#[path = "hour/listeners.rs"]
 mod listeners;
-#[path = "hour/origin.rs"]
 mod origin;
-#[path = "hour/quotas.rs"]
 mod quotas;
-#[path = "hour/schedule.rs"]
 mod schedule;
-#[path = "hour/traffic.rs"]
 mod traffic;
-#[path = "hour/world.rs"]
 mod world;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
+use larder_test_support::dice;
 use world::hour;
 
 /// Hours lived through by every run of the tests.

@@ -29,7 +29,9 @@ impl Client {
         socket
             .bind(&SocketAddr::from((source, 0)).into())
             .expect("binds to its source address");
-        socket.connect(&addr.into()).expect("connects");
+        socket
+            .connect_timeout(&addr.into(), PATIENCE)
+            .expect("connects");
         Client::over(socket.into())
     }
 
@@ -39,7 +41,9 @@ impl Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_recv_buffer_size(NARROW).expect("a small window");
         socket.set_send_buffer_size(NARROW).expect("a small buffer");
-        socket.connect(&addr.into()).expect("connects");
+        socket
+            .connect_timeout(&addr.into(), PATIENCE)
+            .expect("connects");
         Client::over(socket.into())
     }
 

@@ -5,7 +5,6 @@
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-#[path = "policy/oracle.rs"]
 mod oracle;
 
 use std::time::Duration;
