@@ -252,10 +252,57 @@ pub fn fields_to_confirm(response: &HeaderMap, word: &Word) -> Vec<HeaderName> {
     found
 }
 
+/// Whether a line of Cache-Control or Pragma is a list of directives by the grammar (RFC 9111 §5.2), whatever they mean. Members
+/// may be empty (RFC 9110 §5.6.1.2).
+pub(super) fn is_well_formed(line: &[u8]) -> bool {
+    let mut rest = line;
+    while !rest.is_empty() {
+        let (member, following, quoted) = first_member(rest, false);
+        if quoted || !is_directive(member.trim_ascii()) {
+            return false;
+        }
+        rest = following;
+    }
+    true
+}
+
+/// `token [ "=" ( token / quoted-string ) ]`, or nothing.
+fn is_directive(member: &[u8]) -> bool {
+    let is_token = |text: &[u8]| !text.is_empty() && text.iter().copied().all(is_token_character);
+    match member.iter().position(|byte| *byte == b'=') {
+        None => member.is_empty() || is_token(member),
+        Some(at) => {
+            let value = &member[at + 1..];
+            is_token(&member[..at]) && (is_token(value) || is_quoted(value))
+        }
+    }
+}
+
+/// A quoted-string (RFC 9110 §5.6.4). That every quotation is closed is known.
+fn is_quoted(value: &[u8]) -> bool {
+    let Some(inner) = value
+        .strip_prefix(b"\"")
+        .and_then(|inner| inner.strip_suffix(b"\""))
+    else {
+        return false;
+    };
+    let mut escaped = false;
+    inner.iter().all(|byte| {
+        let is_inside = escaped || *byte != b'"';
+        escaped = !escaped && *byte == b'\\';
+        is_inside
+    })
+}
+
+/// A character of a token (RFC 9110 §5.6.2).
+pub(super) fn is_token_character(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 /// Whether a value of `no-cache` names fields, at least one and nothing else. An escaped character is no part of a name.
 fn is_list_of_names(value: &[u8]) -> bool {
     names(value).next().is_some()
-        && names(value).all(|name| name.iter().copied().all(structured::is_token_character))
+        && names(value).all(|name| name.iter().copied().all(is_token_character))
 }
 
 fn names(value: &[u8]) -> impl Iterator<Item = &[u8]> {

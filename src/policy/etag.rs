@@ -54,6 +54,13 @@ pub(super) fn is_named(
         })
 }
 
+/// Whether a line of If-Match or If-None-Match may be a list of tags: it is not empty, each quotation in it is closed, and no
+/// member is missing between two commas. Tags without quotes are let through: origins write them, so clients repeat them.
+pub(super) fn is_well_formed(line: &[u8]) -> bool {
+    let quotes = line.iter().filter(|byte| **byte == b'"').count();
+    quotes.is_multiple_of(2) && members(line).all(|member| !member.is_empty())
+}
+
 /// The members of one line. A tag knows no escapes: every quotation mark opens or closes (§8.8.3).
 fn members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;

@@ -5,6 +5,7 @@
 //!
 //! | question | asked when | module | RFC 9111 |
 //! |---|---|---|---|
+//! | what does each field do to sharing? | a request arrives | [`request_fields`] | §3, ours |
 //! | may this request share a flight and the store? | a request arrives | [`sharing`] | §3, §3.5 |
 //! | what does its client want of the cache? | a request arrives | [`wishes`] | §5.2.1, §5.4 |
 //! | which stored response is for it? | something is stored | [`vary`] | §4.1 |
@@ -29,6 +30,7 @@ pub mod home;
 pub mod invalidation;
 pub mod ranges;
 pub mod rate;
+pub mod request_fields;
 pub mod reuse;
 pub mod rule;
 pub mod sharing;

@@ -8,6 +8,7 @@ use http::header::{CONTENT_RANGE, DATE, ETAG, IF_RANGE, LAST_MODIFIED, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::dates;
+use super::directives::is_token_character;
 use crate::clock::Now;
 
 /// How many seconds a Last-Modified has to lie before the Date of its response to be a strong validator: less may be two
@@ -276,6 +277,17 @@ impl Held {
         let same = self.complete.is_none() || self.complete == whole;
         same && whole.is_none_or(|whole| self.end <= whole)
     }
+}
+
+/// Whether a Range is one by the grammar (RFC 9110 §14.2). Of another unit than bytes only that it has a set is known.
+pub(super) fn is_well_formed(range: &[u8]) -> bool {
+    let is_of_another_unit = |(unit, set): (&[u8], &[u8])| {
+        let is_token = unit.iter().copied().all(is_token_character);
+        let is_visible = set.iter().all(|byte| byte.is_ascii_graphic());
+        let is_whole = !unit.is_empty() && !set.is_empty();
+        is_token && is_visible && is_whole && !unit.eq_ignore_ascii_case(b"bytes")
+    };
+    range_set(range).is_some() || cut(range, b'=').is_some_and(is_of_another_unit)
 }
 
 /// `bytes=0-4, -3`. `None`: another unit, or against the grammar.

@@ -3,6 +3,8 @@
 //! The types are those of RFC 8941, which RFC 9213 builds on. A Date or a Display String, which came later, is a wrong
 //! byte here. Nothing is allocated and nothing recurses.
 
+use super::directives::is_token_character;
+
 /// What a member of a dictionary is, as far as a cache directive can be told from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
@@ -45,11 +47,6 @@ pub fn dictionary<'a>(text: &'a [u8], mut tell: impl FnMut(&'a [u8], Value)) -> 
 
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
-}
-
-/// A character of a token (RFC 9110 §5.6.2).
-pub(super) fn is_token_character(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// What is left to read.
