@@ -114,9 +114,10 @@ const ARROWS: [(&str, &[&str]); 29] = [
 const KNOT: (&str, &str) = ("reply", "cache");
 
 /// What `policy` may name from outside itself.
-const POLICY_MAY_NAME: [&str; 6] = [
+const POLICY_MAY_NAME: [&str; 7] = [
     "crate::clock::Now",
     "http::",
+    "memchr::",
     "serde::",
     "std::fmt",
     "std::ops::Range",
