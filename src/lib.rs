@@ -23,7 +23,6 @@ pub mod budget;
 pub mod cache;
 pub mod clock;
 pub mod config;
-pub mod digits;
 pub mod front;
 pub mod logging;
 pub mod message;

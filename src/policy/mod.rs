@@ -17,7 +17,7 @@
 //! | does its client ask too often? | the origin would be asked | [`rate`] | ours |
 //! | what else is no longer good? | an unsafe request succeeded | [`invalidation`] | §4.4 |
 //!
-//! [`rule`] holds what the configuration says about a route, applied over the RFC; [`directives`], [`structured`],
+//! [`rule`] holds what the configuration says about a route, applied over the RFC; [`directives`],
 //! [`dates`] and [`age`] read the fields the other modules judge by.
 
 pub mod age;
@@ -35,7 +35,6 @@ pub mod reuse;
 pub mod rule;
 pub mod sharing;
 pub mod storing;
-pub mod structured;
 pub mod validation;
 pub mod vary;
 pub mod wishes;
