@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use larder::cache::flights::Errand;
+use larder::cache::flights::FetchRequest;
 use larder::cache::key::Key;
 use larder::cache::store::{Store, Stored};
 use larder::clock::{Clock, Now};
@@ -25,12 +25,13 @@ use larder::config::Config;
 use larder::front::head::{self, Limits, Parsed};
 use larder::message::{Body, IdText, Request, RequestId, Response};
 use larder::origin::permits::FlightId;
-use larder::origin::{FetchError, Fetched, Origin, OriginRequest};
-use larder::policy::directives::Word;
+use larder::origin::{FetchError, Fetched, Opening, Origin, OriginRequest};
+use larder::outcome::Outcome;
+use larder::policy::directives::ResponseDirectives;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
-use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
-use larder::reply::{self, Reply, Responder};
+use larder::proxy::{Executor, PollEnd, Proxy};
+use larder::reply::{self, Nowhere, Reply, Responder, Sink};
 use larder::route::Routes;
 
 const ROUNDS: usize = 15;
@@ -232,7 +233,7 @@ fn a_lifetime() -> Lifetime {
     let response = Received {
         status: StatusCode::OK,
         fields: &fields,
-        word: Word::default(),
+        response_directives: ResponseDirectives::default(),
         asked: at,
         at,
     };
@@ -247,7 +248,7 @@ fn a_lifetime() -> Lifetime {
 
 /// A proxy that has the answer to `request`.
 fn proxy_that_has(config: Config, request: &Request) -> Arc<Proxy> {
-    let (sender, errands) = channel();
+    let (sender, fetch_requests) = channel();
     let proxy = Arc::new(Proxy::new(
         config,
         Clock::new(),
@@ -263,21 +264,37 @@ fn proxy_that_has(config: Config, request: &Request) -> Arc<Proxy> {
         body: Body::default(),
         ..*request
     };
-    let (waiter, responder) = Waiter::new();
-    proxy.answer(asked, responder);
-    let (flight, errand) = errands.try_recv().expect("an errand for the origin");
-    proxy.fly(flight, &errand, &mut Ready);
-    waiter.wait(Duration::ZERO).expect("the answer has landed");
+    proxy.answer(asked, Nobody);
+    let (flight, fetch_request) = fetch_requests
+        .try_recv()
+        .expect("an fetch_request for the origin");
+    proxy.fetch(flight, &fetch_request, &mut Ready);
+    assert!(proxy.hit(request, proxy.clock().now()).is_some());
     proxy
 }
 
-/// Keeps the errands for whoever asks.
-struct Later(Sender<(FlightId, Errand)>);
+/// A client that does not look at its reply.
+struct Nobody;
 
-impl Crew for Later {
-    fn fetch(&self, flight: FlightId, errand: Errand) {
-        // The receiver lives until the one errand was taken.
-        let _ = self.0.send((flight, errand));
+impl Responder for Nobody {
+    fn reply(&mut self, _: Reply) {}
+
+    fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
+        Box::new(Nowhere)
+    }
+
+    fn gone(&self) -> bool {
+        false
+    }
+}
+
+/// Keeps the fetch requests for whoever asks.
+struct Later(Sender<(FlightId, FetchRequest)>);
+
+impl Executor for Later {
+    fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
+        // The receiver lives until the one fetch request was taken.
+        let _ = self.0.send((flight, fetch_request));
     }
 
     fn wake(&self, _: Duration, _: FlightId) {}

@@ -10,13 +10,13 @@ use std::time::Duration;
 use divan::{Bencher, black_box};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use larder::clock::Now;
-use larder::policy::directives::Word;
+use larder::policy::directives::ResponseDirectives;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
+use larder::policy::request_directives::RequestDirectives;
 use larder::policy::rule::{Defaults, Rule};
-use larder::policy::sharing::Asks;
+use larder::policy::sharing::RequestTraits;
 use larder::policy::storing::{Exchange, may_store};
 use larder::policy::vary::Selecting;
-use larder::policy::wishes::Wishes;
 use larder::policy::{conditions, dates, ranges, reuse, validation};
 
 const NOW: Now = Now {
@@ -75,7 +75,7 @@ fn stored() -> Lifetime {
     let response = Received {
         status: StatusCode::OK,
         fields: &fields,
-        word: Word::of(&fields, &[]),
+        response_directives: ResponseDirectives::of(&fields, &[]),
         asked: NOW,
         at: NOW,
     };
@@ -91,13 +91,13 @@ fn stored() -> Lifetime {
 #[divan::bench]
 fn what_a_request_asks(bencher: Bencher<'_, '_>) {
     let (request, rule) = (request(), Rule::default());
-    bencher.bench_local(|| Asks::of(&Method::GET, black_box(&request), false, &[], &rule));
+    bencher.bench_local(|| RequestTraits::of(&Method::GET, black_box(&request), false, &[], &rule));
 }
 
 #[divan::bench]
 fn whether_a_stored_answer_serves(bencher: Bencher<'_, '_>) {
-    let (lifetime, wishes) = (stored(), Wishes::default());
-    bencher.bench_local(|| reuse::reuse(black_box(&lifetime), &wishes, NOW));
+    let (lifetime, directives) = (stored(), RequestDirectives::default());
+    bencher.bench_local(|| reuse::reuse(black_box(&lifetime), &directives, NOW));
 }
 
 #[divan::bench]
@@ -125,7 +125,7 @@ fn a_range(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn what_the_origin_says_to_caches(bencher: Bencher<'_, '_>) {
     let response = response();
-    bencher.bench_local(|| Word::of(black_box(&response), &[]));
+    bencher.bench_local(|| ResponseDirectives::of(black_box(&response), &[]));
 }
 
 #[divan::bench]

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use parking_lot::Mutex;
 
 use crate::admin;
-use crate::cache::flights::Errand;
+use crate::cache::flights::FetchRequest;
 use crate::clock::Clock;
 use crate::config::{Config, OriginUrl};
 use crate::front::gate::Limits;
@@ -25,7 +25,7 @@ use crate::origin::permits::FlightId;
 use crate::origin::resolve::Addresses;
 use crate::origin::sim::{self, SimSettings, Simulation};
 use crate::origin::source::Source;
-use crate::proxy::{self, Crew, PollEnd, Proxy};
+use crate::proxy::{self, Executor, PollEnd, Proxy};
 use crate::reply::Responder;
 use crate::scheduler::Scheduler;
 use crate::scheduler::plan::Plan;
@@ -54,7 +54,7 @@ pub struct App {
     proxy: Arc<Proxy>,
     timer: Arc<Timer>,
     scheduler: Arc<Scheduler>,
-    errands: Sender<Order>,
+    fetch_requests: Sender<Order>,
     questions: Sender<Question>,
     /// Closing it ends the resolver.
     resolving: Option<Sender<()>>,
@@ -71,7 +71,7 @@ pub struct StartError {
 
 /// What an origin worker is told.
 enum Order {
-    Fetch(FlightId, Errand),
+    Fetch(FlightId, FetchRequest),
     Stop,
 }
 
@@ -83,7 +83,7 @@ enum Question {
 
 /// The threads, as the proxy sees them.
 struct Threads {
-    errands: Sender<Order>,
+    fetch_requests: Sender<Order>,
     questions: Sender<Question>,
     timer: Arc<Timer>,
     scheduler: Arc<Scheduler>,
@@ -107,10 +107,10 @@ impl App {
         let plan = Plan::new(proxy::polls(&config), clock.now().mono);
         let scheduler = Arc::new(Scheduler::new(plan, clock.clone()));
         // Permits bound what is sent, so it never fills.
-        let (errands, orders) = bounded(2 * permits + 1);
+        let (fetch_requests, orders) = bounded(2 * permits + 1);
         let (questions, asked) = bounded(QUESTIONS);
-        let crew = Threads {
-            errands: errands.clone(),
+        let executor = Threads {
+            fetch_requests: fetch_requests.clone(),
             questions: questions.clone(),
             timer: Arc::clone(&timer),
             scheduler: Arc::clone(&scheduler),
@@ -120,7 +120,7 @@ impl App {
             clock,
             mark(),
             limits.max_connections / 2,
-            Box::new(crew),
+            Box::new(executor),
         ));
 
         let mut origin_workers = Vec::new();
@@ -146,7 +146,7 @@ impl App {
             proxy,
             timer,
             scheduler,
-            errands,
+            fetch_requests,
             questions,
             resolving,
             origin_workers,
@@ -196,7 +196,7 @@ impl App {
         self.scheduler.stop();
         drop(self.resolving.take());
         for _ in &self.origin_workers {
-            let _ = self.errands.try_send(Order::Stop);
+            let _ = self.fetch_requests.try_send(Order::Stop);
         }
         let _ = self.questions.send_timeout(Question::Stop, STOP_LAST);
         // A worker may be waiting for the origin, and the resolver for the network: they end with the process.
@@ -237,9 +237,13 @@ impl std::fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-impl Crew for Threads {
-    fn fetch(&self, flight: FlightId, errand: Errand) {
-        if self.errands.try_send(Order::Fetch(flight, errand)).is_err() {
+impl Executor for Threads {
+    fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
+        if self
+            .fetch_requests
+            .try_send(Order::Fetch(flight, fetch_request))
+            .is_err()
+        {
             log::error!("no origin worker takes a fetch; permits and workers disagree");
         }
     }
@@ -272,13 +276,14 @@ impl Crew for Threads {
 
 /// An origin worker: one fetch at a time, on a connection of its own.
 fn work(proxy: &Arc<Proxy>, orders: &Receiver<Order>, mut origin: Box<dyn Origin>) {
-    while let Ok(Order::Fetch(flight, errand)) = orders.recv() {
-        let fly = std::panic::AssertUnwindSafe(|| proxy.fly(flight, &errand, &mut *origin));
-        if std::panic::catch_unwind(fly).is_err() {
+    while let Ok(Order::Fetch(flight, fetch_request)) = orders.recv() {
+        let fetch =
+            std::panic::AssertUnwindSafe(|| proxy.fetch(flight, &fetch_request, &mut *origin));
+        if std::panic::catch_unwind(fetch).is_err() {
             proxy.counters().panics.bump();
             log::error!(
                 "a fault while fetching {}; those waiting were told",
-                errand.request.target.path()
+                fetch_request.request.target.path()
             );
         }
     }

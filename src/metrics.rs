@@ -1,16 +1,16 @@
 //! What is counted: a fixed set of atomics, each bumped where the thing happens.
 
-mod shed;
+mod rejections;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use self::shed::{Shed, Sheds};
+pub use self::rejections::{RejectReason, Rejections};
 
 /// The counters of one server, all since its start.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Clients turned away or cut because there was too much of something.
-    pub sheds: Sheds,
+    pub rejections: Rejections,
     /// Servers of tiny_http that stopped accepting and were replaced.
     pub dead_acceptors: Counter,
     /// Failures of accept; none of them ends the listener.

@@ -12,7 +12,7 @@ pub enum Outcome {
     /// A stored answer past its lifetime, because the origin is slow or failed.
     Stale {
         /// Why the origin's own answer is not sent.
-        because: Cause,
+        reason: Cause,
     },
     /// A stored answer the origin has just confirmed (RFC 9111 §4.3.3).
     Validated {
@@ -165,7 +165,7 @@ impl Outcome {
         }
         let status = match self {
             Outcome::Stale {
-                because: Cause::Status(code),
+                reason: Cause::Status(code),
             }
             | Outcome::Failed {
                 cause: Cause::Status(code),
@@ -185,7 +185,7 @@ impl Outcome {
         }
         match self {
             Outcome::Fetched { stored: true, .. } => out.write_str("; stored")?,
-            Outcome::Stale { because: cause } | Outcome::Failed { cause, .. } => {
+            Outcome::Stale { reason: cause } | Outcome::Failed { cause, .. } => {
                 write!(out, "; detail={}", cause.detail())?
             }
             Outcome::Alone { detail, .. } => write!(out, "; detail={detail}")?,
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn h1_status_words() {
         let stale = Outcome::Stale {
-            because: Cause::Status(503),
+            reason: Cause::Status(503),
         };
         let fetched = Outcome::Fetched {
             fwd: Fwd::UriMiss,

@@ -8,19 +8,19 @@ use std::time::Duration;
 use http::header::ORIGIN;
 
 use crate::policy::check::{Check, JsonKind};
-use crate::policy::home::{HomeCheck, NO_ANSWER};
+use crate::policy::home::{NO_ANSWER, PlausibilityCheck};
 use crate::policy::rate::RateLimit;
 use crate::policy::rule::{Rule, SetCookie};
 use crate::route::{Pattern, Route};
 
 /// A path, the seconds between two polls (0: not polled), until refreshed and until no longer fresh.
-type Line = (&'static str, u64, u64, u64);
+type RoutePreset = (&'static str, u64, u64, u64);
 
 /// What every home has.
-const METERS: [Line; 1] = [("/aggregates", 5, 5, 30)];
+const METERS: [RoutePreset; 1] = [("/aggregates", 5, 5, 30)];
 
 /// What some homes do not have, and none has while its gateway is away.
-const MAYBE_EMPTY: [Line; 23] = [
+const MAYBE_EMPTY: [RoutePreset; 23] = [
     ("/strings", 5, 5, 30),
     ("/freq", 5, 20, 30),
     ("/soe", 30, 25, 60),
@@ -48,7 +48,7 @@ const MAYBE_EMPTY: [Line; 23] = [
 ];
 
 /// Where a zero may mean that nothing is known.
-const MAYBE_ZERO: [Line; 9] = [
+const MAYBE_ZERO: [RoutePreset; 9] = [
     ("/csv/v2", 10, 10, 60),
     ("/csv", 0, 10, 60),
     ("/json", 0, 10, 60),
@@ -61,7 +61,7 @@ const MAYBE_ZERO: [Line; 9] = [
 ];
 
 /// Everything else that answers with readings. Not judged: nothing is known of it.
-const OTHERS: [Line; 3] = [
+const OTHERS: [RoutePreset; 3] = [
     ("/api/*", 0, 5, 30),
     ("/pw/*", 0, 10, 60),
     ("/stats", 0, 5, 30),
@@ -82,19 +82,31 @@ pub fn pypowerwall_routes() -> Vec<Route> {
         ..texts()
     };
     let groups = [
-        (&METERS[..], Some(meters), Some(HomeCheck::Aggregates)),
-        (&MAYBE_EMPTY, Some(json), Some(HomeCheck::EmptyIsNews)),
-        (&MAYBE_ZERO, Some(texts()), Some(HomeCheck::Witnessed)),
+        (
+            &METERS[..],
+            Some(meters),
+            Some(PlausibilityCheck::Aggregates),
+        ),
+        (
+            &MAYBE_EMPTY,
+            Some(json),
+            Some(PlausibilityCheck::EmptyIsNews),
+        ),
+        (
+            &MAYBE_ZERO,
+            Some(texts()),
+            Some(PlausibilityCheck::CrossChecked),
+        ),
         (&OTHERS, None, None),
     ];
-    let routes = groups.iter().flat_map(|(lines, check, home)| {
-        lines.iter().filter_map(|line| {
+    let routes = groups.iter().flat_map(|(presets, check, plausibility)| {
+        presets.iter().filter_map(|preset| {
             let rule = Rule {
                 check: check.clone(),
-                home: *home,
-                ..timed(line)
+                plausibility: *plausibility,
+                ..timed(preset)
             };
-            Pattern::parse(line.0).map(|pattern| Route { pattern, rule })
+            Pattern::parse(preset.0).map(|pattern| Route { pattern, rule })
         })
     });
     routes.chain(control()).collect()
@@ -116,7 +128,7 @@ fn control() -> Option<Route> {
 
 /// What holds on all its paths, at the pace of a line. pypowerwall-server gives cookies to everybody and varies by Origin;
 /// nothing in its answers depends on either.
-fn timed(&(_, poll, stale, ttl): &Line) -> Rule {
+fn timed(&(_, poll, stale, ttl): &RoutePreset) -> Rule {
     let poll_interval = Some(Duration::from_secs(poll)).filter(|interval| !interval.is_zero());
     Rule {
         cache_ttl: Some(Duration::from_secs(ttl)),
@@ -240,28 +252,29 @@ mod tests {
 
     #[test]
     fn each_kind_of_body_has_its_judge() {
-        let judges = ["/aggregates", "/vitals", "/json", "/api/*"].map(|path| rule(path).home);
+        let judges =
+            ["/aggregates", "/vitals", "/json", "/api/*"].map(|path| rule(path).plausibility);
         let expected = [
-            Some(HomeCheck::Aggregates),
-            Some(HomeCheck::EmptyIsNews),
-            Some(HomeCheck::Witnessed),
+            Some(PlausibilityCheck::Aggregates),
+            Some(PlausibilityCheck::EmptyIsNews),
+            Some(PlausibilityCheck::CrossChecked),
             None,
         ];
         assert_eq!(judges, expected);
         assert!(
             rule("/csv")
                 .check
-                .is_some_and(|check| check.json.is_none() && check.verdict(b"ERROR!").is_err())
+                .is_some_and(|check| check.json.is_none() && check.evaluate(b"ERROR!").is_err())
         );
         assert!(
             rule("/vitals")
                 .check
-                .is_some_and(|check| check.verdict(b"<html>").is_err())
+                .is_some_and(|check| check.evaluate(b"<html>").is_err())
         );
         assert!(
             rule("/aggregates")
                 .check
-                .is_some_and(|check| check.verdict(b"{}").is_err())
+                .is_some_and(|check| check.evaluate(b"{}").is_err())
         );
     }
 }

@@ -1,20 +1,20 @@
-//! The hops of a request: route, key, look, decide, and either reply or board a flight.
+//! The hops of a request: route, key, look, decide, and either reply or join or start a flight.
 //!
-//! Nothing in here waits. Threads, sockets and timers are the [`Crew`]'s.
+//! Nothing in here waits. Threads, sockets and timers are the [`Executor`]'s.
 
-mod board;
+mod complete;
+mod cross_check;
+mod fetch;
 mod find;
-mod fly;
 mod health;
-mod hops;
-mod insight;
+mod inspection;
 mod interim;
-mod judge;
-mod land;
+mod invalidate;
+mod join;
+mod max_forwards;
 mod polls;
 mod rate;
-mod waiter;
-mod witness;
+mod response;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,13 +23,13 @@ use std::time::Duration;
 use http::{Method, StatusCode, header};
 
 use crate::cache::crowds::Crowds;
-use crate::cache::flights::{Errand, Flights, Gauges, Shared, Work};
+use crate::cache::expiring_set::ExpiringSet;
+use crate::cache::flights::{FetchRequest, Flights, Gauges, Shared, Work};
 use crate::cache::key::Key;
-use crate::cache::marks::Marks;
 use crate::cache::store::{Inserted, Store, Stored};
 use crate::clock::{Clock, Now};
 use crate::config::Config;
-use crate::message::{Body, Request, RequestId, Target};
+use crate::message::{Body, Request, RequestId};
 use crate::metrics::Counters;
 use crate::origin::backoff::Schedule;
 use crate::origin::forward;
@@ -37,32 +37,31 @@ use crate::origin::limits::Restraint;
 use crate::origin::permits::{Class, FlightId};
 use crate::outcome::Cause;
 use crate::policy::freshness::LifetimeSource;
-use crate::policy::home::Home;
+use crate::policy::home::Plausibility;
 use crate::policy::rate::Buckets;
+use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::storing::is_failure;
-use crate::policy::wishes::Wishes;
 use crate::reply::{Reply, Responder};
 use crate::route::{self, BuiltIn, Routes};
 use crate::statistics::Statistics;
 use crate::sync::Mutex;
 
-pub use insight::Kept;
+pub use inspection::EntrySummary;
 pub use polls::{Idle, Poll, polls};
 pub use rate::network_of;
-pub use waiter::Waiter;
 
-use board::joins;
 use find::Decision;
+use join::joins;
 use polls::Polls;
 
 /// Until roles exist, everybody is anonymous.
 const ROLE: &str = "anonymous";
 
 /// The threads a proxy needs: those that ask the origin, and the one that watches the time.
-pub trait Crew: Send + Sync {
+pub trait Executor: Send + Sync {
     /// Asks the origin and lands the flight, on a thread that may wait. Never waits itself.
-    fn fetch(&self, flight: FlightId, errand: Errand);
+    fn fetch(&self, flight: FlightId, fetch_request: FetchRequest);
     /// Reports the deadline of a flight at this monotonic time.
     fn wake(&self, at: Duration, flight: FlightId);
     /// That deadline is of no interest any more; reporting it all the same does no harm.
@@ -71,7 +70,7 @@ pub trait Crew: Send + Sync {
     fn administer(&self, request: Request, responder: Box<dyn Responder>);
     /// A poll is over.
     fn polled(&self, poll: usize, end: PollEnd);
-    /// The origin answers again after trouble.
+    /// The origin answers again after failure.
     fn origin_up(&self);
 }
 
@@ -91,15 +90,15 @@ pub struct Proxy {
     store: Store,
     /// Protects: who waits for what. Look and Insert are carried out under it (I4, I8); replies never are (I2).
     flights: Mutex<Flights>,
-    crew: Box<dyn Crew>,
+    executor: Box<dyn Executor>,
     clock: Clock,
     counters: Arc<Counters>,
     statistics: Statistics,
     polls: Polls,
     /// What is known of the home behind a pypowerwall. Protects: what the last answers said.
-    home: Mutex<Home>,
+    plausibility: Mutex<Plausibility>,
     /// Keys a client's word made us fetch of late. Protects: how often that happens.
-    forced: Mutex<Marks>,
+    forced: Mutex<ExpiringSet>,
     /// Keys with too many variants. Protects: how often that happens.
     crowds: Mutex<Crowds>,
     /// Who had the origin asked how often, on routes with a `rateLimit`. Protects: what is left to whom.
@@ -117,7 +116,7 @@ impl Proxy {
         clock: Clock,
         mark: u32,
         parked: usize,
-        crew: Box<dyn Crew>,
+        executor: Box<dyn Executor>,
     ) -> Proxy {
         let cache = &config.cache;
         let backend = &config.backend;
@@ -147,11 +146,11 @@ impl Proxy {
             routes: Routes::new(config.routes.clone()),
             store,
             flights: Mutex::new(flights),
-            crew,
+            executor,
             clock,
             counters: Arc::default(),
             statistics: Statistics::default(),
-            home: Mutex::new(Home::new(
+            plausibility: Mutex::new(Plausibility::new(
                 polls.ttl_of("/aggregates").unwrap_or(cache.defaults.ttl),
             )),
             polls,
@@ -197,8 +196,8 @@ impl Proxy {
             return None;
         }
         self.polls.note_demand(&request.target, now);
-        let asks = self.asks(request);
-        self.reply_at_once(self.selected(request, &asks)?, request, &asks, now)
+        let traits = self.traits(request);
+        self.reply_at_once(self.selected(request, &traits)?, request, &traits, now)
     }
 
     /// What is counted.
@@ -206,7 +205,7 @@ impl Proxy {
         &self.counters
     }
 
-    /// Answers a request that [`Proxy::hit`] did not: as a built-in at once, otherwise when its flight lands.
+    /// Answers a request that [`Proxy::hit`] did not: as a built-in at once, otherwise when its flight ends.
     pub fn answer<R: Responder + 'static>(&self, request: Request, mut responder: R) {
         match route::builtin(&request.target, self.config.admin.root_names) {
             Some(BuiltIn::Health) => {
@@ -216,7 +215,7 @@ impl Proxy {
                 ));
             }
             Some(BuiltIn::Admin(_) | BuiltIn::Unknown) => {
-                return self.crew.administer(request, Box::new(responder));
+                return self.executor.administer(request, Box::new(responder));
             }
             None => {}
         }
@@ -231,10 +230,12 @@ impl Proxy {
         self.polls.note_demand(&request.target, now);
         match self.decide(&request, now) {
             Decision::Send(reply) => responder.reply(reply),
-            Decision::Board(asks, selected) => {
+            Decision::Fetch(traits, selected) => {
                 match self.asks_too_often(&request, selected.as_deref(), now) {
                     Some(reply) => responder.reply(reply),
-                    None => self.board(request, Box::new(responder), &asks, selected, now),
+                    None => {
+                        self.join_or_start(request, Box::new(responder), &traits, selected, now)
+                    }
                 }
             }
         }
@@ -243,11 +244,11 @@ impl Proxy {
     /// Fetches the answer to a GET again in the background, unless somebody already does.
     ///
     /// `identity`: the request names its client. What is fetched with its word is stored on the origin's own only, and is nobody
-    /// else's trouble if it fails.
+    /// else's failure if it fails.
     fn refresh(&self, request: &Request, stored: &Stored, identity: bool) {
         let joins = joins(&stored.key, stored, request);
         let mut request = plain(request);
-        // What one client wishes for itself, such as no-store, is no word on what is fetched for everybody.
+        // What one client asks for itself, such as no-store, is no word on what is fetched for everybody.
         for name in [header::CACHE_CONTROL, header::PRAGMA] {
             request.fields.remove(name);
         }
@@ -256,19 +257,6 @@ impl Proxy {
             return self.fetch_for_nobody(request, stored.key.clone(), joins, polls::For::Named);
         }
         self.fetch_for_nobody(request, stored.key.clone(), joins, polls::For::Everybody);
-    }
-
-    /// Drops what is stored for a target, and keeps what is being fetched for it from being stored (RFC 9111 §4.4), but by the
-    /// flight that made it worthless.
-    pub fn invalidate(&self, target: &Target, but: Option<FlightId>) {
-        let mut text = String::new();
-        Key::write(&mut text, None, ROLE, target);
-        let key = text.clone();
-        self.submit(Work::Invalidated {
-            matches: Box::new(move |other| other == key),
-            but,
-        });
-        self.store.remove(&text);
     }
 
     /// Drops everything that is stored, and keeps what is being fetched from being stored; answers how many there were.
@@ -295,7 +283,7 @@ impl Proxy {
     /// work; called now and then.
     pub fn sweep(&self) {
         self.store.sweep(self.clock.now().mono);
-        self.counters.sheds.look();
+        self.counters.rejections.look();
     }
 
     /// Reports that a flight's `slowRequestTimeout` has passed.
@@ -319,8 +307,8 @@ impl Proxy {
         while let Some(work) = inside.pop() {
             for next in flights.step(work, now) {
                 match next {
-                    Work::Look(flight, errand, class) => {
-                        inside.push(self.look(flight, &errand, class, now))
+                    Work::Look(flight, fetch_request, class) => {
+                        inside.push(self.look(flight, &fetch_request, class, now))
                     }
                     Work::Insert(answer) => self.insert(&mut flights, answer, now),
                     other => outside.push(other),
@@ -330,18 +318,19 @@ impl Proxy {
         outside
     }
 
-    fn look(&self, flight: FlightId, errand: &Errand, class: Class, now: Now) -> Work {
-        let found = errand
+    fn look(&self, flight: FlightId, fetch_request: &FetchRequest, class: Class, now: Now) -> Work {
+        let found = fetch_request
             .key
             .as_ref()
             .and_then(|key| self.store.peek(key.as_str()));
-        let found = found.and_then(|variants| variants.into_selected(&errand.request.fields));
-        let fresh = found.filter(
-            |stored| match reuse(&stored.lifetime, &Wishes::default(), now) {
+        let found =
+            found.and_then(|variants| variants.into_selected(&fetch_request.request.fields));
+        let fresh = found.filter(|stored| {
+            match reuse(&stored.lifetime, &RequestDirectives::default(), now) {
                 Reuse::Fresh { refresh_due, .. } => class == Class::Client || !refresh_due,
                 _ => false,
-            },
-        );
+            }
+        });
         let whole = fresh.filter(|stored| stored.status != StatusCode::PARTIAL_CONTENT);
         whole.map_or(Work::Missing(flight), |stored| Work::Found(flight, stored))
     }
@@ -356,7 +345,7 @@ impl Proxy {
         } = answer;
         let mut crowds = self.crowds.lock();
         if crowds.forbids(&stored.key, now) {
-            return flights.mark(&stored.key, now);
+            return flights.do_not_collapse(&stored.key, now);
         }
         let known = self
             .store
@@ -383,7 +372,7 @@ impl Proxy {
             Inserted::TooLarge => drop(self.store.remove(key.as_str())),
             Inserted::Crowded if crowds.note(&key, now) => {
                 self.store.remove(key.as_str());
-                flights.mark(&key, now);
+                flights.do_not_collapse(&key, now);
             }
             _ => {}
         }
@@ -391,19 +380,19 @@ impl Proxy {
 
     fn carry_out(&self, work: Work, now: Now) {
         match work {
-            Work::Fetch(flight, errand) => self.send_out(flight, errand),
-            Work::Wake(at, flight) => self.crew.wake(at, flight),
-            Work::Forget(at, flight) => self.crew.forget(at, flight),
-            Work::Answer(passengers, landing) => self.answer_all(passengers, &landing, now),
-            Work::Overdue(passengers, cause, until) => {
+            Work::Fetch(flight, fetch_request) => self.send_out(flight, fetch_request),
+            Work::Wake(at, flight) => self.executor.wake(at, flight),
+            Work::Forget(at, flight) => self.executor.forget(at, flight),
+            Work::Answer(waiters, result) => self.answer_all(waiters, &result, now),
+            Work::Overdue(waiters, cause, until) => {
                 let wait = until.map(|until| until.saturating_sub(now.mono));
-                self.turn_away(passengers, cause, wait, now);
+                self.turn_away(waiters, cause, wait, now);
             }
             Work::Polled {
                 poll,
                 refused,
                 again,
-            } => self.crew.polled(poll, PollEnd { refused, again }),
+            } => self.executor.polled(poll, PollEnd { refused, again }),
             Work::PollFails(key, cause) => {
                 log::warn!(
                     "polling {} fails: {}; what is stored is kept",
@@ -416,14 +405,14 @@ impl Proxy {
                 still: false,
             } => {
                 log::warn!(
-                    "the origin is in trouble: {} ({}); its breaker is open",
+                    "the origin is in failure: {} ({}); its breaker is open",
                     cause.message(),
                     cause.detail()
                 );
             }
             Work::OriginDown { cause, still: true } => {
                 log::info!(
-                    "the origin is still in trouble: {} ({}); its breaker is open",
+                    "the origin is still in failure: {} ({}); its breaker is open",
                     cause.message(),
                     cause.detail()
                 );
@@ -431,7 +420,7 @@ impl Proxy {
             Work::OriginProbed => log::info!("the origin is probed; its breaker is half-open"),
             Work::OriginUp => {
                 log::info!("the origin answers again; its breaker is closed");
-                self.crew.origin_up();
+                self.executor.origin_up();
             }
             // Opened is stepped by `open` alone, which takes the answer itself; nothing else comes out of a step.
             _ => {}

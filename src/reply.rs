@@ -12,12 +12,12 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use crate::cache::store::Stored;
 use crate::clock::{Clock, Now};
 use crate::message::{IdText, Response};
-use crate::origin::{Herald, Opening};
+use crate::origin::{InterimSink, Opening};
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::dates;
 use crate::policy::freshness::Lifetime;
 use crate::policy::ranges::ContentRange;
-use crate::policy::rule::OnExhausted;
+use crate::policy::rule::Fallback;
 
 /// The fields of every content of our own: what it is and nothing else, and for nobody to keep.
 pub const OWN_CONTENT: &str = "Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n";
@@ -63,7 +63,7 @@ impl Reply {
             fwd,
             backoff: None,
             cors: false,
-            instead: OnExhausted::Error,
+            fallback: Fallback::Error,
         })
     }
 
@@ -146,15 +146,15 @@ pub struct Failure {
     pub backoff: Option<u64>,
     /// Every page may read it.
     pub cors: bool,
-    /// What stands in for it.
-    pub instead: OnExhausted,
+    /// What replaces it.
+    pub fallback: Fallback,
 }
 
 impl Failure {
-    /// Its status: 200 where something stands in for it, else by its cause; in backoff the origin's own where that was the cause.
+    /// Its status: 200 where something replaces it, else by its cause; in backoff the origin's own where that was the cause.
     pub fn status(&self) -> StatusCode {
         match (self.cause, self.backoff) {
-            _ if self.instead != OnExhausted::Error => StatusCode::OK,
+            _ if self.fallback != Fallback::Error => StatusCode::OK,
             (Cause::Status(code), Some(_)) => {
                 StatusCode::from_u16(code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
             }
@@ -166,11 +166,11 @@ impl Failure {
     fn retry_after(&self) -> Option<u64> {
         self.backoff
             .or(self.cause.retry_after())
-            .filter(|_| self.instead == OnExhausted::Error)
+            .filter(|_| self.fallback == Fallback::Error)
     }
 
     fn body(&self, id: &IdText<'_>) -> Bytes {
-        if let Some(text) = self.instead.stand_in() {
+        if let Some(text) = self.fallback.body() {
             return Bytes::from_static(text.as_bytes());
         }
         let (error, message) = (self.cause.detail(), self.cause.message());
@@ -191,7 +191,7 @@ pub trait Responder: Send {
     fn gone(&self) -> bool;
 
     /// Who passes interim responses on meanwhile. `None`: nobody here understands them.
-    fn herald(&self) -> Option<Arc<dyn Herald>> {
+    fn interim_sink(&self) -> Option<Arc<dyn InterimSink>> {
         None
     }
 }

@@ -15,26 +15,26 @@
 mod asked;
 #[path = "hour/clients.rs"]
 mod clients;
-#[path = "hour/crew.rs"]
-mod crew;
 #[path = "hour/dice.rs"]
 mod dice;
-#[path = "hour/ears.rs"]
-mod ears;
+#[path = "hour/endpoints.rs"]
+mod endpoints;
+#[path = "hour/executor.rs"]
+mod executor;
 #[path = "hour/faults.rs"]
 mod faults;
 #[path = "hour/judge.rs"]
 mod judge;
 #[path = "hour/ledger.rs"]
 mod ledger;
+#[path = "hour/listeners.rs"]
+mod listeners;
 #[path = "hour/origin.rs"]
 mod origin;
-#[path = "hour/roads.rs"]
-mod roads;
+#[path = "hour/quotas.rs"]
+mod quotas;
 #[path = "hour/schedule.rs"]
 mod schedule;
-#[path = "hour/thrift.rs"]
-mod thrift;
 #[path = "hour/traffic.rs"]
 mod traffic;
 #[path = "hour/world.rs"]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
-use larder::cache::flights::Errand;
+use larder::cache::flights::FetchRequest;
 use larder::cache::store::Stored;
 use larder::clock::Clock;
 use larder::config::{Config, Preset};
@@ -22,7 +22,7 @@ use larder::message::{Body, Request, Response, Target};
 use larder::origin::permits::FlightId;
 use larder::origin::{Fetched, Opening, Origin, OriginRequest};
 use larder::outcome::{FetchError, Outcome};
-use larder::proxy::{Crew, PollEnd, Proxy};
+use larder::proxy::{Executor, PollEnd, Proxy};
 use larder::reply::{Nowhere, Reply, Responder, Sink};
 
 #[test]
@@ -39,12 +39,12 @@ fn i2_replies_are_given_outside_the_locks() {
             },
         );
     }
-    let (flight, errand) = fetches
+    let (flight, fetch_request) = fetches
         .lock()
         .expect("nobody panics")
         .pop()
         .expect("one fetch for both");
-    proxy.fly(flight, &errand, &mut Ready);
+    proxy.fetch(flight, &fetch_request, &mut Ready);
     assert_eq!(told.load(Ordering::SeqCst), 2);
 }
 
@@ -95,13 +95,13 @@ fn ask(front: &Front, target: &str) -> String {
     reply
 }
 
-fn proxy(crew: impl Crew + 'static) -> Arc<Proxy> {
+fn proxy(executor: impl Executor + 'static) -> Arc<Proxy> {
     Arc::new(Proxy::new(
         Config::of(Preset::Api),
         Clock::new(),
         1,
         100,
-        Box::new(crew),
+        Box::new(executor),
     ))
 }
 
@@ -152,11 +152,14 @@ impl Origin for Ready {
     }
 }
 
-struct Keeping(Arc<Mutex<Vec<(FlightId, Errand)>>>);
+struct Keeping(Arc<Mutex<Vec<(FlightId, FetchRequest)>>>);
 
-impl Crew for Keeping {
-    fn fetch(&self, flight: FlightId, errand: Errand) {
-        self.0.lock().expect("nobody panics").push((flight, errand));
+impl Executor for Keeping {
+    fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
+        self.0
+            .lock()
+            .expect("nobody panics")
+            .push((flight, fetch_request));
     }
     fn wake(&self, _: Duration, _: FlightId) {}
     fn administer(&self, _: Request, _: Box<dyn Responder>) {}
@@ -166,8 +169,8 @@ impl Crew for Keeping {
 
 struct Panicking;
 
-impl Crew for Panicking {
-    fn fetch(&self, _: FlightId, _: Errand) {
+impl Executor for Panicking {
+    fn fetch(&self, _: FlightId, _: FetchRequest) {
         panic!("on the thread that asked");
     }
     fn wake(&self, _: Duration, _: FlightId) {}

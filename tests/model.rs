@@ -16,17 +16,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
-use larder::cache::flights::{Errand, Gauges};
+use larder::cache::flights::{FetchRequest, Gauges};
 use larder::clock::Clock;
 use larder::config::{Config, Preset};
 use larder::message::{Body, Request, Response, Target};
 use larder::origin::permits::FlightId;
 use larder::origin::{Fetched, Opening, Origin, OriginRequest, Rest};
 use larder::outcome::{Cause, FetchError, Outcome};
-use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
-use larder::reply::{Reply, Responder, Sink};
+use larder::proxy::{Executor, PollEnd, Proxy};
+use larder::reply::{Nowhere, Reply, Responder, Sink};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use shuttle::sync::mpsc::{Sender, channel};
 use shuttle::thread::{self, JoinHandle};
 
 const SEED: u64 = 9111;
@@ -131,7 +132,7 @@ fn bodies_that_are_passed_on_give_their_permits_back() {
     explore(|| {
         let house = House::new(Manner::Streams);
         for told in house.all(3, |house| house.ask(Method::GET)) {
-            // A waiter has no use for a stream, and one permit is kept from streams.
+            // These clients have no use for a stream, and one permit is kept from streams.
             assert!(
                 matches!(told, Told::Failed(Cause::Slow | Cause::NoPermit)),
                 "{told:?}"
@@ -190,7 +191,7 @@ fn run(scheduler: impl Scheduler + 'static, scenario: fn()) {
 struct House {
     proxy: Arc<Proxy>,
     origin: Arc<Fake>,
-    crew: Arc<Hands>,
+    executor: Arc<Hands>,
 }
 
 /// What a client was told.
@@ -213,7 +214,7 @@ impl House {
             fetches: AtomicUsize::new(0),
             at_work: AtomicUsize::new(0),
         });
-        let crew = Arc::new(Hands {
+        let executor = Arc::new(Hands {
             proxy: OnceLock::new(),
             origin: Arc::clone(&origin),
             deadlines,
@@ -226,13 +227,13 @@ impl House {
             Clock::new(),
             1,
             100,
-            Box::new(Shared(Arc::clone(&crew))),
+            Box::new(Shared(Arc::clone(&executor))),
         ));
-        assert!(crew.proxy.set(Arc::downgrade(&proxy)).is_ok());
+        assert!(executor.proxy.set(Arc::downgrade(&proxy)).is_ok());
         Arc::new(House {
             proxy,
             origin,
-            crew,
+            executor,
         })
     }
 
@@ -254,18 +255,18 @@ impl House {
     }
 
     fn ask(&self, method: Method) -> Told {
-        let (waiter, responder) = Waiter::new();
+        let (replies, reply) = channel();
         self.proxy.answer(
             request(method),
             Once {
-                responder,
+                replies,
                 told: AtomicBool::new(false),
             },
         );
         told(
-            waiter
-                .wait(Duration::MAX)
-                .expect("a reply before the time runs out"),
+            reply
+                .recv()
+                .expect("a reply before the responder is dropped"),
         )
     }
 
@@ -280,7 +281,7 @@ impl House {
 
     /// Waits for all threads, and sees that nothing is left of the flights.
     fn close(&self) {
-        while let Some(thread) = self.crew.next_thread() {
+        while let Some(thread) = self.executor.next_thread() {
             thread.join().expect("a worker that ends well");
         }
         assert_eq!(self.proxy.gauges(), Gauges::default());
@@ -325,7 +326,7 @@ fn request(method: Method) -> Request {
     }
 }
 
-/// Origin workers and timer: a thread per errand, and one per deadline.
+/// Origin workers and timer: a thread per fetch request, and one per deadline.
 struct Hands {
     proxy: OnceLock<Weak<Proxy>>,
     origin: Arc<Fake>,
@@ -358,13 +359,13 @@ impl Hands {
     }
 }
 
-impl Crew for Shared {
-    fn fetch(&self, flight: FlightId, errand: Errand) {
+impl Executor for Shared {
+    fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
         let mut origin = Worker(Arc::clone(&self.0.origin));
         self.0.start(move |proxy| {
-            let fly = AssertUnwindSafe(|| proxy.fly(flight, &errand, &mut origin));
+            let fetch = AssertUnwindSafe(|| proxy.fetch(flight, &fetch_request, &mut origin));
             // The worker of the program goes on after any panic; here only after the one that was planned.
-            if let Err(panic) = catch_unwind(fly)
+            if let Err(panic) = catch_unwind(fetch)
                 && !panic.is::<Planned>()
             {
                 resume_unwind(panic);
@@ -459,23 +460,30 @@ impl Rest for Over {
 }
 
 /// A responder that is told once, or the test fails.
-struct Once<R> {
-    responder: R,
+struct Once {
+    replies: Sender<Reply>,
     told: AtomicBool,
 }
 
-impl<R: Responder> Responder for Once<R> {
-    fn reply(&mut self, reply: Reply) {
+impl Once {
+    fn tell(&self, reply: Reply) {
         assert!(!self.told.swap(true, SeqCst), "told twice");
-        self.responder.reply(reply);
+        self.replies.send(reply).expect("a client that waits");
+    }
+}
+
+impl Responder for Once {
+    fn reply(&mut self, reply: Reply) {
+        self.tell(reply);
     }
 
-    fn open(&mut self, opening: &Opening, outcome: Outcome) -> Box<dyn Sink> {
-        assert!(!self.told.swap(true, SeqCst), "told twice");
-        self.responder.open(opening, outcome)
+    /// A body that is passed on is of no use to a client that waits for a whole one.
+    fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
+        self.tell(Reply::failed(Cause::Slow, None));
+        Box::new(Nowhere)
     }
 
     fn gone(&self) -> bool {
-        self.responder.gone()
+        false
     }
 }

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use larder::clock::Now;
-use larder::policy::freshness::{Lifetime, Trouble};
+use larder::policy::freshness::{FailureKind, Lifetime};
+use larder::policy::request_directives::RequestDirectives;
 use larder::policy::reuse::{Reuse, reuse};
 use larder::policy::rule::{Defaults, Force, Rule, SetCookie};
 use larder::policy::storing::{Exchange, Storing, may_store};
 use larder::policy::validation::freshen;
-use larder::policy::wishes::Wishes;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 
@@ -232,16 +232,16 @@ proptest! {
     #[test]
     fn once_stale_never_fresh_again(exchanged in exchanges(), first in 0u64..400, more in 0u64..400) {
         let Some(lifetime) = lifetime_in(exchanged.judged()) else { return Ok(()) };
-        let wishes = Wishes::of(&exchanged.request);
+        let directives = RequestDirectives::of(&exchanged.request);
         let states = |now| {
-            let found = reuse(&lifetime, &wishes, now);
-            let troubles = [Trouble::Slow, Trouble::TimedOut, Trouble::Unreachable, Trouble::Failed];
+            let found = reuse(&lifetime, &directives, now);
+            let failures = [FailureKind::Slow, FailureKind::TimedOut, FailureKind::Unreachable, FailureKind::Failed];
             let mut states = vec![
                 lifetime.expires_in(now) > 0,
                 matches!(found, Reuse::Fresh { .. }),
                 matches!(found, Reuse::Fresh { .. } | Reuse::Stale { .. }),
             ];
-            states.extend(troubles.map(|trouble| lifetime.stands_in(trouble, now)));
+            states.extend(failures.map(|failure| lifetime.serves_despite(failure, now)));
             states
         };
         let (before, after) = (states(later(first)), states(later(first + more)));
@@ -260,11 +260,11 @@ proptest! {
         prop_assert_eq!(&before_the_jump, &exchanged.judged(), "between question and answer");
         let Some(lifetime) = lifetime_in(before_the_jump) else { return Ok(()) };
         let (told, jumped) = (later(elapsed), jumped(later(elapsed)));
-        let wishes = Wishes::of(&exchanged.request);
+        let directives = RequestDirectives::of(&exchanged.request);
         prop_assert_eq!(lifetime.age(told), lifetime.age(jumped));
         prop_assert_eq!(lifetime.age(told), lifetime.initial_age() + Duration::from_secs(elapsed));
         prop_assert_eq!(lifetime.expires_in(told), lifetime.expires_in(jumped));
-        prop_assert_eq!(reuse(&lifetime, &wishes, told), reuse(&lifetime, &wishes, jumped));
+        prop_assert_eq!(reuse(&lifetime, &directives, told), reuse(&lifetime, &directives, jumped));
     }
 
     #[test]
@@ -286,11 +286,11 @@ proptest! {
         let plain = exchanged(asked_plainly, said_plainly);
         let otherwise = exchanged(asked_otherwise, said_otherwise);
         prop_assert_eq!(plain.judged(), otherwise.judged());
-        let (wishes, other_wishes) = (Wishes::of(&plain.request), Wishes::of(&otherwise.request));
+        let (directives, other_directives) = (RequestDirectives::of(&plain.request), RequestDirectives::of(&otherwise.request));
         let unwilling = Exchanged { request: HeaderMap::new(), ..otherwise };
         if let Some(lifetime) = lifetime_in(unwilling.judged()) {
             let now = later(elapsed);
-            prop_assert_eq!(reuse(&lifetime, &wishes, now), reuse(&lifetime, &other_wishes, now));
+            prop_assert_eq!(reuse(&lifetime, &directives, now), reuse(&lifetime, &other_directives, now));
         }
     }
 

@@ -107,7 +107,7 @@ macro_rules! files {
     };
 }
 
-files! { storing directives freshness vary validation conditions ranges stale wishes invalidation targeted relay }
+files! { storing directives freshness vary validation conditions ranges stale request_directives invalidation targeted relay }
 
 /// One claim of the sheet.
 #[derive(Deserialize)]

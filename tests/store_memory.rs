@@ -17,7 +17,7 @@ use http::{HeaderMap, StatusCode};
 use larder::cache::key::Key;
 use larder::cache::store::{Store, Stored};
 use larder::clock::Now;
-use larder::policy::directives::Word;
+use larder::policy::directives::ResponseDirectives;
 use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
 
@@ -54,7 +54,7 @@ fn stored(key: &str, head: usize, body: usize) -> Arc<Stored> {
     let response = Received {
         status: StatusCode::OK,
         fields: &fields,
-        word: Word::default(),
+        response_directives: ResponseDirectives::default(),
         asked: start,
         at: start,
     };

@@ -13,15 +13,15 @@ use bytes::Bytes;
 use crossbeam_channel::{Sender, unbounded};
 use http::{HeaderMap, Method, StatusCode, Version};
 
-use larder::cache::flights::{Errand, Gauges};
+use larder::cache::flights::{FetchRequest, Gauges};
 use larder::clock::Clock;
 use larder::config::{Config, Preset};
 use larder::message::{Body, Request, RequestId, Response, Target};
 use larder::origin::permits::FlightId;
-use larder::origin::{Fetched, Origin, OriginRequest};
-use larder::outcome::FetchError;
-use larder::proxy::{Crew, PollEnd, Proxy, Waiter};
-use larder::reply::{Reply, Responder};
+use larder::origin::{Fetched, Opening, Origin, OriginRequest};
+use larder::outcome::{FetchError, Outcome};
+use larder::proxy::{Executor, PollEnd, Proxy};
+use larder::reply::{Reply, Responder, Sink};
 
 const CLIENTS: usize = 64;
 const REQUESTS_EACH: usize = 500;
@@ -74,9 +74,9 @@ fn hammer(proxy: &Proxy, clock: &Clock, client: usize) -> usize {
     let mut skips = 0;
     for number in 0..REQUESTS_EACH {
         let path = KEYS[(client + number) % KEYS.len()];
-        let (waiter, responder) = Waiter::new();
-        proxy.answer(request(path), responder);
-        let body = match waiter.wait(FORGOTTEN).expect("an answer in time") {
+        let (replies, reply) = unbounded();
+        proxy.answer(request(path), Client(replies));
+        let body = match reply.recv_timeout(FORGOTTEN).expect("an answer in time") {
             Reply::Stored { stored, .. } => stored.body.clone(),
             _ => panic!("an answer that is not a stored one"),
         };
@@ -97,22 +97,22 @@ fn proxy(clock: &Clock, origin: &Arc<Counting>) -> Arc<Proxy> {
     config.cache.defaults.stale_time = LIFETIME;
     config.cache.slow_request_timeout = LIFETIME * 1000;
     config.cache.defaults.jitter = 0;
-    let (errands, orders) = unbounded();
+    let (fetch_requests, orders) = unbounded();
     let proxy = Arc::new(Proxy::new(
         config,
         clock.clone(),
         1,
         CLIENTS,
-        Box::new(Threads(errands)),
+        Box::new(Threads(fetch_requests)),
     ));
     for _ in 0..PERMITS {
         let (proxy, orders) = (Arc::downgrade(&proxy), orders.clone());
         let mut origin = Worker(Arc::clone(origin));
         // Ends with the proxy, which owns the other end.
         thread::spawn(move || {
-            while let Ok((flight, errand)) = orders.recv() {
+            while let Ok((flight, fetch_request)) = orders.recv() {
                 let Some(proxy) = proxy.upgrade() else { return };
-                proxy.fly(flight, &errand, &mut origin);
+                proxy.fetch(flight, &fetch_request, &mut origin);
             }
         });
     }
@@ -131,11 +131,30 @@ fn request(path: &'static str) -> Request {
     }
 }
 
-struct Threads(Sender<(FlightId, Errand)>);
+/// Where one client's reply goes.
+struct Client(Sender<Reply>);
 
-impl Crew for Threads {
-    fn fetch(&self, flight: FlightId, errand: Errand) {
-        self.0.send((flight, errand)).expect("workers that listen");
+impl Responder for Client {
+    fn reply(&mut self, reply: Reply) {
+        self.0.send(reply).expect("a client that waits");
+    }
+
+    fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
+        panic!("every answer here is whole")
+    }
+
+    fn gone(&self) -> bool {
+        false
+    }
+}
+
+struct Threads(Sender<(FlightId, FetchRequest)>);
+
+impl Executor for Threads {
+    fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
+        self.0
+            .send((flight, fetch_request))
+            .expect("workers that listen");
     }
 
     /// Nothing here is slow: no deadline is ever due.

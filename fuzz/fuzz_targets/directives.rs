@@ -1,11 +1,11 @@
-//! Invariant: no bytes make the readers of Cache-Control, of the targeted fields and of a client's wishes panic; what they
+//! Invariant: no bytes make the readers of Cache-Control, of the targeted fields and of a client's directives panic; what they
 //! say of the same bytes agrees.
 #![no_main]
 
 use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use larder::policy::directives::{Directives, LONGEST, Word, fields_to_confirm};
-use larder::policy::wishes::Wishes;
+use larder::policy::directives::{Directives, LONGEST, ResponseDirectives, fields_to_confirm};
+use larder::policy::request_directives::RequestDirectives;
 use libfuzzer_sys::fuzz_target;
 
 const CDN: HeaderName = HeaderName::from_static("cdn-cache-control");
@@ -21,28 +21,28 @@ fuzz_target!(|input: &[u8]| {
         old.append(PRAGMA, value);
     }
     let strict = Directives::of(&fields);
-    let general = Word::of(&fields, &[]);
+    let general = ResponseDirectives::of(&fields, &[]);
     assert_eq!((general.directives, general.targeted), (strict, false));
     assert_eq!(
         fields_to_confirm(&fields, &general).is_empty(),
         !strict.names_fields
     );
 
-    let word = Word::of(&fields, &[CDN]);
-    if word.targeted {
-        assert!(!word.directives.names_fields && fields_to_confirm(&fields, &word).is_empty());
+    let response_directives = ResponseDirectives::of(&fields, &[CDN]);
+    if response_directives.targeted {
+        assert!(!response_directives.directives.names_fields && fields_to_confirm(&fields, &response_directives).is_empty());
     } else {
-        assert_eq!(word, general);
+        assert_eq!(response_directives, general);
     }
 
-    let wishes = Wishes::of(&fields);
-    assert!(!wishes.refresh || strict.no_cache || strict.max_age.is_some());
-    assert!(!wishes.no_store || strict.no_store);
-    assert!(!wishes.only_if_cached || strict.only_if_cached);
+    let directives = RequestDirectives::of(&fields);
+    assert!(!directives.refresh || strict.no_cache || strict.max_age.is_some());
+    assert!(!directives.no_store || strict.no_store);
+    assert!(!directives.only_if_cached || strict.only_if_cached);
     assert!(
-        Wishes {
+        RequestDirectives {
             refresh: false,
-            ..Wishes::of(&old)
+            ..RequestDirectives::of(&old)
         }
         .is_none(),
         "Pragma can ask for nothing else"
@@ -50,9 +50,9 @@ fuzz_target!(|input: &[u8]| {
     let times = [
         strict.max_age,
         strict.s_maxage,
-        word.directives.max_age,
-        wishes.max_age,
-        wishes.max_stale,
+        response_directives.directives.max_age,
+        directives.max_age,
+        directives.max_stale,
     ];
     assert!(
         times

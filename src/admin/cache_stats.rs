@@ -12,7 +12,7 @@ use super::{Effect, Endpoint, limit, milliseconds};
 use crate::cache::key::Key;
 use crate::clock::Now;
 use crate::message::Request;
-use crate::proxy::{Kept, Proxy};
+use crate::proxy::{EntrySummary, Proxy};
 use crate::secret::redacted;
 
 pub(super) const ENDPOINT: Endpoint = Endpoint {
@@ -28,11 +28,11 @@ fn answer(proxy: &Proxy, request: &Request) -> Value {
         proxy.store_gauges(),
     );
     let keys: Map<String, Value> = proxy
-        .kept(limit)
+        .entries(limit)
         .iter()
         .map(|kept| (shown(&kept.stored.key), described(kept, now)))
         .collect();
-    let troubles = proxy.troubles(limit);
+    let troubles = proxy.failing(limit);
     let resting = troubles.keys.iter().map(|(key, pause)| {
         let left = pause.until.saturating_sub(now.mono);
         let state = json!({
@@ -57,7 +57,7 @@ fn answer(proxy: &Proxy, request: &Request) -> Value {
     })
 }
 
-fn described(kept: &Kept, now: Now) -> Value {
+fn described(kept: &EntrySummary, now: Now) -> Value {
     let (stored, lifetime) = (&kept.stored, &kept.stored.lifetime);
     let since = now.mono.saturating_sub(lifetime.received());
     let mut described = Map::from_iter([

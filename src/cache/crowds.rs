@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::expiring_set::ExpiringSet;
 use super::key::Key;
-use super::marks::Marks;
 use crate::clock::Now;
 
 /// A key whose variants were too many so often within this time is not stored for as long.
@@ -19,7 +19,7 @@ const MAX_COUNTED: usize = 1024;
 pub struct Crowds {
     /// When counting began, and how often since.
     counts: HashMap<Key, (Duration, u32)>,
-    uncacheable: Marks,
+    uncacheable: ExpiringSet,
 }
 
 impl Crowds {

@@ -15,21 +15,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod failure;
 mod flight;
 mod report;
-mod trouble;
 mod turns;
 mod work;
 
-pub use report::{Troubles, UnderWay};
-pub use work::{Arrival, Errand, Landing, Passenger, Shared, Work};
+pub use report::{FailureReport, UnderWay};
+pub use work::{Arrival, FetchRequest, FetchResult, Shared, Waiter, Work};
 
 use self::flight::{Flight, Stage, turn_away};
+use super::expiring_set::ExpiringSet;
 use super::key::Key;
-use super::marks::Marks;
 use super::store::Stored;
 use crate::clock::Now;
-use crate::origin::backoff::{Backoff, Heard, Pass, Permission, Schedule, Whose};
+use crate::origin::backoff::{Backoff, Heard, Permission, ProbeToken, Schedule, Whose};
 use crate::origin::breaker::Breaker;
 use crate::origin::limits::{Limits, Restraint};
 use crate::origin::permits::{Class, FlightId, Permits};
@@ -39,7 +39,7 @@ use crate::outcome::{Cause, FetchError};
 const MAX_BACKGROUND: usize = 256;
 
 /// How long a key whose answer could not be shared is not collapsed.
-const MARKED_FOR: Duration = Duration::from_secs(60);
+const NOT_COLLAPSED_FOR: Duration = Duration::from_secs(60);
 
 /// Statuses of a poll that mean there is nothing to poll (SEMANTICS "Which preset").
 const NOTHING_THERE: [u16; 5] = [401, 403, 404, 405, 501];
@@ -48,7 +48,7 @@ const NOTHING_THERE: [u16; 5] = [401, 403, 404, 405, 501];
 pub struct Flights {
     flights: HashMap<FlightId, Flight>,
     by_key: HashMap<Key, FlightId>,
-    marks: Marks,
+    not_collapsed: ExpiringSet,
     permits: Permits,
     limits: Limits,
     backoff: Backoff<Key>,
@@ -91,7 +91,7 @@ impl Flights {
         Flights {
             flights: HashMap::new(),
             by_key: HashMap::new(),
-            marks: Marks::default(),
+            not_collapsed: ExpiringSet::default(),
             permits: Permits::new(permits),
             limits: Limits::new(restraint),
             backoff: Backoff::new(backoff.0, backoff.1),
@@ -115,9 +115,9 @@ impl Flights {
             Work::Missing(flight) => self.missing(flight),
             Work::Opened(flight) => self.opened(flight, now, &mut todo),
             Work::Ended(flight) => drop(self.end(flight)),
-            Work::Held(flight) => self.held(flight, now, &mut todo),
+            Work::Pending(flight) => self.pending(flight, now, &mut todo),
             Work::Plainly(flight) => self.ask_plainly(flight),
-            Work::Landed(flight, landing) => self.landed(flight, landing, now, &mut todo),
+            Work::Completed(flight, result) => self.completed(flight, result, now, &mut todo),
             Work::Deadline(flight) => self.overdue(flight, now, &mut todo),
             Work::Invalidated { matches, but } => self.invalidated(&*matches, but),
             Work::Hurry(key) => self.hurry(&key),
@@ -137,8 +137,8 @@ impl Flights {
     }
 
     /// Requests for this key are not collapsed for a while.
-    pub fn mark(&mut self, key: &Key, now: Now) {
-        self.marks.set(key, MARKED_FOR, now);
+    pub fn do_not_collapse(&mut self, key: &Key, now: Now) {
+        self.not_collapsed.set(key, NOT_COLLAPSED_FOR, now);
     }
 
     /// The numbers of this moment.
@@ -153,47 +153,52 @@ impl Flights {
     }
 
     fn arrived(&mut self, arrival: Arrival, now: Now, todo: &mut Vec<Work>) {
-        let Arrival { passenger, errand } = arrival;
+        let Arrival {
+            waiter,
+            fetch_request,
+        } = arrival;
         let full = self.parked >= self.max_parked;
         if let Some(cause) = if self.stopped {
             Some(Cause::Stopping)
         } else {
             full.then_some(Cause::ParkedFull)
         } {
-            return turn_away(passenger, &errand, cause, None, todo);
+            return turn_away(waiter, &fetch_request, cause, None, todo);
         }
-        let is_marked = errand
+        let is_not_collapsed = fetch_request
             .key
             .as_ref()
-            .is_some_and(|key| self.marks.has(key, now));
-        let joinable = errand.joins.as_ref().filter(|_| !is_marked);
+            .is_some_and(|key| self.not_collapsed.has(key, now));
+        let joinable = fetch_request.joins.as_ref().filter(|_| !is_not_collapsed);
         if let Some(flight) = joinable.and_then(|key| self.by_key.get(key)).copied() {
-            return self.join(flight, passenger, now, todo);
+            return self.join(flight, waiter, now, todo);
         }
         // A refresh of a marked key would be one of many: every hit offers one, and these are not collapsed. What is polled
         // has one all the same.
-        let flies = |poll| {
+        let is_polled_now = |poll| {
             self.flights
                 .values()
-                .any(|flight| flight.errand.poll == Some(poll))
+                .any(|flight| flight.fetch_request.poll == Some(poll))
         };
         let many = self.flights.len() >= self.max_parked + MAX_BACKGROUND;
-        if passenger.is_none() && (many || joinable.is_none() && errand.poll.is_none_or(flies)) {
-            return turn_away(None, &errand, Cause::ParkedFull, None, todo);
+        if waiter.is_none()
+            && (many || joinable.is_none() && fetch_request.poll.is_none_or(is_polled_now))
+        {
+            return turn_away(None, &fetch_request, Cause::ParkedFull, None, todo);
         }
-        let class = if passenger.is_some() {
+        let class = if waiter.is_some() {
             Class::Client
         } else {
             Class::Background
         };
         if let Some(until) = self.limits.exhausted(class, now) {
-            return turn_away(passenger, &errand, Cause::Quota, Some(until), todo);
+            return turn_away(waiter, &fetch_request, Cause::Quota, Some(until), todo);
         }
         let breaker = self.backoff.breaker(now);
-        let pass = match self.backoff.permission(errand.whose(), now) {
-            Permission::Go(pass) => pass,
+        let token = match self.backoff.permission(fetch_request.whose(), now) {
+            Permission::Go(token) => token,
             Permission::Wait(cause, until) => {
-                return turn_away(passenger, &errand, cause, Some(until), todo);
+                return turn_away(waiter, &fetch_request, cause, Some(until), todo);
             }
         };
         if breaker == Breaker::HalfOpen {
@@ -201,28 +206,30 @@ impl Flights {
         }
         let hung = self.late >= self.permits.limit();
         let joinable = joinable.cloned();
-        match passenger {
+        match waiter {
             // With every permit held by a fetch that is late, nobody who has a stale answer waits to learn the same. What can
             // be refreshed for everybody is.
-            Some(passenger) if hung && passenger.has_stale_for(Cause::Slow, now) => {
-                todo.push(Work::Overdue(vec![passenger], Cause::Slow, None));
+            Some(waiter) if hung && waiter.has_stale_for(Cause::Slow, now) => {
+                todo.push(Work::Overdue(vec![waiter], Cause::Slow, None));
                 match joinable {
-                    Some(key) if !many => self.begin(None, errand, pass, Some(key), now, todo),
-                    _ => self.backoff.withdraw(errand.whose(), pass),
+                    Some(key) if !many => {
+                        self.begin(None, fetch_request, token, Some(key), now, todo)
+                    }
+                    _ => self.backoff.withdraw(fetch_request.whose(), token),
                 }
             }
-            passenger => self.begin(passenger, errand, pass, joinable, now, todo),
+            waiter => self.begin(waiter, fetch_request, token, joinable, now, todo),
         }
     }
 
-    fn join(&mut self, id: FlightId, passenger: Option<Passenger>, now: Now, todo: &mut Vec<Work>) {
-        let (Some(flight), Some(passenger)) = (self.flights.get_mut(&id), passenger) else {
+    fn join(&mut self, id: FlightId, waiter: Option<Waiter>, now: Now, todo: &mut Vec<Work>) {
+        let (Some(flight), Some(waiter)) = (self.flights.get_mut(&id), waiter) else {
             return;
         };
         if now.mono >= flight.began + self.slow {
-            return todo.push(Work::Overdue(vec![passenger], Cause::Slow, None));
+            return todo.push(Work::Overdue(vec![waiter], Cause::Slow, None));
         }
-        flight.passengers.push(passenger);
+        flight.waiters.push(waiter);
         self.parked += 1;
         if flight.class == Class::Background {
             self.permits.promote(id);
@@ -231,48 +238,49 @@ impl Flights {
 
     fn begin(
         &mut self,
-        mut passenger: Option<Passenger>,
-        errand: Errand,
-        pass: Pass,
+        mut waiter: Option<Waiter>,
+        fetch_request: FetchRequest,
+        token: ProbeToken,
         joinable: Option<Key>,
         now: Now,
         todo: &mut Vec<Work>,
     ) {
         let id = FlightId(self.next);
         self.next += 1;
-        if let Some(leader) = &mut passenger {
+        if let Some(leader) = &mut waiter {
             leader.leads = true;
         }
-        let class = if passenger.is_some() {
+        let class = if waiter.is_some() {
             Class::Client
         } else {
             Class::Background
         };
-        let look = (joinable.is_some() && !errand.even_if_fresh).then(|| errand.clone());
+        let look =
+            (joinable.is_some() && !fetch_request.even_if_fresh).then(|| fetch_request.clone());
         if let Some(key) = joinable {
             self.by_key.insert(key, id);
         }
-        self.parked += usize::from(passenger.is_some());
-        let passengers = Vec::from_iter(passenger);
+        self.parked += usize::from(waiter.is_some());
+        let waiters = Vec::from_iter(waiter);
         let stage = Stage::Looking;
         self.flights.insert(
             id,
             Flight {
-                errand,
-                passengers,
+                fetch_request,
+                waiters,
                 began: now.mono,
                 class,
                 stage,
-                pass,
+                token,
                 repeated: 0,
                 late: false,
-                marked: false,
+                invalidated_meanwhile: false,
             },
         );
         todo.push(Work::Wake(now.mono + self.slow, id));
         match look {
             // A flight for this key may have landed between the request's look and now (I4).
-            Some(errand) => todo.push(Work::Look(id, errand, class)),
+            Some(fetch_request) => todo.push(Work::Look(id, fetch_request, class)),
             None => self.missing(id),
         }
     }
@@ -280,8 +288,8 @@ impl Flights {
     fn found(&mut self, id: FlightId, stored: Arc<Stored>, todo: &mut Vec<Work>) {
         if let Some(flight) = self.abandon(id, None, todo) {
             todo.push(Work::Answer(
-                flight.passengers,
-                Arc::new(Landing::Found(stored)),
+                flight.waiters,
+                Arc::new(FetchResult::Found(stored)),
             ));
         }
     }
@@ -291,42 +299,42 @@ impl Flights {
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
-        let (errand, pass) = (flight.errand.clone(), flight.pass);
+        let (fetch_request, token) = (flight.fetch_request.clone(), flight.token);
         // A poll is to be stored, and nobody takes what is passed on: it has failed.
-        let is_lost = errand.poll.is_some() && flight.passengers.is_empty();
+        let is_lost = fetch_request.poll.is_some() && flight.waiters.is_empty();
         let heard = if is_lost {
             Heard::Failure(Cause::Fetch(FetchError::IdleTimeout), None)
         } else {
             Heard::Answer
         };
-        if let Some(key) = errand.shared_key() {
-            self.marks.set(key, MARKED_FOR, now);
+        if let Some(key) = fetch_request.shared_key() {
+            self.not_collapsed.set(key, NOT_COLLAPSED_FOR, now);
         }
-        self.heard(&errand, pass, heard, false, now, todo);
+        self.heard(&fetch_request, token, heard, false, now, todo);
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
-        let mut passengers = std::mem::take(&mut flight.passengers);
-        self.parked -= passengers.len();
-        let leader = passengers
+        let mut waiters = std::mem::take(&mut flight.waiters);
+        self.parked -= waiters.len();
+        let leader = waiters
             .first()
             .is_some_and(|p| p.leads)
-            .then(|| passengers.remove(0));
+            .then(|| waiters.remove(0));
         // A body nobody takes needs no permit to stream: the flight ends at once.
         if leader.is_some() && !self.permits.begin_stream() {
             todo.extend(leader.map(|leader| Work::Overdue(vec![leader], Cause::NoPermit, None)));
-            return todo.push(Work::Open(None, passengers));
+            return todo.push(Work::Open(None, waiters));
         }
         if leader.is_some() {
             flight.stage = Stage::Streaming;
         }
-        todo.push(Work::Open(leader, passengers));
+        todo.push(Work::Open(leader, waiters));
     }
 
     /// Takes a flight out, and back what it holds.
     fn end(&mut self, id: FlightId) -> Option<Flight> {
         let flight = self.remove(id)?;
-        if flight.stage != Stage::Holding {
+        if flight.stage != Stage::Confirming {
             self.permits.release(flight.class);
         }
         self.late -= usize::from(flight.late);
@@ -336,51 +344,60 @@ impl Flights {
         Some(flight)
     }
 
-    fn landed(&mut self, id: FlightId, landing: Landing, now: Now, todo: &mut Vec<Work>) {
-        if self.retries(id, &landing, now) {
+    fn completed(&mut self, id: FlightId, result: FetchResult, now: Now, todo: &mut Vec<Work>) {
+        if self.retries(id, &result, now) {
             return;
         }
         let Some(flight) = self.end(id) else { return };
-        if let Some(key) = &flight.errand.key {
-            match &landing {
-                Landing::Shared(answer)
-                | Landing::Failed {
+        if let Some(key) = &flight.fetch_request.key {
+            match &result {
+                FetchResult::Shared(answer)
+                | FetchResult::Failed {
                     keeps: Some(answer),
                     ..
                 } => {
-                    self.marks.clear(key);
-                    if !flight.marked {
+                    self.not_collapsed.clear(key);
+                    if !flight.invalidated_meanwhile {
                         todo.push(Work::Insert(answer.clone()));
                     }
                 }
                 // What a client with a name is told says nothing about the answer to all others.
-                Landing::Unshared(_) | Landing::Confirmed(_) if flight.errand.shared => {
-                    self.marks.set(key, MARKED_FOR, now);
+                FetchResult::Unshared(_) | FetchResult::Confirmed(_)
+                    if flight.fetch_request.shared =>
+                {
+                    self.not_collapsed.set(key, NOT_COLLAPSED_FOR, now);
                 }
-                Landing::Unshared(_)
-                | Landing::Confirmed(_)
-                | Landing::Found(_)
-                | Landing::Failed { .. } => {}
+                FetchResult::Unshared(_)
+                | FetchResult::Confirmed(_)
+                | FetchResult::Found(_)
+                | FetchResult::Failed { .. } => {}
             }
         }
-        let heard = match &landing {
-            Landing::Failed { cause, .. } if flight.stage == Stage::Holding => {
+        let heard = match &result {
+            FetchResult::Failed { cause, .. } if flight.stage == Stage::Confirming => {
                 Heard::Judged(Err(*cause))
             }
-            _ if flight.stage == Stage::Holding => Heard::Judged(Ok(())),
-            Landing::Failed {
+            _ if flight.stage == Stage::Confirming => Heard::Judged(Ok(())),
+            FetchResult::Failed {
                 cause,
                 retry_after,
-                tells_trouble: true,
+                counts_as_failure: true,
                 ..
             } => Heard::Failure(*cause, *retry_after),
             _ => Heard::Answer,
         };
-        let refused = landing
+        let refused = result
             .status()
             .is_some_and(|status| NOTHING_THERE.contains(&status.as_u16()));
-        self.heard(&flight.errand, flight.pass, heard, refused, now, todo);
-        todo.push(Work::Answer(flight.passengers, Arc::new(landing)));
+        self.heard(
+            &flight.fetch_request,
+            flight.token,
+            heard,
+            refused,
+            now,
+            todo,
+        );
+        todo.push(Work::Answer(flight.waiters, Arc::new(result)));
     }
 
     fn overdue(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
@@ -388,27 +405,27 @@ impl Flights {
             return;
         };
         match flight.stage {
-            Stage::Waiting if !flight.passengers.is_empty() => {
-                let passengers = std::mem::take(&mut flight.passengers);
-                self.parked -= passengers.len();
+            Stage::Waiting if !flight.waiters.is_empty() => {
+                let waiters = std::mem::take(&mut flight.waiters);
+                self.parked -= waiters.len();
                 self.permits.withdraw(id);
                 // What is worth refreshing is still refreshed when a permit is free; who asks meanwhile joins late.
-                if flight.errand.shared && passengers.iter().any(|p| p.stale.is_some()) {
+                if flight.fetch_request.shared && waiters.iter().any(|p| p.stale.is_some()) {
                     flight.class = Class::Background;
                     self.permits.ask(id, Class::Background);
                 } else {
                     drop(self.abandon(id, None, todo));
                 }
-                todo.push(Work::Overdue(passengers, Cause::NoPermit, None));
+                todo.push(Work::Overdue(waiters, Cause::NoPermit, None));
             }
-            Stage::Flying | Stage::Holding => {
-                flight.late = flight.stage == Stage::Flying;
+            Stage::Fetching | Stage::Confirming => {
+                flight.late = flight.stage == Stage::Fetching;
                 self.late += usize::from(flight.late);
-                let all = std::mem::take(&mut flight.passengers);
+                let all = std::mem::take(&mut flight.waiters);
                 let (with_stale, without): (Vec<_>, Vec<_>) = all
                     .into_iter()
                     .partition(|p| p.has_stale_for(Cause::Slow, now));
-                flight.passengers = without;
+                flight.waiters = without;
                 self.parked -= with_stale.len();
                 if !with_stale.is_empty() {
                     todo.push(Work::Overdue(with_stale, Cause::Slow, None));
@@ -423,14 +440,18 @@ impl Flights {
             .flights
             .iter()
             .filter(|(id, f)| {
-                Some(**id) != but && f.errand.key.as_ref().is_some_and(|k| matches(k.as_str()))
+                Some(**id) != but
+                    && f.fetch_request
+                        .key
+                        .as_ref()
+                        .is_some_and(|k| matches(k.as_str()))
             })
             .map(|(id, _)| *id)
             .collect();
         for id in hit {
             self.unjoin(id);
             if let Some(flight) = self.flights.get_mut(&id) {
-                flight.marked = true;
+                flight.invalidated_meanwhile = true;
             }
         }
     }
@@ -438,10 +459,10 @@ impl Flights {
     fn stop(&mut self, todo: &mut Vec<Work>) {
         self.stopped = true;
         self.send_back_the_waiting(Whose::Nobody, Cause::Stopping, None, todo);
-        let all: Vec<Passenger> = self
+        let all: Vec<Waiter> = self
             .flights
             .values_mut()
-            .flat_map(|flight| flight.passengers.drain(..))
+            .flat_map(|flight| flight.waiters.drain(..))
             .collect();
         self.parked = 0;
         todo.push(Work::Overdue(all, Cause::Stopping, None));
@@ -455,8 +476,9 @@ impl Flights {
         todo: &mut Vec<Work>,
     ) -> Option<Flight> {
         let flight = self.remove(id)?;
-        self.backoff.withdraw(flight.errand.whose(), flight.pass);
-        todo.extend(flight.errand.poll.map(|poll| Work::Polled {
+        self.backoff
+            .withdraw(flight.fetch_request.whose(), flight.token);
+        todo.extend(flight.fetch_request.poll.map(|poll| Work::Polled {
             poll,
             refused: false,
             again,
@@ -469,7 +491,7 @@ impl Flights {
         let key = self
             .flights
             .get(&id)
-            .and_then(|flight| flight.errand.joins.as_ref());
+            .and_then(|flight| flight.fetch_request.joins.as_ref());
         if let Some(key) = key
             .filter(|key| self.by_key.get(*key) == Some(&id))
             .cloned()
@@ -482,7 +504,7 @@ impl Flights {
         self.unjoin(id);
         let flight = self.flights.remove(&id)?;
         self.past.push((flight.began + self.slow, id));
-        self.parked -= flight.passengers.len();
+        self.parked -= flight.waiters.len();
         Some(flight)
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::section::Section;
 use crate::policy::check::{Check, JsonKind};
 use crate::policy::rate::RateLimit;
-use crate::policy::rule::{Defaults, Force, OnExhausted, Rule, SetCookie};
+use crate::policy::rule::{Defaults, Fallback, Force, Rule, SetCookie};
 use crate::route::{Pattern, Route};
 
 /// A word of `force`.
@@ -36,10 +36,10 @@ pub const SET_COOKIE: [(&str, SetCookie); 3] = [
 ];
 
 /// The words of `onExhausted`, the default first.
-pub const ON_EXHAUSTED: [(&str, OnExhausted); 3] = [
-    ("error503", OnExhausted::Error),
-    ("empty", OnExhausted::Empty),
-    ("null", OnExhausted::Null),
+pub const ON_EXHAUSTED: [(&str, Fallback); 3] = [
+    ("error503", Fallback::Error),
+    ("empty", Fallback::Empty),
+    ("null", Fallback::Null),
 ];
 
 /// Reads `urlConfigs` over the preset's routes: what a member does not say stays as the preset has it. One `pollInterval`
@@ -109,7 +109,7 @@ fn read_rule(
     section.some_duration("refreshMinInterval", &mut rule.refresh_min_interval);
     section.some_duration("slowGrace", &mut rule.slow_grace);
     section.some_duration("graceTime", &mut rule.grace_time);
-    section.word("onExhausted", &mut rule.on_exhausted, &ON_EXHAUSTED);
+    section.word("onExhausted", &mut rule.fallback, &ON_EXHAUSTED);
     section.section("check", |check| rule.check = Some(read_check(check)));
     read_force(section, &mut rule.force, warnings);
     section.word(

@@ -553,11 +553,11 @@ fn a_route_of_the_users_changes_the_presets_field_by_field() {
     );
     let soe = rule(&config, "/soe");
     assert_eq!(
-        (soe.set_cookie, soe.strip_cookies, soe.home),
+        (soe.set_cookie, soe.strip_cookies, soe.plausibility),
         (
             Some(SetCookie::Refuse),
             false,
-            rule(&untouched, "/soe").home
+            rule(&untouched, "/soe").plausibility
         )
     );
     assert!(

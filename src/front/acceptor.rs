@@ -19,7 +19,7 @@ use super::gate::Gate;
 use super::guard;
 use super::render;
 use super::worker::Worker;
-use crate::metrics::Shed;
+use crate::metrics::RejectReason;
 use crate::threads::spawn;
 
 /// Between two attempts to have somebody accept again.
@@ -164,8 +164,12 @@ impl Acceptor {
         ) {
             match self.listener.accept() {
                 Ok((mut client, _)) => {
-                    self.gate.proxy.counters().sheds.note(Shed::Threads);
-                    let _ = client.write_all(&render::turned_away(Shed::Threads));
+                    self.gate
+                        .proxy
+                        .counters()
+                        .rejections
+                        .note(RejectReason::Threads);
+                    let _ = client.write_all(&render::turned_away(RejectReason::Threads));
                 }
                 Err(error) => self.gate.accept_failed(&error),
             }
@@ -242,7 +246,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::cache::flights::Errand;
+    use crate::cache::flights::FetchRequest;
     use crate::clock::Clock;
     use crate::config::{Config, Preset};
     use crate::front::drain::Drain;
@@ -250,7 +254,7 @@ mod tests {
     use crate::front::head;
     use crate::message::Request;
     use crate::origin::permits::FlightId;
-    use crate::proxy::{Crew, PollEnd, Proxy};
+    use crate::proxy::{Executor, PollEnd, Proxy};
     use crate::reply::Responder;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -258,8 +262,8 @@ mod tests {
     /// Nothing is asked of the origin here.
     struct Nobody;
 
-    impl Crew for Nobody {
-        fn fetch(&self, _: FlightId, _: Errand) {}
+    impl Executor for Nobody {
+        fn fetch(&self, _: FlightId, _: FetchRequest) {}
         fn wake(&self, _: Duration, _: FlightId) {}
         fn administer(&self, _: Request, _: Box<dyn Responder>) {}
         fn polled(&self, _: usize, _: PollEnd) {}

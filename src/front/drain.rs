@@ -13,7 +13,7 @@ use super::conn::Conn;
 use super::guard;
 use super::outbox::Outbox;
 use crate::clock::Clock;
-use crate::metrics::{Counters, Shed};
+use crate::metrics::{Counters, RejectReason};
 
 /// The door to the drain thread. Clones share it.
 #[derive(Clone)]
@@ -163,7 +163,7 @@ impl Drain {
             };
             drop(stuck);
             if over && now < first.since + self.0.write_timeout {
-                self.0.counters.sheds.note(Shed::Outbox);
+                self.0.counters.rejections.note(RejectReason::Outbox);
             }
             over = false;
             self.0.counters.cut_clients.bump();

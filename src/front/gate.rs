@@ -17,7 +17,7 @@ use super::places::{Place, Places};
 use super::spin::Spin;
 use crate::budget::{Budget, Lease};
 use crate::clock::Clock;
-use crate::metrics::Shed;
+use crate::metrics::RejectReason;
 use crate::proxy::{self, Proxy};
 
 /// Requests that may be between guard and front worker at once, of all clients together.
@@ -114,7 +114,7 @@ impl Gate {
     }
 
     /// A place for a client from `peer`, or why there is none.
-    pub(super) fn admit(&self, peer: IpAddr) -> Result<Place, Shed> {
+    pub(super) fn admit(&self, peer: IpAddr) -> Result<Place, RejectReason> {
         // A proxy stands for many clients.
         let client = (!self.proxy.config().proxy.trusts(peer)).then(|| proxy::network_of(peer));
         self.places.take(client, peer.is_loopback())

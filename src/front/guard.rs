@@ -37,7 +37,7 @@ use super::acceptor::Door;
 use super::conn::Conn;
 use super::gate::Gate;
 use super::render;
-use crate::metrics::Shed;
+use crate::metrics::RejectReason;
 
 mod process;
 mod room;
@@ -256,7 +256,7 @@ fn welcome(door: &Door, fd: RawFd) -> Option<()> {
             Some(())
         }
         Err(shed) => {
-            gate.proxy.counters().sheds.note(shed);
+            gate.proxy.counters().rejections.note(shed);
             let _ = Socket(fd).send_now(&render::turned_away(shed));
             None
         }
@@ -265,14 +265,14 @@ fn welcome(door: &Door, fd: RawFd) -> Option<()> {
 
 /// Whether tiny_http gets what it needs for this client. Others of this user may take it in between: then its thread dies, and
 /// a successor takes over ([`super::acceptor`]).
-fn room_for(stream: &TcpStream) -> Result<(), Shed> {
+fn room_for(stream: &TcpStream) -> Result<(), RejectReason> {
     if !room_for_duplicate(stream) {
-        return Err(Shed::Descriptors);
+        return Err(RejectReason::Descriptors);
     }
     if room_for_threads(1) {
         Ok(())
     } else {
-        Err(Shed::Threads)
+        Err(RejectReason::Threads)
     }
 }
 

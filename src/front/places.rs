@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::metrics::Shed;
+use crate::metrics::RejectReason;
 
 /// Places that only clients on this machine may take, so that an operator always gets in.
 const LOOPBACK_PLACES: usize = 16;
@@ -51,7 +51,7 @@ impl Places {
         self: &Arc<Places>,
         client: Option<u128>,
         is_local: bool,
-    ) -> Result<Place, Shed> {
+    ) -> Result<Place, RejectReason> {
         let open = if is_local {
             self.all
         } else {
@@ -59,12 +59,12 @@ impl Places {
         };
         let mut by_client = self.by_client.lock();
         if self.taken() >= open {
-            return Err(Shed::Connections);
+            return Err(RejectReason::Connections);
         }
         if let Some(client) = client {
             let own = by_client.entry(client).or_default();
             if *own >= self.per_client {
-                return Err(Shed::ClientConnections);
+                return Err(RejectReason::ClientConnections);
             }
             *own += 1;
         }
@@ -104,7 +104,7 @@ mod tests {
         taken.collect::<Result<_, _>>().expect("a place for each")
     }
 
-    fn refusal(places: &Arc<Places>, client: Option<u128>, is_local: bool) -> Option<Shed> {
+    fn refusal(places: &Arc<Places>, client: Option<u128>, is_local: bool) -> Option<RejectReason> {
         places.take(client, is_local).err()
     }
 
@@ -114,16 +114,19 @@ mod tests {
         let mut first = taken(&places, 50, Some(1), false);
         assert_eq!(
             refusal(&places, Some(1), false),
-            Some(Shed::ClientConnections)
+            Some(RejectReason::ClientConnections)
         );
         let second = taken(&places, 34, Some(2), false);
         assert_eq!(
             refusal(&places, Some(2), false),
-            Some(Shed::Connections),
+            Some(RejectReason::Connections),
             "the last 16 are for this machine"
         );
         let here = taken(&places, 16, Some(3), true);
-        assert_eq!(refusal(&places, Some(3), true), Some(Shed::Connections));
+        assert_eq!(
+            refusal(&places, Some(3), true),
+            Some(RejectReason::Connections)
+        );
         first.pop();
         assert_eq!(
             refusal(&places, Some(1), true),
@@ -140,7 +143,7 @@ mod tests {
         let _three = taken(&places, 3, Some(1), false);
         assert_eq!(
             refusal(&places, Some(1), true),
-            Some(Shed::ClientConnections),
+            Some(RejectReason::ClientConnections),
             "on this machine too"
         );
         let _proxied = taken(&places, 80, None, false);
@@ -151,6 +154,9 @@ mod tests {
     fn of_the_fewest_places_one_client_may_have_all() {
         let places = Places::new(4, None);
         let _all = taken(&places, 4, Some(1), true);
-        assert_eq!(refusal(&places, Some(2), true), Some(Shed::Connections));
+        assert_eq!(
+            refusal(&places, Some(2), true),
+            Some(RejectReason::Connections)
+        );
     }
 }

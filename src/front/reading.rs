@@ -16,7 +16,7 @@ use super::head::{self, Framing, Head};
 use super::render::{self, Form};
 use super::ticket::{self, Asked};
 use crate::message::{Body, Request};
-use crate::metrics::Shed;
+use crate::metrics::RejectReason;
 
 /// After a refusal or the last reply, so long and so many bytes are read and thrown away: closing a socket with unread bytes
 /// makes the kernel destroy the reply on its way.
@@ -243,7 +243,11 @@ impl Conn {
             let progress = decoder.push(unread, &mut bytes)?;
             unread.advance(progress.consumed);
             if !lease.grow_to(bytes.len()) {
-                self.gate.proxy.counters().sheds.note(Shed::Bodies);
+                self.gate
+                    .proxy
+                    .counters()
+                    .rejections
+                    .note(RejectReason::Bodies);
                 let message = "too many request bodies are in memory; try again in a moment";
                 return Err(End::Refused(StatusCode::SERVICE_UNAVAILABLE, message));
             }

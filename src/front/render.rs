@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 
-use crate::metrics::Shed;
+use crate::metrics::RejectReason;
 use crate::reply;
 
 /// What a reply's form depends on, besides the reply.
@@ -53,13 +53,13 @@ pub(super) fn refusal(status: StatusCode, message: &str) -> Vec<u8> {
 }
 
 /// The whole reply to a connection that cannot be kept; it ends after it.
-pub(super) fn turned_away(shed: Shed) -> Vec<u8> {
+pub(super) fn turned_away(shed: RejectReason) -> Vec<u8> {
     let (error, message) = match shed {
-        Shed::Threads | Shed::Descriptors => (
+        RejectReason::Threads | RejectReason::Descriptors => (
             "out_of_resources",
             "the system gives nothing more for one more connection; try again in a moment",
         ),
-        Shed::ClientConnections => (
+        RejectReason::ClientConnections => (
             "too_many_connections",
             "this address has as many as it may; raise proxy.maxConnectionsPerClient",
         ),

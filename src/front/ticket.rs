@@ -15,7 +15,7 @@ use super::guard::Socket;
 use super::render::{self, Form};
 use crate::clock::Now;
 use crate::message::{IdText, RequestId, Target};
-use crate::origin::{Herald, Opening};
+use crate::origin::{InterimSink, Opening};
 use crate::outcome::{Cause, Outcome};
 use crate::reply::{self, Reply, Responder, Sink};
 
@@ -188,7 +188,7 @@ impl Responder for Ticket {
         self.conn.gone()
     }
 
-    fn herald(&self) -> Option<Arc<dyn Herald>> {
+    fn interim_sink(&self) -> Option<Arc<dyn InterimSink>> {
         // RFC 9110 §15.2: an HTTP/1.0 client knows no interim response.
         if self.asked.form.version == Version::HTTP_10 {
             return None;
@@ -206,7 +206,7 @@ struct Early {
     turn: u64,
 }
 
-impl Herald for Early {
+impl InterimSink for Early {
     fn interim(&self, status: StatusCode, fields: &HeaderMap) {
         if let Some(conn) = self.conn.upgrade() {
             conn.announce(self.turn, render::interim(status, fields));

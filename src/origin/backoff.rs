@@ -1,9 +1,9 @@
 //! When a failing origin, or a failing key, may be asked again. PURE: a value told what was heard.
 //!
-//! Two scopes, never the route. A **key** is in trouble after a failed Check, a 5xx or 429, a timeout or a cut body: that says
-//! nothing about other keys. The **origin** is in trouble when it refuses, cannot be reached or has no address, or when three
+//! Two scopes, never the route. A **key** is failing after a failed Check, a 5xx or 429, a timeout or a cut body: that says
+//! nothing about other keys. The **origin** is failing when it refuses, cannot be reached or has no address, or when three
 //! keys that have answered before time out with no answer from any key between, or when half of what was asked of late failed.
-//! Whoever is in trouble is asked again by exactly one request, the probe, when its time has come. The origin's trouble is its
+//! Whoever is failing is asked again by exactly one request, the probe, when its time has come. The origin's failure is its
 //! circuit breaker: open, or half-open while it is probed.
 
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use super::breaker::{Breaker, Ends};
-use super::troubles::{Trouble, Troubles};
+use super::failure_table::{FailureState, FailureTable};
 use crate::clock::Now;
 use crate::outcome::{Cause, FetchError};
 
@@ -31,34 +31,34 @@ pub struct Schedule {
     pub max_retry_after: Duration,
 }
 
-/// The troubles of one origin, and of its keys `K`.
+/// The failures of one origin, and of its keys `K`.
 #[derive(Debug)]
 pub struct Backoff<K> {
     schedule: Schedule,
-    origin: Option<Trouble>,
-    keys: Troubles<K>,
+    origin: Option<FailureState>,
+    keys: FailureTable<K>,
     /// Of what goes alone beside those keys.
-    beside: Troubles<K>,
+    related: FailureTable<K>,
     /// Keys that have answered at least once.
     known: HashSet<K>,
     /// Known keys that timed out since the last answer of any key.
     silent: Vec<K>,
     /// How the last requests ended.
     ends: Ends<K>,
-    /// The origin is in trouble because of those: it answers, but badly. Only its probe tells that this is over.
+    /// The origin is failing because of those: it answers, but badly. Only its probe tells that this is over.
     tripped: bool,
     /// The state of the jitter.
     dice: u64,
 }
 
-/// Whose trouble a request meets, besides the origin's, and may bring about.
+/// Whose failure a request meets, besides the origin's, and may bring about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose<K> {
     /// This key's: it is asked for everybody.
     Key(K),
     /// That of all that goes alone beside this key, such as HEAD; and the key's own, which it is no probe for. How it fares says
     /// nothing of the key: many origins fail at HEAD alone.
-    Beside(K),
+    Related(K),
     /// Nobody's.
     Nobody,
 }
@@ -77,8 +77,8 @@ pub struct Pause {
 /// Whether the origin may be asked now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// Yes; where there is trouble, as its probe.
-    Go(Pass),
+    /// Yes; where there is failure, as its probe.
+    Go(ProbeToken),
     /// Not before this monotonic time, because of this.
     Wait(Cause, Duration),
 }
@@ -86,7 +86,7 @@ pub enum Permission {
 /// Whose probe a request is. It is shown again when the request has ended, one way or another: what anybody else hears of an
 /// open breaker, who asked before it opened, is old.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pass {
+pub struct ProbeToken {
     origin: bool,
     key: bool,
 }
@@ -116,13 +116,13 @@ pub enum Change {
 }
 
 impl<K: Clone + Eq + Hash> Backoff<K> {
-    /// No trouble yet. `seed` starts the jitter.
+    /// No failure yet. `seed` starts the jitter.
     pub fn new(schedule: Schedule, seed: u64) -> Backoff<K> {
         Backoff {
             schedule,
             origin: None,
-            keys: Troubles::default(),
-            beside: Troubles::default(),
+            keys: FailureTable::default(),
+            related: FailureTable::default(),
             known: HashSet::new(),
             silent: Vec::new(),
             ends: Ends::new(),
@@ -131,44 +131,44 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         }
     }
 
-    /// Whether the origin may be asked. `Go` in a time of trouble makes the asker the probe.
+    /// Whether the origin may be asked. `Go` in a time of failure makes the asker the probe.
     pub fn permission(&mut self, whose: Whose<&K>, now: Now) -> Permission {
-        if let Whose::Beside(key) = whose
-            && let Some(wait) = self.keys.get(key).and_then(|trouble| trouble.wait(now))
+        if let Whose::Related(key) = whose
+            && let Some(wait) = self.keys.get(key).and_then(|failure| failure.wait(now))
         {
             return wait;
         }
-        let troubles = self.troubles_of(whose);
-        if let Some(wait) = troubles
+        let failures = self.failures_of(whose);
+        if let Some(wait) = failures
             .iter()
             .flatten()
-            .find_map(|trouble| trouble.wait(now))
+            .find_map(|failure| failure.wait(now))
         {
             return wait;
         }
-        let [origin, key] = troubles.each_ref().map(Option::is_some);
-        troubles
+        let [origin, key] = failures.each_ref().map(Option::is_some);
+        failures
             .into_iter()
             .flatten()
-            .for_each(|trouble| trouble.probing = true);
-        Permission::Go(Pass { origin, key })
+            .for_each(|failure| failure.probing = true);
+        Permission::Go(ProbeToken { origin, key })
     }
 
     /// Whoever had permission has not asked after all.
-    pub fn withdraw(&mut self, whose: Whose<&K>, pass: Pass) {
-        let [origin, key] = self.troubles_of(whose);
-        let ended = [origin.filter(|_| pass.origin), key.filter(|_| pass.key)];
+    pub fn withdraw(&mut self, whose: Whose<&K>, token: ProbeToken) {
+        let [origin, key] = self.failures_of(whose);
+        let ended = [origin.filter(|_| token.origin), key.filter(|_| token.key)];
         ended
             .into_iter()
             .flatten()
-            .for_each(|trouble| trouble.probing = false);
+            .for_each(|failure| failure.probing = false);
     }
 
     /// Takes in what was heard by who had this pass. `polled`: the key is polled, and probed at least every 30 s.
     pub fn report(
         &mut self,
         whose: Whose<&K>,
-        pass: Pass,
+        token: ProbeToken,
         heard: Heard,
         polled: bool,
         now: Now,
@@ -176,15 +176,15 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         // Whatever this says of the origin: where that is at fault, the next may ask for this key.
         self.withdraw(
             whose,
-            Pass {
+            ProbeToken {
                 origin: false,
-                ..pass
+                ..token
             },
         );
         match whose {
-            Whose::Key(key) => self.hear(Some(key), pass, heard, polled, now),
-            Whose::Nobody => self.hear(None, pass, heard, polled, now),
-            Whose::Beside(key) => self.hear_beside(key, pass, heard, now),
+            Whose::Key(key) => self.hear(Some(key), token, heard, polled, now),
+            Whose::Nobody => self.hear(None, token, heard, polled, now),
+            Whose::Related(key) => self.hear_related(key, token, heard, now),
         }
     }
 
@@ -204,48 +204,48 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         self.ends.forget();
         self.tripped = true;
         self.origin_fails(cause, retry_after, now);
-        self.origin_trouble().map(|(_, until)| until)
+        self.origin_failure().map(|(_, until)| until)
     }
 
     /// Whether the origin is asked.
     pub fn breaker(&self, now: Now) -> Breaker {
         match self.origin {
             None => Breaker::Closed,
-            Some(trouble) if trouble.probing || trouble.until <= now.mono => Breaker::HalfOpen,
+            Some(failure) if failure.probing || failure.until <= now.mono => Breaker::HalfOpen,
             Some(_) => Breaker::Open,
         }
     }
 
-    /// The origin's trouble, with the time of its next probe.
-    pub fn origin_trouble(&self) -> Option<(Cause, Duration)> {
-        self.origin.map(|trouble| (trouble.cause, trouble.until))
+    /// The origin's failure, with the time of its next probe.
+    pub fn origin_failure(&self) -> Option<(Cause, Duration)> {
+        self.origin.map(|failure| (failure.cause, failure.until))
     }
 
     /// Whether what is asked has failed since it was last answered.
-    pub fn is_in_trouble(&self, whose: Whose<&K>) -> bool {
+    pub fn has_failed(&self, whose: Whose<&K>) -> bool {
         match whose {
             Whose::Key(key) => self.keys.get(key).is_some(),
-            Whose::Beside(key) => self.keys.get(key).or(self.beside.get(key)).is_some(),
+            Whose::Related(key) => self.keys.get(key).or(self.related.get(key)).is_some(),
             Whose::Nobody => false,
         }
     }
 
     /// When this key may be asked again. `None`: nothing has failed since it last answered.
     pub fn paused_until(&self, key: &K) -> Option<Duration> {
-        self.keys.get(key).map(|trouble| trouble.until)
+        self.keys.get(key).map(|failure| failure.until)
     }
 
-    /// Keys in trouble.
-    pub fn keys_in_trouble(&self) -> usize {
+    /// Keys failing.
+    pub fn failing_keys(&self) -> usize {
         self.keys.len()
     }
 
-    /// The keys in trouble.
+    /// The keys failing.
     pub fn pauses(&self) -> impl Iterator<Item = (&K, Pause)> {
         self.keys.iter().map(
             |(
                 key,
-                Trouble {
+                FailureState {
                     cause,
                     failures,
                     until,
@@ -264,10 +264,10 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         )
     }
 
-    fn troubles_of(&mut self, whose: Whose<&K>) -> [Option<&mut Trouble>; 2] {
+    fn failures_of(&mut self, whose: Whose<&K>) -> [Option<&mut FailureState>; 2] {
         let of_key = match whose {
             Whose::Key(key) => self.keys.get_mut(key),
-            Whose::Beside(key) => self.beside.get_mut(key),
+            Whose::Related(key) => self.related.get_mut(key),
             Whose::Nobody => None,
         };
         [self.origin.as_mut(), of_key]
@@ -276,7 +276,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     fn hear(
         &mut self,
         key: Option<&K>,
-        pass: Pass,
+        token: ProbeToken,
         heard: Heard,
         polled: bool,
         now: Now,
@@ -284,7 +284,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         match heard {
             Heard::Answer => {
                 key.into_iter().for_each(|key| self.know(key));
-                self.answered(pass)
+                self.answered(token)
             }
             Heard::Judged(worth) => match (key, worth) {
                 (Some(key), Err(cause)) => {
@@ -300,7 +300,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
                 self.origin_fails(cause, retry_after, now)
             }
             Heard::Failure(cause, retry_after) if self.tripped && is_failing(cause) => {
-                if pass.origin {
+                if token.origin {
                     return self.origin_fails(cause, retry_after, now);
                 }
                 let until = key.map(|key| self.key_fails(key, cause, retry_after, polled, now));
@@ -310,7 +310,7 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
                 let up = if is_silence(cause) {
                     self.fell_silent(key)
                 } else {
-                    self.answered(pass)
+                    self.answered(token)
                 };
                 if self.silent.len() >= SILENT_KEYS || (is_silence(cause) && self.origin.is_some())
                 {
@@ -328,17 +328,17 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     }
 
     /// What this says of the origin is heard; of the key it says nothing.
-    fn hear_beside(&mut self, key: &K, pass: Pass, heard: Heard, now: Now) -> Change {
-        let change = self.hear(None, pass, heard, false, now);
+    fn hear_related(&mut self, key: &K, token: ProbeToken, heard: Heard, now: Now) -> Change {
+        let change = self.hear(None, token, heard, false, now);
         let Heard::Failure(cause, retry_after) = heard else {
-            self.beside.forget(key);
+            self.related.forget(key);
             return change;
         };
         if let Change::OriginDown(_) = change {
             return change;
         }
-        let until = now.mono + self.wait(self.beside.failures(key) + 1, retry_after, false);
-        let until = self.beside.add(key, cause, until);
+        let until = now.mono + self.wait(self.related.failures(key) + 1, retry_after, false);
+        let until = self.related.add(key, cause, until);
         if change == Change::None {
             Change::KeyDown(until)
         } else {
@@ -347,11 +347,11 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     }
 
     fn origin_fails(&mut self, cause: Cause, retry_after: Option<Duration>, now: Now) -> Change {
-        let failures = self.origin.map_or(0, |trouble| trouble.failures) + 1;
+        let failures = self.origin.map_or(0, |failure| failure.failures) + 1;
         let until = now.mono + self.wait(failures, retry_after, true);
-        let trouble = Trouble::after(self.origin.as_ref(), cause, until);
-        self.origin = Some(trouble);
-        Change::OriginDown(trouble.until)
+        let failure = FailureState::after(self.origin.as_ref(), cause, until);
+        self.origin = Some(failure);
+        Change::OriginDown(failure.until)
     }
 
     fn key_fails(
@@ -389,10 +389,10 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         step - step / 1000 * self.roll(100)
     }
 
-    fn answered(&mut self, pass: Pass) -> Change {
+    fn answered(&mut self, token: ProbeToken) -> Change {
         self.silent.clear();
         // What was asked before so much failed says nothing new.
-        if self.tripped && !pass.origin {
+        if self.tripped && !token.origin {
             return Change::None;
         }
         self.tripped = false;

@@ -102,7 +102,7 @@ impl HttpOrigin {
         uri: &Uri,
         connection: Connection,
     ) -> Result<Answer, Silenced> {
-        let exchange = self.wire.begin(connection, request.herald.clone());
+        let exchange = self.wire.begin(connection, request.interim_sink.clone());
         match run(&self.agent, request, uri) {
             Ok(response) => Ok(Answer { exchange, response }),
             Err(error) => Err(Silenced {

@@ -3,6 +3,7 @@
 pub mod allow;
 pub mod backoff;
 pub mod breaker;
+mod failure_table;
 pub mod forward;
 pub mod http;
 pub mod limits;
@@ -11,7 +12,6 @@ pub mod permits;
 pub mod resolve;
 pub mod sim;
 pub mod source;
-mod troubles;
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,16 +42,16 @@ pub struct OriginRequest {
     /// True for a GET or HEAD without a body: it may be sent a second time if a reused connection closed before its first byte.
     pub repeatable: bool,
     /// Who is told of interim responses. `None`: nobody, and they are dropped.
-    pub herald: Option<Arc<dyn Herald>>,
+    pub interim_sink: Option<Arc<dyn InterimSink>>,
 }
 
 /// Passes interim responses on to whoever waits for the final one (RFC 9110 §15.2).
-pub trait Herald: Send + Sync {
+pub trait InterimSink: Send + Sync {
     /// Tells of one: 102, 103, or any but 100 and 101, with its end-to-end fields. Never waits; too late, it is dropped.
     fn interim(&self, status: StatusCode, fields: &HeaderMap);
 }
 
-impl fmt::Debug for dyn Herald {
+impl fmt::Debug for dyn InterimSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Herald")
     }

@@ -78,7 +78,7 @@ impl fmt::Display for CheckFailure {
 
 impl Check {
     /// Judges a whole body.
-    pub fn verdict(&self, body: &[u8]) -> Result<(), CheckFailure> {
+    pub fn evaluate(&self, body: &[u8]) -> Result<(), CheckFailure> {
         let text = body.trim_ascii();
         if self
             .not_text

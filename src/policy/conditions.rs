@@ -11,7 +11,7 @@ use crate::clock::Now;
 
 /// What a client's preconditions make of a stored response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Evaluation {
     /// The response is sent; a Range still counts.
     Send,
     /// The client has it already: 304.
@@ -24,9 +24,14 @@ pub enum Verdict {
 ///
 /// `status` and `stored` are those of the stored response; whatever is not 2xx is sent as if nothing had been asked
 /// (§13.2.1). A cache may leave If-Match and If-Unmodified-Since to the origin; this one honours them.
-pub fn evaluate(request: &HeaderMap, status: StatusCode, stored: &HeaderMap, now: Now) -> Verdict {
+pub fn evaluate(
+    request: &HeaderMap,
+    status: StatusCode,
+    stored: &HeaderMap,
+    now: Now,
+) -> Evaluation {
     if !status.is_success() {
-        return Verdict::Send;
+        return Evaluation::Send;
     }
     let tag = etag::of(stored);
     let as_of_old = if request.contains_key(IF_MATCH) {
@@ -35,7 +40,7 @@ pub fn evaluate(request: &HeaderMap, status: StatusCode, stored: &HeaderMap, now
         is_unmodified(request, stored, now)
     };
     if !as_of_old {
-        return Verdict::Failed;
+        return Evaluation::Failed;
     }
     let is_known = if request.contains_key(IF_NONE_MATCH) {
         etag::is_named(request, &IF_NONE_MATCH, tag, etag::weakly_equal)
@@ -43,9 +48,9 @@ pub fn evaluate(request: &HeaderMap, status: StatusCode, stored: &HeaderMap, now
         is_known_since(request, stored, now)
     };
     if is_known {
-        Verdict::NotModified
+        Evaluation::NotModified
     } else {
-        Verdict::Send
+        Evaluation::Send
     }
 }
 

@@ -264,16 +264,16 @@ impl<'de> EntryVisitor<'de> for Member<'_> {
 
 /// What the origin says to this cache about one response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Word {
+pub struct ResponseDirectives {
     /// The directives that hold.
     pub directives: Directives,
     /// Whether they are from a targeted field: Expires does not count then (RFC 9213 §2.2).
     pub targeted: bool,
 }
 
-impl Word {
+impl ResponseDirectives {
     /// The first field of `targeted` that is valid and not empty, else Cache-Control (RFC 9213 §2.2).
-    pub fn of(response: &HeaderMap, targeted: &[HeaderName]) -> Word {
+    pub fn of(response: &HeaderMap, targeted: &[HeaderName]) -> ResponseDirectives {
         let speaking = targeted.iter().find_map(|name| {
             let lines: Vec<&[u8]> = response
                 .get_all(name)
@@ -282,7 +282,7 @@ impl Word {
                 .collect();
             Directives::of_targeted(&lines.join(&b","[..]))
         });
-        Word {
+        ResponseDirectives {
             directives: speaking.unwrap_or_else(|| Directives::of(response)),
             targeted: speaking.is_some(),
         }
@@ -298,9 +298,12 @@ impl Word {
 
 /// The response fields that may not be sent on before the origin has confirmed them: what `no-cache="a, b"` names
 /// (RFC 9111 §5.2.2.4), each once. A targeted field names none.
-pub fn fields_to_confirm(response: &HeaderMap, word: &Word) -> Vec<HeaderName> {
+pub fn fields_to_confirm(
+    response: &HeaderMap,
+    response_directives: &ResponseDirectives,
+) -> Vec<HeaderName> {
     let mut found = Vec::new();
-    if !word.directives.names_fields {
+    if !response_directives.directives.names_fields {
         return found;
     }
     for (name, value) in Members::of(response, CACHE_CONTROL) {

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::age::{date, initial_age};
 use super::dates;
-use super::directives::{Directives, LONGEST, Word};
+use super::directives::{Directives, LONGEST, ResponseDirectives};
 use super::rule::{Defaults, Rule};
 use super::span::{Moment, Span};
 use super::storing::is_failure;
@@ -54,7 +54,7 @@ pub(super) enum Stale {
 
 /// Why the origin gives no answer now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum FailureKind {
     /// It may still be at work on one.
     Slow,
     /// It was asked, and did not answer in time.
@@ -141,23 +141,23 @@ impl Lifetime {
     }
 
     /// Whether it may answer now, although the origin does not.
-    pub fn stands_in(&self, trouble: Trouble, now: Now) -> bool {
+    pub fn serves_despite(&self, failure: FailureKind, now: Now) -> bool {
         let age = self.age(now);
         let past = age.saturating_sub(self.fresh_until());
-        age < self.ttl() || past < self.allowance(trouble)
+        age < self.ttl() || past < self.allowance(failure)
     }
 
-    /// How long past its lifetime it may stand in for an origin in this trouble.
-    fn allowance(&self, trouble: Trouble) -> Duration {
+    /// How long past its lifetime it may stand in for an origin in this failure.
+    fn allowance(&self, failure: FailureKind) -> Duration {
         let disconnected = match self.source {
             LifetimeSource::Origin | LifetimeSource::Heuristic if self.may_be_stale() => KEPT,
             _ => Duration::ZERO,
         };
-        match trouble {
-            Trouble::Slow => self.slow_grace(),
-            Trouble::TimedOut => self.slow_grace().max(disconnected),
-            Trouble::Unreachable => self.grace_time().max(disconnected),
-            Trouble::Failed => self.grace_time(),
+        match failure {
+            FailureKind::Slow => self.slow_grace(),
+            FailureKind::TimedOut => self.slow_grace().max(disconnected),
+            FailureKind::Unreachable => self.grace_time().max(disconnected),
+            FailureKind::Failed => self.grace_time(),
         }
     }
 
@@ -170,8 +170,8 @@ impl Lifetime {
     pub(super) fn retained_for(&self) -> Duration {
         let confirmed = if self.validator { KEPT } else { Duration::ZERO };
         let stale = self
-            .allowance(Trouble::TimedOut)
-            .max(self.allowance(Trouble::Unreachable))
+            .allowance(FailureKind::TimedOut)
+            .max(self.allowance(FailureKind::Unreachable))
             .max(confirmed);
         self.ttl()
             .max(self.fresh_until().saturating_add(stale))
@@ -195,7 +195,7 @@ pub struct Received<'a> {
     /// Its fields.
     pub fields: &'a HeaderMap,
     /// What it says to caches.
-    pub word: Word,
+    pub response_directives: ResponseDirectives,
     /// When the request was sent.
     pub asked: Now,
     /// When the response was complete.
@@ -221,9 +221,9 @@ pub fn lifetime(
     if rule.cache_ttl.is_some_and(|ttl| ttl.is_zero()) {
         return None;
     }
-    let (source, fresh) = whose_word(response, rule, defaults, allowed == Allowed::Any)?;
+    let (source, fresh) = whose_directives(response, rule, defaults, allowed == Allowed::Any)?;
     let fresh = fresh.min(LONGEST);
-    let directives = &response.word.directives;
+    let directives = &response.response_directives.directives;
     let stale = whether_stale(response.status, directives, rule);
     let (slow_grace, grace_time) = match stale {
         Stale::Allowed => graces(source, fresh, directives, rule, defaults),
@@ -261,7 +261,7 @@ pub fn lifetime(
 }
 
 /// Who says how long it is fresh: the rule, else the origin, else the default, or where there are none, §4.2.2.
-fn whose_word(
+fn whose_directives(
     response: &Received<'_>,
     rule: &Rule,
     defaults: &Defaults,
@@ -289,10 +289,10 @@ fn whose_word(
 /// Explicit freshness (§4.2.1). `Some(0)`: stale at once, also when what is there cannot be read, or may not be used
 /// unconfirmed (§5.2.2.4).
 fn explicit(response: &Received<'_>) -> Option<Duration> {
-    let Word {
+    let ResponseDirectives {
         directives,
         targeted,
-    } = response.word;
+    } = response.response_directives;
     if directives.no_cache {
         return Some(Duration::ZERO);
     }
@@ -325,7 +325,8 @@ fn expires_after_date(response: &Received<'_>) -> Option<Duration> {
 /// a validator, and for statuses whose definition does not allow it.
 fn heuristic(response: &Received<'_>) -> Option<Duration> {
     if !has_validator(response.fields)
-        || !(is_heuristically_cacheable(response.status) || response.word.directives.public)
+        || !(is_heuristically_cacheable(response.status)
+            || response.response_directives.directives.public)
     {
         return None;
     }
@@ -375,7 +376,7 @@ fn is_heuristically_cacheable(status: StatusCode) -> bool {
     )
 }
 
-/// What the origin says of stale answers, unless the route knows better. An error never stands in for an answer.
+/// What the origin says of stale answers, unless the route knows better. An error never replaces an answer.
 fn whether_stale(status: StatusCode, directives: &Directives, rule: &Rule) -> Stale {
     let forbidden = directives.forbids_stale() && !rule.force.must_revalidate;
     if forbidden || is_failure(status) {

@@ -2,13 +2,13 @@
 //!
 //! A gateway that is gone is reported with status 200, by bodies that another home sends in good health: firmware 23.44 has
 //! no vitals and no strings, a solar-only home no battery. So an empty body is refused only when it is news, and a battery
-//! level of zero is believed only from a witness. See [`Home`].
+//! level of zero is believed only from a cross-check. See [`Plausibility`].
 //!
-//! | [`HomeCheck`] | bad | held for a witness |
+//! | [`PlausibilityCheck`] | bad | held for a cross-check |
 //! |---|---|---|
 //! | `Aggregates` | no number at `/site/instant_power` | |
 //! | `EmptyIsNews` | says nothing while `/aggregates` is bad, or 10 minutes after it said something | says nothing, and `/aggregates` is old or unknown |
-//! | `Witnessed` | no readings at all | a level of 0, null or none; power alone while `/aggregates` is bad or old |
+//! | `CrossChecked` | no readings at all | a level of 0, null or none; power alone while `/aggregates` is bad or old |
 //!
 //! On all three an empty body and the texts `Not Found`, `TIMEOUT!` and `ERROR!` are bad.
 
@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::check::{CheckFailure, WHOLE_UP_TO};
 use crate::clock::Now;
 
-pub use reading::witness_agrees;
+pub use reading::cross_check_agrees;
 
 /// The texts pypowerwall sends, with status 200, instead of an answer.
 pub const NO_ANSWER: [&str; 3] = ["Not Found", "TIMEOUT!", "ERROR!"];
@@ -31,31 +31,31 @@ const PATHS: usize = 64;
 
 /// How a body is judged by what is known of the home it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HomeCheck {
+pub enum PlausibilityCheck {
     /// The meters, on which everything else leans: `/site/instant_power` is a number, in every home.
     Aggregates,
     /// Null, nothing but nulls, `SolarOnly` and the like are an answer unless they are news.
     EmptyIsNews,
-    /// A CSV or an object with a battery level or powers, whose zero needs a witness.
-    Witnessed,
+    /// A CSV or an object with a battery level or powers, whose zero needs a cross-check.
+    CrossChecked,
 }
 
 /// What a body is, in this home, now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HomeVerdict {
+pub enum PlausibilityResult {
     /// An answer.
     Good,
     /// No answer, whatever its status says.
     Bad(CheckFailure),
-    /// An answer if [`Home::witness_path`], requested after it, is Good and [`witness_agrees`]; otherwise none.
-    NeedsWitness,
+    /// An answer if [`Plausibility::cross_check_path`], requested after it, is Good and [`cross_check_agrees`]; otherwise none.
+    NeedsCrossCheck,
     /// An answer if `/aggregates`, requested after it, is Good; of late nothing was heard of it. Judge again then.
     NeedsMeters,
 }
 
 /// What is known of one home. Bounded; only targets without a query teach it anything, since others are made by clients.
 #[derive(Clone, Debug)]
-pub struct Home {
+pub struct Plausibility {
     aggregates_every: Duration,
     /// The last body of `/aggregates`: when it came, on the monotonic clock, and whether it was good.
     aggregates: Option<(Duration, bool)>,
@@ -65,10 +65,10 @@ pub struct Home {
     spoken: Vec<(Box<str>, Duration)>,
 }
 
-impl Home {
+impl Plausibility {
     /// A home of which nothing is known. `/aggregates` is expected at least this often; twice as old, it vouches for nothing.
-    pub fn new(aggregates_every: Duration) -> Home {
-        Home {
+    pub fn new(aggregates_every: Duration) -> Plausibility {
+        Plausibility {
             aggregates_every,
             aggregates: None,
             has_soe: None,
@@ -77,7 +77,13 @@ impl Home {
     }
 
     /// Judges the body of a 2xx answer, and learns from it.
-    pub fn judge(&mut self, target: &str, kind: HomeCheck, body: &[u8], now: Now) -> HomeVerdict {
+    pub fn assess(
+        &mut self,
+        target: &str,
+        kind: PlausibilityCheck,
+        body: &[u8],
+        now: Now,
+    ) -> PlausibilityResult {
         let (path, query) = target
             .split_once('?')
             .map_or((target, None), |(path, query)| (path, Some(query)));
@@ -86,23 +92,23 @@ impl Home {
             self.learn(path, kind, &sight, now);
         }
         match sight {
-            Ok(Sight::Something) => HomeVerdict::Good,
+            Ok(Sight::Something) => PlausibilityResult::Good,
             Ok(Sight::Nothing) if self.spoke_lately(path, now) => {
-                HomeVerdict::Bad(CheckFailure::SuddenlyEmpty)
+                PlausibilityResult::Bad(CheckFailure::SuddenlyEmpty)
             }
             Ok(Sight::Nothing) => match self.meters(now) {
-                Some(true) => HomeVerdict::Good,
-                Some(false) => HomeVerdict::Bad(CheckFailure::SuddenlyEmpty),
-                None => HomeVerdict::NeedsMeters,
+                Some(true) => PlausibilityResult::Good,
+                Some(false) => PlausibilityResult::Bad(CheckFailure::SuddenlyEmpty),
+                None => PlausibilityResult::NeedsMeters,
             },
-            Ok(Sight::PowerOnly) if self.has_good_aggregates(now) => HomeVerdict::Good,
-            Ok(Sight::PowerOnly | Sight::ZeroLevel) => HomeVerdict::NeedsWitness,
-            Err(failure) => HomeVerdict::Bad(failure),
+            Ok(Sight::PowerOnly) if self.has_good_aggregates(now) => PlausibilityResult::Good,
+            Ok(Sight::PowerOnly | Sight::ZeroLevel) => PlausibilityResult::NeedsCrossCheck,
+            Err(failure) => PlausibilityResult::Bad(failure),
         }
     }
 
     /// The target that vouches for a zero: the battery's own, or the meters where that has no level to tell (no battery).
-    pub fn witness_path(&self) -> &'static str {
+    pub fn cross_check_path(&self) -> &'static str {
         if self.has_soe == Some(false) {
             "/aggregates"
         } else {
@@ -113,14 +119,14 @@ impl Home {
     fn learn(
         &mut self,
         path: &str,
-        kind: HomeCheck,
+        kind: PlausibilityCheck,
         sight: &Result<Sight, CheckFailure>,
         now: Now,
     ) {
         let spoke = matches!(sight, Ok(Sight::Something));
         match kind {
-            HomeCheck::Aggregates => self.aggregates = Some((now.mono, spoke)),
-            HomeCheck::EmptyIsNews => {
+            PlausibilityCheck::Aggregates => self.aggregates = Some((now.mono, spoke)),
+            PlausibilityCheck::EmptyIsNews => {
                 if path == "/soe" {
                     self.has_soe = Some(spoke || self.has_soe == Some(true));
                 }
@@ -128,7 +134,7 @@ impl Home {
                     self.note_spoken(path, now.mono);
                 }
             }
-            HomeCheck::Witnessed => {}
+            PlausibilityCheck::CrossChecked => {}
         }
     }
 
@@ -180,7 +186,7 @@ enum Sight {
     ZeroLevel,
 }
 
-fn look(kind: HomeCheck, body: &[u8]) -> Result<Sight, CheckFailure> {
+fn look(kind: PlausibilityCheck, body: &[u8]) -> Result<Sight, CheckFailure> {
     let text = body.trim_ascii();
     if NO_ANSWER.iter().any(|refused| refused.as_bytes() == text) {
         return Err(CheckFailure::RefusedText);
@@ -188,14 +194,16 @@ fn look(kind: HomeCheck, body: &[u8]) -> Result<Sight, CheckFailure> {
     match (kind, text.first()) {
         (_, None) => Err(CheckFailure::Empty),
         (_, Some(b'{' | b'[')) if body.len() > WHOLE_UP_TO => Ok(Sight::Something),
-        (HomeCheck::Aggregates, _) if reading::has_site_power(text) => Ok(Sight::Something),
-        (HomeCheck::Aggregates, _) => Err(CheckFailure::Missing("/site/instant_power".to_owned())),
-        (HomeCheck::EmptyIsNews, _) => match reading::says_nothing(text) {
+        (PlausibilityCheck::Aggregates, _) if reading::has_site_power(text) => Ok(Sight::Something),
+        (PlausibilityCheck::Aggregates, _) => {
+            Err(CheckFailure::Missing("/site/instant_power".to_owned()))
+        }
+        (PlausibilityCheck::EmptyIsNews, _) => match reading::says_nothing(text) {
             Some(true) => Ok(Sight::Nothing),
             Some(false) => Ok(Sight::Something),
             None => Err(CheckFailure::NotJson),
         },
-        (HomeCheck::Witnessed, _) => reading::of(text)
+        (PlausibilityCheck::CrossChecked, _) => reading::of(text)
             .map(|readings| readings.sight())
             .ok_or(CheckFailure::NoReadings),
     }

@@ -32,7 +32,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Now;
-    use crate::policy::directives::Word;
+    use crate::policy::directives::ResponseDirectives;
     use crate::policy::freshness::{Allowed, Received, lifetime};
     use crate::policy::rule::{Defaults, Rule};
 
@@ -46,11 +46,11 @@ mod tests {
             mono: Duration::from_secs(7),
             wall: Duration::from_secs(1_750_000_500),
         };
-        let word = Word::of(&fields, &[]);
+        let response_directives = ResponseDirectives::of(&fields, &[]);
         let received = Received {
             status: StatusCode::OK,
             fields: &fields,
-            word,
+            response_directives,
             asked: now,
             at: now,
         };

@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | what does each field do to sharing? | a request arrives | [`request_fields`] | §3, ours |
 //! | may this request share a flight and the store? | a request arrives | [`sharing`] | §3, §3.5 |
-//! | what does its client want of the cache? | a request arrives | [`wishes`] | §5.2.1, §5.4 |
+//! | what does its client want of the cache? | a request arrives | [`request_directives`] | §5.2.1, §5.4 |
 //! | which stored response is for it? | something is stored | [`vary`] | §4.1 |
 //! | may that one answer it? | something is stored | [`reuse`], [`freshness`] | §4.2 |
 //! | does its client have it already, or want a part? | it may answer | [`conditions`], [`ranges`] | §4.3.2, §3.3 |
@@ -30,6 +30,7 @@ pub mod home;
 pub mod invalidation;
 pub mod ranges;
 pub mod rate;
+pub mod request_directives;
 pub mod request_fields;
 pub mod reuse;
 pub mod rule;
@@ -37,7 +38,6 @@ pub mod sharing;
 pub mod storing;
 pub mod validation;
 pub mod vary;
-pub mod wishes;
 
 mod etag;
 mod jitter;

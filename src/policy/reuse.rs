@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::freshness::Lifetime;
-use super::wishes::Wishes;
+use super::request_directives::RequestDirectives;
 use crate::clock::Now;
 
 /// What a stored response is good for at one moment, for one request.
@@ -21,7 +21,7 @@ pub enum Reuse {
         /// How old it is.
         age: Duration,
         /// Why.
-        because: Because,
+        reason: Reason,
     },
     /// Its lifetime is over: the origin is asked first (§4.3).
     Validate {
@@ -37,21 +37,21 @@ pub enum Reuse {
 
 /// Why a stale response answers at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Because {
+pub enum Reason {
     /// The origin allows it while it is asked for a newer one: `stale-while-revalidate` (RFC 5861 §3).
     WhileRevalidate,
     /// The client accepts it: `max-stale` (§5.2.1.2).
     MaxStale,
 }
 
-/// Judges a stored response by its lifetime and by what the client wishes.
-pub fn reuse(lifetime: &Lifetime, wishes: &Wishes, now: Now) -> Reuse {
+/// Judges a stored response by its lifetime and by what the client directives.
+pub fn reuse(lifetime: &Lifetime, directives: &RequestDirectives, now: Now) -> Reuse {
     let (age, until) = (lifetime.age(now), lifetime.fresh_until());
     // Clients reckon in whole seconds, as Age tells them.
     let told = Duration::from_secs(age.as_secs());
-    let too_old = wishes.refresh || wishes.max_age.is_some_and(|most| told > most);
+    let too_old = directives.refresh || directives.max_age.is_some_and(|most| told > most);
     if age < until {
-        let lasts = wishes
+        let lasts = directives
             .min_fresh
             .is_none_or(|least| until.saturating_sub(told) >= least);
         if too_old || !lasts {
@@ -62,23 +62,23 @@ pub fn reuse(lifetime: &Lifetime, wishes: &Wishes, now: Now) -> Reuse {
             refresh_due: age >= lifetime.stale_time(),
         };
     }
-    if too_old || wishes.min_fresh.is_some() || !lifetime.may_be_stale() {
+    if too_old || directives.min_fresh.is_some() || !lifetime.may_be_stale() {
         return Reuse::Validate { age };
     }
-    if wishes
+    if directives
         .max_stale
         .is_some_and(|most| told.saturating_sub(until) <= most)
     {
         return Reuse::Stale {
             age,
-            because: Because::MaxStale,
+            reason: Reason::MaxStale,
         };
     }
     // A client that names the greatest age it takes, takes nothing stale unless it says so (§5.2.1.1).
-    if age < lifetime.ttl() && wishes.max_age.is_none() {
+    if age < lifetime.ttl() && directives.max_age.is_none() {
         return Reuse::Stale {
             age,
-            because: Because::WhileRevalidate,
+            reason: Reason::WhileRevalidate,
         };
     }
     Reuse::Validate { age }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderName, StatusCode};
 
 use super::check::Check;
-use super::home::HomeCheck;
+use super::home::PlausibilityCheck;
 use super::rate::RateLimit;
 
 /// The word of the user on one route. The default says nothing: pure RFC 9111, then the [`Defaults`].
@@ -22,7 +22,7 @@ pub struct Rule {
     /// What a good body looks like. `None`: every body is good.
     pub check: Option<Check>,
     /// How a body is judged by what is known of the home, after `check`. Preset only. `None`: not at all.
-    pub home: Option<HomeCheck>,
+    pub plausibility: Option<PlausibilityCheck>,
     /// How often the target without a query is asked for without anybody's asking. `None`: never.
     pub poll_interval: Option<Duration>,
     /// Whether `poll_interval` is the preset's own: slower while nobody asks even where `poll_idle_interval` does not say so, and
@@ -34,7 +34,7 @@ pub struct Rule {
     /// How long after a client's request the pace stays full. `None`: 12 poll intervals; the preset's own 60 s.
     pub poll_idle_after: Option<Duration>,
     /// What a client gets when there is neither an answer nor a stale one that may serve.
-    pub on_exhausted: OnExhausted,
+    pub fallback: Fallback,
     /// Which words of the origin do not count here.
     pub force: Force,
     /// What becomes of Set-Cookie. `None`: the default.
@@ -70,7 +70,7 @@ pub struct Force {
 
 /// What a client gets when there is neither an answer nor a stale one that may serve.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnExhausted {
+pub enum Fallback {
     /// An error that tells the cause.
     #[default]
     Error,
@@ -80,13 +80,13 @@ pub enum OnExhausted {
     Null,
 }
 
-impl OnExhausted {
+impl Fallback {
     /// The JSON that takes the place of an answer. `None`: an error does.
-    pub fn stand_in(self) -> Option<&'static str> {
+    pub fn body(self) -> Option<&'static str> {
         match self {
-            OnExhausted::Error => None,
-            OnExhausted::Empty => Some("{}"),
-            OnExhausted::Null => Some("null"),
+            Fallback::Error => None,
+            Fallback::Empty => Some("{}"),
+            Fallback::Null => Some("null"),
         }
     }
 }

@@ -5,8 +5,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, Method};
 
+use super::request_directives::RequestDirectives;
 use super::rule::Rule;
-use super::wishes::Wishes;
 
 /// If-Range is none of them: without a Range it says nothing.
 const PRECONDITIONS: [HeaderName; 4] = [
@@ -18,13 +18,13 @@ const PRECONDITIONS: [HeaderName; 4] = [
 
 /// What a cache has to know of a request, found in one pass over its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asks {
+pub struct RequestTraits {
     /// How it stands to the store and the flights.
     pub sharing: Sharing,
     /// A field names its client.
     pub identity: bool,
-    /// What the client wishes of caches.
-    pub wishes: Wishes,
+    /// What the client directives of caches.
+    pub directives: RequestDirectives,
     /// It has a precondition (RFC 9110 §13.1).
     pub conditional: bool,
     /// It asks for a range (RFC 9110 §14.2).
@@ -39,12 +39,12 @@ pub enum Sharing {
     /// A HEAD: may be answered from a stored GET (RFC 9110 §9.3.2), else goes alone.
     Head,
     /// Sent to the origin for this client only.
-    Alone(Because),
+    Alone(Reason),
 }
 
 /// Why a request goes alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Because {
+pub enum Reason {
     /// Neither GET nor HEAD.
     Method,
     /// It has a body.
@@ -61,22 +61,22 @@ pub enum Because {
     Head,
 }
 
-impl Because {
+impl Reason {
     /// A word for the `detail` of Cache-Status (RFC 9211 §2.8) and for the log.
     pub fn detail(self) -> &'static str {
         match self {
-            Because::Method => "method",
-            Because::Body => "body",
-            Because::Identity => "identity",
-            Because::NoStore => "no-store",
-            Because::Range => "range",
-            Because::Conditional => "conditional",
-            Because::Head => "head",
+            Reason::Method => "method",
+            Reason::Body => "body",
+            Reason::Identity => "identity",
+            Reason::NoStore => "no-store",
+            Reason::Range => "range",
+            Reason::Conditional => "conditional",
+            Reason::Head => "head",
         }
     }
 }
 
-impl Asks {
+impl RequestTraits {
     /// Looks at a request. Allocates nothing.
     ///
     /// Identity is named before every reason that does not itself keep the response out of the store, so that the caller
@@ -87,8 +87,9 @@ impl Asks {
         has_body: bool,
         identity_fields: &[HeaderName],
         rule: &Rule,
-    ) -> Asks {
-        let (mut identity, mut conditional, mut range, mut wishes) = (false, false, false, false);
+    ) -> RequestTraits {
+        let (mut identity, mut conditional, mut range, mut directives) =
+            (false, false, false, false);
         for name in fields.keys() {
             match name.as_str() {
                 // If-Range is none of them: without a Range it says nothing.
@@ -96,49 +97,51 @@ impl Asks {
                     conditional = true
                 }
                 "range" => range = true,
-                "cache-control" | "pragma" | "cache-refresh" | "x-cache-refresh" => wishes = true,
+                "cache-control" | "pragma" | "cache-refresh" | "x-cache-refresh" => {
+                    directives = true
+                }
                 _ => {}
             }
             identity |= identity_fields.contains(name) && !is_set_aside(name, rule);
         }
-        let wishes = if wishes {
-            Wishes::of(fields)
+        let directives = if directives {
+            RequestDirectives::of(fields)
         } else {
-            Wishes::default()
+            RequestDirectives::default()
         };
         let is_get = method == Method::GET;
         let sharing = if !is_get && method != Method::HEAD {
-            Sharing::Alone(Because::Method)
+            Sharing::Alone(Reason::Method)
         } else if has_body {
-            Sharing::Alone(Because::Body)
+            Sharing::Alone(Reason::Body)
         } else if identity {
-            Sharing::Alone(Because::Identity)
-        } else if wishes.no_store {
-            Sharing::Alone(Because::NoStore)
+            Sharing::Alone(Reason::Identity)
+        } else if directives.no_store {
+            Sharing::Alone(Reason::NoStore)
         } else if is_get {
             Sharing::Shared
         } else {
             Sharing::Head
         };
-        Asks {
+        RequestTraits {
             sharing,
             identity,
-            wishes,
+            directives,
             conditional,
             range,
         }
     }
 
     /// The same without what would force the origin to be asked.
-    pub fn content(self, method: &Method) -> Asks {
+    pub fn content(self, method: &Method) -> RequestTraits {
         let sharing = match self.sharing {
-            Sharing::Alone(Because::NoStore) if method == Method::GET => Sharing::Shared,
-            Sharing::Alone(Because::NoStore) => Sharing::Head,
+            Sharing::Alone(Reason::NoStore) if method == Method::GET => Sharing::Shared,
+            Sharing::Alone(Reason::NoStore) => Sharing::Head,
             other => other,
         };
-        Asks {
+        RequestTraits {
             sharing,
-            wishes: self.wishes.content(),
+            directives: self.directives.content(),
             ..self
         }
     }
@@ -164,18 +167,18 @@ mod tests {
     /// Fields, name and value.
     type Lines = &'static [(&'static str, &'static str)];
 
-    fn asks(
+    fn traits(
         method: &str,
         lines: &[(&'static str, &'static str)],
         has_body: bool,
         rule: &Rule,
-    ) -> Asks {
+    ) -> RequestTraits {
         let mut fields = HeaderMap::new();
         for (name, value) in lines {
             fields.append(*name, HeaderValue::from_static(value));
         }
         let identity = [AUTHORIZATION, COOKIE, HeaderName::from_static("x-api-key")];
-        Asks::of(
+        RequestTraits::of(
             &Method::from_bytes(method.as_bytes()).expect("a method"),
             &fields,
             has_body,
@@ -190,7 +193,7 @@ mod tests {
         has_body: bool,
         rule: &Rule,
     ) -> Sharing {
-        asks(method, lines, has_body, rule).sharing
+        traits(method, lines, has_body, rule).sharing
     }
 
     #[test]
@@ -206,37 +209,37 @@ mod tests {
                 Sharing::Shared,
             ),
             ("HEAD", &[], Sharing::Head),
-            ("POST", &[], Sharing::Alone(Because::Method)),
-            ("get", &[], Sharing::Alone(Because::Method)),
+            ("POST", &[], Sharing::Alone(Reason::Method)),
+            ("get", &[], Sharing::Alone(Reason::Method)),
             (
                 "M-SEARCH",
                 &[("cookie", "a=b")],
-                Sharing::Alone(Because::Method),
+                Sharing::Alone(Reason::Method),
             ),
             (
                 "GET",
                 &[("authorization", "x")],
-                Sharing::Alone(Because::Identity),
+                Sharing::Alone(Reason::Identity),
             ),
             (
                 "HEAD",
                 &[("cookie", "a=b")],
-                Sharing::Alone(Because::Identity),
+                Sharing::Alone(Reason::Identity),
             ),
             (
                 "GET",
                 &[("x-api-key", "")],
-                Sharing::Alone(Because::Identity),
+                Sharing::Alone(Reason::Identity),
             ),
             (
                 "GET",
                 &[("cache-control", "No-Store")],
-                Sharing::Alone(Because::NoStore),
+                Sharing::Alone(Reason::NoStore),
             ),
             (
                 "GET",
                 &[("if-none-match", "*"), ("cookie", "a=b")],
-                Sharing::Alone(Because::Identity),
+                Sharing::Alone(Reason::Identity),
             ),
         ];
         for (method, lines, expected) in cases {
@@ -248,12 +251,12 @@ mod tests {
         }
         assert_eq!(
             judge("GET", &[], true, &Rule::default()),
-            Sharing::Alone(Because::Body)
+            Sharing::Alone(Reason::Body)
         );
     }
 
     #[test]
-    fn preconditions_ranges_and_wishes_are_seen() {
+    fn preconditions_ranges_and_directives_are_seen() {
         let cases: [(Lines, bool, bool); 7] = [
             (&[("accept", "*/*"), ("if-range", "x")], false, false),
             (&[("if-none-match", "*")], true, false),
@@ -268,9 +271,9 @@ mod tests {
             ),
         ];
         for (lines, conditional, range) in cases {
-            let found = asks("GET", lines, false, &Rule::default());
+            let found = traits("GET", lines, false, &Rule::default());
             assert_eq!(
-                (found.conditional, found.range, found.wishes.is_none()),
+                (found.conditional, found.range, found.directives.is_none()),
                 (conditional, range, true),
                 "{lines:?}"
             );
@@ -281,7 +284,9 @@ mod tests {
             ("x-cache-refresh", "true"),
         ] {
             assert!(
-                asks("GET", &[line], false, &Rule::default()).wishes.refresh,
+                traits("GET", &[line], false, &Rule::default())
+                    .directives
+                    .refresh,
                 "{line:?}"
             );
         }
@@ -289,7 +294,7 @@ mod tests {
 
     #[test]
     fn who_is_content_forces_nothing() {
-        let found = asks(
+        let found = traits(
             "GET",
             &[("cache-control", "no-store, no-cache, max-stale=5")],
             false,
@@ -298,9 +303,9 @@ mod tests {
         let content = found.content(&Method::GET);
         assert_eq!(content.sharing, Sharing::Shared);
         assert!(
-            !content.wishes.refresh
-                && !content.wishes.no_store
-                && content.wishes.max_stale.is_some()
+            !content.directives.refresh
+                && !content.directives.no_store
+                && content.directives.max_stale.is_some()
         );
         assert_eq!(found.content(&Method::HEAD).sharing, Sharing::Head);
     }
@@ -318,7 +323,7 @@ mod tests {
         let both = [("cookie", "a=b"), ("authorization", "x")];
         assert_eq!(
             judge("GET", &both, false, &stripping),
-            Sharing::Alone(Because::Identity)
+            Sharing::Alone(Reason::Identity)
         );
         let forcing = Rule {
             force: Force {
@@ -333,7 +338,7 @@ mod tests {
         );
         assert_eq!(
             judge("GET", &both, false, &forcing),
-            Sharing::Alone(Because::Identity)
+            Sharing::Alone(Reason::Identity)
         );
     }
 }

@@ -8,12 +8,12 @@ use http::header::{
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::check::CheckFailure;
-use super::directives::Word;
+use super::directives::ResponseDirectives;
 use super::freshness::{Allowed, Lifetime, LifetimeSource, Received, lifetime};
 use super::ranges::content_range;
+use super::request_directives::RequestDirectives;
 use super::rule::{Defaults, Rule, SetCookie};
 use super::vary::{Nominated, Selecting, nominated};
-use super::wishes::Wishes;
 use crate::clock::Now;
 
 /// Request fields that say how one client wants its answer, or number its request: a response that differs by them is no
@@ -188,7 +188,7 @@ fn permitted(exchange: &Exchange<'_>) -> Result<(Lifetime, Option<Box<Selecting>
             .rule
             .check
             .as_ref()
-            .map_or(Ok(()), |check| check.verdict(exchange.body))
+            .map_or(Ok(()), |check| check.evaluate(exchange.body))
             .map_err(Refusal::CheckFailed)?;
     }
     if exchange.has_body && is_get {
@@ -197,15 +197,15 @@ fn permitted(exchange: &Exchange<'_>) -> Result<(Lifetime, Option<Box<Selecting>
     if exchange.claims_another {
         return Err(Refusal::Claim);
     }
-    if Wishes::of(exchange.request).no_store {
+    if RequestDirectives::of(exchange.request).no_store {
         return Err(Refusal::RequestNoStore);
     }
     if !exchange.default_applies {
         return Err(Refusal::OddTarget);
     }
-    let word = Word::of(exchange.response, exchange.targeted);
-    response_permits(exchange, &word)?;
-    let lifetime = lifetime_of(exchange, word)?;
+    let response_directives = ResponseDirectives::of(exchange.response, exchange.targeted);
+    response_permits(exchange, &response_directives)?;
+    let lifetime = lifetime_of(exchange, response_directives)?;
     // No lifetime of the user's is meant for an error.
     let is_users = matches!(
         lifetime.source(),
@@ -221,7 +221,10 @@ fn permitted(exchange: &Exchange<'_>) -> Result<(Lifetime, Option<Box<Selecting>
     Ok((lifetime, selecting(exchange)?))
 }
 
-fn lifetime_of(exchange: &Exchange<'_>, word: Word) -> Result<Lifetime, Refusal> {
+fn lifetime_of(
+    exchange: &Exchange<'_>,
+    response_directives: ResponseDirectives,
+) -> Result<Lifetime, Refusal> {
     let Exchange {
         status,
         response: fields,
@@ -242,7 +245,7 @@ fn lifetime_of(exchange: &Exchange<'_>, word: Word) -> Result<Lifetime, Refusal>
     let received = Received {
         status,
         fields,
-        word,
+        response_directives,
         asked,
         at,
     };
@@ -254,14 +257,17 @@ fn lifetime_of(exchange: &Exchange<'_>, word: Word) -> Result<Lifetime, Refusal>
     }
 }
 
-fn response_permits(exchange: &Exchange<'_>, word: &Word) -> Result<(), Refusal> {
+fn response_permits(
+    exchange: &Exchange<'_>,
+    response_directives: &ResponseDirectives,
+) -> Result<(), Refusal> {
     let Exchange {
         rule,
         response,
         status,
         ..
     } = *exchange;
-    let said = &word.directives;
+    let said = &response_directives.directives;
     if is_never_stored(status) || (said.must_understand && !is_understood(status)) {
         return Err(Refusal::Status);
     }
@@ -269,7 +275,7 @@ fn response_permits(exchange: &Exchange<'_>, word: &Word) -> Result<(), Refusal>
     if is_failure(status) && (rule.cache_ttl.is_some() || rule.check.is_some()) {
         return Err(Refusal::Status);
     }
-    let is_checked = rule.check.is_some() || rule.home.is_some();
+    let is_checked = rule.check.is_some() || rule.plausibility.is_some();
     let is_placed = exchange.sent.contains_key(RANGE) && content_range(response).is_some();
     if status == StatusCode::PARTIAL_CONTENT && (is_checked || !is_placed) {
         return Err(Refusal::Range);
@@ -286,7 +292,7 @@ fn response_permits(exchange: &Exchange<'_>, word: &Word) -> Result<(), Refusal>
     }
     // §3.5, and so whatever the configured identity fields are.
     if exchange.request.contains_key(AUTHORIZATION)
-        && !word.shares_authorized()
+        && !response_directives.shares_authorized()
         && !rule.force.authorization
     {
         return Err(Refusal::Authorization);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 
-use super::board::is_safe;
+use super::join::is_safe;
 use super::{Proxy, ROLE};
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
@@ -15,13 +15,13 @@ use crate::clock::Now;
 use crate::config::ClientDirectives;
 use crate::message::Request;
 use crate::outcome::{Cause, Fwd, Outcome};
-use crate::policy::conditions::{self, Verdict};
-use crate::policy::directives::Word;
+use crate::policy::conditions::{self, Evaluation};
+use crate::policy::directives::ResponseDirectives;
 use crate::policy::freshness::LifetimeSource;
 use crate::policy::ranges::{Serving, serving};
+use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{self, Reuse, reuse};
-use crate::policy::sharing::{Asks, Because, Sharing};
-use crate::policy::wishes::Wishes;
+use crate::policy::sharing::{Reason, RequestTraits, Sharing};
 use crate::reply::{Reply, Shape};
 
 /// How often a client's word makes us fetch a key whose route says nothing of it.
@@ -37,15 +37,15 @@ pub(super) enum Decision {
     /// It is answered at once.
     Send(Reply),
     /// The origin is asked; this is stored for it, and may help.
-    Board(Asks, Option<Arc<Stored>>),
+    Fetch(RequestTraits, Option<Arc<Stored>>),
 }
 
 impl Proxy {
     /// What a cache has to know of this request.
-    pub(super) fn asks(&self, request: &Request) -> Asks {
+    pub(super) fn traits(&self, request: &Request) -> RequestTraits {
         let rule = self.routes.find(&request.target).rule;
         let has_body = request.body.lease.is_some();
-        Asks::of(
+        RequestTraits::of(
             &request.method,
             &request.fields,
             has_body,
@@ -55,8 +55,12 @@ impl Proxy {
     }
 
     /// The stored response selected for this request, fresh or not.
-    pub(super) fn selected(&self, request: &Request, asks: &Asks) -> Option<Arc<Stored>> {
-        if matches!(asks.sharing, Sharing::Alone(because) if because != Because::Identity) {
+    pub(super) fn selected(
+        &self,
+        request: &Request,
+        traits: &RequestTraits,
+    ) -> Option<Arc<Stored>> {
+        if matches!(traits.sharing, Sharing::Alone(reason) if reason != Reason::Identity) {
             return None;
         }
         let mut key = KEY_TEXT.take();
@@ -64,15 +68,17 @@ impl Proxy {
         let variants = self.store.find(&key);
         KEY_TEXT.replace(key);
         let stored = variants?.into_selected(&request.fields)?;
-        (asks.sharing != Sharing::Alone(Because::Identity) || self.is_for_named(&stored, request))
+        (traits.sharing != Sharing::Alone(Reason::Identity) || self.is_for_named(&stored, request))
             .then_some(stored)
     }
 
     /// A client with a name gets from the shared cache only what the origin itself declared fit for all; one with
     /// Authorization what §3.5 allows.
     fn is_for_named(&self, stored: &Stored, request: &Request) -> bool {
-        let shares =
-            || Word::of(&stored.fields(), &self.config.cache.targeted_fields).shares_authorized();
+        let shares = || {
+            ResponseDirectives::of(&stored.fields(), &self.config.cache.targeted_fields)
+                .shares_authorized()
+        };
         stored.lifetime.source() == LifetimeSource::Origin
             && (!request.fields.contains_key(AUTHORIZATION) || shares())
     }
@@ -82,20 +88,22 @@ impl Proxy {
         &self,
         stored: Arc<Stored>,
         request: &Request,
-        asks: &Asks,
+        traits: &RequestTraits,
         now: Now,
     ) -> Option<Reply> {
-        let refresh_due = match reuse(&stored.lifetime, &asks.wishes, now) {
+        let refresh_due = match reuse(&stored.lifetime, &traits.directives, now) {
             Reuse::Fresh { refresh_due, .. } => refresh_due,
-            Reuse::Stale { because, .. } => because == reuse::Because::WhileRevalidate,
-            Reuse::Forward { .. } if self.is_reload_of_immutable(&stored, &asks.wishes, now) => {
+            Reuse::Stale { reason, .. } => reason == reuse::Reason::WhileRevalidate,
+            Reuse::Forward { .. }
+                if self.is_reload_of_immutable(&stored, &traits.directives, now) =>
+            {
                 false
             }
             Reuse::Forward { .. } | Reuse::Validate { .. } => return None,
         };
-        let shape = shape(&stored, request, asks.conditional, asks.range, now)?;
+        let shape = shape(&stored, request, traits.conditional, traits.range, now)?;
         if refresh_due {
-            self.refresh(request, &stored, asks.identity);
+            self.refresh(request, &stored, traits.identity);
         }
         stored.count_hit();
         stored.note_use(now.mono);
@@ -108,38 +116,43 @@ impl Proxy {
     }
 
     /// A reload asks for what cannot have changed (RFC 8246 §2).
-    fn is_reload_of_immutable(&self, stored: &Stored, wishes: &Wishes, now: Now) -> bool {
-        let calm = Wishes {
+    fn is_reload_of_immutable(
+        &self,
+        stored: &Stored,
+        directives: &RequestDirectives,
+        now: Now,
+    ) -> bool {
+        let calm = RequestDirectives {
             refresh: false,
-            ..*wishes
+            ..*directives
         };
-        wishes.refresh
+        directives.refresh
             && matches!(reuse(&stored.lifetime, &calm, now), Reuse::Fresh { .. })
-            && Word::of(&stored.fields(), &self.config.cache.targeted_fields)
+            && ResponseDirectives::of(&stored.fields(), &self.config.cache.targeted_fields)
                 .directives
                 .immutable
     }
 
     /// Decides what becomes of a request that no endpoint of ours answers.
     pub(super) fn decide(&self, request: &Request, now: Now) -> Decision {
-        let asks = self.asks(request);
-        let selected = self.selected(request, &asks);
+        let traits = self.traits(request);
+        let selected = self.selected(request, &traits);
         if let Some(reply) = selected
             .clone()
-            .and_then(|stored| self.reply_at_once(stored, request, &asks, now))
+            .and_then(|stored| self.reply_at_once(stored, request, &traits, now))
         {
             return Decision::Send(reply);
         }
-        if asks.wishes.only_if_cached {
+        if traits.directives.only_if_cached {
             return Decision::Send(Reply::failed(
                 Cause::OnlyIfCached,
                 Some(self.missed(request, selected.as_deref())),
             ));
         }
-        if let Some(reply) = self.answer_too_soon(request, &asks, now) {
+        if let Some(reply) = self.answer_too_soon(request, &traits, now) {
             return Decision::Send(reply);
         }
-        Decision::Board(asks, selected)
+        Decision::Fetch(traits, selected)
     }
 
     /// Why what is stored for a request is not its answer, where the origin is not asked either. `selected`: what that is.
@@ -159,9 +172,14 @@ impl Proxy {
 
     /// A fetch that only the client's word demands happens once per key and `refreshMinInterval`; sooner, this is the answer.
     /// `None`: it happens, or nothing stored could answer.
-    fn answer_too_soon(&self, request: &Request, asks: &Asks, now: Now) -> Option<Reply> {
-        let content = asks.content(&request.method);
-        if content == *asks || self.config.cache.client_directives == ClientDirectives::Strict {
+    fn answer_too_soon(
+        &self,
+        request: &Request,
+        traits: &RequestTraits,
+        now: Now,
+    ) -> Option<Reply> {
+        let content = traits.content(&request.method);
+        if content == *traits || self.config.cache.client_directives == ClientDirectives::Strict {
             return None;
         }
         let stored = self.selected(request, &content)?;
@@ -171,7 +189,7 @@ impl Proxy {
             .or(rule.stale_time)
             .unwrap_or(REFRESH_MIN_INTERVAL);
         if !matches!(
-            reuse(&stored.lifetime, &content.wishes, now),
+            reuse(&stored.lifetime, &content.directives, now),
             Reuse::Fresh { .. } | Reuse::Stale { .. }
         ) {
             return None;
@@ -202,9 +220,9 @@ pub(super) fn shape(
     let fields = stored.fields();
     if conditional {
         match conditions::evaluate(&request.fields, stored.status, &fields, now) {
-            Verdict::NotModified => return Some(Shape::NotModified),
-            Verdict::Failed => return Some(Shape::PreconditionFailed),
-            Verdict::Send => {}
+            Evaluation::NotModified => return Some(Shape::NotModified),
+            Evaluation::Failed => return Some(Shape::PreconditionFailed),
+            Evaluation::Send => {}
         }
     }
     if !is_part && (!range || request.method != Method::GET) {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Proxy;
 use crate::clock::Now;
-use crate::metrics::Shed;
+use crate::metrics::RejectReason;
 use crate::policy::dates;
 use crate::secret::redacted;
 
@@ -38,7 +38,7 @@ impl Proxy {
             },
             "upstreams": { "default": self.upstream(now) },
             "counters": {
-                "refusedConnections": counters.sheds.count(Shed::Connections),
+                "refusedConnections": counters.rejections.count(RejectReason::Connections),
                 "acceptFailures": counters.accept_failures.count(),
                 "deadAcceptors": counters.dead_acceptors.count(),
                 "refusedRequests": counters.refused_requests.count(),
@@ -48,17 +48,17 @@ impl Proxy {
                 "failedFetches": counters.failed_fetches.count(),
                 "panics": counters.panics.count(),
             },
-            "shed": self.shed(),
+            "shed": self.rejections(),
         })
         .to_string()
     }
 
     /// How many were turned away, by cause.
-    fn shed(&self) -> Value {
-        let counts = Shed::ALL.map(|shed| {
+    fn rejections(&self) -> Value {
+        let counts = RejectReason::ALL.map(|reason| {
             (
-                shed.name().to_owned(),
-                Value::from(self.counters.sheds.count(shed)),
+                reason.name().to_owned(),
+                Value::from(self.counters.rejections.count(reason)),
             )
         });
         Value::Object(counts.into_iter().collect())
@@ -67,9 +67,9 @@ impl Proxy {
     /// Whether the origin is asked, and if not, why and for how long.
     fn upstream(&self, now: Now) -> Value {
         let flights = self.flights.lock();
-        let ((trouble, keys), breaker) = (flights.trouble(), flights.breaker(now).word());
+        let ((failure, keys), breaker) = (flights.failure_summary(), flights.breaker(now).word());
         drop(flights);
-        match trouble {
+        match failure {
             None => json!({ "status": "ok", "breaker": breaker, "keysInBackoff": keys }),
             Some((cause, until)) => json!({
                 "status": "backoff",

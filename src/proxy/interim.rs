@@ -4,21 +4,24 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, header};
 
-use crate::origin::Herald;
+use crate::origin::InterimSink;
 use crate::policy::rule::{Rule, SetCookie};
 
 /// Tells without Set-Cookie.
-struct Stripping(Arc<dyn Herald>);
+struct Stripping(Arc<dyn InterimSink>);
 
-/// `herald`, told what clients of this route may have.
-pub(super) fn as_the_route_wants(herald: Arc<dyn Herald>, rule: &Rule) -> Arc<dyn Herald> {
+/// `interim_sink`, told what clients of this route may have.
+pub(super) fn as_the_route_wants(
+    interim_sink: Arc<dyn InterimSink>,
+    rule: &Rule,
+) -> Arc<dyn InterimSink> {
     match rule.set_cookie {
-        Some(SetCookie::Strip) => Arc::new(Stripping(herald)),
-        _ => herald,
+        Some(SetCookie::Strip) => Arc::new(Stripping(interim_sink)),
+        _ => interim_sink,
     }
 }
 
-impl Herald for Stripping {
+impl InterimSink for Stripping {
     fn interim(&self, status: StatusCode, fields: &HeaderMap) {
         let mut fields = fields.clone();
         fields.remove(header::SET_COOKIE);

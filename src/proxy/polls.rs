@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::board::joins;
+use super::join::joins;
 use super::{Proxy, ROLE};
-use crate::cache::flights::{Arrival, Errand, Work};
+use crate::cache::flights::{Arrival, FetchRequest, Work};
 use crate::cache::key::Key;
 use crate::clock::Now;
 use crate::config::Config;
@@ -168,7 +168,7 @@ fn idle(rule: &Rule, interval: Duration, ttl: Duration) -> Option<Idle> {
 }
 
 impl Proxy {
-    /// Polls what is at this place of the plan now, unless it is being fetched or in trouble.
+    /// Polls what is at this place of the plan now, unless it is being fetched or failing.
     pub fn poll(&self, place: usize) {
         let Some(polled) = self.polls.all.get(place) else {
             return;
@@ -205,21 +205,21 @@ impl Proxy {
             .filter(|_| key == joins);
         let (request, key, joins) = (Arc::new(request), Some(key), Some(joins));
         let (shared, even_if_fresh) = (on_behalf != For::Named, on_behalf == For::Clock);
-        let errand = Errand {
+        let fetch_request = FetchRequest {
             request,
             key,
             shared,
-            beside: None,
+            related_key: None,
             joins,
             even_if_fresh,
             poll,
             safe: true,
             plain: false,
-            herald: None,
+            interim_sink: None,
         };
         self.submit(Work::Arrived(Arrival {
-            passenger: None,
-            errand,
+            waiter: None,
+            fetch_request,
         }));
     }
 

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use super::Proxy;
-use super::board::is_safe;
+use super::join::is_safe;
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Request;
 use crate::outcome::Cause;
 use crate::policy::rate::Owner;
-use crate::policy::rule::OnExhausted;
+use crate::policy::rule::Fallback;
 use crate::reply::{Failure, Reply};
 
 impl Proxy {
@@ -37,7 +37,7 @@ impl Proxy {
             fwd: Some(self.missed(request, selected)),
             backoff: Some(seconds),
             cors,
-            instead: OnExhausted::Error,
+            fallback: Fallback::Error,
         }))
     }
 

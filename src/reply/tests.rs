@@ -7,7 +7,7 @@ use super::*;
 use crate::cache::key::Key;
 use crate::message::RequestId;
 use crate::outcome::Fwd;
-use crate::policy::directives::Word;
+use crate::policy::directives::ResponseDirectives;
 use crate::policy::freshness::{Allowed, Received, lifetime};
 use crate::policy::rule::{Defaults, Rule};
 
@@ -32,11 +32,11 @@ fn stored(status: StatusCode) -> Arc<Stored> {
         header::CACHE_CONTROL,
         "max-age=30".parse().expect("a value"),
     )]);
-    let word = Word::of(&fields, &[]);
+    let response_directives = ResponseDirectives::of(&fields, &[]);
     let received = Received {
         status,
         fields: &fields,
-        word,
+        response_directives,
         asked: START,
         at: START,
     };
@@ -85,7 +85,7 @@ fn h1_a_stored_answer_tells_its_age_what_is_left_and_how_it_came_about() {
         Via: 1.1 larder-0000beef\r\nX-Cache-Timestamp: 2025-06-15T15:15:00.000Z\r\n\
         X-Cache-Expires-At: 2025-06-15T15:15:30.000Z\r\nContent-Length: 2\r\n";
     let failed = Outcome::Stale {
-        because: Cause::Status(503),
+        reason: Cause::Status(503),
     };
     let fetched = Outcome::Fetched {
         fwd: Fwd::UriMiss,

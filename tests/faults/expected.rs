@@ -7,7 +7,7 @@ const DAY: u64 = 86_400;
 /// `Cache-Status` of what is answered from the store at once.
 const HIT: &str = "larder; hit";
 
-/// How long a stored answer lives, in seconds, and how far past that it stands in for its origin.
+/// How long a stored answer lives, in seconds, and how far past that it replaces its origin.
 pub struct Life {
     /// It is fresh up to this age.
     pub ttl: u64,
@@ -257,8 +257,8 @@ fn is_left_alone(life: &Life, fault: &Fault, stored: Option<u64>, method: Method
         Means::Silence { .. } | Means::Rubbish => true,
         // By the RFC alone an error is an answer like others (docs/decisions/0016).
         Means::Status(_, retry_after) => {
-            let stands_in = stored.is_some_and(|age| age - life.ttl < life.failed);
-            life.is_users || retry_after.is_some() || stands_in
+            let serves_despite = stored.is_some_and(|age| age - life.ttl < life.failed);
+            life.is_users || retry_after.is_some() || serves_despite
         }
         // The origin answers.
         Means::Late | Means::BreaksOff => false,

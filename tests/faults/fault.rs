@@ -48,7 +48,7 @@ pub enum Means {
         word: &'static str,
         /// What took place.
         how: How,
-        /// Whose trouble it is.
+        /// Whose failure it is.
         whose: Whose,
         /// Only a body can have it: the answer to a HEAD is whole.
         in_body: bool,

@@ -24,9 +24,9 @@ Each cell says what two equal requests get, one after the other, and how many re
 ";
 
 const KINDS: &str = "
-What becomes of the second request depends on whose trouble it is. An origin that cannot be reached is left alone altogether; after any
+What becomes of the second request depends on whose failure it is. An origin that cannot be reached is left alone altogether; after any
 other failure only that address is. By the origin's word alone an error status is an answer like others: its address is left
-alone only where the origin said `Retry-After`, or something stored stands in. A HEAD is held back by the trouble of its GET, and by that of other
+alone only where the origin said `Retry-After`, or something stored stands in. A HEAD is held back by the failure of its GET, and by that of other
 HEADs; how it fares says nothing of the GET. A POST is its client's own will: it goes out unless the origin itself is left alone, is never
 answered from the store, and never sent twice.
 

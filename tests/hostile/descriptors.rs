@@ -37,8 +37,8 @@ fn must_show_2_ten_floods_of_500_connections_at_64_descriptors() {
     target.unharmed();
     println!(
         "turned away: {} connections, {} descriptors",
-        target.shed("connections"),
-        target.shed("descriptors")
+        target.rejected("connections"),
+        target.rejected("descriptors")
     );
 }
 
@@ -63,7 +63,10 @@ fn one_address_gets_half_of_the_connections_and_is_told_what_to_raise() {
     );
     from(2).get("/hit").expect("HIT", "/hit");
     assert_eq!(
-        (target.shed("clientConnections"), target.shed("connections")),
+        (
+            target.rejected("clientConnections"),
+            target.rejected("connections")
+        ),
         (1, 0)
     );
 

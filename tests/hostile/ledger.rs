@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::scene::Waits;
 
 /// Why a client is not content.
-pub enum Trouble {
+pub enum Failure {
     /// It got no answer, or was told to come again.
     Lost(String),
     /// It got an answer that is not the one to its request.
@@ -29,13 +29,13 @@ struct Entries {
 
 impl Ledger {
     /// Notes how one request, or one pair, of that kind went.
-    pub fn note(&self, kind: &'static str, took: Duration, went: Result<(), Trouble>) {
+    pub fn note(&self, kind: &'static str, took: Duration, went: Result<(), Failure>) {
         let mut entries = self.0.lock().unwrap();
         entries.waits.entry(kind).or_default().add(took);
         match went {
             Ok(()) => {}
-            Err(Trouble::Lost(why)) => entries.lost.push(format!("{kind}: {why}")),
-            Err(Trouble::Wrong(why)) => entries.wrong.push(format!("{kind}: {why}")),
+            Err(Failure::Lost(why)) => entries.lost.push(format!("{kind}: {why}")),
+            Err(Failure::Wrong(why)) => entries.wrong.push(format!("{kind}: {why}")),
         }
     }
 
@@ -50,7 +50,7 @@ impl Ledger {
     }
 
     /// Requests lost, and wrong answers; of each the first ten.
-    pub fn troubles(&self) -> (Vec<String>, Vec<String>) {
+    pub fn failures(&self) -> (Vec<String>, Vec<String>) {
         let entries = self.0.lock().unwrap();
         let first = |all: &Vec<String>| all.iter().take(10).cloned().collect();
         (first(&entries.lost), first(&entries.wrong))

@@ -52,7 +52,7 @@ fn must_show_7_regular_clients_get_what_they_ask_for_amid_all_attacks() {
     });
 
     println!("{ledger}\nturned away or cut: {}", target.health()["shed"]);
-    let (lost, wrong) = ledger.troubles();
+    let (lost, wrong) = ledger.failures();
     assert!(
         lost.is_empty() && wrong.is_empty(),
         "lost: {lost:#?}\nwrong: {wrong:#?}"

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::dice::Dice;
-use crate::ledger::{Ledger, Trouble};
+use crate::ledger::{Failure, Ledger};
 use crate::pages::{self, LARGE_PAGES, Pages};
 use crate::support::{Client, Reply};
 
@@ -67,7 +67,7 @@ impl<'a> Regular<'a> {
         }
     }
 
-    fn ask(&mut self) -> (&'static str, Result<(), Trouble>) {
+    fn ask(&mut self) -> (&'static str, Result<(), Failure>) {
         let steady = format!("/steady/{}", self.dice.below(64));
         match self.dice.below(20) {
             0..=5 => ("GET of what is stored", self.get(&steady)),
@@ -84,25 +84,25 @@ impl<'a> Regular<'a> {
         }
     }
 
-    fn get(&mut self, target: &str) -> Result<(), Trouble> {
+    fn get(&mut self, target: &str) -> Result<(), Failure> {
         let asked = self.town.pages.now();
         let reply = self.exchange("GET", target, "", b"")?;
         self.judge(target, asked, &reply).map(|_| ())
     }
 
-    fn get_brief(&mut self) -> Result<(), Trouble> {
+    fn get_brief(&mut self) -> Result<(), Failure> {
         let target = format!("/brief/{}", self.dice.below(16));
         self.get(&target)
     }
 
     /// What the attackers ask for and never read.
-    fn get_large(&mut self) -> Result<(), Trouble> {
+    fn get_large(&mut self) -> Result<(), Failure> {
         let target = format!("/large/{}", self.dice.below(LARGE_PAGES));
         self.get(&target)
     }
 
     /// The same on a connection of its own: stuck again and again, and never for long.
-    fn get_slowly(&mut self) -> Result<(), Trouble> {
+    fn get_slowly(&mut self) -> Result<(), Failure> {
         let target = format!("/large/{}", self.dice.below(LARGE_PAGES));
         let asked = self.town.pages.now();
         let mut client = Client::connect_narrow(self.town.addr);
@@ -111,18 +111,18 @@ impl<'a> Regular<'a> {
             .map_err(|error| lost(&error))?;
         for _ in 0..IN_A_ROW {
             let reply = client.read_slowly(PART, PAUSE);
-            let reply = reply.ok_or_else(|| Trouble::Lost("cut while it read".to_owned()))?;
+            let reply = reply.ok_or_else(|| Failure::Lost("cut while it read".to_owned()))?;
             self.judge(&target, asked, &reply)?;
         }
         Ok(())
     }
 
-    fn get_once(&mut self) -> Result<(), Trouble> {
+    fn get_once(&mut self) -> Result<(), Failure> {
         self.get(&format!("/once/{}", self.town.number()))
     }
 
     /// Two requests in one packet; the replies come in their order.
-    fn pair(&mut self, steady: &str) -> Result<(), Trouble> {
+    fn pair(&mut self, steady: &str) -> Result<(), Failure> {
         let mut targets = [steady.to_owned(), format!("/once/{}", self.town.number())];
         if self.dice.one_in(2) {
             targets.reverse();
@@ -142,7 +142,7 @@ impl<'a> Regular<'a> {
     }
 
     /// Sends the target's own text, so many times at most.
-    fn post(&mut self, most: u64) -> Result<(), Trouble> {
+    fn post(&mut self, most: u64) -> Result<(), Failure> {
         let target = format!("/echo/{}", self.town.number());
         let times = self.dice.between(most / 4, most);
         let sent = target.repeat(usize::try_from(times).expect("a small number"));
@@ -175,7 +175,7 @@ impl<'a> Regular<'a> {
         )
     }
 
-    fn head(&mut self, target: &str) -> Result<(), Trouble> {
+    fn head(&mut self, target: &str) -> Result<(), Failure> {
         let reply = self.exchange("HEAD", target, "", b"")?;
         expect(&reply, 200)?;
         right(
@@ -186,7 +186,7 @@ impl<'a> Regular<'a> {
     }
 
     /// Asks for it, and then whether it is still the same.
-    fn conditional(&mut self, target: &str) -> Result<(), Trouble> {
+    fn conditional(&mut self, target: &str) -> Result<(), Failure> {
         let asked = self.town.pages.now();
         let reply = self.exchange("GET", target, "", b"")?;
         let tag = pages::tag(self.judge(target, asked, &reply)?);
@@ -199,7 +199,7 @@ impl<'a> Regular<'a> {
     }
 
     /// Asks for a part; a server may give it the whole (RFC 9110 §14.2).
-    fn range(&mut self, target: &str) -> Result<(), Trouble> {
+    fn range(&mut self, target: &str) -> Result<(), Failure> {
         let size = pages::size(target);
         let last = self.dice.below(size as u64);
         let first = self.dice.below(last + 1);
@@ -239,7 +239,7 @@ impl<'a> Regular<'a> {
         target: &str,
         fields: &str,
         body: &[u8],
-    ) -> Result<Reply, Trouble> {
+    ) -> Result<Reply, Failure> {
         let closes = self.dice.one_in(10);
         let fields = if closes {
             format!("{fields}Connection: close\r\n")
@@ -258,7 +258,7 @@ impl<'a> Regular<'a> {
         Ok(reply)
     }
 
-    fn send(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let from = Ipv4Addr::new(
             127,
             0,
@@ -271,13 +271,13 @@ impl<'a> Regular<'a> {
         client.try_send(bytes).map_err(|error| lost(&error))
     }
 
-    fn reply(&mut self, method: &str) -> Result<Reply, Trouble> {
+    fn reply(&mut self, method: &str) -> Result<Reply, Failure> {
         let client = self
             .connected
             .as_mut()
-            .ok_or_else(|| Trouble::Lost("closed after a reply".to_owned()))?;
+            .ok_or_else(|| Failure::Lost("closed after a reply".to_owned()))?;
         let reply = client.try_read(method).map_err(|error| lost(&error))?;
-        let reply = reply.ok_or_else(|| Trouble::Lost("closed without a reply".to_owned()))?;
+        let reply = reply.ok_or_else(|| Failure::Lost("closed without a reply".to_owned()))?;
         if reply.field("X-Cache") == Some("HIT") {
             self.town.ledger.hit();
         }
@@ -285,7 +285,7 @@ impl<'a> Regular<'a> {
     }
 
     /// Judges a whole page; when it was made.
-    fn judge(&self, target: &str, asked: u64, reply: &Reply) -> Result<u64, Trouble> {
+    fn judge(&self, target: &str, asked: u64, reply: &Reply) -> Result<u64, Failure> {
         expect(reply, 200)?;
         let made = made(reply)?;
         right(
@@ -316,30 +316,30 @@ fn chunk(bytes: &[u8]) -> String {
 }
 
 /// When the page in a reply was made, by its entity tag.
-fn made(reply: &Reply) -> Result<u64, Trouble> {
+fn made(reply: &Reply) -> Result<u64, Failure> {
     let tag = reply
         .field("ETag")
         .and_then(|tag| tag.trim_matches('"').parse().ok());
-    tag.ok_or_else(|| Trouble::Wrong(format!("no tag of a page: {reply:?}")))
+    tag.ok_or_else(|| Failure::Wrong(format!("no tag of a page: {reply:?}")))
 }
 
 /// Whoever is not served is lost, told so or not.
-fn expect(reply: &Reply, status: u16) -> Result<(), Trouble> {
+fn expect(reply: &Reply, status: u16) -> Result<(), Failure> {
     if reply.status == status {
         Ok(())
     } else {
-        Err(Trouble::Lost(format!("told {reply:?}")))
+        Err(Failure::Lost(format!("told {reply:?}")))
     }
 }
 
-fn right(is_right: bool, otherwise: &str, reply: &Reply) -> Result<(), Trouble> {
+fn right(is_right: bool, otherwise: &str, reply: &Reply) -> Result<(), Failure> {
     if is_right {
         Ok(())
     } else {
-        Err(Trouble::Wrong(format!("{otherwise}: {reply:?}")))
+        Err(Failure::Wrong(format!("{otherwise}: {reply:?}")))
     }
 }
 
-fn lost(error: &io::Error) -> Trouble {
-    Trouble::Lost(error.to_string())
+fn lost(error: &io::Error) -> Failure {
+    Failure::Lost(error.to_string())
 }

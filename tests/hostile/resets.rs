@@ -32,5 +32,5 @@ fn a_whole_request_and_a_reset_at_once_take_no_place_for_ever() {
         "{}",
         target.proc.log()
     );
-    assert_eq!(target.shed("clientConnections"), 0);
+    assert_eq!(target.rejected("clientConnections"), 0);
 }

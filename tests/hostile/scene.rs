@@ -40,7 +40,7 @@ impl Target {
     }
 
     /// How many were turned away by this cause, as `/health` has it.
-    pub fn shed(&self, cause: &str) -> u64 {
+    pub fn rejected(&self, cause: &str) -> u64 {
         self.health()["shed"][cause]
             .as_u64()
             .expect("a cause of that name")

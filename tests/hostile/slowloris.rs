@@ -25,7 +25,7 @@ fn must_show_1_two_thousand_slow_heads_keep_nobody_waiting() {
         move || drip(addr)
     });
     assert!(
-        eventually(|| target.shed("clientConnections") > 0),
+        eventually(|| target.rejected("clientConnections") > 0),
         "a flood at all"
     );
     let mut loaded = Waits::default();
@@ -46,7 +46,7 @@ fn must_show_1_two_thousand_slow_heads_keep_nobody_waiting() {
     );
     println!(
         "refused: {} beyond its half; {} timed out",
-        target.shed("clientConnections"),
+        target.rejected("clientConnections"),
         target.health()["counters"]["slowHeads"]
     );
     assert_eq!(left, 0, "every slow one is cut");

@@ -123,9 +123,9 @@ fn must_show_5_refused_threads_cost_nobody_who_is_connected_and_it_recovers() {
     }
     println!(
         "turned away for want of threads: {}",
-        target.shed("threads")
+        target.rejected("threads")
     );
-    assert!(target.shed("threads") > 0);
+    assert!(target.rejected("threads") > 0);
     assert_eq!(
         target
             .proc
@@ -168,7 +168,7 @@ fn must_show_5_who_takes_threads_and_gives_them_back_all_the_time_stops_nobody()
     let dead = &target.health()["counters"]["deadAcceptors"];
     println!(
         "{served} of 320 served at the limit; turned away {}, accept threads that died {dead}",
-        target.shed("threads")
+        target.rejected("threads")
     );
     assert!(is_served(&mut connected));
     drop(connected);

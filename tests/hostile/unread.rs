@@ -37,7 +37,7 @@ fn must_show_4_clients_that_never_read_are_cut_and_nobody_waits_for_them() {
     let cut = target.health()["counters"]["cutClients"].as_u64();
     println!(
         "{cut:?} cut, {} of them for a full outbox",
-        target.shed("outbox")
+        target.rejected("outbox")
     );
     for (when, beside, loaded) in [
         ("came", &mut beside_arriving, &mut arriving),
@@ -97,7 +97,7 @@ fn slow_clients_that_read_one_large_answer_do_not_cut_one_another() {
         .collect();
     println!(
         "{} cut for a full outbox; {:?}",
-        target.shed("outbox"),
+        target.rejected("outbox"),
         target.proc.figures()
     );
     assert!(
@@ -130,13 +130,16 @@ fn no_more_clients_are_cut_for_a_full_outbox_than_must_be() {
     for (n, client) in clients.iter_mut().enumerate() {
         client.send(format!("GET /large-{n} HTTP/1.1\r\nHost: x\r\n\r\n"));
     }
-    assert!(eventually(|| target.shed("outbox") >= 2), "too much waits");
+    assert!(
+        eventually(|| target.rejected("outbox") >= 2),
+        "too much waits"
+    );
     let whole = clients
         .iter_mut()
         .filter_map(|client| client.read_or_end())
         .filter(|reply| reply.body.len() == LARGE);
     assert_eq!(whole.count(), 2);
-    assert_eq!(target.shed("outbox"), 2);
+    assert_eq!(target.rejected("outbox"), 2);
 }
 
 /// Clients that send and never read, a thread each, until they are cut. Dropped, they go home.

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use larder::cache::flights::Errand;
+use larder::cache::flights::FetchRequest;
 use larder::message::Response;
 use larder::origin::permits::FlightId;
 use larder::origin::{Fetched, Opening, Origin, OriginRequest, Rest};
 use larder::outcome::FetchError;
 
+use crate::endpoints::{Kind, endpoint};
 use crate::faults::Fate;
 use crate::ledger::Worth;
-use crate::roads::{Kind, road};
 use crate::schedule::{Asker, Heard};
 use crate::world::World;
 
@@ -22,16 +22,21 @@ const EACH: u64 = 1_000;
 pub struct Asked<'a> {
     world: Arc<World>,
     flight: FlightId,
-    errand: &'a Errand,
+    fetch_request: &'a FetchRequest,
     fate: Fate,
 }
 
 impl<'a> Asked<'a> {
-    pub fn new(world: Arc<World>, flight: FlightId, errand: &'a Errand, fate: Fate) -> Asked<'a> {
+    pub fn new(
+        world: Arc<World>,
+        flight: FlightId,
+        fetch_request: &'a FetchRequest,
+        fate: Fate,
+    ) -> Asked<'a> {
         Asked {
             world,
             flight,
-            errand,
+            fetch_request,
             fate,
         }
     }
@@ -78,22 +83,23 @@ impl Origin for Asked<'_> {
                     Heard::Failure(after)
                 }
             }
-            Ok(_) => judged(worth, road(request.target.as_str()).kind),
+            Ok(_) => judged(worth, endpoint(request.target.as_str()).kind),
         };
-        let again = state.thrift.may_repeat() && self.errand.is_repeatable() && self.may_pass();
+        let again =
+            state.quotas.may_repeat() && self.fetch_request.is_repeatable() && self.may_pass();
         let (asker, opens) = (
-            Asker::of(self.errand),
+            Asker::of(self.fetch_request),
             answer
                 .as_ref()
                 .is_ok_and(|response| self.opens(request, response)),
         );
-        match self.errand.poll.filter(|_| opens) {
+        match self.fetch_request.poll.filter(|_| opens) {
             Some(poll) => state.schedule.paused(self.flight, asker, poll),
             None => state.schedule.heard(self.flight, &asker, heard, again, now),
         }
         state
             .traffic
-            .answered(self.flight, self.errand, self.fate, now);
+            .answered(self.flight, self.fetch_request, self.fate, now);
         let response = answer?;
         let (Fate::Drip { seconds, cut }, true) = (self.fate, opens) else {
             return Ok(Fetched::Whole(response));
@@ -139,7 +145,7 @@ fn judged(worth: Worth, kind: Kind) -> Heard {
     match worth {
         Worth::Good => Heard::Answer,
         Worth::Bad if !matches!(kind, Kind::Csv | Kind::Readings) => Heard::Failure(None),
-        Worth::Bad | Worth::IfMetersAreWellSince(_) => Heard::InDoubt,
+        Worth::Bad | Worth::IfMetersAreWellSince(_) => Heard::Unconfirmed,
     }
 }
 

@@ -10,7 +10,7 @@ use larder::outcome::Outcome;
 use larder::reply::{Reply, Responder, Sink};
 
 use crate::dice::Dice;
-use crate::roads::{Kind, ROADS};
+use crate::endpoints::{ENDPOINTS, Kind};
 use crate::world::World;
 
 /// One request, as the judge needs to know it.
@@ -30,23 +30,23 @@ impl Question {
     /// Any question there is. `tags`: how many answers may have been named by one so far.
     pub fn any(dice: &mut Dice, tags: usize, now: u64) -> Question {
         // Three of four want what dashboards want.
-        let road = if dice.one_in(4) {
-            dice.of(&ROADS)
+        let endpoint = if dice.one_in(4) {
+            dice.of(&ENDPOINTS)
         } else {
-            dice.of(&ROADS[..9])
+            dice.of(&ENDPOINTS[..9])
         };
         let mut question = Question {
             method: Method::GET,
-            target: road.path.to_owned(),
+            target: endpoint.path.to_owned(),
             language: String::new(),
             tag: None,
             asked: now,
             fields: HeaderMap::new(),
         };
-        if road.path == "/v1/rates" && dice.one_in(2) {
+        if endpoint.path == "/v1/rates" && dice.one_in(2) {
             question.target = format!("/v1/rates?of={}", dice.below(4));
         }
-        if road.kind == Kind::Spoken {
+        if endpoint.kind == Kind::Spoken {
             question.language = dice.of(&["", "de", "en", "fr"]).to_owned();
             question.says(header::ACCEPT_LANGUAGE, &question.language.clone());
         }
@@ -60,7 +60,7 @@ impl Question {
                 header::RANGE,
                 &format!("bytes={}-{}", dice.below(9), dice.between(9, 40)),
             ),
-            9..=11 if tags > 0 && matches!(road.kind, Kind::Tagged | Kind::Spoken) => {
+            9..=11 if tags > 0 && matches!(endpoint.kind, Kind::Tagged | Kind::Spoken) => {
                 let tag = format!(
                     "\"s{}\"",
                     tags - 1 - dice.below(tags.min(40) as u64) as usize
@@ -68,7 +68,7 @@ impl Question {
                 question.says(header::IF_NONE_MATCH, &tag);
                 question.tag = Some(tag);
             }
-            12..=19 if !road.says.is_empty() || road.kind == Kind::Checked => {
+            12..=19 if !endpoint.says.is_empty() || endpoint.kind == Kind::Checked => {
                 question.method = Method::POST
             }
             _ => {}

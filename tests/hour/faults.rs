@@ -3,7 +3,7 @@
 use larder::outcome::FetchError;
 
 use crate::dice::Dice;
-use crate::roads::ROADS;
+use crate::endpoints::ENDPOINTS;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +54,8 @@ struct Window {
     from: u64,
     to: u64,
     fault: Fault,
-    /// Which roads; bits by their place.
-    roads: u32,
+    /// Which endpoints; bits by their place.
+    endpoints: u32,
 }
 
 /// The faults of one hour. All times in milliseconds.
@@ -70,9 +70,9 @@ impl Faults {
         while at < until {
             let fault = dice.of(&ALL);
             let to = (at + dice.between(5_000, 400_000)).min(until);
-            let some =
-                dice.between(1, (1 << ROADS.len()) - 1) & dice.between(1, (1 << ROADS.len()) - 1);
-            let roads = if dice.one_in(3) {
+            let some = dice.between(1, (1 << ENDPOINTS.len()) - 1)
+                & dice.between(1, (1 << ENDPOINTS.len()) - 1);
+            let endpoints = if dice.one_in(3) {
                 some as u32
             } else {
                 u32::MAX
@@ -81,7 +81,7 @@ impl Faults {
                 from: at,
                 to,
                 fault,
-                roads,
+                endpoints,
             });
             // Now and then one fault follows on the other, or lies over it.
             at = if dice.one_in(4) {
@@ -95,9 +95,12 @@ impl Faults {
 
     /// How long a request takes that begins now, and what comes of it.
     pub fn fate(&self, dice: &mut Dice, path: &str, now: u64) -> (u64, Fate) {
-        let place = ROADS.iter().position(|road| road.path == path).unwrap_or(0);
+        let place = ENDPOINTS
+            .iter()
+            .position(|endpoint| endpoint.path == path)
+            .unwrap_or(0);
         let of_now = |window: &&Window| {
-            (window.from..window.to).contains(&now) && window.roads >> place & 1 == 1
+            (window.from..window.to).contains(&now) && window.endpoints >> place & 1 == 1
         };
         match self.windows.iter().rev().find(of_now) {
             Some(window) => window.fault.fate(dice),

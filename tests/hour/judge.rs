@@ -1,12 +1,12 @@
-//! What a client may be told: a good body of its own target and language, no older than its road allows, with its true age.
+//! What a client may be told: a good body of its own target and language, no older than its endpoint allows, with its true age.
 
 use bytes::Bytes;
 use http::{HeaderName, Method, StatusCode, header};
 use larder::outcome::{Cause, FetchError, Outcome};
 
 use crate::clients::Question;
+use crate::endpoints::{Endpoint, Kind, endpoint};
 use crate::ledger::{Ledger, Said};
-use crate::roads::{Kind, Road, road};
 
 /// slowRequestTimeout, firstByteTimeout and totalTimeout together.
 pub const LONGEST_WAIT: u64 = 2_000 + 10_000 + 60_000;
@@ -53,7 +53,7 @@ pub fn judge(question: &Question, told: &Told, ledger: &Ledger, now: u64) -> Res
     {
         return Err(format!("not modified since {:?}", question.tag));
     }
-    let road = road(&question.target);
+    let endpoint = endpoint(&question.target);
     let age = match told.field(&header::AGE) {
         Some(age) => Some(age.parse::<u64>().map_err(|_| format!("Age is {age:?}"))?),
         None => None,
@@ -67,7 +67,7 @@ pub fn judge(question: &Question, told: &Told, ledger: &Ledger, now: u64) -> Res
         return Ok(());
     }
     let is_it = |said: &Said| {
-        is_of(said, told) && (road.kind != Kind::Spoken || said.language == question.language)
+        is_of(said, told) && (endpoint.kind != Kind::Spoken || said.language == question.language)
     };
     let Some(said) = ledger.find(&question.target, is_it, |at| is_as_old(now - at, age)) else {
         return Err("never said so, or not then, or to others".to_owned());
@@ -76,7 +76,7 @@ pub fn judge(question: &Question, told: &Told, ledger: &Ledger, now: u64) -> Res
         return Err(format!("nonsense: {said:?}"));
     }
     let is_young_enough =
-        |at: u64| is_as_old(now - at, age) && now - at < limit(road, &told.outcome);
+        |at: u64| is_as_old(now - at, age) && now - at < limit(endpoint, &told.outcome);
     if said.times.iter().any(|at| is_young_enough(*at)) {
         Ok(())
     } else {
@@ -117,25 +117,25 @@ fn is_of(said: &Said, told: &Told) -> bool {
         && told.stored.as_ref().is_none_or(holds)
 }
 
-/// Below how many milliseconds of age it may be told on this road, where it came about like this.
-fn limit(road: &Road, outcome: &Outcome) -> u64 {
+/// Below how many milliseconds of age it may be told on this endpoint, where it came about like this.
+fn limit(endpoint: &Endpoint, outcome: &Outcome) -> u64 {
     use FetchError::{ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout};
     let seconds = match outcome {
-        Outcome::Hit => road.at_once,
-        Outcome::Stale { because } => {
-            let grace = match because {
-                Cause::Slow | Cause::Quota | Cause::NoPermit | Cause::ParkedFull => road.slow,
+        Outcome::Hit => endpoint.at_once,
+        Outcome::Stale { reason } => {
+            let grace = match reason {
+                Cause::Slow | Cause::Quota | Cause::NoPermit | Cause::ParkedFull => endpoint.slow,
                 Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout) => {
-                    road.timed_out
+                    endpoint.timed_out
                 }
-                Cause::Fetch(_) => road.unreachable,
-                _ => road.failed,
+                Cause::Fetch(_) => endpoint.unreachable,
+                _ => endpoint.failed,
             };
-            road.at_once.max(road.fresh + grace)
+            endpoint.at_once.max(endpoint.fresh + grace)
         }
-        // It comes from the origin at this moment, but for what had to wait for its witness.
+        // It comes from the origin at this moment, but for what had to wait for its cross-check.
         _ if matches!(
-            road.kind,
+            endpoint.kind,
             Kind::MaybeEmpty | Kind::Level | Kind::Csv | Kind::Readings
         ) =>
         {

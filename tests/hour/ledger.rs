@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::roads::{Kind, road};
+use crate::endpoints::{Kind, endpoint};
 
 /// How long after an answer that said something an empty one is news, and how long the meters vouch for others: two of
 /// their slowest intervals.
@@ -131,7 +131,7 @@ impl Ledger {
 
     /// What a whole answer is worth, which is then known of this home.
     pub fn worth(&mut self, target: &str, body: &[u8], rubbish: bool, now: u64) -> Worth {
-        let kind = road(target).kind;
+        let kind = endpoint(target).kind;
         if kind == Kind::Meters {
             self.meters = Some((now, !rubbish));
             self.meters_well = if rubbish { self.meters_well } else { Some(now) };

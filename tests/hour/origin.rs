@@ -7,9 +7,9 @@ use larder::origin::OriginRequest;
 use larder::outcome::FetchError;
 
 use crate::dice::Dice;
+use crate::endpoints::{Endpoint, Kind, endpoint};
 use crate::faults::Fate;
 use crate::ledger::{Ledger, Worth};
-use crate::roads::{Kind, Road, road};
 
 /// How long the origin's tagged answers stay the same, in milliseconds.
 const UNCHANGED: u64 = 40_000;
@@ -31,27 +31,29 @@ impl Fake {
         dice: &mut Dice,
         now: u64,
     ) -> Result<Response, FetchError> {
-        let road = road(request.target.as_str());
+        let endpoint = endpoint(request.target.as_str());
         match fate {
             Fate::Error(error) => Err(error),
             Fate::Status(code, retry_after) => Ok(status(code, retry_after)),
-            _ if request.method == Method::HEAD && road.says.is_empty() => Ok(status(501, None)),
-            _ if request.method == Method::POST => Ok(response(road, "{\"done\":true}".into())),
-            Fate::Rubbish if !rubbish(road.kind).is_empty() => {
-                let body = Bytes::from(dice.of(rubbish(road.kind)));
+            _ if request.method == Method::HEAD && endpoint.says.is_empty() => {
+                Ok(status(501, None))
+            }
+            _ if request.method == Method::POST => Ok(response(endpoint, "{\"done\":true}".into())),
+            Fate::Rubbish if !rubbish(endpoint.kind).is_empty() => {
+                let body = Bytes::from(dice.of(rubbish(endpoint.kind)));
                 let worth = self.ledger.worth(request.target.as_str(), &body, true, now);
                 self.ledger
                     .note(request.target.as_str(), "", &body, worth, now);
-                Ok(response(road, body))
+                Ok(response(endpoint, body))
             }
             Fate::Rubbish | Fate::Good | Fate::Drip { .. }
-                if matches!(road.kind, Kind::Tagged | Kind::Spoken) =>
+                if matches!(endpoint.kind, Kind::Tagged | Kind::Spoken) =>
             {
-                Ok(self.tagged(road, request, now))
+                Ok(self.tagged(endpoint, request, now))
             }
             Fate::Rubbish | Fate::Good | Fate::Drip { .. } => {
                 let body = Bytes::from(words(
-                    road.kind,
+                    endpoint.kind,
                     request.target.as_str(),
                     self.ledger.next(),
                 ));
@@ -64,13 +66,13 @@ impl Fake {
                 };
                 self.ledger
                     .note(request.target.as_str(), "", &body, worth, now);
-                Ok(response(road, body))
+                Ok(response(endpoint, body))
             }
         }
     }
 
     /// What has a tag and stays the same for a while: whole, a part, or only confirmed.
-    fn tagged(&mut self, road: &Road, request: &OriginRequest, now: u64) -> Response {
+    fn tagged(&mut self, endpoint: &Endpoint, request: &OriginRequest, now: u64) -> Response {
         let field = |name| {
             request
                 .fields
@@ -79,7 +81,7 @@ impl Fake {
                 .unwrap_or_default()
         };
         let target = request.target.as_str();
-        let language = if road.kind == Kind::Spoken {
+        let language = if endpoint.kind == Kind::Spoken {
             field(header::ACCEPT_LANGUAGE)
         } else {
             ""
@@ -90,11 +92,11 @@ impl Fake {
             return status(500, None);
         };
         let body = said.body.clone();
-        let mut response = response(road, body.clone());
+        let mut response = response(endpoint, body.clone());
         response
             .fields
             .insert(header::ETAG, HeaderValue::from_str(&tag).expect("a tag"));
-        if road.kind == Kind::Spoken {
+        if endpoint.kind == Kind::Spoken {
             response
                 .fields
                 .insert(header::VARY, HeaderValue::from_static("Accept-Language"));
@@ -159,10 +161,13 @@ impl Fake {
     }
 }
 
-fn response(road: &Road, body: Bytes) -> Response {
+fn response(endpoint: &Endpoint, body: Bytes) -> Response {
     let mut fields = HeaderMap::new();
-    if !road.says.is_empty() {
-        fields.insert(header::CACHE_CONTROL, HeaderValue::from_static(road.says));
+    if !endpoint.says.is_empty() {
+        fields.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static(endpoint.says),
+        );
     }
     Response {
         status: StatusCode::OK,

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use larder::cache::flights::Errand;
+use larder::cache::flights::FetchRequest;
 use larder::origin::permits::FlightId;
 
 /// The waits after the first failure in a row, the second, ... and the longest where it is probed. Milliseconds.
@@ -33,7 +33,7 @@ pub enum Heard {
     Failure(Option<u64>),
     Answer,
     /// What it is worth is not told yet.
-    InDoubt,
+    Unconfirmed,
 }
 
 /// Who asks.
@@ -43,28 +43,28 @@ pub struct Asker {
     /// On behalf of everybody: what is heard is held against the key.
     pub shared: bool,
     pub polled: bool,
-    /// How it ends counts for the breaker: it is no witness.
+    /// How it ends counts for the breaker: it is no cross-check.
     pub counts: bool,
 }
 
 impl Asker {
-    pub fn of(errand: &Errand) -> Asker {
+    pub fn of(fetch_request: &FetchRequest) -> Asker {
         let (target, shared) = (
-            errand.request.target.as_str().to_owned(),
-            errand.shared_key().is_some(),
+            fetch_request.request.target.as_str().to_owned(),
+            fetch_request.shared_key().is_some(),
         );
-        let is_witness = errand.joins.is_none() && errand.even_if_fresh;
+        let is_cross_check = fetch_request.joins.is_none() && fetch_request.even_if_fresh;
         Asker {
             target,
             shared,
-            polled: errand.poll.is_some(),
-            counts: shared && !is_witness,
+            polled: fetch_request.poll.is_some(),
+            counts: shared && !is_cross_check,
         }
     }
 }
 
 #[derive(Clone, Copy, Default)]
-struct Trouble {
+struct FailureState {
     failures: usize,
     until: u64,
     probe: Option<FlightId>,
@@ -84,12 +84,12 @@ struct End {
 /// What is known of the origin. All times in milliseconds.
 #[derive(Default)]
 pub struct Schedule {
-    origin: Option<Trouble>,
-    keys: HashMap<String, Trouble>,
+    origin: Option<FailureState>,
+    keys: HashMap<String, FailureState>,
     known: HashSet<String>,
     silent: HashSet<String>,
     ends: VecDeque<End>,
-    /// The origin's trouble is that much fails: only its probe says that this is over.
+    /// The origin's failure is that much fails: only its probe says that this is over.
     tripped: bool,
     /// A poll whose body pauses.
     paused: Option<(FlightId, Asker, usize)>,
@@ -107,35 +107,35 @@ impl Schedule {
         } else {
             None
         };
-        for (whose, trouble) in [("the origin", self.origin.as_mut()), ("its key", of_key)] {
-            let Some(trouble) = trouble else { continue };
-            if now < trouble.until {
-                let (target, early) = (&asker.target, trouble.until - now);
+        for (whose, failure) in [("the origin", self.origin.as_mut()), ("its key", of_key)] {
+            let Some(failure) = failure else { continue };
+            if now < failure.until {
+                let (target, early) = (&asker.target, failure.until - now);
                 return Err(format!(
                     "{target} is asked for {early} ms before {whose} may be: {}",
-                    trouble.failures
+                    failure.failures
                 ));
             }
-            if trouble.probe.is_some() && whose == "the origin" {
+            if failure.probe.is_some() && whose == "the origin" {
                 return Err(format!(
                     "{} is asked for beside the probe of {whose}",
                     asker.target
                 ));
             }
-            trouble.probe = Some(flight);
+            failure.probe = Some(flight);
         }
         Ok(())
     }
 
-    /// What came of it. `again`: where there was no trouble, it may be asked once more.
+    /// What came of it. `again`: where there was no failure, it may be asked once more.
     pub fn heard(&mut self, flight: FlightId, asker: &Asker, heard: Heard, again: bool, now: u64) {
-        let was_trouble =
+        let was_failing =
             self.origin.is_some() || asker.shared && self.keys.contains_key(&asker.target);
-        let is_open = heard == Heard::InDoubt || again && !was_trouble;
+        let is_open = heard == Heard::Unconfirmed || again && !was_failing;
         if is_open {
             self.open.insert(flight, (asker.clone(), heard, now));
         }
-        if heard == Heard::InDoubt || !is_open {
+        if heard == Heard::Unconfirmed || !is_open {
             self.hear(flight, asker, heard, now);
         }
         if !is_open {
@@ -167,7 +167,7 @@ impl Schedule {
         let Some((asker, heard, at)) = self.open.remove(&flight) else {
             return;
         };
-        if heard == Heard::InDoubt {
+        if heard == Heard::Unconfirmed {
             self.count(&asker, heard, now);
         } else if at == now {
             self.hear(flight, &asker, heard, now);
@@ -179,7 +179,7 @@ impl Schedule {
     fn hear(&mut self, flight: FlightId, asker: &Asker, heard: Heard, now: u64) {
         let is_probe = self
             .origin
-            .is_some_and(|trouble| trouble.probe == Some(flight));
+            .is_some_and(|failure| failure.probe == Some(flight));
         let key = Some(&asker.target).filter(|_| asker.shared);
         match heard {
             Heard::Nobody => {
@@ -204,7 +204,7 @@ impl Schedule {
                 self.key_fails(key, retry_after, asker.polled, now);
                 self.is_there(is_probe);
             }
-            Heard::Answer | Heard::InDoubt => {
+            Heard::Answer | Heard::Unconfirmed => {
                 if let Some(key) = key {
                     self.keys.remove(key);
                 }
@@ -223,12 +223,12 @@ impl Schedule {
 
     /// When this key may be asked again because the origin said so, of it or of everything; 0 if it said nothing.
     pub fn told_to_wait_until(&self, target: &str) -> u64 {
-        let troubles = [self.origin.as_ref(), self.keys.get(target)];
-        let told = troubles
+        let failures = [self.origin.as_ref(), self.keys.get(target)];
+        let told = failures
             .into_iter()
             .flatten()
-            .filter(|trouble| trouble.told)
-            .map(|trouble| trouble.until);
+            .filter(|failure| failure.told)
+            .map(|failure| failure.until);
         told.max().unwrap_or(0)
     }
 
@@ -280,8 +280,8 @@ impl Schedule {
         now: u64,
     ) {
         let Some(key) = key else { return };
-        let trouble = worse(self.keys.get(key).copied(), retry_after, polled, now);
-        self.keys.insert(key.clone(), trouble);
+        let failure = worse(self.keys.get(key).copied(), retry_after, polled, now);
+        self.keys.insert(key.clone(), failure);
     }
 
     fn is_there(&mut self, is_probe: bool) {
@@ -294,8 +294,13 @@ impl Schedule {
     }
 }
 
-fn worse(trouble: Option<Trouble>, retry_after: Option<u64>, probed: bool, now: u64) -> Trouble {
-    let failures = trouble.unwrap_or_default().failures + 1;
+fn worse(
+    failure: Option<FailureState>,
+    retry_after: Option<u64>,
+    probed: bool,
+    now: u64,
+) -> FailureState {
+    let failures = failure.unwrap_or_default().failures + 1;
     let step = STEPS[(failures - 1).min(STEPS.len() - 1)];
     let step = if probed {
         step.min(LONGEST_PROBE)
@@ -304,11 +309,11 @@ fn worse(trouble: Option<Trouble>, retry_after: Option<u64>, probed: bool, now: 
     };
     let wait = retry_after.map_or(step / 10 * TENTHS, |asked| asked.min(LONGEST_RETRY_AFTER));
     // What was asked before the last failure takes nothing from the wait that one began.
-    let before = trouble.filter(|trouble| trouble.until > now + wait);
-    let (until, told) = before.map_or((now + wait, retry_after.is_some()), |trouble| {
-        (trouble.until, trouble.told)
+    let before = failure.filter(|failure| failure.until > now + wait);
+    let (until, told) = before.map_or((now + wait, retry_after.is_some()), |failure| {
+        (failure.until, failure.told)
     });
-    Trouble {
+    FailureState {
         failures,
         until,
         probe: None,

@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use larder::cache::flights::Errand;
+use larder::cache::flights::FetchRequest;
 use larder::origin::permits::FlightId;
 
+use crate::endpoints::{Kind, endpoint};
 use crate::faults::Fate;
-use crate::roads::{Kind, road};
 
 /// How long a key whose answer could not be shared is not collapsed, in milliseconds.
 const APART: u64 = 60_000;
@@ -41,16 +41,20 @@ impl Traffic {
     }
 
     /// A request goes out. `Err`: it should not.
-    pub fn asked(&mut self, flight: FlightId, errand: &Errand) -> Result<(), String> {
+    pub fn asked(&mut self, flight: FlightId, fetch_request: &FetchRequest) -> Result<(), String> {
         self.fetches += 1;
         self.begins(flight)?;
-        if !errand.safe && !self.unsafe_ones.insert(errand.request.id.0) {
-            return Err(format!("sent twice: {:?}", errand.request));
+        if !fetch_request.safe && !self.unsafe_ones.insert(fetch_request.request.id.0) {
+            return Err(format!("sent twice: {:?}", fetch_request.request));
         }
-        let Some(joins) = errand.joins.as_ref().filter(|_| errand.shared) else {
+        let Some(joins) = fetch_request
+            .joins
+            .as_ref()
+            .filter(|_| fetch_request.shared)
+        else {
             return Ok(());
         };
-        let target = errand.request.target.as_str();
+        let target = fetch_request.request.target.as_str();
         if self.is_apart(target, flight) {
             return Ok(());
         }
@@ -68,13 +72,19 @@ impl Traffic {
     }
 
     /// Its answer is there.
-    pub fn answered(&mut self, flight: FlightId, errand: &Errand, fate: Fate, now: u64) {
+    pub fn answered(
+        &mut self,
+        flight: FlightId,
+        fetch_request: &FetchRequest,
+        fate: Fate,
+        now: u64,
+    ) {
         self.at_work.remove(&flight);
         self.shared.retain(|_, other| *other != flight);
-        let target = errand.request.target.as_str();
+        let target = fetch_request.request.target.as_str();
         let apart = match fate {
             // It may have made worthless what is being fetched.
-            _ if !errand.safe => Some((0, now)),
+            _ if !fetch_request.safe => Some((0, now)),
             Fate::Drip { .. } => Some((now, now + APART)),
             _ => None,
         };
@@ -127,6 +137,7 @@ impl Traffic {
             return true;
         };
         let mut times = self.apart.get(target).into_iter().flatten();
-        road(target).kind == Kind::Personal || times.any(|(from, to)| (from..=to).contains(&began))
+        endpoint(target).kind == Kind::Personal
+            || times.any(|(from, to)| (from..=to).contains(&began))
     }
 }

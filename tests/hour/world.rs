@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use larder::cache::flights::{Errand, Gauges};
+use larder::cache::flights::{FetchRequest, Gauges};
 use larder::clock::Clock;
 use larder::config::Config;
 use larder::message::RequestId;
@@ -15,13 +15,13 @@ use larder::scheduler::plan::Plan;
 
 use crate::asked::Asked;
 use crate::clients::{Client, Question};
-use crate::crew::Hands;
 use crate::dice::Dice;
+use crate::endpoints::{CONFIGURATION, ENDPOINTS, endpoint};
+use crate::executor::Hands;
 use crate::faults::{Fate, Faults};
 use crate::origin::Fake;
-use crate::roads::{CONFIGURATION, ROADS, road};
+use crate::quotas::Quotas;
 use crate::schedule::Schedule;
-use crate::thrift::Thrift;
 use crate::traffic::Traffic;
 
 /// Milliseconds of virtual time: the first fault, the last, and the end.
@@ -39,11 +39,11 @@ pub const PARKED: usize = 100;
 
 /// What happens at a moment.
 pub enum Event {
-    Asks,
+    RequestTraits,
     Leaves(usize),
     ChangesPace,
     Deadline(Duration, FlightId),
-    Lands(FlightId, Errand, Fate),
+    Completes(FlightId, FetchRequest, Fate),
     /// A polled path, from this moment on.
     IsFreshAgain(&'static str, u64),
 }
@@ -70,7 +70,7 @@ pub struct State {
     pub faults: Faults,
     pub fake: Fake,
     pub schedule: Schedule,
-    pub thrift: Thrift,
+    pub quotas: Quotas,
     pub traffic: Traffic,
     plan: Plan,
     pub news: Vec<News>,
@@ -109,10 +109,10 @@ pub struct Report {
 /// Lives through the hour of this seed; `aloud`: printing what happens.
 pub fn hour(seed: u64, aloud: bool) -> Report {
     let mut config = Config::from_json(CONFIGURATION).expect("a configuration");
-    let thrift = Thrift::any(seed);
-    thrift.configure(&mut config);
+    let quotas = Quotas::any(seed);
+    quotas.configure(&mut config);
     // What has no room in the quota stays as it is: how fresh, is not for us to say.
-    let is_fresh_again = !thrift.counts();
+    let is_fresh_again = !quotas.counts();
     let mut dice = Dice::new(seed);
     let faults = Faults::new(&mut dice, BEGINS, RECOVERS);
     let state = State {
@@ -122,7 +122,7 @@ pub fn hour(seed: u64, aloud: bool) -> Report {
         faults,
         fake: Fake::default(),
         schedule: Schedule::default(),
-        thrift,
+        quotas,
         traffic: Traffic::new(config.backend.max_concurrent_requests),
         plan: Plan::new(polls(&config), Duration::ZERO),
         news: Vec::new(),
@@ -141,21 +141,24 @@ pub fn hour(seed: u64, aloud: bool) -> Report {
         proxy: OnceLock::new(),
         state: Mutex::new(state),
     });
-    let crew = Box::new(Hands(Arc::clone(&world)));
+    let executor = Box::new(Hands(Arc::clone(&world)));
     let proxy = Arc::new(Proxy::new(
         config,
         world.clock.clone(),
         seed as u32,
         PARKED,
-        crew,
+        executor,
     ));
     assert!(world.proxy.set(Arc::downgrade(&proxy)).is_ok());
-    world.later(1_000, Event::Asks);
+    world.later(1_000, Event::RequestTraits);
     world.later(BEGINS, Event::ChangesPace);
-    for road in ROADS.iter().filter(|road| road.polled && is_fresh_again) {
+    for endpoint in ENDPOINTS
+        .iter()
+        .filter(|endpoint| endpoint.polled && is_fresh_again)
+    {
         world.later(
             RECOVERS + NOTICED,
-            Event::IsFreshAgain(road.path, RECOVERS + NOTICED),
+            Event::IsFreshAgain(endpoint.path, RECOVERS + NOTICED),
         );
     }
     world.run_until(ENDS);
@@ -266,7 +269,7 @@ impl World {
     fn happens(self: &Arc<World>, event: Event) {
         let Some(proxy) = self.proxy() else { return };
         match event {
-            Event::Asks => self.ask(&proxy),
+            Event::RequestTraits => self.ask(&proxy),
             Event::Leaves(number) => {
                 if let Some(client) = self.state().clients.get_mut(number) {
                     client.gone = true;
@@ -286,14 +289,14 @@ impl World {
                     proxy.deadline(flight);
                 }
             }
-            Event::Lands(flight, errand, fate) => {
+            Event::Completes(flight, fetch_request, fate) => {
                 if self.state().aloud {
                     println!("{:>8} {flight:?} lands", self.now());
                 }
-                proxy.fly(
+                proxy.fetch(
                     flight,
-                    &errand,
-                    &mut Asked::new(Arc::clone(self), flight, &errand, fate),
+                    &fetch_request,
+                    &mut Asked::new(Arc::clone(self), flight, &fetch_request, fate),
                 );
             }
             Event::IsFreshAgain(path, due) => self.judge_recovery(&proxy, path, due),
@@ -312,7 +315,7 @@ impl World {
             self.ask_this(proxy, question.clone());
         }
         if next < ENDS {
-            self.later(next, Event::Asks);
+            self.later(next, Event::RequestTraits);
         }
     }
 
@@ -391,7 +394,7 @@ impl World {
                 .filter(|_| state.schedule.is_well(path));
             (
                 due,
-                said.map_or(due, |at| due.max(at + road(path).fresh * 1_000)) + ONE_REQUEST,
+                said.map_or(due, |at| due.max(at + endpoint(path).fresh * 1_000)) + ONE_REQUEST,
             )
         };
         if now < due {

@@ -13,7 +13,7 @@ mod caching;
 mod coalescing;
 mod demand;
 mod endpoints;
-mod exhausted;
+mod fallback;
 mod forwarded;
 mod gentle;
 mod harness;

@@ -16,20 +16,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// Where messages arrive, and how the process is told of it.
-struct Ear(UnixDatagram, String);
+struct Listener(UnixDatagram, String);
 
-impl Ear {
-    fn at_abstract_name(name: &str) -> Ear {
+impl Listener {
+    fn at_abstract_name(name: &str) -> Listener {
         let name = format!("larder-{name}-{}", std::process::id());
         let addr = SocketAddr::from_abstract_name(&name).unwrap();
-        Ear(UnixDatagram::bind_addr(&addr).unwrap(), format!("@{name}"))
+        Listener(UnixDatagram::bind_addr(&addr).unwrap(), format!("@{name}"))
     }
 
-    fn at_path() -> Ear {
+    fn at_path() -> Listener {
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("notify-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
-        Ear(
+        Listener(
             UnixDatagram::bind(&path).unwrap(),
             path.to_str().unwrap().to_owned(),
         )
@@ -67,19 +67,19 @@ impl Ear {
 
 #[test]
 fn systemd_hears_when_it_serves_that_it_is_well_and_when_it_ends() {
-    for ear in [Ear::at_abstract_name("life"), Ear::at_path()] {
-        let mut proc = ear.start();
-        assert_eq!(ear.hears(PATIENCE).as_deref(), Some("READY=1"));
+    for listener in [Listener::at_abstract_name("life"), Listener::at_path()] {
+        let mut proc = listener.start();
+        assert_eq!(listener.hears(PATIENCE).as_deref(), Some("READY=1"));
         assert_eq!(proc.client().get("/health").status, 200);
-        assert_eq!(ear.hears(PATIENCE).as_deref(), Some("WATCHDOG=1"));
-        assert_eq!(ear.hears(PATIENCE).as_deref(), Some("WATCHDOG=1"));
+        assert_eq!(listener.hears(PATIENCE).as_deref(), Some("WATCHDOG=1"));
+        assert_eq!(listener.hears(PATIENCE).as_deref(), Some("WATCHDOG=1"));
         proc.terminate();
         assert!(eventually(
-            || ear.hears(PATIENCE).as_deref() == Some("STOPPING=1")
+            || listener.hears(PATIENCE).as_deref() == Some("STOPPING=1")
         ));
         assert!(proc.ended().success(), "{}", proc.log());
         assert_eq!(
-            ear.hears(Duration::from_millis(1)),
+            listener.hears(Duration::from_millis(1)),
             None,
             "STOPPING=1 is its last word"
         );
@@ -88,9 +88,9 @@ fn systemd_hears_when_it_serves_that_it_is_well_and_when_it_ends() {
 
 #[test]
 fn systemd_hears_nothing_from_a_larder_that_does_not_answer_itself() {
-    let ear = Ear::at_abstract_name("silence");
-    let proc = ear.start();
-    assert_eq!(ear.hears(PATIENCE).as_deref(), Some("READY=1"));
+    let listener = Listener::at_abstract_name("silence");
+    let proc = listener.start();
+    assert_eq!(listener.hears(PATIENCE).as_deref(), Some("READY=1"));
 
     // Without a descriptor to spare no connection comes about.
     proc.limit_descriptors(3);
@@ -99,9 +99,9 @@ fn systemd_hears_nothing_from_a_larder_that_does_not_answer_itself() {
         "{}",
         proc.log()
     );
-    ear.forgets();
-    assert_eq!(ear.hears(SILENCE), None);
+    listener.forgets();
+    assert_eq!(listener.hears(SILENCE), None);
 
     proc.limit_descriptors(1024);
-    assert_eq!(ear.hears(PATIENCE).as_deref(), Some("WATCHDOG=1"));
+    assert_eq!(listener.hears(PATIENCE).as_deref(), Some("WATCHDOG=1"));
 }

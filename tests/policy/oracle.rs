@@ -10,11 +10,11 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_cache_semantics::{BeforeRequest, CacheOptions, CachePolicy};
 use larder::policy::dates::imf_fixdate;
+use larder::policy::request_directives::RequestDirectives;
 use larder::policy::reuse::{Reuse, reuse};
 use larder::policy::rule::Rule;
 use larder::policy::storing::{Refusal, Storing};
 use larder::policy::validation::has_validator;
-use larder::policy::wishes::Wishes;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -170,7 +170,7 @@ impl Case {
             lifetime.expires_in(now).max(0),
             theirs.time_to_live(their_now).as_secs() as i64,
         );
-        let answers = reuse(&lifetime, &Wishes::of(&exchanged.request), now);
+        let answers = reuse(&lifetime, &RequestDirectives::of(&exchanged.request), now);
         let at_once = (
             matches!(answers, Reuse::Fresh { .. } | Reuse::Stale { .. }),
             matches!(

@@ -2,27 +2,27 @@
 
 use std::time::Duration;
 
-use super::work::{Errand, Passenger, Work};
+use super::work::{FetchRequest, Waiter, Work};
 use crate::clock::Now;
-use crate::origin::backoff::Pass;
+use crate::origin::backoff::ProbeToken;
 use crate::origin::permits::Class;
 use crate::outcome::Cause;
 
 /// One fetch in progress, and everybody waiting for it.
 pub(super) struct Flight {
-    pub errand: Errand,
-    pub passengers: Vec<Passenger>,
+    pub fetch_request: FetchRequest,
+    pub waiters: Vec<Waiter>,
     pub began: Duration,
     pub class: Class,
     pub stage: Stage,
     /// Whose probe it is.
-    pub pass: Pass,
+    pub token: ProbeToken,
     /// How often the origin was asked once more.
     pub repeated: u32,
     /// The origin has been working on it for longer than `slow`.
     pub late: bool,
     /// An invalidation came: what lands is not stored, and nobody new joins.
-    pub marked: bool,
+    pub invalidated_meanwhile: bool,
 }
 
 /// How far a flight has come.
@@ -30,31 +30,31 @@ pub(super) struct Flight {
 pub(super) enum Stage {
     Looking,
     Waiting,
-    Flying,
+    Fetching,
     Streaming,
-    /// Its answer waits for a witness; it has no permit.
-    Holding,
+    /// Its answer waits for a cross-check; it has no permit.
+    Confirming,
 }
 
 impl Flight {
     /// Whether the origin should still be asked.
     pub(super) fn wanted(&self, now: Now) -> bool {
         let waited = now.mono > self.began;
-        self.errand.safe || !waited || self.passengers.iter().any(|p| !p.responder.gone())
+        self.fetch_request.safe || !waited || self.waiters.iter().any(|p| !p.responder.gone())
     }
 }
 
 /// Answers a request that gets no flight, and ends a poll that gets none.
 pub(super) fn turn_away(
-    passenger: Option<Passenger>,
-    errand: &Errand,
+    waiter: Option<Waiter>,
+    fetch_request: &FetchRequest,
     cause: Cause,
     until: Option<Duration>,
     todo: &mut Vec<Work>,
 ) {
-    match passenger {
-        Some(passenger) => todo.push(Work::Overdue(vec![passenger], cause, until)),
-        None => todo.extend(errand.poll.map(|poll| Work::Polled {
+    match waiter {
+        Some(waiter) => todo.push(Work::Overdue(vec![waiter], cause, until)),
+        None => todo.extend(fetch_request.poll.map(|poll| Work::Polled {
             poll,
             refused: false,
             again: until,

@@ -1,4 +1,4 @@
-//! What is told about the flights: who is under way, and who is left alone because of trouble.
+//! What is told about the flights: who is under way, and who is left alone because of failure.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub struct UnderWay {
 
 /// Who is left alone.
 #[derive(Debug, Default)]
-pub struct Troubles {
+pub struct FailureReport {
     /// The origin itself: why, and until which monotonic time.
     pub origin: Option<(Cause, Duration)>,
     /// Keys.
@@ -46,39 +46,36 @@ impl Flights {
             ..UnderWay::default()
         };
         for (_, flight) in flights {
-            let target = &flight.errand.request.target;
+            let target = &flight.fetch_request.request.target;
             match flight.stage {
                 Stage::Waiting if report.queued.len() < limit => report.queued.push(target.clone()),
-                Stage::Flying | Stage::Streaming if report.active.len() < limit => {
+                Stage::Fetching | Stage::Streaming if report.active.len() < limit => {
                     report.active.push((target.clone(), flight.began));
                 }
-                Stage::Looking | Stage::Holding => {}
-                Stage::Waiting | Stage::Flying | Stage::Streaming => report.truncated = true,
+                Stage::Looking | Stage::Confirming => {}
+                Stage::Waiting | Stage::Fetching | Stage::Streaming => report.truncated = true,
             }
         }
         report
     }
 
-    /// Who is in trouble, at most `limit` keys.
-    pub fn troubles(&self, limit: usize) -> Troubles {
-        Troubles {
-            origin: self.backoff.origin_trouble(),
+    /// Who is failing, at most `limit` keys.
+    pub fn failing(&self, limit: usize) -> FailureReport {
+        FailureReport {
+            origin: self.backoff.origin_failure(),
             keys: self
                 .backoff
                 .pauses()
                 .take(limit)
                 .map(|(key, pause)| (key.clone(), pause))
                 .collect(),
-            truncated: self.backoff.keys_in_trouble() > limit,
+            truncated: self.backoff.failing_keys() > limit,
         }
     }
 
-    /// The origin's trouble, and how many keys are in one.
-    pub fn trouble(&self) -> (Option<(Cause, Duration)>, usize) {
-        (
-            self.backoff.origin_trouble(),
-            self.backoff.keys_in_trouble(),
-        )
+    /// The origin's failure, and how many keys are in one.
+    pub fn failure_summary(&self) -> (Option<(Cause, Duration)>, usize) {
+        (self.backoff.origin_failure(), self.backoff.failing_keys())
     }
 
     /// Whether the origin is asked.

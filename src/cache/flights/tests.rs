@@ -1,8 +1,8 @@
 //! The rules of flights, one by one. All of them together, in random order: `simulation`.
 
 mod account;
+mod harness;
 mod simulation;
-mod tower;
 mod turns;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 
-use self::tower::*;
+use self::harness::*;
 use super::*;
 use crate::cache::store::tests::lifetime_of;
 use crate::message::{Body, Request, RequestId, Response, Target};
 use crate::origin::Opening;
 use crate::outcome::{Fwd, Outcome};
+use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{Reuse, reuse};
-use crate::policy::wishes::Wishes;
 use crate::reply::{Reply, Responder, Sink};
 
 const SLOW: Duration = Duration::from_secs(2);
@@ -27,54 +27,53 @@ const STEP: Duration = Duration::from_secs(5);
 
 #[test]
 fn i4_a_flight_looks_again_before_it_asks_and_stores_before_it_answers() {
-    let mut tower = Tower::new(2);
+    let mut harness = Harness::new(2);
     let arrival = shared("/a").with_client();
     assert_eq!(
-        seen(&tower.flights.step(Work::Arrived(arrival), tower.now)),
+        seen(&harness.flights.step(Work::Arrived(arrival), harness.now)),
         ["Wake 0", "Look 0"]
     );
     assert_eq!(
-        seen(
-            &tower
-                .flights
-                .step(Work::Found(FlightId(0), stored("/a", tower.now)), tower.now)
-        ),
+        seen(&harness.flights.step(
+            Work::Found(FlightId(0), stored("/a", harness.now)),
+            harness.now
+        )),
         ["Answer 1"]
     );
     assert_eq!(
-        tower.step(Work::Arrived(shared("/a").with_client())),
+        harness.step(Work::Arrived(shared("/a").with_client())),
         ["Fetch 1"]
     );
     assert_eq!(
-        tower.step(tower.lands_shared(1, "/a")),
+        harness.step(harness.completes_shared(1, "/a")),
         ["Insert", "Answer 1"]
     );
-    assert_eq!(tower.flights.gauges(), Gauges::default());
+    assert_eq!(harness.flights.gauges(), Gauges::default());
 }
 
 #[test]
-fn who_asks_for_the_same_joins_and_lands_together() {
-    let mut tower = Tower::new(2);
+fn who_asks_for_the_same_joins_and_is_answered_together() {
+    let mut harness = Harness::new(2);
     assert_eq!(
-        tower.step(Work::Arrived(shared("/a").with_client())),
+        harness.step(Work::Arrived(shared("/a").with_client())),
         ["Fetch 0"]
     );
     assert!(
-        tower
+        harness
             .step(Work::Arrived(shared("/a").with_client()))
             .is_empty()
     );
     assert!(
-        tower
+        harness
             .step(Work::Arrived(shared("/a").in_background()))
             .is_empty()
     );
     assert_eq!(
-        tower.step(Work::Arrived(shared("/b").with_client())),
+        harness.step(Work::Arrived(shared("/b").with_client())),
         ["Fetch 1"]
     );
     assert_eq!(
-        tower.flights.gauges(),
+        harness.flights.gauges(),
         Gauges {
             flights: 2,
             parked: 3,
@@ -83,37 +82,37 @@ fn who_asks_for_the_same_joins_and_lands_together() {
         }
     );
     assert_eq!(
-        tower.step(tower.lands_shared(0, "/a")),
+        harness.step(harness.completes_shared(0, "/a")),
         ["Insert", "Answer 2"]
     );
 }
 
 #[test]
 fn i5_a_panic_tells_everybody_and_gives_the_permit_back() {
-    let mut tower = Tower::new(1);
-    tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Arrived(shared("/a").with_client()));
+    let mut harness = Harness::new(1);
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    harness.step(Work::Arrived(shared("/a").with_client()));
     assert!(
-        tower
+        harness
             .step(Work::Arrived(shared("/b").with_client()))
             .is_empty()
     );
-    let panicked = Work::Landed(FlightId(0), Landing::failed(Cause::Panicked));
-    assert_eq!(tower.step(panicked), ["Answer 2", "Fetch 1"]);
+    let panicked = Work::Completed(FlightId(0), FetchResult::failed(Cause::Panicked));
+    assert_eq!(harness.step(panicked), ["Answer 2", "Fetch 1"]);
     assert!(
-        tower.step(tower.lands_shared(0, "/a")).is_empty(),
-        "it landed before"
+        harness.step(harness.completes_shared(0, "/a")).is_empty(),
+        "it completed before"
     );
 }
 
 #[test]
 fn i8_what_was_asked_before_an_invalidation_is_not_stored_and_takes_nobody_new() {
-    let mut tower = Tower::new(2);
-    tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Arrived(shared("/b").with_client()));
+    let mut harness = Harness::new(2);
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    harness.step(Work::Arrived(shared("/b").with_client()));
     let key = shared("/a").key.expect("a key");
     assert!(
-        tower
+        harness
             .step(Work::Invalidated {
                 matches: Box::new(move |other| other == key.as_str()),
                 but: None
@@ -121,20 +120,20 @@ fn i8_what_was_asked_before_an_invalidation_is_not_stored_and_takes_nobody_new()
             .is_empty()
     );
     assert!(
-        tower
+        harness
             .step(Work::Arrived(shared("/a").with_client()))
             .is_empty()
     );
     assert_eq!(
-        tower.step(tower.lands_shared(0, "/a")),
+        harness.step(harness.completes_shared(0, "/a")),
         ["Answer 1", "Fetch 2"]
     );
     assert_eq!(
-        tower.step(tower.lands_shared(1, "/b")),
+        harness.step(harness.completes_shared(1, "/b")),
         ["Insert", "Answer 1"]
     );
     assert_eq!(
-        tower.step(tower.lands_shared(2, "/a")),
+        harness.step(harness.completes_shared(2, "/a")),
         ["Insert", "Answer 1"]
     );
 }
@@ -146,21 +145,21 @@ fn i11_an_unsafe_request_whose_client_went_while_it_waited_is_not_sent() {
         (true, vec!["Fetch 1"]),
     ];
     for (safe, expected) in cases {
-        let mut tower = Tower::new(1);
-        tower.step(Work::Arrived(shared("/a").with_client()));
+        let mut harness = Harness::new(1);
+        harness.step(Work::Arrived(shared("/a").with_client()));
         let mut waiting = alone("/b", safe).with_client();
-        waiting.passenger = Some(passenger(
+        waiting.waiter = Some(waiter(
             None,
             Arc::new(Tally {
                 gone: AtomicBool::new(true),
                 ..Tally::default()
             }),
         ));
-        tower.step(Work::Arrived(waiting));
-        tower.step(Work::Arrived(alone("/c", false).with_client()));
-        tower.at(Duration::from_millis(1));
+        harness.step(Work::Arrived(waiting));
+        harness.step(Work::Arrived(alone("/c", false).with_client()));
+        harness.at(Duration::from_millis(1));
         assert_eq!(
-            tower.step(tower.lands_shared(0, "/a"))[2..],
+            harness.step(harness.completes_shared(0, "/a"))[2..],
             expected,
             "safe: {safe}"
         );
@@ -169,111 +168,114 @@ fn i11_an_unsafe_request_whose_client_went_while_it_waited_is_not_sent() {
 
 #[test]
 fn i11_nothing_is_sent_after_waiting_too_long_for_a_permit() {
-    let mut tower = Tower::new(1);
-    tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Arrived(alone("/b", false).with_client()));
-    tower.at(SLOW);
+    let mut harness = Harness::new(1);
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    harness.step(Work::Arrived(alone("/b", false).with_client()));
+    harness.at(SLOW);
     assert_eq!(
-        tower.step(Work::Deadline(FlightId(1))),
+        harness.step(Work::Deadline(FlightId(1))),
         ["Overdue 1 no-permit"]
     );
     assert_eq!(
-        tower.step(tower.lands_shared(0, "/a")),
+        harness.step(harness.completes_shared(0, "/a")),
         ["Insert", "Answer 1"]
     );
-    assert_eq!(tower.flights.gauges(), Gauges::default());
+    assert_eq!(harness.flights.gauges(), Gauges::default());
 }
 
 #[test]
 fn a_slow_flight_sends_stale_answers_to_those_who_have_one_and_to_all_who_come_later() {
-    let mut tower = Tower::new(1);
-    let old = stored("/a", tower.now);
-    tower.at(Duration::from_secs(61));
-    tower.step(Work::Arrived(shared("/a").with_client()));
+    let mut harness = Harness::new(1);
+    let old = stored("/a", harness.now);
+    harness.at(Duration::from_secs(61));
+    harness.step(Work::Arrived(shared("/a").with_client()));
     let mut has_stale = shared("/a").with_client();
-    has_stale.passenger = Some(passenger(Some(old), Arc::default()));
-    tower.step(Work::Arrived(has_stale));
-    tower.at(Duration::from_secs(61) + SLOW - Duration::from_millis(1));
+    has_stale.waiter = Some(waiter(Some(old), Arc::default()));
+    harness.step(Work::Arrived(has_stale));
+    harness.at(Duration::from_secs(61) + SLOW - Duration::from_millis(1));
     assert!(
-        tower
+        harness
             .step(Work::Arrived(shared("/a").with_client()))
             .is_empty(),
         "just in time"
     );
-    tower.at(Duration::from_secs(61) + SLOW);
+    harness.at(Duration::from_secs(61) + SLOW);
     assert_eq!(
-        tower.step(Work::Arrived(shared("/a").with_client())),
+        harness.step(Work::Arrived(shared("/a").with_client())),
         ["Overdue 1 slow"]
     );
-    assert_eq!(tower.step(Work::Deadline(FlightId(0))), ["Overdue 1 slow"]);
     assert_eq!(
-        tower.step(tower.lands_shared(0, "/a")),
+        harness.step(Work::Deadline(FlightId(0))),
+        ["Overdue 1 slow"]
+    );
+    assert_eq!(
+        harness.step(harness.completes_shared(0, "/a")),
         ["Insert", "Answer 2"]
     );
 }
 
 #[test]
-fn whoever_waits_beside_a_failing_request_for_its_key_is_not_its_probe() {
-    let mut tower = Tower::new(1);
+fn whoever_waits_for_the_key_of_a_failing_request_is_not_its_probe() {
+    let mut harness = Harness::new(1);
     let key = shared("/a").key.expect("a key");
-    tower.flights.mark(&key, tower.now);
+    harness.flights.do_not_collapse(&key, harness.now);
     assert_eq!(
-        tower.step(Work::Arrived(shared("/a").with_client())),
+        harness.step(Work::Arrived(shared("/a").with_client())),
         ["Fetch 0"]
     );
     assert!(
-        tower
+        harness
             .step(Work::Arrived(shared("/a").with_client()))
             .is_empty()
     );
     assert!(
-        tower
+        harness
             .step(Work::Arrived(shared("/b").with_client()))
             .is_empty()
     );
-    let fails = Work::Landed(FlightId(0), Landing::failed(Cause::CheckFailed));
+    let fails = Work::Completed(FlightId(0), FetchResult::failed(Cause::CheckFailed));
     assert_eq!(
-        tower.step(fails),
+        harness.step(fails),
         ["Overdue 1 check-failed", "Answer 1", "Fetch 2"]
     );
 }
 
 #[test]
-fn a_held_answer_that_nobody_vouches_for_says_nothing_of_the_origin() {
-    let mut tower = Tower::new(2);
-    tower.step(Work::Arrived(shared("/zero").with_client()));
-    assert!(tower.step(Work::Held(FlightId(0))).is_empty());
-    tower.step(Work::Arrived(shared("/witness").with_client()));
-    tower.step(Work::Landed(
+fn an_answer_that_is_not_confirmed_says_nothing_of_the_origin() {
+    let mut harness = Harness::new(2);
+    harness.step(Work::Arrived(shared("/zero").with_client()));
+    assert!(harness.step(Work::Pending(FlightId(0))).is_empty());
+    harness.step(Work::Arrived(shared("/witness").with_client()));
+    harness.step(Work::Completed(
         FlightId(1),
-        Landing::failed(Cause::Fetch(FetchError::Connect)),
+        FetchResult::failed(Cause::Fetch(FetchError::Connect)),
     ));
-    tower.step(Work::Landed(
+    harness.step(Work::Completed(
         FlightId(0),
-        Landing::failed(Cause::CheckFailed),
+        FetchResult::failed(Cause::CheckFailed),
     ));
     assert_eq!(
-        tower.step(Work::Arrived(shared("/c").with_client())),
+        harness.step(Work::Arrived(shared("/c").with_client())),
         ["Overdue 1 refused"]
     );
 }
 
 #[test]
-fn a_held_answer_ends_the_trouble_of_its_origin_at_once() {
-    let mut tower = Tower::new(2);
-    tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Landed(
+fn an_answer_to_be_confirmed_ends_the_failure_of_its_origin_at_once() {
+    let mut harness = Harness::new(2);
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    harness.step(Work::Completed(
         FlightId(0),
-        Landing::failed(Cause::Fetch(FetchError::Connect)),
+        FetchResult::failed(Cause::Fetch(FetchError::Connect)),
     ));
-    tower.at(STEP);
+    harness.at(STEP);
     assert_eq!(
-        tower.step(Work::Arrived(shared("/zero").with_client())),
+        harness.step(Work::Arrived(shared("/zero").with_client())),
         ["Probed", "Fetch 1"]
     );
-    tower.step(Work::Held(FlightId(1)));
+    harness.step(Work::Pending(FlightId(1)));
     assert_eq!(
-        tower.step(Work::Arrived(shared("/witness").with_client())),
+        harness.step(Work::Arrived(shared("/witness").with_client())),
         ["Fetch 2"]
     );
 }
@@ -285,29 +287,35 @@ fn a_key_whose_answer_was_not_shared_is_not_collapsed_for_60_s() {
         (60_000, vec!["Fetch 1"]),
     ];
     for (after, expected) in cases {
-        let mut tower = Tower::new(3);
-        tower.step(Work::Arrived(shared("/a").with_client()));
-        tower.step(Work::Landed(FlightId(0), Landing::Unshared(response())));
-        tower.at(Duration::from_millis(after));
-        let mut begun = tower.step(Work::Arrived(shared("/a").with_client()));
-        begun.extend(tower.step(Work::Arrived(shared("/a").with_client())));
+        let mut harness = Harness::new(3);
+        harness.step(Work::Arrived(shared("/a").with_client()));
+        harness.step(Work::Completed(
+            FlightId(0),
+            FetchResult::Unshared(response()),
+        ));
+        harness.at(Duration::from_millis(after));
+        let mut begun = harness.step(Work::Arrived(shared("/a").with_client()));
+        begun.extend(harness.step(Work::Arrived(shared("/a").with_client())));
         assert_eq!(begun, expected, "{after} ms later");
     }
 }
 
 #[test]
 fn a_storable_answer_lets_its_key_be_collapsed_again() {
-    let mut tower = Tower::new(3);
-    tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Landed(FlightId(0), Landing::Unshared(response())));
-    tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(tower.lands_shared(1, "/a"));
+    let mut harness = Harness::new(3);
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    harness.step(Work::Completed(
+        FlightId(0),
+        FetchResult::Unshared(response()),
+    ));
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    harness.step(harness.completes_shared(1, "/a"));
     assert_eq!(
-        tower.step(Work::Arrived(shared("/a").with_client())),
+        harness.step(Work::Arrived(shared("/a").with_client())),
         ["Fetch 2"]
     );
     assert!(
-        tower
+        harness
             .step(Work::Arrived(shared("/a").with_client()))
             .is_empty()
     );
@@ -315,41 +323,44 @@ fn a_storable_answer_lets_its_key_be_collapsed_again() {
 
 #[test]
 fn a_body_passed_on_keeps_its_permit_until_it_ends_and_its_followers_go_alone() {
-    let mut tower = Tower::new(2);
-    tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Arrived(shared("/a").with_client()));
-    assert_eq!(tower.step(Work::Opened(FlightId(0))), ["Open 1 + 1"]);
+    let mut harness = Harness::new(2);
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    assert_eq!(harness.step(Work::Opened(FlightId(0))), ["Open 1 + 1"]);
     assert_eq!(
-        tower.step(Work::Arrived(shared("/a").with_client())),
+        harness.step(Work::Arrived(shared("/a").with_client())),
         ["Fetch 1"]
     );
     assert_eq!(
-        tower.step(Work::Opened(FlightId(1))),
+        harness.step(Work::Opened(FlightId(1))),
         ["Overdue 1 no-permit", "Open 0 + 0"],
         "one permit streams not"
     );
-    tower.step(Work::Ended(FlightId(1)));
-    assert_eq!(tower.flights.gauges().active, 1);
-    tower.step(Work::Landed(FlightId(0), Landing::failed(Cause::Panicked)));
-    assert_eq!(tower.flights.gauges(), Gauges::default());
-    tower.step(Work::Arrived(shared("/b").with_client()));
-    assert_eq!(tower.step(Work::Opened(FlightId(2))), ["Open 1 + 0"]);
+    harness.step(Work::Ended(FlightId(1)));
+    assert_eq!(harness.flights.gauges().active, 1);
+    harness.step(Work::Completed(
+        FlightId(0),
+        FetchResult::failed(Cause::Panicked),
+    ));
+    assert_eq!(harness.flights.gauges(), Gauges::default());
+    harness.step(Work::Arrived(shared("/b").with_client()));
+    assert_eq!(harness.step(Work::Opened(FlightId(2))), ["Open 1 + 0"]);
 }
 
 #[test]
 fn background_leaves_the_last_permit_until_a_client_joins() {
-    let mut tower = Tower::new(2);
+    let mut harness = Harness::new(2);
     assert_eq!(
-        tower.step(Work::Arrived(shared("/a").in_background())),
+        harness.step(Work::Arrived(shared("/a").in_background())),
         ["Fetch 0"]
     );
     assert!(
-        tower
+        harness
             .step(Work::Arrived(shared("/b").in_background()))
             .is_empty()
     );
     assert_eq!(
-        tower.step(Work::Arrived(shared("/b").with_client())),
+        harness.step(Work::Arrived(shared("/b").with_client())),
         ["Fetch 1"]
     );
 }
@@ -357,13 +368,16 @@ fn background_leaves_the_last_permit_until_a_client_joins() {
 #[test]
 fn a_key_that_is_not_collapsed_has_one_refresh_at_most() {
     for (poll, expected) in [(None, 0), (Some(0), 1)] {
-        let mut tower = Tower::new(4);
-        tower.step(Work::Arrived(shared("/a").with_client()));
-        tower.step(Work::Landed(FlightId(0), Landing::Unshared(response())));
+        let mut harness = Harness::new(4);
+        harness.step(Work::Arrived(shared("/a").with_client()));
+        harness.step(Work::Completed(
+            FlightId(0),
+            FetchResult::Unshared(response()),
+        ));
         // Every hit offers one, and a hit on what is polled names the poll.
         let refresh = || {
             Work::Arrived(
-                Errand {
+                FetchRequest {
                     poll,
                     ..shared("/a")
                 }
@@ -372,7 +386,7 @@ fn a_key_that_is_not_collapsed_has_one_refresh_at_most() {
         };
         let begun: usize = (0..3)
             .map(|_| {
-                tower
+                harness
                     .step(refresh())
                     .iter()
                     .filter(|w| w.starts_with("Fetch"))
@@ -384,129 +398,131 @@ fn a_key_that_is_not_collapsed_has_one_refresh_at_most() {
 }
 
 #[test]
-fn an_origin_in_trouble_is_asked_by_one_probe_and_the_waiting_are_sent_back() {
-    let mut tower = Tower::new(1);
-    tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Arrived(shared("/b").with_client()));
+fn a_failing_origin_is_asked_by_one_probe_and_the_waiting_are_sent_back() {
+    let mut harness = Harness::new(1);
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    harness.step(Work::Arrived(shared("/b").with_client()));
     let refused = |flight| {
-        Work::Landed(
+        Work::Completed(
             FlightId(flight),
-            Landing::failed(Cause::Fetch(FetchError::Connect)),
+            FetchResult::failed(Cause::Fetch(FetchError::Connect)),
         )
     };
     assert_eq!(
-        tower.step(refused(0)),
+        harness.step(refused(0)),
         ["Down", "Overdue 1 refused", "Answer 1"]
     );
     assert_eq!(
-        tower.step(Work::Arrived(shared("/c").with_client())),
+        harness.step(Work::Arrived(shared("/c").with_client())),
         ["Overdue 1 refused"]
     );
-    tower.at(STEP);
+    harness.at(STEP);
     assert_eq!(
-        tower.step(Work::Arrived(shared("/c").with_client())),
+        harness.step(Work::Arrived(shared("/c").with_client())),
         ["Probed", "Fetch 2"]
     );
     assert_eq!(
-        tower.step(Work::Arrived(shared("/d").with_client())),
+        harness.step(Work::Arrived(shared("/d").with_client())),
         ["Overdue 1 refused"]
     );
     assert_eq!(
-        tower.step(tower.lands_shared(2, "/c")),
+        harness.step(harness.completes_shared(2, "/c")),
         ["Insert", "Up", "Answer 1"]
     );
-    assert_eq!(tower.flights.gauges(), Gauges::default());
+    assert_eq!(harness.flights.gauges(), Gauges::default());
 }
 
 #[test]
-fn what_waits_beside_a_key_is_sent_back_with_it_and_never_sends_it_back() {
-    let beside = |path| {
-        Errand {
-            beside: Some(key(path)),
+fn what_is_related_to_a_key_is_sent_back_with_it_and_never_sends_it_back() {
+    let related_key = |path| {
+        FetchRequest {
+            related_key: Some(key(path)),
             ..alone(path, true)
         }
         .with_client()
     };
-    let failed = |flight| Work::Landed(FlightId(flight), Landing::failed(Cause::CheckFailed));
-    let mut tower = Tower::new(1);
+    let failed =
+        |flight| Work::Completed(FlightId(flight), FetchResult::failed(Cause::CheckFailed));
+    let mut harness = Harness::new(1);
     for arrival in [
         shared("/a").with_client(),
-        beside("/a"),
-        beside("/b"),
+        related_key("/a"),
+        related_key("/b"),
         alone("/a", false).with_client(),
     ] {
-        tower.step(Work::Arrived(arrival));
+        harness.step(Work::Arrived(arrival));
     }
     assert_eq!(
-        tower.step(failed(0)),
+        harness.step(failed(0)),
         ["Overdue 1 check-failed", "Answer 1", "Fetch 2"]
     );
     assert_eq!(
-        tower.step(Work::Arrived(beside("/a"))),
+        harness.step(Work::Arrived(related_key("/a"))),
         ["Overdue 1 check-failed"]
     );
     // The POST for /a waits on, and so do other ones for /b than its like.
-    for arrival in [beside("/b"), shared("/b").with_client()] {
-        tower.step(Work::Arrived(arrival));
+    for arrival in [related_key("/b"), shared("/b").with_client()] {
+        harness.step(Work::Arrived(arrival));
     }
     assert_eq!(
-        tower.step(failed(2)),
+        harness.step(failed(2)),
         ["Overdue 1 check-failed", "Answer 1", "Fetch 3"]
     );
     assert_eq!(
-        tower.step(tower.lands_shared(3, "/x")),
+        harness.step(harness.completes_shared(3, "/x")),
         ["Answer 1", "Fetch 5"]
     );
 }
 
 #[test]
 fn a_probe_that_never_asked_leaves_its_turn_to_the_next() {
-    let mut tower = Tower::new(1);
-    tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Landed(
+    let mut harness = Harness::new(1);
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    harness.step(Work::Completed(
         FlightId(0),
-        Landing::failed(Cause::Fetch(FetchError::Connect)),
+        FetchResult::failed(Cause::Fetch(FetchError::Connect)),
     ));
-    tower.at(STEP);
-    tower
+    harness.at(STEP);
+    harness
         .flights
-        .step(Work::Arrived(shared("/b").with_client()), tower.now);
-    tower
-        .flights
-        .step(Work::Found(FlightId(1), stored("/b", tower.now)), tower.now);
+        .step(Work::Arrived(shared("/b").with_client()), harness.now);
+    harness.flights.step(
+        Work::Found(FlightId(1), stored("/b", harness.now)),
+        harness.now,
+    );
     assert_eq!(
-        tower.step(Work::Arrived(shared("/c").with_client())),
+        harness.step(Work::Arrived(shared("/c").with_client())),
         ["Probed", "Fetch 2"]
     );
 }
 
 #[test]
 fn while_all_permits_are_late_nobody_who_has_a_stale_answer_waits() {
-    let mut tower = Tower::new(1);
-    let old = stored("/b", tower.now);
+    let mut harness = Harness::new(1);
+    let old = stored("/b", harness.now);
     let has_stale = || {
-        let passenger = Some(passenger(Some(Arc::clone(&old)), Arc::default()));
+        let waiter = Some(waiter(Some(Arc::clone(&old)), Arc::default()));
         Work::Arrived(Arrival {
-            passenger,
+            waiter,
             ..shared("/b").in_background()
         })
     };
-    tower.at(Duration::from_secs(61));
-    tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.at(Duration::from_secs(61) + SLOW);
-    tower.step(Work::Deadline(FlightId(0)));
-    assert_eq!(tower.step(has_stale()), ["Overdue 1 slow"]);
+    harness.at(Duration::from_secs(61));
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    harness.at(Duration::from_secs(61) + SLOW);
+    harness.step(Work::Deadline(FlightId(0)));
+    assert_eq!(harness.step(has_stale()), ["Overdue 1 slow"]);
     assert_eq!(
-        tower.step(tower.lands_shared(0, "/a")),
+        harness.step(harness.completes_shared(0, "/a")),
         ["Insert", "Answer 1", "Fetch 1"],
         "the refresh flies"
     );
     assert_eq!(
-        tower.step(tower.lands_shared(1, "/b")),
+        harness.step(harness.completes_shared(1, "/b")),
         ["Insert", "Answer 0"]
     );
     assert_eq!(
-        tower.step(has_stale()),
+        harness.step(has_stale()),
         ["Fetch 2"],
         "nothing is late any more"
     );
@@ -515,25 +531,25 @@ fn while_all_permits_are_late_nobody_who_has_a_stale_answer_waits() {
 #[test]
 fn what_a_client_with_a_name_is_told_keeps_nobody_else_from_sharing() {
     for ending in [
-        Work::Landed(FlightId(0), Landing::Unshared(response())),
+        Work::Completed(FlightId(0), FetchResult::Unshared(response())),
         Work::Opened(FlightId(0)),
     ] {
-        let mut tower = Tower::new(3);
-        tower.step(Work::Arrived(
-            Errand {
+        let mut harness = Harness::new(3);
+        harness.step(Work::Arrived(
+            FetchRequest {
                 shared: false,
                 joins: None,
                 ..shared("/a")
             }
             .with_client(),
         ));
-        tower.step(ending);
+        harness.step(ending);
         assert_eq!(
-            tower.step(Work::Arrived(shared("/a").with_client())),
+            harness.step(Work::Arrived(shared("/a").with_client())),
             ["Fetch 1"]
         );
         assert!(
-            tower
+            harness
                 .step(Work::Arrived(shared("/a").with_client()))
                 .is_empty()
         );
@@ -542,45 +558,45 @@ fn what_a_client_with_a_name_is_told_keeps_nobody_else_from_sharing() {
 
 #[test]
 fn beyond_the_places_to_wait_a_request_is_refused() {
-    let mut tower = Tower {
+    let mut harness = Harness {
         flights: flights(1, 2),
-        ..Tower::new(1)
+        ..Harness::new(1)
     };
-    tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Arrived(shared("/a").with_client()));
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    harness.step(Work::Arrived(shared("/a").with_client()));
     assert_eq!(
-        tower.step(Work::Arrived(shared("/a").with_client())),
+        harness.step(Work::Arrived(shared("/a").with_client())),
         ["Overdue 1 parked-full"]
     );
-    tower.step(tower.lands_shared(0, "/a"));
+    harness.step(harness.completes_shared(0, "/a"));
     assert_eq!(
-        tower.step(Work::Arrived(shared("/a").with_client())),
+        harness.step(Work::Arrived(shared("/a").with_client())),
         ["Fetch 1"]
     );
 }
 
 #[test]
 fn a_stop_tells_everybody_and_sends_nothing_more() {
-    let mut tower = Tower::new(1);
-    tower.step(Work::Arrived(shared("/a").with_client()));
-    tower.step(Work::Arrived(shared("/b").with_client()));
-    let told = tower
+    let mut harness = Harness::new(1);
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    harness.step(Work::Arrived(shared("/b").with_client()));
+    let told = harness
         .flights
-        .step(Work::Stop, tower.now)
+        .step(Work::Stop, harness.now)
         .into_iter()
         .map(|work| match work {
-            Work::Overdue(passengers, Cause::Stopping, None) => passengers.len(),
+            Work::Overdue(waiters, Cause::Stopping, None) => waiters.len(),
             Work::Forget(..) => 0,
             _ => panic!("a stop sends nothing"),
         });
     assert_eq!(told.sum::<usize>(), 2);
     assert_eq!(
-        tower.step(Work::Arrived(shared("/c").with_client())),
+        harness.step(Work::Arrived(shared("/c").with_client())),
         ["Overdue 1 stopping"]
     );
     assert_eq!(
-        tower.step(tower.lands_shared(0, "/a")),
+        harness.step(harness.completes_shared(0, "/a")),
         ["Insert", "Answer 0"]
     );
-    assert_eq!(tower.flights.gauges(), Gauges::default());
+    assert_eq!(harness.flights.gauges(), Gauges::default());
 }

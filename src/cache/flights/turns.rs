@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::flight::Stage;
-use super::{Flights, Landing, Work};
+use super::{FetchResult, Flights, Work};
 use crate::cache::key::Key;
 use crate::clock::Now;
 use crate::origin::permits::FlightId;
@@ -42,11 +42,11 @@ impl Flights {
                 .get_mut(&id)
                 .filter(|flight| flight.wanted(now));
             if let (Some(flight), None) = (wanted, full) {
-                flight.stage = Stage::Flying;
+                flight.stage = Stage::Fetching;
                 flight.class = class;
                 self.limits
-                    .start(flight.repeated == 0 && !flight.errand.plain, now);
-                todo.push(Work::Fetch(id, flight.errand.clone()));
+                    .start(flight.repeated == 0 && !flight.fetch_request.plain, now);
+                todo.push(Work::Fetch(id, flight.fetch_request.clone()));
                 continue;
             }
             self.permits.release(class);
@@ -56,7 +56,7 @@ impl Flights {
                 Cause::ClientGone
             };
             if let Some(flight) = self.abandon(id, full, todo) {
-                todo.push(Work::Overdue(flight.passengers, cause, full));
+                todo.push(Work::Overdue(flight.waiters, cause, full));
             }
         }
     }
@@ -71,19 +71,20 @@ impl Flights {
     }
 
     /// Lets a flight ask once more instead of landing like this: the failure may pass, and somebody still wants to know. Never
-    /// where there is trouble already: a probe asks once.
-    pub(super) fn retries(&mut self, id: FlightId, landing: &Landing, now: Now) -> bool {
+    /// where there is failure already: a probe asks once.
+    pub(super) fn retries(&mut self, id: FlightId, result: &FetchResult, now: Now) -> bool {
         let Some(flight) = self.flights.get_mut(&id) else {
             return false;
         };
-        let errand = &flight.errand;
+        let fetch_request = &flight.fetch_request;
         let is_timely =
-            !self.stopped && flight.stage == Stage::Flying && now.mono < flight.began + self.slow;
+            !self.stopped && flight.stage == Stage::Fetching && now.mono < flight.began + self.slow;
         let is_alone =
-            !flight.passengers.is_empty() && flight.passengers.iter().all(|p| p.responder.gone());
-        let trouble =
-            self.backoff.origin_trouble().is_some() || self.backoff.is_in_trouble(errand.whose());
-        let may = is_timely && !is_alone && !trouble && errand.is_repeatable() && may_pass(landing);
+            !flight.waiters.is_empty() && flight.waiters.iter().all(|p| p.responder.gone());
+        let failure = self.backoff.origin_failure().is_some()
+            || self.backoff.has_failed(fetch_request.whose());
+        let may =
+            is_timely && !is_alone && !failure && fetch_request.is_repeatable() && may_pass(result);
         let retries = may
             && self.limits.exhausted(flight.class, now).is_none()
             && self.limits.take_retry(flight.repeated);
@@ -100,7 +101,7 @@ impl Flights {
             return drop(self.end(id));
         }
         if let Some(flight) = self.flights.get_mut(&id) {
-            flight.errand.plain = true;
+            flight.fetch_request.plain = true;
             self.ask_again(id);
         }
     }
@@ -117,15 +118,15 @@ impl Flights {
 }
 
 /// Whether a failure may be over when the same is asked at once: it was refused, cut, or said to be no fault of the request.
-fn may_pass(landing: &Landing) -> bool {
-    match landing {
-        Landing::Failed {
+fn may_pass(result: &FetchResult) -> bool {
+    match result {
+        FetchResult::Failed {
             cause: Cause::Fetch(error),
             ..
         } => {
             matches!(error, FetchError::Connect | FetchError::Truncated)
         }
-        Landing::Failed {
+        FetchResult::Failed {
             cause: Cause::Status(status),
             retry_after: None,
             keeps: None,

@@ -9,12 +9,12 @@ use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::{Request, Response};
-use crate::origin::Herald;
+use crate::origin::InterimSink;
 use crate::origin::backoff::Whose;
 use crate::origin::permits::{Class, FlightId};
 use crate::outcome::{Cause, FetchError, Fwd};
-use crate::policy::freshness::Trouble;
-use crate::policy::rule::OnExhausted;
+use crate::policy::freshness::FailureKind;
+use crate::policy::rule::Fallback;
 use crate::reply::Responder;
 
 /// Something that happened, or something to be done.
@@ -30,12 +30,12 @@ pub enum Work {
     Opened(FlightId),
     /// A body that was passed on is over.
     Ended(FlightId),
-    /// The answer is here, but waits for a witness; the origin is not working on it any more.
-    Held(FlightId),
+    /// The answer is here, but waits for a cross-check; the origin is not working on it any more.
+    Pending(FlightId),
     /// The origin's answer to a request with conditions speaks of nothing that is stored: it is to be asked without.
     Plainly(FlightId),
     /// The flight is over.
-    Landed(FlightId, Landing),
+    Completed(FlightId, FetchResult),
     /// `slowRequestTimeout` has passed since the flight began; or the next request may start, for [`FlightId::TURN`].
     Deadline(FlightId),
     /// Stored answers with these keys are no longer good.
@@ -50,22 +50,22 @@ pub enum Work {
     /// The server is being stopped: nobody waits any longer.
     Stop,
     // What is to be done.
-    /// Look in the store for what this errand would fetch, and report `Found` or `Missing`. A background flight has no use for what it should refresh.
-    Look(FlightId, Errand, Class),
+    /// Look in the store for what this fetch request would fetch, and report `Found` or `Missing`. A background flight has no use for what it should refresh.
+    Look(FlightId, FetchRequest, Class),
     /// Store this.
     Insert(Shared),
     /// Ask the origin.
-    Fetch(FlightId, Errand),
+    Fetch(FlightId, FetchRequest),
     /// Report `Deadline` at this monotonic time.
     Wake(Duration, FlightId),
     /// The deadline of this flight, at this monotonic time, is of no interest any more.
     Forget(Duration, FlightId),
     /// Answer these, each by what it may have.
-    Answer(Vec<Passenger>, Arc<Landing>),
+    Answer(Vec<Waiter>, Arc<FetchResult>),
     /// Answer the first with the body that is coming, the others as after an answer that cannot be shared.
-    Open(Option<Passenger>, Vec<Passenger>),
+    Open(Option<Waiter>, Vec<Waiter>),
     /// Answer these with what is stored, or with an error; the origin is not asked before this monotonic time, if one is given.
-    Overdue(Vec<Passenger>, Cause, Option<Duration>),
+    Overdue(Vec<Waiter>, Cause, Option<Duration>),
     /// A poll is over, however it went.
     Polled {
         /// Which.
@@ -77,14 +77,14 @@ pub enum Work {
     },
     /// A poll that went well before has failed.
     PollFails(Key, Cause),
-    /// The origin is in trouble: its breaker is open.
+    /// The origin is failing: its breaker is open.
     OriginDown {
         /// Why.
         cause: Cause,
         /// It was before: its probe has failed.
         still: bool,
     },
-    /// The origin in trouble is asked by its probe: its breaker is half-open.
+    /// The origin failing is asked by its probe: its breaker is half-open.
     OriginProbed,
     /// The origin answers again: its breaker is closed.
     OriginUp,
@@ -93,23 +93,23 @@ pub enum Work {
 /// A request that wants an answer the store does not have.
 pub struct Arrival {
     /// Who waits. `None`: a background refresh.
-    pub passenger: Option<Passenger>,
+    pub waiter: Option<Waiter>,
     /// What to ask the origin.
-    pub errand: Errand,
+    pub fetch_request: FetchRequest,
 }
 
 /// What is asked of the origin.
 #[derive(Clone)]
-pub struct Errand {
+pub struct FetchRequest {
     /// The request that leads.
     pub request: Arc<Request>,
     /// The key its answer may be stored under. `None`: it is not stored.
     pub key: Option<Key>,
     /// The origin is asked on behalf of everybody.
     pub shared: bool,
-    /// The key of the answer to everybody that it goes beside, alone: HEAD, or a part of it. The trouble of that key is its own, too.
+    /// The key of the answer to everybody that it is related to, alone: HEAD, or a part of it. The failure of that key is its own, too.
     /// `None`: it is asked for everybody, or somebody's alone.
-    pub beside: Option<Key>,
+    pub related_key: Option<Key>,
     /// What others name to join: the key, with what the request selects by where its Vary is known. `None`: nobody joins.
     pub joins: Option<Key>,
     /// The origin is asked whatever is stored, as a poll does; all others look once more.
@@ -121,20 +121,20 @@ pub struct Errand {
     /// It is asked without conditions of ours.
     pub plain: bool,
     /// Who is told of interim responses: the client whose request this is. `None`: nobody.
-    pub herald: Option<Arc<dyn Herald>>,
+    pub interim_sink: Option<Arc<dyn InterimSink>>,
 }
 
-impl Errand {
+impl FetchRequest {
     /// The key, where the answer is everybody's: what one named client is told is not held against it.
     pub fn shared_key(&self) -> Option<&Key> {
         self.key.as_ref().filter(|_| self.shared)
     }
 
-    /// Whose trouble it meets, and what is heard is held against.
+    /// Whose failure it meets, and what is heard is held against.
     pub(super) fn whose(&self) -> Whose<&Key> {
-        match (self.shared_key(), &self.beside) {
+        match (self.shared_key(), &self.related_key) {
             (Some(key), _) => Whose::Key(key),
-            (None, Some(key)) => Whose::Beside(key),
+            (None, Some(key)) => Whose::Related(key),
             (None, None) => Whose::Nobody,
         }
     }
@@ -146,13 +146,13 @@ impl Errand {
     }
 
     /// Whether it is asked only to vouch for another answer: nobody joins it, and what is stored does not count.
-    pub(super) fn is_witness(&self) -> bool {
+    pub(super) fn is_cross_check(&self) -> bool {
         self.shared && self.joins.is_none() && self.even_if_fresh
     }
 }
 
 /// Somebody waiting in a flight.
-pub struct Passenger {
+pub struct Waiter {
     /// Their own request.
     pub request: Arc<Request>,
     /// Where the answer goes.
@@ -164,7 +164,7 @@ pub struct Passenger {
     /// Every page may read what they are told.
     pub cors: bool,
     /// What they get when there is neither an answer nor a stale one that may serve.
-    pub exhausted: OnExhausted,
+    pub fallback: Fallback,
     /// Why the origin is asked for them.
     pub fwd: Fwd,
     /// Why the request goes alone. `None`: it may share.
@@ -189,7 +189,7 @@ pub struct Shared {
 }
 
 /// How a flight ended.
-pub enum Landing {
+pub enum FetchResult {
     /// The second look found a fresh answer; the origin was not asked.
     Found(Arc<Stored>),
     /// An answer that everybody may have. Stored, unless an invalidation forbids.
@@ -209,29 +209,31 @@ pub enum Landing {
         /// An error the origin wants stored (RFC 9111 §4.2.1).
         keeps: Option<Shared>,
         /// The origin is to be left alone after it.
-        tells_trouble: bool,
+        counts_as_failure: bool,
     },
 }
 
-impl Landing {
+impl FetchResult {
     /// A failure of which nothing more is known.
-    pub fn failed(cause: Cause) -> Landing {
-        Landing::Failed {
+    pub fn failed(cause: Cause) -> FetchResult {
+        FetchResult::Failed {
             cause,
             response: None,
             retry_after: None,
             keeps: None,
-            tells_trouble: true,
+            counts_as_failure: true,
         }
     }
 
     /// The status the origin answered with, if it did.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
-            Landing::Found(stored) | Landing::Confirmed(stored) => Some(stored.status),
-            Landing::Shared(answer) => Some(answer.stored.status),
-            Landing::Unshared(response) => Some(response.status),
-            Landing::Failed { response, .. } => response.as_ref().map(|response| response.status),
+            FetchResult::Found(stored) | FetchResult::Confirmed(stored) => Some(stored.status),
+            FetchResult::Shared(answer) => Some(answer.stored.status),
+            FetchResult::Unshared(response) => Some(response.status),
+            FetchResult::Failed { response, .. } => {
+                response.as_ref().map(|response| response.status)
+            }
         }
     }
 }
@@ -239,24 +241,24 @@ impl Landing {
 impl Stored {
     /// Whether this answer may be sent although the origin has no good one, for this cause.
     pub fn serves_despite(&self, cause: Cause, now: Now) -> bool {
-        self.lifetime.stands_in(trouble(cause), now)
+        self.lifetime.serves_despite(failure_kind(cause), now)
     }
 }
 
 /// What a cause means for stale answers.
-fn trouble(cause: Cause) -> Trouble {
+fn failure_kind(cause: Cause) -> FailureKind {
     use FetchError::{ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout};
     match cause {
         Cause::Fetch(ConnectTimeout | FirstByteTimeout | IdleTimeout | TotalTimeout) => {
-            Trouble::TimedOut
+            FailureKind::TimedOut
         }
-        Cause::Fetch(_) => Trouble::Unreachable,
-        Cause::Slow | Cause::Quota | Cause::NoPermit | Cause::ParkedFull => Trouble::Slow,
-        _ => Trouble::Failed,
+        Cause::Fetch(_) => FailureKind::Unreachable,
+        Cause::Slow | Cause::Quota | Cause::NoPermit | Cause::ParkedFull => FailureKind::Slow,
+        _ => FailureKind::Failed,
     }
 }
 
-impl Passenger {
+impl Waiter {
     /// Whether what is stored may be sent instead of a good answer, for this cause.
     pub fn has_stale_for(&self, cause: Cause, now: Now) -> bool {
         self.stale

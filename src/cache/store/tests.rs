@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Now;
-use crate::policy::directives::Word;
+use crate::policy::directives::ResponseDirectives;
 use crate::policy::freshness::{Allowed, Received, lifetime};
 use crate::policy::rule::{Defaults, Rule};
 
@@ -84,11 +84,11 @@ pub(in crate::cache) fn lifetime_of(ttl: Duration, grace: Duration, received: No
         ..Rule::default()
     };
     let fields = HeaderMap::new();
-    let word = Word::of(&fields, &[]);
+    let response_directives = ResponseDirectives::of(&fields, &[]);
     let response = Received {
         status: StatusCode::OK,
         fields: &fields,
-        word,
+        response_directives,
         asked: received,
         at: received,
     };

@@ -10,7 +10,7 @@ use crate::cache::store::tests::{asked, lifetime_of, stored, stored_as, variant}
 use crate::cache::store::{Pinned, Store};
 use crate::clock::Now;
 use crate::message::Response;
-use crate::policy::directives::Word;
+use crate::policy::directives::ResponseDirectives;
 use crate::policy::freshness::{Allowed, Received, lifetime};
 use crate::policy::rule::{Defaults, Rule};
 use crate::reply::stored_head;
@@ -124,11 +124,11 @@ fn came(stored: Arc<Stored>, (at, age): (u64, u64)) -> Arc<Stored> {
     let mut fields =
         HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("max-age=100"))]);
     fields.insert(AGE, HeaderValue::from(age));
-    let word = Word::of(&fields, &[]);
+    let response_directives = ResponseDirectives::of(&fields, &[]);
     let received = Received {
         status: StatusCode::OK,
         fields: &fields,
-        word,
+        response_directives,
         asked: at,
         at,
     };

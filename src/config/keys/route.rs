@@ -95,7 +95,7 @@ pub const ROUTE_KEYS: [RouteKey; 19] = [
             ON_EXHAUSTED
                 .iter()
                 .skip(1)
-                .find(|(_, meaning)| *meaning == r.on_exhausted)
+                .find(|(_, meaning)| *meaning == r.fallback)
                 .map(|(word, _)| json!(word))
         },
     ),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 
-use super::super::troubles::MAX_TROUBLES;
+use super::super::failure_table::MAX_FAILING;
 use super::*;
 
 const REFUSED: Heard = Heard::Failure(Cause::Fetch(FetchError::Connect), None);
@@ -14,28 +14,28 @@ const ERROR: Heard = Heard::Failure(Cause::Status(500), None);
 /// A backoff, and the passes of those who asked.
 struct Asked {
     backoff: Backoff<String>,
-    passes: HashMap<String, Pass>,
+    tokens: HashMap<String, ProbeToken>,
 }
 
 impl Asked {
     /// Whether it may be asked; if so, it is.
     fn may(&mut self, whose: Whose<&String>, now: Now) -> bool {
-        let Permission::Go(pass) = self.backoff.permission(whose, now) else {
+        let Permission::Go(token) = self.backoff.permission(whose, now) else {
             return false;
         };
-        if let Whose::Key(key) | Whose::Beside(key) = whose {
-            self.passes.insert(key.clone(), pass);
+        if let Whose::Key(key) | Whose::Related(key) = whose {
+            self.tokens.insert(key.clone(), token);
         }
         true
     }
 
     /// Who asked has ended like this.
     fn report(&mut self, whose: Whose<&String>, heard: Heard, polled: bool, now: Now) -> Change {
-        let (Whose::Key(key) | Whose::Beside(key)) = whose else {
+        let (Whose::Key(key) | Whose::Related(key)) = whose else {
             panic!("somebody asks for a key")
         };
-        let pass = self.passes.remove(key).unwrap_or_default();
-        self.backoff.report(whose, pass, heard, polled, now)
+        let token = self.tokens.remove(key).unwrap_or_default();
+        self.backoff.report(whose, token, heard, polled, now)
     }
 }
 
@@ -61,7 +61,7 @@ fn backoff() -> Asked {
     };
     Asked {
         backoff: Backoff::new(schedule, 7),
-        passes: HashMap::new(),
+        tokens: HashMap::new(),
     }
 }
 
@@ -78,8 +78,8 @@ fn key(path: &str) -> String {
 
 fn waits(backoff: &mut Asked, key: &String, now: Now) -> Option<f64> {
     match backoff.permission(Whose::Key(key), now) {
-        Permission::Go(pass) => {
-            backoff.passes.insert(key.clone(), pass);
+        Permission::Go(token) => {
+            backoff.tokens.insert(key.clone(), token);
             None
         }
         Permission::Wait(_, until) => Some((until - now.mono).as_secs_f64()),
@@ -130,7 +130,7 @@ fn what_goes_alone_heeds_the_key_and_harms_only_its_like() {
     let told = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(60)));
 
     assert!(matches!(
-        backoff.report(Whose::Beside(&a), told, false, at(0.0)),
+        backoff.report(Whose::Related(&a), told, false, at(0.0)),
         Change::KeyDown(_)
     ));
     assert!(
@@ -138,30 +138,30 @@ fn what_goes_alone_heeds_the_key_and_harms_only_its_like() {
         "the key itself is well"
     );
     assert!(
-        !may(&mut backoff, Whose::Beside(&a), 59.9),
+        !may(&mut backoff, Whose::Related(&a), 59.9),
         "as long as it was told"
     );
     assert!(
-        may(&mut backoff, Whose::Beside(&a), 60.0) && !may(&mut backoff, Whose::Beside(&a), 60.0),
+        may(&mut backoff, Whose::Related(&a), 60.0) && !may(&mut backoff, Whose::Related(&a), 60.0),
         "one probe"
     );
-    backoff.report(Whose::Beside(&a), Heard::Answer, false, at(60.0));
+    backoff.report(Whose::Related(&a), Heard::Answer, false, at(60.0));
 
     backoff.report(Whose::Key(&a), BAD, false, at(100.0));
     assert!(
-        !may(&mut backoff, Whose::Beside(&a), 101.0) && may(&mut backoff, Whose::Nobody, 101.0)
+        !may(&mut backoff, Whose::Related(&a), 101.0) && may(&mut backoff, Whose::Nobody, 101.0)
     );
-    backoff.report(Whose::Beside(&a), Heard::Answer, false, at(101.0));
+    backoff.report(Whose::Related(&a), Heard::Answer, false, at(101.0));
     assert!(
         !may(&mut backoff, Whose::Key(&a), 101.0),
         "no head shows that a body is good again"
     );
     // Nor is it the probe of the key.
     assert!(
-        may(&mut backoff, Whose::Beside(&a), 110.0) && may(&mut backoff, Whose::Key(&a), 110.0)
+        may(&mut backoff, Whose::Related(&a), 110.0) && may(&mut backoff, Whose::Key(&a), 110.0)
     );
     assert!(
-        !may(&mut backoff, Whose::Beside(&a), 110.0),
+        !may(&mut backoff, Whose::Related(&a), 110.0),
         "while that is on its way"
     );
 }
@@ -171,18 +171,18 @@ fn what_goes_alone_counts_for_the_origin_and_not_among_its_silent_keys() {
     let (mut backoff, keys) = (backoff(), ["/a", "/b", "/c"].map(key));
     for key in &keys {
         backoff.report(Whose::Key(key), Heard::Answer, true, at(0.0));
-        backoff.report(Whose::Beside(key), Heard::Answer, false, at(0.0));
+        backoff.report(Whose::Related(key), Heard::Answer, false, at(0.0));
     }
     for key in &keys {
-        backoff.report(Whose::Beside(key), SILENT, false, at(1.0));
+        backoff.report(Whose::Related(key), SILENT, false, at(1.0));
     }
-    assert_eq!(backoff.origin_trouble(), None);
+    assert_eq!(backoff.origin_failure(), None);
     assert!(matches!(
-        backoff.report(Whose::Beside(&keys[0]), REFUSED, false, at(2.0)),
+        backoff.report(Whose::Related(&keys[0]), REFUSED, false, at(2.0)),
         Change::OriginDown(_)
     ));
     assert_eq!(
-        backoff.report(Whose::Beside(&keys[1]), Heard::Answer, false, at(8.0)),
+        backoff.report(Whose::Related(&keys[1]), Heard::Answer, false, at(8.0)),
         Change::OriginUp
     );
 }
@@ -210,7 +210,7 @@ fn three_known_keys_fallen_silent_are_a_hung_origin_and_one_answer_between_is_no
     backoff.report(Whose::Key(&keys[1]), Heard::Answer, true, at(2.0));
     backoff.report(Whose::Key(&keys[2]), SILENT, true, at(3.0));
     backoff.report(Whose::Key(&keys[0]), SILENT, true, at(3.0));
-    assert!(backoff.origin_trouble().is_none());
+    assert!(backoff.origin_failure().is_none());
     let change = backoff.report(Whose::Key(&keys[1]), SILENT, true, at(3.0));
     assert!(matches!(change, Change::OriginDown(_)));
 }
@@ -226,7 +226,7 @@ fn keys_that_never_answered_do_not_make_the_origin_hung() {
             at(0.0),
         );
     }
-    assert!(backoff.origin_trouble().is_none());
+    assert!(backoff.origin_failure().is_none());
 }
 
 #[test]
@@ -244,8 +244,8 @@ fn a_probe_that_was_never_sent_leaves_its_place() {
     let (mut backoff, a) = (backoff(), key("/a"));
     backoff.report(Whose::Key(&a), REFUSED, true, at(0.0));
     assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
-    let pass = backoff.passes.remove(&a).expect("it may go");
-    backoff.withdraw(Whose::Key(&a), pass);
+    let token = backoff.tokens.remove(&a).expect("it may go");
+    backoff.withdraw(Whose::Key(&a), token);
     assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
 }
 
@@ -274,7 +274,7 @@ fn what_is_remembered_is_bounded() {
             at(0.0),
         );
     }
-    assert!(backoff.keys_in_trouble() <= MAX_TROUBLES && backoff.known.len() <= MAX_KEYS);
+    assert!(backoff.failing_keys() <= MAX_FAILING && backoff.known.len() <= MAX_KEYS);
 }
 
 /// A request for this path ends: reported, and counted.
@@ -414,7 +414,7 @@ fn r11_only_the_probe_decides_however_late_the_others_come() {
         assert_eq!(waits(&mut breaker, &key("/probe"), at(5.0)), None);
         ends(&mut breaker, "/late", ERROR, at(6.0));
         ends(&mut breaker, "/late", Heard::Answer, at(6.0));
-        breaker.withdraw(Whose::Key(&key("/late")), Pass::default());
+        breaker.withdraw(Whose::Key(&key("/late")), ProbeToken::default());
         assert_eq!(
             breaker.breaker(at(6.0)),
             Breaker::HalfOpen,
@@ -433,7 +433,7 @@ fn r11_only_the_probe_decides_however_late_the_others_come() {
 fn a_failure_of_what_was_asked_before_shortens_no_wait() {
     let told = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(60)));
     let (mut backoff, a) = (backoff(), key("/a"));
-    for whose in [Whose::Key(&a), Whose::Beside(&a)] {
+    for whose in [Whose::Key(&a), Whose::Related(&a)] {
         backoff.report(whose, told, true, at(0.0));
         backoff.report(whose, SILENT, true, at(5.0));
         assert_eq!(

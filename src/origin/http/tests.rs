@@ -6,7 +6,7 @@ use http::header::{HeaderName, HeaderValue};
 
 use super::*;
 use crate::message::Target;
-use crate::origin::Herald;
+use crate::origin::InterimSink;
 use crate::origin::allow::Allow;
 
 mod answers;
@@ -57,7 +57,7 @@ fn request(method: &str, target: &str, body: Option<&'static [u8]>) -> OriginReq
         target: Target::parse(Bytes::copy_from_slice(target.as_bytes())).unwrap(),
         fields: HeaderMap::new(),
         body: body.map(Bytes::from_static),
-        herald: None,
+        interim_sink: None,
     }
 }
 

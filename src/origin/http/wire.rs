@@ -17,7 +17,7 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTi
 
 use super::interim::{self, Start};
 use crate::origin::resolve::Addresses;
-use crate::origin::{Herald, forward};
+use crate::origin::{InterimSink, forward};
 
 /// Interim responses of one exchange that are told of. What comes beyond them is dropped.
 const MAX_INTERIM: usize = 16;
@@ -36,7 +36,7 @@ pub(super) enum Connection {
 pub(super) struct Exchange {
     connection: Connection,
     /// Who is told of interim responses.
-    herald: Option<Arc<dyn Herald>>,
+    interim_sink: Option<Arc<dyn InterimSink>>,
     /// A connection was opened for this exchange.
     opened: AtomicBool,
     /// ureq has begun to write the request.
@@ -53,10 +53,10 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    fn new(connection: Connection, herald: Option<Arc<dyn Herald>>) -> Exchange {
+    fn new(connection: Connection, interim_sink: Option<Arc<dyn InterimSink>>) -> Exchange {
         Exchange {
             connection,
-            herald,
+            interim_sink,
             opened: AtomicBool::new(false),
             sent: AtomicBool::new(false),
             heard: AtomicBool::new(false),
@@ -104,15 +104,15 @@ impl Exchange {
 
     /// Tells of an interim response; nobody is told of 100, which says something about the request body alone.
     fn tell(&self, status: StatusCode, mut fields: HeaderMap) {
-        if let Some(herald) = self
-            .herald
+        if let Some(interim_sink) = self
+            .interim_sink
             .as_ref()
             .filter(|_| status != StatusCode::CONTINUE)
         {
             forward::end_to_end(&mut fields);
             // RFC 9110 §8.6: it must not be there, and could be believed.
             fields.remove(header::CONTENT_LENGTH);
-            herald.interim(status, &fields);
+            interim_sink.interim(status, &fields);
         }
     }
 
@@ -140,13 +140,13 @@ impl Wire {
         )))))
     }
 
-    /// Begins an exchange, `herald` being told of its interim responses. What an earlier one still reads is not touched by it.
+    /// Begins an exchange, `interim_sink` being told of its interim responses. What an earlier one still reads is not touched by it.
     pub(super) fn begin(
         &self,
         connection: Connection,
-        herald: Option<Arc<dyn Herald>>,
+        interim_sink: Option<Arc<dyn InterimSink>>,
     ) -> Arc<Exchange> {
-        let exchange = Arc::new(Exchange::new(connection, herald));
+        let exchange = Arc::new(Exchange::new(connection, interim_sink));
         *self.0.lock() = Arc::clone(&exchange);
         exchange
     }

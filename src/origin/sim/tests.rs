@@ -125,7 +125,7 @@ fn request(method: Method, target: &str, body: Option<&'static str>) -> OriginRe
         fields: HeaderMap::new(),
         body: body.map(Bytes::from),
         repeatable: body.is_none(),
-        herald: None,
+        interim_sink: None,
     }
 }
 

@@ -43,7 +43,7 @@ fn kinds_of_document() {
     ];
     for (body, expected) in cases {
         let found = [JsonKind::Any, JsonKind::Object, JsonKind::Array]
-            .map(|kind| json(kind).verdict(body.as_bytes()));
+            .map(|kind| json(kind).evaluate(body.as_bytes()));
         assert_eq!(found, expected, "{body}");
     }
 }
@@ -66,12 +66,12 @@ fn required_pointers_lead_to_something() {
     ];
     for pointer in present {
         assert_eq!(
-            requiring(&[pointer]).verdict(body.as_bytes()),
+            requiring(&[pointer]).evaluate(body.as_bytes()),
             Ok(()),
             "{pointer}"
         );
     }
-    assert_eq!(requiring(&present).verdict(body.as_bytes()), Ok(()));
+    assert_eq!(requiring(&present).evaluate(body.as_bytes()), Ok(()));
     let absent = [
         "/site/none",
         "/sit",
@@ -88,7 +88,7 @@ fn required_pointers_lead_to_something() {
     for pointer in absent {
         let expected = Err(CheckFailure::Missing(pointer.to_string()));
         assert_eq!(
-            requiring(&["/site", pointer]).verdict(body.as_bytes()),
+            requiring(&["/site", pointer]).evaluate(body.as_bytes()),
             expected,
             "{pointer}"
         );
@@ -98,15 +98,15 @@ fn required_pointers_lead_to_something() {
 #[test]
 fn required_pointers_imply_json() {
     assert_eq!(
-        requiring(&["/a"]).verdict(b"null"),
+        requiring(&["/a"]).evaluate(b"null"),
         Err(CheckFailure::Missing("/a".to_string()))
     );
     assert_eq!(
-        requiring(&["/a"]).verdict(b"{\"a\":1} x"),
+        requiring(&["/a"]).evaluate(b"{\"a\":1} x"),
         Err(CheckFailure::NotJson)
     );
     assert_eq!(
-        requiring(&["/a"]).verdict(b"TIMEOUT!"),
+        requiring(&["/a"]).evaluate(b"TIMEOUT!"),
         Err(CheckFailure::NotJson)
     );
 }
@@ -117,32 +117,32 @@ fn emptiness_and_refused_texts() {
         non_empty: true,
         ..Check::default()
     };
-    assert_eq!(bare.verdict(b" \r\n"), Err(CheckFailure::Empty));
-    assert_eq!(bare.verdict(b"{}"), Ok(()), "not said to be JSON");
+    assert_eq!(bare.evaluate(b" \r\n"), Err(CheckFailure::Empty));
+    assert_eq!(bare.evaluate(b"{}"), Ok(()), "not said to be JSON");
     let full = Check {
         json: Some(JsonKind::Any),
         ..bare
     };
     for body in ["null", "{}", "[ ]", "{\n}", "\"\"", ""] {
         assert_eq!(
-            full.verdict(body.as_bytes()),
+            full.evaluate(body.as_bytes()),
             Err(CheckFailure::Empty),
             "{body}"
         );
     }
     for body in ["{\"a\":null}", "[0]", "0", "false", "\" \""] {
-        assert_eq!(full.verdict(body.as_bytes()), Ok(()), "{body}");
+        assert_eq!(full.evaluate(body.as_bytes()), Ok(()), "{body}");
     }
     let texts = Check {
         not_text: vec!["TIMEOUT!".to_string(), "Not Found".to_string()],
         ..Check::default()
     };
     assert_eq!(
-        texts.verdict(b"Not Found\n"),
+        texts.evaluate(b"Not Found\n"),
         Err(CheckFailure::RefusedText)
     );
-    assert_eq!(texts.verdict(b"Not Found here"), Ok(()));
-    assert_eq!(Check::default().verdict(b""), Ok(()));
+    assert_eq!(texts.evaluate(b"Not Found here"), Ok(()));
+    assert_eq!(Check::default().evaluate(b""), Ok(()));
 }
 
 #[test]
@@ -154,31 +154,31 @@ fn a_large_body_is_judged_by_its_first_byte() {
         non_empty: true,
         ..requiring(&["/b"])
     };
-    assert_eq!(check.verdict(&body), Ok(()));
+    assert_eq!(check.evaluate(&body), Ok(()));
     assert_eq!(
-        json(JsonKind::Array).verdict(&body),
+        json(JsonKind::Array).evaluate(&body),
         Err(CheckFailure::NotAnArray)
     );
     body.truncate(WHOLE_UP_TO);
-    assert_eq!(check.verdict(&body), Err(CheckFailure::NotJson));
+    assert_eq!(check.evaluate(&body), Err(CheckFailure::NotJson));
 }
 
 #[test]
 fn depth_overflows_no_stack() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     assert_eq!(
-        json(JsonKind::Array).verdict(deep.as_bytes()),
+        json(JsonKind::Array).evaluate(deep.as_bytes()),
         Ok(()),
         "skipped without recursion"
     );
     assert_eq!(
-        requiring(&["/1"]).verdict(deep.as_bytes()),
+        requiring(&["/1"]).evaluate(deep.as_bytes()),
         Err(CheckFailure::Missing("/1".to_string()))
     );
     let pointer = "/0".repeat(200);
     let deep = "[".repeat(300) + &"]".repeat(300);
     assert_eq!(
-        requiring(&[&pointer]).verdict(deep.as_bytes()),
+        requiring(&[&pointer]).evaluate(deep.as_bytes()),
         Err(CheckFailure::NotJson),
         "the limit of serde_json"
     );
@@ -188,11 +188,11 @@ proptest! {
     #[test]
     fn no_bytes_panic(body in proptest::collection::vec(any::<u8>(), 0..60), pointer in "(/[a-z0-9~]{0,3}){0,3}") {
         let check = Check { json: Some(JsonKind::Any), non_empty: true, ..requiring(&[&pointer]) };
-        let _ = check.verdict(&body);
+        let _ = check.evaluate(&body);
     }
 
     #[test]
     fn no_broken_document_panics(text in "[\\[\\]{}:,\"a0n. -]{0,40}") {
-        let _ = requiring(&["/a/0", "/0", "/a"]).verdict(text.as_bytes());
+        let _ = requiring(&["/a/0", "/0", "/a"]).evaluate(text.as_bytes());
     }
 }

@@ -34,14 +34,14 @@ fn collected(lines: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Head
     fields
 }
 
-fn verdict(request: &[(&'static str, &str)], stored: &[(&'static str, &str)]) -> Verdict {
+fn evaluation(request: &[(&'static str, &str)], stored: &[(&'static str, &str)]) -> Evaluation {
     evaluate(&fields(request), StatusCode::OK, &fields(stored), NOW)
 }
 
 /// Whether If-None-Match with these lines finds a response with this tag.
 fn knows(lines: &[&str], tag: &str) -> bool {
     let lines: Vec<_> = lines.iter().map(|line| ("if-none-match", *line)).collect();
-    verdict(&lines, &[("etag", tag)]) == Verdict::NotModified
+    evaluation(&lines, &[("etag", tag)]) == Evaluation::NotModified
 }
 
 #[test]
@@ -107,30 +107,33 @@ fn what_names_no_response_is_no_tag_of_it() {
         );
     }
     assert_eq!(
-        verdict(&[("if-none-match", "*")], &[]),
-        Verdict::NotModified,
+        evaluation(&[("if-none-match", "*")], &[]),
+        Evaluation::NotModified,
         "it exists"
     );
-    assert_eq!(verdict(&[("if-none-match", "\"a\"")], &[]), Verdict::Send);
+    assert_eq!(
+        evaluation(&[("if-none-match", "\"a\"")], &[]),
+        Evaluation::Send
+    );
 }
 
 #[test]
 fn if_match_compares_strongly() {
     let cases = [
-        (r#""a""#, Some(r#""a""#), Verdict::Send),
-        (r#""b", "a""#, Some(r#""a""#), Verdict::Send),
-        (r#"W/"a""#, Some(r#"W/"a""#), Verdict::Failed),
-        (r#""a""#, Some(r#"W/"a""#), Verdict::Failed),
-        (r#"w/"a""#, Some(r#"w/"a""#), Verdict::Failed),
-        (r#""b""#, Some(r#""a""#), Verdict::Failed),
-        ("a", Some("a"), Verdict::Send),
-        (r#""a""#, None, Verdict::Failed),
-        ("*", None, Verdict::Send),
+        (r#""a""#, Some(r#""a""#), Evaluation::Send),
+        (r#""b", "a""#, Some(r#""a""#), Evaluation::Send),
+        (r#"W/"a""#, Some(r#"W/"a""#), Evaluation::Failed),
+        (r#""a""#, Some(r#"W/"a""#), Evaluation::Failed),
+        (r#"w/"a""#, Some(r#"w/"a""#), Evaluation::Failed),
+        (r#""b""#, Some(r#""a""#), Evaluation::Failed),
+        ("a", Some("a"), Evaluation::Send),
+        (r#""a""#, None, Evaluation::Failed),
+        ("*", None, Evaluation::Send),
     ];
     for (line, tag, expected) in cases {
         let stored: Vec<_> = tag.map(|tag| ("etag", tag)).into_iter().collect();
         assert_eq!(
-            verdict(&[("if-match", line)], &stored),
+            evaluation(&[("if-match", line)], &stored),
             expected,
             "{line} {tag:?}"
         );
@@ -140,53 +143,69 @@ fn if_match_compares_strongly() {
 #[test]
 fn if_modified_since_compares_with_last_modified_else_date() {
     let since = |line| {
-        verdict(
+        evaluation(
             &[("if-modified-since", line)],
             &[("last-modified", ONE), ("date", TWO)],
         )
     };
     assert_eq!(
         [NOON, ONE, TWO].map(since),
-        [Verdict::Send, Verdict::NotModified, Verdict::NotModified]
+        [
+            Evaluation::Send,
+            Evaluation::NotModified,
+            Evaluation::NotModified
+        ]
     );
     assert_eq!(
         since("Saturday, 15-Jun-24 13:00:00 GMT"),
-        Verdict::NotModified,
+        Evaluation::NotModified,
         "another form of the same date"
     );
     for line in ["", "0", "yesterday", "2024-06-15T14:00:00Z"] {
-        assert_eq!(since(line), Verdict::Send, "{line} is no date");
+        assert_eq!(since(line), Evaluation::Send, "{line} is no date");
     }
-    let dated = |line| verdict(&[("if-modified-since", line)], &[("date", ONE)]);
+    let dated = |line| evaluation(&[("if-modified-since", line)], &[("date", ONE)]);
     assert_eq!(
         [NOON, ONE, TWO].map(dated),
-        [Verdict::Send, Verdict::NotModified, Verdict::NotModified]
+        [
+            Evaluation::Send,
+            Evaluation::NotModified,
+            Evaluation::NotModified
+        ]
     );
-    assert_eq!(verdict(&[("if-modified-since", TWO)], &[]), Verdict::Send);
+    assert_eq!(
+        evaluation(&[("if-modified-since", TWO)], &[]),
+        Evaluation::Send
+    );
     let unclear = [("last-modified", "new"), ("date", NOON)];
     assert_eq!(
-        verdict(&[("if-modified-since", TWO)], &unclear),
-        Verdict::Send,
+        evaluation(&[("if-modified-since", TWO)], &unclear),
+        Evaluation::Send,
         "Last-Modified speaks, if badly"
     );
     let twice = [("if-modified-since", TWO), ("if-modified-since", TWO)];
     assert_eq!(
-        verdict(&twice, &[("last-modified", ONE)]),
-        Verdict::Send,
+        evaluation(&twice, &[("last-modified", ONE)]),
+        Evaluation::Send,
         "two lines are no date"
     );
 }
 
 #[test]
 fn if_unmodified_since_needs_two_dates_to_fail() {
-    let since = |line| verdict(&[("if-unmodified-since", line)], &[("last-modified", ONE)]);
+    let since = |line| evaluation(&[("if-unmodified-since", line)], &[("last-modified", ONE)]);
     assert_eq!(
         [NOON, ONE, TWO, "0"].map(since),
-        [Verdict::Failed, Verdict::Send, Verdict::Send, Verdict::Send]
+        [
+            Evaluation::Failed,
+            Evaluation::Send,
+            Evaluation::Send,
+            Evaluation::Send
+        ]
     );
     assert_eq!(
-        verdict(&[("if-unmodified-since", NOON)], &[("date", ONE)]),
-        Verdict::Send,
+        evaluation(&[("if-unmodified-since", NOON)], &[("date", ONE)]),
+        Evaluation::Send,
         "not a modification date"
     );
 }
@@ -194,38 +213,38 @@ fn if_unmodified_since_needs_two_dates_to_fail() {
 #[test]
 fn the_order_of_evaluation_is_that_of_the_rfc() {
     let stored = [("etag", r#""a""#), ("last-modified", ONE)];
-    let cases: [(&[(&'static str, &str)], Verdict); 7] = [
+    let cases: [(&[(&'static str, &str)], Evaluation); 7] = [
         (
             &[("if-match", r#""a""#), ("if-unmodified-since", NOON)],
-            Verdict::Send,
+            Evaluation::Send,
         ),
         (
             &[("if-match", r#""b""#), ("if-unmodified-since", TWO)],
-            Verdict::Failed,
+            Evaluation::Failed,
         ),
         (
             &[("if-none-match", r#""b""#), ("if-modified-since", TWO)],
-            Verdict::Send,
+            Evaluation::Send,
         ),
         (
             &[("if-none-match", r#""a""#), ("if-modified-since", NOON)],
-            Verdict::NotModified,
+            Evaluation::NotModified,
         ),
         (
             &[("if-match", r#""a""#), ("if-none-match", r#""a""#)],
-            Verdict::NotModified,
+            Evaluation::NotModified,
         ),
         (
             &[("if-match", r#""b""#), ("if-none-match", r#""a""#)],
-            Verdict::Failed,
+            Evaluation::Failed,
         ),
         (
             &[("if-unmodified-since", NOON), ("if-modified-since", TWO)],
-            Verdict::Failed,
+            Evaluation::Failed,
         ),
     ];
     for (request, expected) in cases {
-        assert_eq!(verdict(request, &stored), expected, "{request:?}");
+        assert_eq!(evaluation(request, &stored), expected, "{request:?}");
     }
 }
 
@@ -238,12 +257,12 @@ fn only_a_success_has_preconditions() {
         let status = StatusCode::from_u16(status).expect("a status");
         assert_eq!(
             evaluate(&known, status, &stored, NOW),
-            Verdict::NotModified,
+            Evaluation::NotModified,
             "{status}"
         );
         assert_eq!(
             evaluate(&failing, status, &stored, NOW),
-            Verdict::Failed,
+            Evaluation::Failed,
             "{status}"
         );
     }
@@ -251,12 +270,12 @@ fn only_a_success_has_preconditions() {
         let status = StatusCode::from_u16(status).expect("a status");
         assert_eq!(
             evaluate(&known, status, &stored, NOW),
-            Verdict::Send,
+            Evaluation::Send,
             "{status}"
         );
         assert_eq!(
             evaluate(&failing, status, &stored, NOW),
-            Verdict::Send,
+            Evaluation::Send,
             "{status}"
         );
     }
@@ -316,7 +335,7 @@ proptest! {
         let mut lines = others;
         lines.insert(at.min(lines.len()), tag);
         let request = collected(lines.into_iter().map(|line| (IF_NONE_MATCH, line)));
-        prop_assert_eq!(evaluate(&request, StatusCode::OK, &stored, NOW), Verdict::NotModified);
+        prop_assert_eq!(evaluate(&request, StatusCode::OK, &stored, NOW), Evaluation::NotModified);
     }
 
     #[test]
@@ -330,7 +349,7 @@ proptest! {
         let asked = collected(request.into_iter().map(|(name, line)| (of_request[name].clone(), line)));
         let held = collected(stored.into_iter().map(|(name, line)| (of_response[name].clone(), line)));
         let status = StatusCode::from_u16(status).expect("a status");
-        let verdict = evaluate(&asked, status, &held, NOW);
-        prop_assert!(status.is_success() || verdict == Verdict::Send);
+        let result = evaluate(&asked, status, &held, NOW);
+        prop_assert!(status.is_success() || result == Evaluation::Send);
     }
 }

@@ -123,13 +123,16 @@ fn no_cache_names_fields_or_is_the_bare_one() {
     ];
     for (line, bare, names) in cases {
         let fields = response(CACHE_CONTROL, &[line]);
-        let word = Word::of(&fields, &[]);
+        let response_directives = ResponseDirectives::of(&fields, &[]);
         assert_eq!(
-            (word.directives.no_cache, word.directives.names_fields),
+            (
+                response_directives.directives.no_cache,
+                response_directives.directives.names_fields
+            ),
             (bare, !names.is_empty()),
             "{line}"
         );
-        let found = fields_to_confirm(&fields, &word);
+        let found = fields_to_confirm(&fields, &response_directives);
         assert_eq!(
             found.iter().map(HeaderName::as_str).collect::<Vec<&str>>(),
             names,
@@ -156,8 +159,10 @@ fn a_name_is_what_may_name_a_field() {
 const CDN: HeaderName = HeaderName::from_static("cdn-cache-control");
 
 fn targeted(lines: &[&str]) -> Option<Directives> {
-    let word = Word::of(&response(CDN, lines), &[CDN]);
-    word.targeted.then_some(word.directives)
+    let response_directives = ResponseDirectives::of(&response(CDN, lines), &[CDN]);
+    response_directives
+        .targeted
+        .then_some(response_directives.directives)
 }
 
 #[test]
@@ -295,12 +300,12 @@ fn the_first_targeted_field_that_is_valid_speaks_and_else_cache_control() {
         let mut fields = response(CACHE_CONTROL, &["no-store, max-age=1, no-cache=\"a\""]);
         fields.insert(&own, HeaderValue::from_static(own_says));
         fields.insert(CDN, HeaderValue::from_static(cdn_says));
-        let word = Word::of(&fields, &[own.clone(), CDN]);
-        let to_confirm = fields_to_confirm(&fields, &word).len();
+        let response_directives = ResponseDirectives::of(&fields, &[own.clone(), CDN]);
+        let to_confirm = fields_to_confirm(&fields, &response_directives).len();
         (
-            word.directives.max_age,
-            word.targeted,
-            word.directives.no_store,
+            response_directives.directives.max_age,
+            response_directives.targeted,
+            response_directives.directives.no_store,
             to_confirm,
         )
     };
@@ -316,8 +321,8 @@ fn the_first_targeted_field_that_is_valid_speaks_and_else_cache_control() {
     assert_eq!(max_age("A", "max-age=x"), (seconds(1), false, true, 1));
     let fields = response(CDN, &["max-age=2"]);
     assert_eq!(
-        Word::of(&fields, &[]),
-        Word {
+        ResponseDirectives::of(&fields, &[]),
+        ResponseDirectives {
             directives: Directives::default(),
             targeted: false
         }
@@ -431,7 +436,7 @@ proptest! {
         let spaced = response(CACHE_CONTROL, &spaced.iter().map(String::as_str).collect::<Vec<&str>>());
         prop_assert_eq!(Directives::of(&spaced), Directives::of(&plain));
         prop_assert_eq!(Directives::of_request(&spaced), Directives::of_request(&plain));
-        let to_confirm = |fields| fields_to_confirm(fields, &Word::of(fields, &[]));
+        let to_confirm = |fields| fields_to_confirm(fields, &ResponseDirectives::of(fields, &[]));
         prop_assert_eq!(to_confirm(&spaced), to_confirm(&plain));
     }
 
@@ -444,8 +449,8 @@ proptest! {
                 fields.append(CDN, value);
             }
         }
-        let word = Word::of(&fields, &[CDN]);
-        fields_to_confirm(&fields, &word);
+        let response_directives = ResponseDirectives::of(&fields, &[CDN]);
+        fields_to_confirm(&fields, &response_directives);
         Directives::of_request(&fields);
     }
 }

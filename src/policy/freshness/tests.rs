@@ -35,13 +35,14 @@ fn judge_as(
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
         fields.append(name, HeaderValue::from_str(value).expect("a value"));
     }
-    let word = Word::of(&fields, &[HeaderName::from_static("cdn-cache-control")]);
+    let response_directives =
+        ResponseDirectives::of(&fields, &[HeaderName::from_static("cdn-cache-control")]);
     let status = StatusCode::from_u16(status).expect("a status code");
     lifetime(
         &Received {
             status,
             fields: &fields,
-            word,
+            response_directives,
             asked: now(),
             at: now(),
         },
@@ -128,7 +129,7 @@ fn explicit_freshness_in_the_order_of_the_rfc() {
         assert_eq!(
             found.stale_time(),
             found.ttl(),
-            "the origin's word is not refreshed early"
+            "the origin's response_directives is not refreshed early"
         );
     }
 }
@@ -349,12 +350,12 @@ fn stale_while_revalidate_lets_the_origins_word_answer_for_longer_but_not_be_fre
     assert_eq!(
         (found.fresh_until(), found.ttl()),
         (secs(40), secs(40)),
-        "the user's word has no window"
+        "the user's response_directives has no window"
     );
 }
 
 #[test]
-fn a_failure_never_stands_in_for_an_answer() {
+fn a_failure_never_replaces_an_answer() {
     let said = [(
         "cache-control",
         "max-age=9, stale-while-revalidate=5, stale-if-error=6",
@@ -366,7 +367,10 @@ fn a_failure_never_stands_in_for_an_answer() {
             (secs(9), secs(0), false),
             "{status}"
         );
-        assert!(!found.stands_in(Trouble::Unreachable, after(9)), "{status}");
+        assert!(
+            !found.serves_despite(FailureKind::Unreachable, after(9)),
+            "{status}"
+        );
     }
     assert!(judge(404, &said, &Rule::default()).is_some_and(|found| found.may_be_stale()));
 }
@@ -387,22 +391,22 @@ fn who_can_reach_no_origin_is_given_the_origins_word_for_a_day_more() {
         ("max-age=9, proxy-revalidate", [9; 4]),
         ("s-maxage=9", [9; 4]),
     ];
-    let troubles = [
-        Trouble::Slow,
-        Trouble::TimedOut,
-        Trouble::Unreachable,
-        Trouble::Failed,
+    let failures = [
+        FailureKind::Slow,
+        FailureKind::TimedOut,
+        FailureKind::Unreachable,
+        FailureKind::Failed,
     ];
     for (line, until) in cases {
         let found = judge(200, &[("cache-control", line)], &Rule::default()).expect("a lifetime");
-        for (trouble, until) in troubles.into_iter().zip(until) {
+        for (failure, until) in failures.into_iter().zip(until) {
             assert!(
-                found.stands_in(trouble, after(until - 1)),
-                "{line}: {trouble:?} before {until}"
+                found.serves_despite(failure, after(until - 1)),
+                "{line}: {failure:?} before {until}"
             );
             assert!(
-                !found.stands_in(trouble, after(until)),
-                "{line}: {trouble:?} at {until}"
+                !found.serves_despite(failure, after(until)),
+                "{line}: {failure:?} at {until}"
             );
         }
         assert_eq!(
@@ -422,16 +426,16 @@ fn a_user_who_says_how_long_says_how_much_longer_too() {
         ..Rule::default()
     };
     let found = judge(200, &[], &ruled).expect("a lifetime");
-    let stands = |trouble, at| found.stands_in(trouble, after(at));
-    for (trouble, until) in [
-        (Trouble::Slow, 43),
-        (Trouble::TimedOut, 43),
-        (Trouble::Unreachable, 44),
-        (Trouble::Failed, 44),
+    let stands = |failure, at| found.serves_despite(failure, after(at));
+    for (failure, until) in [
+        (FailureKind::Slow, 43),
+        (FailureKind::TimedOut, 43),
+        (FailureKind::Unreachable, 44),
+        (FailureKind::Failed, 44),
     ] {
         assert!(
-            stands(trouble, until - 1) && !stands(trouble, until),
-            "{trouble:?}"
+            stands(failure, until - 1) && !stands(failure, until),
+            "{failure:?}"
         );
     }
     assert_eq!(found.retained_until(), after(44).mono);

@@ -14,7 +14,7 @@ const UNKNOWN: [&str; 2] = ["SolarOnly", "Unknown"];
 const TOLD_BY_TEXT: [&str; 2] = ["version", "grid_status"];
 /// How many levels of containers are looked into for something told; those deeper count as something.
 const LEVELS: usize = 2;
-/// A level and its witness agree below so many percentage points; powers below so many percent of the largest.
+/// A level and its cross-check agree below so many percentage points; powers below so many percent of the largest.
 const AGREEMENT: f64 = 1.0;
 
 /// What a known member of a document is.
@@ -50,7 +50,7 @@ pub struct Readings {
 /// What `/soe` or `/aggregates` tells.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Witness {
+struct CrossCheck {
     percentage: Member,
     site: Option<Meter>,
     load: Option<Meter>,
@@ -69,24 +69,24 @@ struct Meter {
 ///
 /// `/soe` confirms a level less than 1 percentage point away, and powers without a level unless all are zero. `/aggregates`
 /// confirms powers less than 1 % (of the largest) away, and a level of zero only while no power flows through a battery.
-pub fn witness_agrees(held: &[u8], witness: &[u8]) -> bool {
-    let (Some(held), Some(witness)) = (
+pub fn cross_check_agrees(held: &[u8], cross_check: &[u8]) -> bool {
+    let (Some(held), Some(cross_check)) = (
         of(held.trim_ascii()),
-        object::<Witness>(witness.trim_ascii()),
+        object::<CrossCheck>(cross_check.trim_ascii()),
     ) else {
         return false;
     };
-    match (held.level(), witness.percentage) {
+    match (held.level(), cross_check.percentage) {
         (Member::Number(level), Member::Number(said)) => (level - said).abs() < AGREEMENT,
         (Member::Absent, Member::Number(_)) => held.sight() == Sight::PowerOnly,
         (Member::Nothing, Member::Number(_)) => false,
-        (_, Member::Absent | Member::Nothing) => witness.confirms_powers(&held),
+        (_, Member::Absent | Member::Nothing) => cross_check.confirms_powers(&held),
     }
 }
 
 /// Whether `/site/instant_power` is a number.
 pub fn has_site_power(text: &[u8]) -> bool {
-    object::<Witness>(text).is_some_and(|told| power_of(told.site).is_some())
+    object::<CrossCheck>(text).is_some_and(|told| power_of(told.site).is_some())
 }
 
 /// The readings of a body. `None`: it has none.
@@ -155,7 +155,7 @@ impl Readings {
     }
 }
 
-impl Witness {
+impl CrossCheck {
     fn confirms_powers(&self, held: &Readings) -> bool {
         let said = [self.site, self.load, self.solar, self.battery].map(power_of);
         let largest = said
@@ -183,7 +183,7 @@ fn power_of(meter: Option<Meter>) -> Option<f64> {
     meter.and_then(|meter| meter.instant_power.number())
 }
 
-/// One row of `Grid,Home,Solar,Battery,BatteryLevel` and perhaps more, with or without that line above it.
+/// One row of `Grid,Plausibility,Solar,Battery,BatteryLevel` and perhaps more, with or without that line above it.
 fn from_csv(text: &[u8]) -> Option<Readings> {
     let text = str::from_utf8(text).ok()?;
     let mut rows = text.lines().filter(|line| !line.starts_with("Grid,"));

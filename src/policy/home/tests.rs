@@ -4,8 +4,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::HomeCheck::{Aggregates, EmptyIsNews, Witnessed};
-use super::HomeVerdict::{Bad, Good, NeedsMeters, NeedsWitness};
+use super::PlausibilityCheck::{Aggregates, CrossChecked, EmptyIsNews};
+use super::PlausibilityResult::{Bad, Good, NeedsCrossCheck, NeedsMeters};
 use super::*;
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ const EMPTY_IS_NEWS: [&str; 12] = [
     "version",
     "soe",
 ];
-const WITNESSED: [&str; 9] = [
+const CROSS_CHECKED: [&str; 9] = [
     "csv",
     "csv?headers",
     "csv/v2",
@@ -68,21 +68,21 @@ fn body(folder: &str, path: &str) -> Vec<u8> {
 }
 
 /// Every recorded path of a program, with its check; `/aggregates` first.
-fn paths(folder: &str) -> Vec<(String, HomeCheck, Vec<u8>)> {
+fn paths(folder: &str) -> Vec<(String, PlausibilityCheck, Vec<u8>)> {
     let checked = [("aggregates", Aggregates)]
         .into_iter()
         .chain(EMPTY_IS_NEWS.map(|path| (path, EmptyIsNews)))
-        .chain(WITNESSED.map(|path| (path, Witnessed)));
+        .chain(CROSS_CHECKED.map(|path| (path, CrossChecked)));
     checked
         .filter_map(|(path, kind)| Some((format!("/{path}"), kind, recorded(folder, path)?)))
         .collect()
 }
 
-fn healthy(folder: &str) -> Home {
-    let mut home = Home::new(EVERY);
+fn healthy(folder: &str) -> Plausibility {
+    let mut home = Plausibility::new(EVERY);
     for (target, kind, body) in paths(folder) {
         assert_eq!(
-            home.judge(&target, kind, &body, at(0)),
+            home.assess(&target, kind, &body, at(0)),
             Good,
             "{folder}{target}"
         );
@@ -94,28 +94,28 @@ fn healthy(folder: &str) -> Home {
 fn every_recorded_healthy_body_is_good() {
     for (up, _) in PROGRAMS {
         assert!(paths(up).len() >= 17, "{}", paths(up).len());
-        assert_eq!(healthy(up).witness_path(), "/soe");
+        assert_eq!(healthy(up).cross_check_path(), "/soe");
     }
 }
 
 #[test]
-fn every_recorded_outage_body_is_bad_or_finds_no_witness() {
+fn every_recorded_outage_body_is_bad_or_fails_its_cross_check() {
     for (up, down) in PROGRAMS {
-        for mut home in [healthy(up), Home::new(EVERY)] {
+        for mut home in [healthy(up), Plausibility::new(EVERY)] {
             for (target, kind, bad) in paths(down) {
                 // What both states answer alike is news only by the meters, which come first here.
                 let witnesses = [body(down, "soe"), body(down, "aggregates"), body(up, "soe")];
-                match home.judge(&target, kind, &bad, at(1)) {
+                match home.assess(&target, kind, &bad, at(1)) {
                     Bad(_) => {}
-                    NeedsWitness => {
-                        for witness in &witnesses {
-                            assert!(!witness_agrees(&bad, witness), "{down}{target}");
+                    NeedsCrossCheck => {
+                        for cross_check in &witnesses {
+                            assert!(!cross_check_agrees(&bad, cross_check), "{down}{target}");
                         }
                     }
                     NeedsMeters => {
-                        home.judge("/aggregates", Aggregates, &body(down, "aggregates"), at(1));
+                        home.assess("/aggregates", Aggregates, &body(down, "aggregates"), at(1));
                         assert!(
-                            matches!(home.judge(&target, kind, &bad, at(1)), Bad(_)),
+                            matches!(home.assess(&target, kind, &bad, at(1)), Bad(_)),
                             "{down}{target}"
                         );
                     }
@@ -155,7 +155,7 @@ fn no_second_of_a_recorded_outage_passes_for_health() {
         let timeline = std::fs::read_to_string(fixtures.join(format!("TIMELINE-{how}.csv")))
             .expect("a timeline");
         let moments: Vec<_> = timeline.lines().skip(1).map(moment).collect();
-        let (mut home, mut meters_well, mut refused) = (Home::new(EVERY), true, 0);
+        let (mut home, mut meters_well, mut refused) = (Plausibility::new(EVERY), true, 0);
         for (seconds, path, size, kept) in &moments {
             let Some((_, kind, well)) = paths(up).into_iter().find(|(target, ..)| target == path)
             else {
@@ -178,18 +178,18 @@ fn no_second_of_a_recorded_outage_passes_for_health() {
                 .iter()
                 .find(|(at, path, ..)| at == seconds && *path == "/soe")
                 .map(|(.., kept)| kept);
-            match home.judge(path, kind, &body, at(*seconds)) {
+            match home.assess(path, kind, &body, at(*seconds)) {
                 Good => {
                     assert!(
-                        is_well && (meters_well || kind == Witnessed),
+                        is_well && (meters_well || kind == CrossChecked),
                         "{down} {how} {seconds} {path}"
                     )
                 }
                 Bad(_) | NeedsMeters => {
                     assert!(!is_well || !meters_well, "{down} {how} {seconds} {path}")
                 }
-                NeedsWitness => assert!(
-                    !witness_agrees(&body, soe.expect("a level").as_bytes()),
+                NeedsCrossCheck => assert!(
+                    !cross_check_agrees(&body, soe.expect("a level").as_bytes()),
                     "{seconds} {path}"
                 ),
             }
@@ -200,7 +200,7 @@ fn no_second_of_a_recorded_outage_passes_for_health() {
 }
 
 #[test]
-fn the_stale_power_of_an_outage_finds_no_witness() {
+fn the_stale_power_of_an_outage_fails_its_cross_check() {
     // TIMELINE-refused.csv of the proxy, seconds 6 to 27; the server's level is null.
     let stale = [
         &b"-2100.00,900.00,6500.00,-3500.00,0.00\n"[..],
@@ -210,8 +210,8 @@ fn the_stale_power_of_an_outage_finds_no_witness() {
     ];
     for held in stale {
         assert_eq!(
-            Home::new(EVERY).judge("/x", Witnessed, held, at(0)),
-            NeedsWitness
+            Plausibility::new(EVERY).assess("/x", CrossChecked, held, at(0)),
+            NeedsCrossCheck
         );
         for (folder, path) in [
             (PROGRAMS[0].0, "soe"),
@@ -219,7 +219,7 @@ fn the_stale_power_of_an_outage_finds_no_witness() {
             (PROGRAMS[0].1, "soe"),
         ] {
             assert!(
-                !witness_agrees(held, &body(folder, path)),
+                !cross_check_agrees(held, &body(folder, path)),
                 "{} {path}",
                 String::from_utf8_lossy(held)
             );
@@ -229,8 +229,8 @@ fn the_stale_power_of_an_outage_finds_no_witness() {
 
 #[test]
 fn an_empty_answer_is_news_for_ten_minutes_after_another() {
-    let mut home = Home::new(EVERY);
-    home.judge(
+    let mut home = Plausibility::new(EVERY);
+    home.assess(
         "/strings",
         EmptyIsNews,
         &body("proxy-t97-local", "strings"),
@@ -241,14 +241,14 @@ fn an_empty_answer_is_news_for_ten_minutes_after_another() {
         (599, Bad(CheckFailure::SuddenlyEmpty)),
         (600, Good),
     ] {
-        home.judge("/aggregates", Aggregates, SOLAR_ONLY, at(seconds));
+        home.assess("/aggregates", Aggregates, SOLAR_ONLY, at(seconds));
         assert_eq!(
-            home.judge("/strings", EmptyIsNews, b"{}", at(seconds)),
+            home.assess("/strings", EmptyIsNews, b"{}", at(seconds)),
             expected,
             "{seconds}"
         );
         assert_eq!(
-            home.judge("/vitals", EmptyIsNews, b"null", at(seconds)),
+            home.assess("/vitals", EmptyIsNews, b"null", at(seconds)),
             Good,
             "another path, {seconds}"
         );
@@ -257,35 +257,36 @@ fn an_empty_answer_is_news_for_ten_minutes_after_another() {
 
 #[test]
 fn an_empty_answer_is_news_while_the_meters_are_bad_and_waits_for_them_while_they_are_old() {
-    let mut home = Home::new(EVERY);
-    let vitals =
-        |home: &mut Home, seconds| home.judge("/vitals", EmptyIsNews, b"null", at(seconds));
+    let mut home = Plausibility::new(EVERY);
+    let vitals = |home: &mut Plausibility, seconds| {
+        home.assess("/vitals", EmptyIsNews, b"null", at(seconds))
+    };
     assert_eq!(vitals(&mut home, 0), NeedsMeters, "not heard of yet");
-    home.judge("/aggregates", Aggregates, SOLAR_ONLY, at(0));
+    home.assess("/aggregates", Aggregates, SOLAR_ONLY, at(0));
     assert_eq!(
         (vitals(&mut home, 10), vitals(&mut home, 11)),
         (Good, NeedsMeters)
     );
-    home.judge("/aggregates", Aggregates, b"null", at(12));
+    home.assess("/aggregates", Aggregates, b"null", at(12));
     assert_eq!(vitals(&mut home, 12), Bad(CheckFailure::SuddenlyEmpty));
-    home.judge("/aggregates", Aggregates, SOLAR_ONLY, at(13));
+    home.assess("/aggregates", Aggregates, SOLAR_ONLY, at(13));
     assert_eq!(vitals(&mut home, 13), Good);
 }
 
 #[test]
 fn a_target_with_a_query_teaches_nothing() {
-    let mut home = Home::new(EVERY);
-    home.judge("/aggregates", Aggregates, SOLAR_ONLY, at(0));
+    let mut home = Plausibility::new(EVERY);
+    home.assess("/aggregates", Aggregates, SOLAR_ONLY, at(0));
     assert_eq!(
-        home.judge("/aggregates?x=1", Aggregates, b"", at(0)),
+        home.assess("/aggregates?x=1", Aggregates, b"", at(0)),
         Bad(CheckFailure::Empty)
     );
     assert_eq!(
-        home.judge("/soe?x", EmptyIsNews, b"{\"percentage\": 5}", at(0)),
+        home.assess("/soe?x", EmptyIsNews, b"{\"percentage\": 5}", at(0)),
         Good
     );
-    assert_eq!(home.judge("/soe", EmptyIsNews, b"null", at(0)), Good);
-    assert_eq!(home.witness_path(), "/aggregates");
+    assert_eq!(home.assess("/soe", EmptyIsNews, b"null", at(0)), Good);
+    assert_eq!(home.cross_check_path(), "/aggregates");
 }
 
 #[test]
@@ -304,45 +305,45 @@ fn homes_without_vitals_strings_or_battery_are_served() {
             r#"{"version": "SolarOnly", "vint": 0}"#,
         ),
         ("/soe", EmptyIsNews, "null"),
-        ("/csv", Witnessed, "-1200.00,800.00,2000.50,0.00,0.00\n"),
+        ("/csv", CrossChecked, "-1200.00,800.00,2000.50,0.00,0.00\n"),
         (
             "/csv/v2?headers",
-            Witnessed,
-            "Grid,Home,Solar,Battery,BatteryLevel,GridStatus,Reserve\n-1200,800,2000.5,0,0,1,0\n",
+            CrossChecked,
+            "Grid,Plausibility,Solar,Battery,BatteryLevel,GridStatus,Reserve\n-1200,800,2000.5,0,0,1,0\n",
         ),
         (
             "/json",
-            Witnessed,
+            CrossChecked,
             r#"{"grid": -1200, "home": 800, "solar": 2000.5, "battery": 0, "soe": null}"#,
         ),
-        ("/pw/level", Witnessed, r#"{"level": null}"#),
+        ("/pw/level", CrossChecked, r#"{"level": null}"#),
         (
             "/pw/power",
-            Witnessed,
+            CrossChecked,
             r#"{"site": -1200, "solar": 2000.5, "battery": 0, "load": 800}"#,
         ),
     ];
     for heard in [false, true] {
         for (target, kind, answer) in cases {
-            let mut home = Home::new(EVERY);
+            let mut home = Plausibility::new(EVERY);
             if heard {
-                home.judge("/aggregates", Aggregates, SOLAR_ONLY, at(0));
-                home.judge("/alerts", EmptyIsNews, b"[\"GridCodesWrite\"]", at(0));
+                home.assess("/aggregates", Aggregates, SOLAR_ONLY, at(0));
+                home.assess("/alerts", EmptyIsNews, b"[\"GridCodesWrite\"]", at(0));
             }
-            assert_eq!(home.witness_path(), "/soe", "until it was asked");
-            home.judge("/soe", EmptyIsNews, b"null", at(0));
-            assert_eq!(home.witness_path(), "/aggregates");
-            let confirmed = match home.judge(target, kind, answer.as_bytes(), at(0)) {
-                NeedsWitness => witness_agrees(answer.as_bytes(), SOLAR_ONLY),
+            assert_eq!(home.cross_check_path(), "/soe", "until it was asked");
+            home.assess("/soe", EmptyIsNews, b"null", at(0));
+            assert_eq!(home.cross_check_path(), "/aggregates");
+            let confirmed = match home.assess(target, kind, answer.as_bytes(), at(0)) {
+                NeedsCrossCheck => cross_check_agrees(answer.as_bytes(), SOLAR_ONLY),
                 verdict => verdict == Good,
             };
-            assert_eq!(confirmed, heard || kind == Witnessed, "{target} {heard}");
+            assert_eq!(confirmed, heard || kind == CrossChecked, "{target} {heard}");
         }
     }
 }
 
 #[test]
-fn a_witness_agrees_below_one_per_cent() {
+fn a_cross_check_agrees_below_one_per_cent() {
     let meters = |battery: i32| {
         let power = |power: i32| format!("{{\"instant_power\": {power}}}");
         let [site, load, solar, battery] = [1000, 3000, 2000, battery].map(power);
@@ -356,7 +357,7 @@ fn a_witness_agrees_below_one_per_cent() {
         ("0,0,0,0,0", soe("null"), false),
         ("0,0,0,0,0", "null".to_owned(), false),
         ("0,0,0,0,0", "[[0]]".to_owned(), false),
-        ("Grid,Home\n0,0,0,0,0,1,20", soe("0"), true),
+        ("Grid,Plausibility\n0,0,0,0,0,1,20", soe("0"), true),
         (r#"{"soe": 0}"#, soe("0.5"), true),
         (r#"{"level": null}"#, soe("0"), false),
         (
@@ -389,11 +390,11 @@ fn a_witness_agrees_below_one_per_cent() {
         ),
         ("{}", meters(0), false),
     ];
-    for (held, witness, expected) in cases {
+    for (held, cross_check, expected) in cases {
         assert_eq!(
-            witness_agrees(held.as_bytes(), witness.as_bytes()),
+            cross_check_agrees(held.as_bytes(), cross_check.as_bytes()),
             expected,
-            "{held} by {witness}"
+            "{held} by {cross_check}"
         );
     }
 }
@@ -401,10 +402,10 @@ fn a_witness_agrees_below_one_per_cent() {
 #[test]
 fn what_is_no_answer_on_any_path() {
     let mut home = healthy("proxy-t97-local");
-    for kind in [Aggregates, EmptyIsNews, Witnessed] {
+    for kind in [Aggregates, EmptyIsNews, CrossChecked] {
         for text in ["", " \r\n", "Not Found", "TIMEOUT!\n", "ERROR!", "<html>"] {
             assert!(
-                matches!(home.judge("/x", kind, text.as_bytes(), at(0)), Bad(_)),
+                matches!(home.assess("/x", kind, text.as_bytes(), at(0)), Bad(_)),
                 "{kind:?} {text:?}"
             );
         }
@@ -418,7 +419,7 @@ fn what_is_no_answer_on_any_path() {
     ] {
         assert!(
             matches!(
-                home.judge("/aggregates", Aggregates, meters.as_bytes(), at(0)),
+                home.assess("/aggregates", Aggregates, meters.as_bytes(), at(0)),
                 Bad(_)
             ),
             "{meters}"
@@ -428,14 +429,14 @@ fn what_is_no_answer_on_any_path() {
         "1,2,3,4",
         "a,b,c,d,e",
         "1,2,3,4,nan",
-        "Grid,Home\n",
+        "Grid,Plausibility\n",
         "1,2,3,4,5\n1,2,3,4,5",
         "null",
         "[]",
         "{}",
     ] {
         assert_eq!(
-            home.judge("/csv", Witnessed, csv.as_bytes(), at(0)),
+            home.assess("/csv", CrossChecked, csv.as_bytes(), at(0)),
             Bad(CheckFailure::NoReadings),
             "{csv}"
         );
@@ -444,7 +445,7 @@ fn what_is_no_answer_on_any_path() {
 
 #[test]
 fn what_counts_as_empty() {
-    let mut home = Home::new(EVERY);
+    let mut home = Plausibility::new(EVERY);
     let empty = [
         "null",
         "{}",
@@ -468,12 +469,12 @@ fn what_counts_as_empty() {
         r#"{"a": 18446744073709551616}"#,
     ];
     for text in empty {
-        let verdict = home.judge("/x", EmptyIsNews, text.as_bytes(), at(0));
+        let verdict = home.assess("/x", EmptyIsNews, text.as_bytes(), at(0));
         assert_eq!(verdict, NeedsMeters, "{text}");
     }
     for text in full {
         assert_eq!(
-            home.judge("/x", EmptyIsNews, text.as_bytes(), at(0)),
+            home.assess("/x", EmptyIsNews, text.as_bytes(), at(0)),
             Good,
             "{text}"
         );
@@ -482,23 +483,23 @@ fn what_counts_as_empty() {
 
 #[test]
 fn what_is_remembered_is_bounded_and_the_longest_silent_path_goes_first() {
-    let mut home = Home::new(EVERY);
-    home.judge("/aggregates", Aggregates, SOLAR_ONLY, at(200));
+    let mut home = Plausibility::new(EVERY);
+    home.assess("/aggregates", Aggregates, SOLAR_ONLY, at(200));
     for path in 0..100 {
-        home.judge("/strings", EmptyIsNews, b"[1]", at(path));
-        home.judge(&format!("/{path}"), EmptyIsNews, b"[1]", at(path));
+        home.assess("/strings", EmptyIsNews, b"[1]", at(path));
+        home.assess(&format!("/{path}"), EmptyIsNews, b"[1]", at(path));
     }
     assert_eq!(home.spoken.len(), PATHS);
     assert_eq!(
-        home.judge("/strings", EmptyIsNews, b"[]", at(200)),
+        home.assess("/strings", EmptyIsNews, b"[]", at(200)),
         Bad(CheckFailure::SuddenlyEmpty)
     );
     assert_eq!(
-        home.judge("/99", EmptyIsNews, b"[]", at(200)),
+        home.assess("/99", EmptyIsNews, b"[]", at(200)),
         Bad(CheckFailure::SuddenlyEmpty)
     );
     assert_eq!(
-        home.judge("/0", EmptyIsNews, b"[]", at(200)),
+        home.assess("/0", EmptyIsNews, b"[]", at(200)),
         Good,
         "forgotten"
     );
@@ -508,15 +509,15 @@ fn what_is_remembered_is_bounded_and_the_longest_silent_path_goes_first() {
 fn depth_and_size_cost_nothing() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let wide = format!("{{\"a\": {deep}}}");
-    let mut home = Home::new(EVERY);
-    for kind in [EmptyIsNews, Witnessed, Aggregates] {
+    let mut home = Plausibility::new(EVERY);
+    for kind in [EmptyIsNews, CrossChecked, Aggregates] {
         for text in [deep.as_str(), wide.as_str(), &wide[..WHOLE_UP_TO / 2]] {
-            home.judge("/x", kind, text.as_bytes(), at(0));
+            home.assess("/x", kind, text.as_bytes(), at(0));
         }
     }
     let large = format!("{{{}", " ".repeat(WHOLE_UP_TO));
     assert_eq!(
-        home.judge("/vitals", EmptyIsNews, large.as_bytes(), at(0)),
+        home.assess("/vitals", EmptyIsNews, large.as_bytes(), at(0)),
         Good,
         "judged by its first byte"
     );
@@ -525,11 +526,11 @@ fn depth_and_size_cost_nothing() {
 proptest! {
     #[test]
     fn no_bytes_panic(held in proptest::collection::vec(any::<u8>(), 0..60), text in "[\\[\\]{}:,\"a0nul.e -]{0,40}") {
-        for kind in [Aggregates, EmptyIsNews, Witnessed] {
-            Home::new(EVERY).judge("/x", kind, &held, at(0));
-            Home::new(EVERY).judge("/x", kind, text.as_bytes(), at(0));
+        for kind in [Aggregates, EmptyIsNews, CrossChecked] {
+            Plausibility::new(EVERY).assess("/x", kind, &held, at(0));
+            Plausibility::new(EVERY).assess("/x", kind, text.as_bytes(), at(0));
         }
-        witness_agrees(&held, text.as_bytes());
-        witness_agrees(text.as_bytes(), &held);
+        cross_check_agrees(&held, text.as_bytes());
+        cross_check_agrees(text.as_bytes(), &held);
     }
 }

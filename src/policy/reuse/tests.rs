@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::directives::LONGEST;
-use crate::policy::freshness::{LifetimeSource, Stale, Trouble};
+use crate::policy::freshness::{FailureKind, LifetimeSource, Stale};
 
 fn secs(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
@@ -50,10 +50,10 @@ fn fresh(seconds: f64, refresh_due: bool) -> Reuse {
     }
 }
 
-fn stale(seconds: f64, because: Because) -> Reuse {
+fn stale(seconds: f64, reason: Reason) -> Reuse {
     Reuse::Stale {
         age: secs(seconds),
-        because,
+        reason,
     }
 }
 
@@ -73,9 +73,9 @@ fn says(reuse: Reuse) -> Duration {
     age
 }
 
-fn holds(lifetime: &Lifetime, wishes: &Wishes, expected: Reuse) {
-    let found = reuse(lifetime, wishes, after(says(expected).as_secs_f64()));
-    assert_eq!(found, expected, "{wishes:?}");
+fn holds(lifetime: &Lifetime, directives: &RequestDirectives, expected: Reuse) {
+    let found = reuse(lifetime, directives, after(says(expected).as_secs_f64()));
+    assert_eq!(found, expected, "{directives:?}");
 }
 
 #[test]
@@ -89,17 +89,17 @@ fn each_span_begins_exactly_where_the_one_before_ends() {
         validate(1000.0),
     ];
     for expected in by_rule {
-        holds(&lifetime(), &Wishes::default(), expected);
+        holds(&lifetime(), &RequestDirectives::default(), expected);
     }
     let by_origin_itself = [
         fresh(0.0, false),
         fresh(4.999, false),
-        stale(5.0, Because::WhileRevalidate),
-        stale(29.999, Because::WhileRevalidate),
+        stale(5.0, Reason::WhileRevalidate),
+        stale(29.999, Reason::WhileRevalidate),
         validate(30.0),
     ];
     for expected in by_origin_itself {
-        holds(&by_origin(), &Wishes::default(), expected);
+        holds(&by_origin(), &RequestDirectives::default(), expected);
     }
 }
 
@@ -109,22 +109,22 @@ fn a_stale_time_not_below_the_lifetime_refreshes_nothing_early() {
         stale_time: secs(30.0).into(),
         ..lifetime()
     };
-    holds(&late, &Wishes::default(), fresh(29.0, false));
+    holds(&late, &RequestDirectives::default(), fresh(29.0, false));
 }
 
 #[test]
 fn a_client_may_want_it_newer_or_for_longer() {
-    let refresh = Wishes {
+    let refresh = RequestDirectives {
         refresh: true,
-        ..Wishes::default()
+        ..RequestDirectives::default()
     };
-    let younger = Wishes {
+    let younger = RequestDirectives {
         max_age: Some(secs(10.0)),
-        ..Wishes::default()
+        ..RequestDirectives::default()
     };
-    let lasting = Wishes {
+    let lasting = RequestDirectives {
         min_fresh: Some(secs(20.0)),
-        ..Wishes::default()
+        ..RequestDirectives::default()
     };
     let cases = [
         (refresh, forward(0.0)),
@@ -139,28 +139,28 @@ fn a_client_may_want_it_newer_or_for_longer() {
         (lasting, forward(11.0)),
         (lasting, validate(30.0)),
     ];
-    for (wishes, expected) in cases {
-        holds(&lifetime(), &wishes, expected);
+    for (directives, expected) in cases {
+        holds(&lifetime(), &directives, expected);
     }
     holds(
         &Lifetime {
             stale: Stale::Forbidden,
             ..lifetime()
         },
-        &Wishes::default(),
+        &RequestDirectives::default(),
         fresh(29.0, true),
     );
 }
 
 #[test]
 fn a_client_may_take_it_stale_where_the_origin_does_not_forbid_it() {
-    let some = Wishes {
+    let some = RequestDirectives {
         max_stale: Some(secs(20.0)),
-        ..Wishes::default()
+        ..RequestDirectives::default()
     };
-    let any = Wishes {
+    let any = RequestDirectives {
         max_stale: Some(LONGEST),
-        ..Wishes::default()
+        ..RequestDirectives::default()
     };
     let strict = Lifetime {
         stale: Stale::Forbidden,
@@ -168,74 +168,74 @@ fn a_client_may_take_it_stale_where_the_origin_does_not_forbid_it() {
     };
     let cases = [
         (lifetime(), some, fresh(29.0, true)),
-        (lifetime(), some, stale(30.0, Because::MaxStale)),
-        (lifetime(), some, stale(50.0, Because::MaxStale)),
-        (lifetime(), some, stale(50.9, Because::MaxStale)),
+        (lifetime(), some, stale(30.0, Reason::MaxStale)),
+        (lifetime(), some, stale(50.0, Reason::MaxStale)),
+        (lifetime(), some, stale(50.9, Reason::MaxStale)),
         (lifetime(), some, validate(51.0)),
-        (lifetime(), any, stale(100_000.0, Because::MaxStale)),
+        (lifetime(), any, stale(100_000.0, Reason::MaxStale)),
         (strict, any, validate(30.0)),
         // Fresh until 5 s, not until 30 s as by a rule.
-        (by_origin(), some, stale(25.0, Because::MaxStale)),
-        (by_origin(), some, stale(26.0, Because::WhileRevalidate)),
+        (by_origin(), some, stale(25.0, Reason::MaxStale)),
+        (by_origin(), some, stale(26.0, Reason::WhileRevalidate)),
     ];
-    for (lifetime, wishes, expected) in cases {
-        holds(&lifetime, &wishes, expected);
+    for (lifetime, directives, expected) in cases {
+        holds(&lifetime, &directives, expected);
     }
 }
 
 #[test]
-fn wishes_that_contradict_each_other_are_all_kept() {
-    let stale_or = |wishes| Wishes {
+fn directives_that_contradict_each_other_all_hold() {
+    let stale_or = |directives| RequestDirectives {
         max_stale: Some(LONGEST),
-        ..wishes
+        ..directives
     };
     let cases = [
         (
-            stale_or(Wishes {
+            stale_or(RequestDirectives {
                 refresh: true,
-                ..Wishes::default()
+                ..RequestDirectives::default()
             }),
             validate(6.0),
         ),
         (
-            stale_or(Wishes {
+            stale_or(RequestDirectives {
                 min_fresh: Some(Duration::ZERO),
-                ..Wishes::default()
+                ..RequestDirectives::default()
             }),
             validate(6.0),
         ),
         (
-            stale_or(Wishes {
+            stale_or(RequestDirectives {
                 max_age: Some(secs(10.0)),
-                ..Wishes::default()
+                ..RequestDirectives::default()
             }),
-            stale(10.0, Because::MaxStale),
+            stale(10.0, Reason::MaxStale),
         ),
         (
-            stale_or(Wishes {
+            stale_or(RequestDirectives {
                 max_age: Some(secs(10.0)),
-                ..Wishes::default()
+                ..RequestDirectives::default()
             }),
             validate(11.0),
         ),
         // The origin's window is for those who are content with what there is.
         (
-            Wishes {
+            RequestDirectives {
                 max_age: Some(secs(10.0)),
-                ..Wishes::default()
+                ..RequestDirectives::default()
             },
             validate(6.0),
         ),
         (
-            Wishes {
+            RequestDirectives {
                 min_fresh: Some(Duration::ZERO),
-                ..Wishes::default()
+                ..RequestDirectives::default()
             },
             validate(6.0),
         ),
     ];
-    for (wishes, expected) in cases {
-        holds(&by_origin(), &wishes, expected);
+    for (directives, expected) in cases {
+        holds(&by_origin(), &directives, expected);
     }
 }
 
@@ -253,13 +253,13 @@ proptest! {
         let stored = Lifetime { source, stale, validator, stale_time, ttl, slow_grace, grace_time, initial_age, ..lifetime() };
         let at = |ms| Now { mono: stored.received() + Duration::from_millis(ms), wall: Duration::ZERO };
         let good_for = |now| {
-            let found = reuse(&stored, &Wishes::default(), now);
-            let troubles = [Trouble::Slow, Trouble::TimedOut, Trouble::Unreachable, Trouble::Failed];
+            let found = reuse(&stored, &RequestDirectives::default(), now);
+            let failures = [FailureKind::Slow, FailureKind::TimedOut, FailureKind::Unreachable, FailureKind::Failed];
             [
                 matches!(found, Reuse::Fresh { refresh_due: false, .. }),
                 matches!(found, Reuse::Fresh { .. }),
                 matches!(found, Reuse::Fresh { .. } | Reuse::Stale { .. }),
-            ].into_iter().chain(troubles.map(|trouble| stored.stands_in(trouble, now))).collect::<Vec<bool>>()
+            ].into_iter().chain(failures.map(|failure| stored.serves_despite(failure, now))).collect::<Vec<bool>>()
         };
         let (before, after) = (good_for(at(first)), good_for(at(first + later)));
         for (before, after) in before.iter().zip(after) {
@@ -273,9 +273,9 @@ proptest! {
     #[test]
     fn the_wall_clock_changes_nothing(mono in 0u64..500, before in any::<u64>(), after in any::<u64>()) {
         let at = |wall| Now { mono: Duration::from_secs(1000 + mono), wall: Duration::from_secs(wall) };
-        let wishes = Wishes { max_age: Some(secs(10.0)), max_stale: Some(secs(10.0)), ..Wishes::default() };
+        let directives = RequestDirectives { max_age: Some(secs(10.0)), max_stale: Some(secs(10.0)), ..RequestDirectives::default() };
         for lifetime in [lifetime(), by_origin()] {
-            prop_assert_eq!(reuse(&lifetime, &wishes, at(before)), reuse(&lifetime, &wishes, at(after)));
+            prop_assert_eq!(reuse(&lifetime, &directives, at(before)), reuse(&lifetime, &directives, at(after)));
             prop_assert_eq!(lifetime.expires_in(at(before)), lifetime.expires_in(at(after)));
         }
     }

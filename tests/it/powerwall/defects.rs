@@ -78,7 +78,7 @@ fn must_show_5_d13_an_all_zero_csv_is_never_stored() {
                 .origin
                 .set(target, Behaviour::Says(wire, Duration::ZERO));
         };
-        // The gateway has just gone: the stored `/soe` is still good, and is no witness to what came after it.
+        // The gateway has just gone: the stored `/soe` is still good, and is no cross-check to what came after it.
         say("/soe", "null");
         say("/aggregates", "null");
         say(target, zero);
@@ -86,12 +86,16 @@ fn must_show_5_d13_an_all_zero_csv_is_never_stored() {
             expect_nothing(target, &scene.get(target));
         }
         assert_eq!(scene.origin.count(target), 1);
-        assert_eq!(scene.origin.count("/soe"), 2, "the witness was asked once");
+        assert_eq!(
+            scene.origin.count("/soe"),
+            2,
+            "the cross-check was asked once"
+        );
     }
 }
 
 #[test]
-fn must_show_5_d13_an_empty_battery_is_believed_when_its_witness_says_so() {
+fn must_show_5_d13_an_empty_battery_is_believed_when_its_cross_check_says_so() {
     let scene = Scene::unpolled(Replay::of(PROXY.0));
     let say = |target: &str, body: &str| {
         let wire = scene.origin.healthy().get(target).saying(body.as_bytes());
@@ -107,7 +111,7 @@ fn must_show_5_d13_an_empty_battery_is_believed_when_its_witness_says_so() {
     scene.get("/csv/v2").expect("MISS", empty);
     scene.get("/csv/v2").expect("HIT", empty);
 
-    // A witness that disagrees: one of the two is wrong, and it is not the fuller one that harms.
+    // A cross-check that disagrees: one of the two is wrong, and it is not the fuller one that harms.
     let scene = Scene::unpolled(Replay::of(PROXY.0));
     let wire = scene
         .origin

@@ -142,7 +142,7 @@ fn must_show_3_a_solar_only_home_stays_answered() {
             );
         }
     }
-    // A level of 0 needs its witness: one request for each poll of the CSV, none for each who asks.
+    // A level of 0 needs its cross-check: one request for each poll of the CSV, none for each who asks.
     let (soe, aggregates) = (
         scene.origin.count("/soe"),
         scene.origin.count("/aggregates"),

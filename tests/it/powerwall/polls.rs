@@ -178,12 +178,13 @@ fn e19_what_is_no_reading_is_refused() {
     ];
     for (target, body) in cases {
         let scene = Scene::unpolled(Replay::of(PROXY.0));
-        // The outage is everywhere: what a witness is asked for is bad too.
-        for witness in ["/aggregates", "/soe"] {
-            let nothing = scene.origin.healthy().get(witness).saying(b"null");
-            scene
-                .origin
-                .set(witness, Behaviour::Says(nothing, std::time::Duration::ZERO));
+        // The outage is everywhere: what a cross-check is asked for is bad too.
+        for cross_check in ["/aggregates", "/soe"] {
+            let nothing = scene.origin.healthy().get(cross_check).saying(b"null");
+            scene.origin.set(
+                cross_check,
+                Behaviour::Says(nothing, std::time::Duration::ZERO),
+            );
         }
         let wire = scene.origin.healthy().get(target).saying(body.as_bytes());
         scene

@@ -100,7 +100,7 @@ impl Scene {
 
     #[track_caller]
     fn await_twice(&self, rests: impl Fn() -> bool) {
-        // In a row: between a held answer and its witness nothing is under way for a moment.
+        // In a row: between a held answer and its cross-check nothing is under way for a moment.
         let mut looks = 0;
         let rests_twice = || {
             looks = if rests() { looks + 1 } else { 0 };

@@ -144,12 +144,12 @@ fn what_happens_in_the_background_is_waited_for() {
 }
 
 #[test]
-fn an_origin_in_trouble() {
-    for (trouble, status) in [
+fn a_failing_origin() {
+    for (failure, status) in [
         (json!({ "refuse": true }), 502),
         (json!({ "silent": true }), 504),
     ] {
-        passes(json!([{ "origin": trouble, "expect": { "status": status, "from": "larder" } }]));
+        passes(json!([{ "origin": failure, "expect": { "status": status, "from": "larder" } }]));
     }
     passes(json!([
         { "origin": { "body": "one" } },

@@ -14,8 +14,8 @@ pub(super) struct Account {
     pub(super) flights: BTreeMap<FlightId, Known>,
     pub(super) fetching: BTreeSet<FlightId>,
     joinable: HashMap<Key, FlightId>,
-    /// The origin is in trouble: flights that begin now are its probes.
-    pub(super) troubled: bool,
+    /// The origin is failing: flights that begin now are its probes.
+    pub(super) failing: bool,
     probes: BTreeSet<FlightId>,
     /// Keys not to be collapsed, until when.
     apart: HashMap<Key, Duration>,
@@ -25,7 +25,7 @@ pub(super) struct Known {
     pub(super) key: Option<Key>,
     pub(super) began: Duration,
     shared: bool,
-    pub(super) marked: bool,
+    pub(super) invalidated_meanwhile: bool,
 }
 
 impl Account {
@@ -47,16 +47,16 @@ impl Account {
         known.is_some_and(|known| now >= known.began + SLOW) && self.joins(key, now)
     }
 
-    pub(super) fn begun(&mut self, flight: FlightId, errand: &Errand, now: Duration) {
-        if self.troubled {
+    pub(super) fn begun(&mut self, flight: FlightId, fetch_request: &FetchRequest, now: Duration) {
+        if self.failing {
             self.probes.insert(flight);
             assert_eq!(
                 self.probes.len(),
                 1,
-                "an origin in trouble is asked by one probe"
+                "an origin in failure is asked by one probe"
             );
         }
-        let Errand { key, shared, .. } = errand.clone();
+        let FetchRequest { key, shared, .. } = fetch_request.clone();
         if let Some(key) = key.clone().filter(|key| shared && !self.apart(key, now)) {
             assert!(
                 self.joinable.insert(key, flight).is_none(),
@@ -69,7 +69,7 @@ impl Account {
                 key,
                 began: now,
                 shared,
-                marked: false,
+                invalidated_meanwhile: false,
             },
         );
     }
@@ -79,7 +79,7 @@ impl Account {
         self.flights
             .values_mut()
             .filter(|known| known.key.as_ref() == Some(key))
-            .for_each(|known| known.marked = true);
+            .for_each(|known| known.invalidated_meanwhile = true);
     }
 
     pub(super) fn opened(&mut self, flight: FlightId, now: Duration) {
@@ -87,12 +87,17 @@ impl Account {
         self.keep_apart(flight, now);
     }
 
-    pub(super) fn landed(&mut self, flight: FlightId, landing: &Landing, now: Duration) -> Known {
-        if let Landing::Unshared(_) = landing {
+    pub(super) fn completed(
+        &mut self,
+        flight: FlightId,
+        result: &FetchResult,
+        now: Duration,
+    ) -> Known {
+        if let FetchResult::Unshared(_) = result {
             self.keep_apart(flight, now);
         }
         let known = self.ended(flight).expect("a flight that began");
-        if let (Landing::Shared(..), Some(key)) = (landing, &known.key) {
+        if let (FetchResult::Shared(..), Some(key)) = (result, &known.key) {
             self.apart.remove(key);
         }
         known

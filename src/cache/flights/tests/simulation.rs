@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::account::Account;
-use super::tower::*;
+use super::harness::*;
 use super::*;
 use crate::origin::limits::Quota;
 
@@ -55,8 +55,8 @@ enum Event {
     Arrives,
     Leaves(Arc<Tally>),
     Invalidated(Key),
-    Lands(FlightId),
-    Again(Passenger),
+    Completes(FlightId),
+    Again(Waiter),
 }
 
 struct Client {
@@ -132,21 +132,21 @@ impl Simulation {
                 });
                 self.store.remove(&key);
             }
-            Event::Lands(flight) => self.land(flight),
-            Event::Again(passenger) => {
-                let key = Some(Key::new(None, "anonymous", &passenger.request.target));
-                let poll = (passenger.request.target.as_str() == POLLED).then_some(0);
-                let (request, joins) = (Arc::clone(&passenger.request), key.clone());
-                let errand = Errand {
+            Event::Completes(flight) => self.complete(flight),
+            Event::Again(waiter) => {
+                let key = Some(Key::new(None, "anonymous", &waiter.request.target));
+                let poll = (waiter.request.target.as_str() == POLLED).then_some(0);
+                let (request, joins) = (Arc::clone(&waiter.request), key.clone());
+                let fetch_request = FetchRequest {
                     request,
                     key,
                     joins,
                     poll,
                     ..shared("/")
                 };
-                self.board(Arrival {
-                    passenger: Some(passenger),
-                    errand,
+                self.join_or_start(Arrival {
+                    waiter: Some(waiter),
+                    fetch_request,
                 });
             }
         }
@@ -154,35 +154,35 @@ impl Simulation {
 
     fn arrive(&mut self) {
         let path = self.any_path();
-        let errand = match self.random.below(10) {
+        let fetch_request = match self.random.below(10) {
             0 => alone(path, false),
-            1 => Errand {
-                beside: Some(key(path)),
+            1 => FetchRequest {
+                related_key: Some(key(path)),
                 ..alone(path, true)
             },
             // A client with a name: alone, but what the origin declares fit for all is stored.
-            2 => Errand {
+            2 => FetchRequest {
                 shared: false,
                 joins: None,
                 ..shared(path)
             },
-            _ => Errand {
+            _ => FetchRequest {
                 poll: (path == POLLED).then_some(0),
                 ..shared(path)
             },
         };
-        if errand.shared && self.random.one_in(5) {
-            self.polled = if errand.poll.is_some() {
+        if fetch_request.shared && self.random.one_in(5) {
+            self.polled = if fetch_request.poll.is_some() {
                 self.turn
             } else {
                 self.polled
             };
-            return self.board(errand.in_background());
+            return self.join_or_start(fetch_request.in_background());
         }
         let stored = self
             .store
             .get(&key(path))
-            .filter(|_| errand.shared)
+            .filter(|_| fetch_request.shared)
             .cloned();
         let fresh = stored.as_ref().is_some_and(|stored| self.is_fresh(stored));
         // Half of those who would have had a hit looked just before it was there.
@@ -192,26 +192,26 @@ impl Simulation {
         let tally = Arc::new(Tally::default());
         self.clients.push(Client {
             tally: Arc::clone(&tally),
-            safe: errand.safe,
+            safe: fetch_request.safe,
         });
         if self.random.one_in(8) {
             let at = self.now + Duration::from_millis(self.random.below(3000));
             self.later(at, Event::Leaves(Arc::clone(&tally)));
         }
-        let mut passenger = passenger(stored.filter(|_| !fresh), tally);
-        passenger.request = Arc::clone(&errand.request);
-        passenger.alone = (!errand.shared).then_some("identity");
-        self.board(Arrival {
-            passenger: Some(passenger),
-            errand,
+        let mut waiter = waiter(stored.filter(|_| !fresh), tally);
+        waiter.request = Arc::clone(&fetch_request.request);
+        waiter.alone = (!fetch_request.shared).then_some("identity");
+        self.join_or_start(Arrival {
+            waiter: Some(waiter),
+            fetch_request,
         });
     }
 
     /// Steps an arrival, and sees that it joined, began or was answered as the account says it should.
-    fn board(&mut self, arrival: Arrival) {
-        let background = arrival.passenger.is_none();
-        let errand = arrival.errand.clone();
-        let shared = errand.key.clone().filter(|_| errand.shared);
+    fn join_or_start(&mut self, arrival: Arrival) {
+        let background = arrival.waiter.is_none();
+        let fetch_request = arrival.fetch_request.clone();
+        let shared = fetch_request.key.clone().filter(|_| fetch_request.shared);
         let joins = shared
             .as_ref()
             .is_some_and(|key| self.account.joins(key, self.now));
@@ -233,7 +233,7 @@ impl Simulation {
         let told = first.iter().any(told);
         if background {
             assert!(
-                begun.is_none() || !(joins || apart && errand.poll.is_none()),
+                begun.is_none() || !(joins || apart && fetch_request.poll.is_none()),
                 "one refresh of many"
             );
         } else if !told {
@@ -241,7 +241,7 @@ impl Simulation {
                 begun.is_some(),
                 !joins,
                 "joins or begins a flight for {:?}",
-                errand.key
+                fetch_request.key
             );
         }
         assert!(
@@ -249,7 +249,7 @@ impl Simulation {
             "joined a slow flight and waits"
         );
         if let Some(flight) = begun {
-            self.account.begun(flight, &errand, self.now);
+            self.account.begun(flight, &fetch_request, self.now);
         }
         self.carry_out_all(first);
     }
@@ -265,8 +265,11 @@ impl Simulation {
         while !todo.is_empty() {
             for work in std::mem::take(&mut todo) {
                 match work {
-                    Work::Look(flight, errand, _) => {
-                        let known = errand.key.as_ref().and_then(|key| self.store.get(key));
+                    Work::Look(flight, fetch_request, _) => {
+                        let known = fetch_request
+                            .key
+                            .as_ref()
+                            .and_then(|key| self.store.get(key));
                         let found = known.filter(|stored| self.is_fresh(stored)).cloned();
                         let looked = found
                             .map_or(Work::Missing(flight), |stored| Work::Found(flight, stored));
@@ -290,49 +293,49 @@ impl Simulation {
 
     fn carry_out(&mut self, work: Work) {
         match work {
-            Work::Fetch(flight, errand) => {
+            Work::Fetch(flight, fetch_request) => {
                 let waited = self.account.flights[&flight].began < self.now;
                 assert!(
-                    errand.safe
+                    fetch_request.safe
                         || !waited
-                        || !self.flights.flights[&flight].passengers[0].responder.gone(),
+                        || !self.flights.flights[&flight].waiters[0].responder.gone(),
                     "I11"
                 );
                 assert!(self.account.fetching.insert(flight), "fetched twice");
                 self.keeps_restraint();
                 let at = self.now + Duration::from_millis(self.random.below(4000));
-                self.later(at, Event::Lands(flight));
+                self.later(at, Event::Completes(flight));
             }
             Work::Wake(at, flight) => self.later(at, Event::Happens(Work::Deadline(flight))),
-            Work::Answer(passengers, landing) => {
-                for passenger in passengers {
-                    match &*landing {
-                        Landing::Unshared(_) if !passenger.leads => {
-                            self.later(self.now, Event::Again(passenger))
+            Work::Answer(waiters, result) => {
+                for waiter in waiters {
+                    match &*result {
+                        FetchResult::Unshared(_) if !waiter.leads => {
+                            self.later(self.now, Event::Again(waiter))
                         }
-                        _ => tell(passenger),
+                        _ => tell(waiter),
                     }
                 }
             }
-            Work::Overdue(passengers, cause, _) => {
+            Work::Overdue(waiters, cause, _) => {
                 let now = moment(self.now);
-                let all_have = passengers
+                let all_have = waiters
                     .iter()
-                    .all(|passenger| passenger.has_stale_for(cause, now));
+                    .all(|waiter| waiter.has_stale_for(cause, now));
                 assert!(
-                    cause != Cause::Slow || passengers.len() == 1 || all_have,
+                    cause != Cause::Slow || waiters.len() == 1 || all_have,
                     "told of slowness without an answer"
                 );
-                passengers.into_iter().for_each(tell);
+                waiters.into_iter().for_each(tell);
             }
             Work::Open(leader, others) => {
                 leader.into_iter().for_each(tell);
-                for passenger in others {
-                    self.later(self.now, Event::Again(passenger));
+                for waiter in others {
+                    self.later(self.now, Event::Again(waiter));
                 }
             }
-            Work::OriginDown { .. } => self.account.troubled = true,
-            Work::OriginUp => self.account.troubled = false,
+            Work::OriginDown { .. } => self.account.failing = true,
+            Work::OriginUp => self.account.failing = false,
             Work::Polled { .. } => self.polls_ended = self.turn,
             Work::PollFails(..) | Work::OriginProbed | Work::Forget(..) => {}
             _ => panic!("not to be done by the caller"),
@@ -340,14 +343,14 @@ impl Simulation {
     }
 
     /// Ends a fetch in one of the ways it may end.
-    fn land(&mut self, id: FlightId) {
+    fn complete(&mut self, id: FlightId) {
         let key = self.account.flights[&id].key.clone();
         let dice = self.random.below(20);
         match key {
             Some(key) if dice < 10 => {
                 let ttl = Duration::from_millis(self.random.below(5000));
-                let landing = fetched(stored_for(key, moment(self.now), ttl));
-                self.landed(id, landing);
+                let result = fetched(stored_for(key, moment(self.now), ttl));
+                self.completed(id, result);
             }
             _ if dice > 16 => {
                 let causes = [
@@ -359,43 +362,48 @@ impl Simulation {
                     REFUSED,
                 ];
                 let cause = causes[self.random.below(causes.len() as u64) as usize];
-                self.landed(id, Landing::failed(cause));
+                self.completed(id, FetchResult::failed(cause));
             }
             _ if dice > 13 => {
                 self.account.opened(id, self.now);
                 let at = self.now + Duration::from_millis(self.random.below(9000));
                 let ending = if self.random.one_in(3) {
-                    Work::Landed(id, Landing::failed(Cause::Panicked))
+                    Work::Completed(id, FetchResult::failed(Cause::Panicked))
                 } else {
                     Work::Ended(id)
                 };
                 self.later(at, Event::Happens(ending));
                 self.step(Work::Opened(id));
             }
-            _ => self.landed(id, Landing::Unshared(response())),
+            _ => self.completed(id, FetchResult::Unshared(response())),
         }
     }
 
-    fn landed(&mut self, id: FlightId, landing: Landing) {
-        if let Landing::Failed { .. } = landing {
-            return self.failed(id, landing);
+    fn completed(&mut self, id: FlightId, result: FetchResult) {
+        if let FetchResult::Failed { .. } = result {
+            return self.failed(id, result);
         }
-        let known = self.account.landed(id, &landing, self.now);
-        let storable = matches!(landing, Landing::Shared(..));
+        let known = self.account.completed(id, &result, self.now);
+        let storable = matches!(result, FetchResult::Shared(..));
         let todo = self
             .flights
-            .step(Work::Landed(id, landing), moment(self.now));
+            .step(Work::Completed(id, result), moment(self.now));
         let stores = todo.iter().any(|work| matches!(work, Work::Insert(_)));
-        assert_eq!(stores, storable && !known.marked, "I8: flight {}", id.0);
+        assert_eq!(
+            stores,
+            storable && !known.invalidated_meanwhile,
+            "I8: flight {}",
+            id.0
+        );
         self.carry_out_all(todo);
     }
 
     /// A failure lands, or is not the last word.
-    fn failed(&mut self, id: FlightId, landing: Landing) {
-        let (before, troubled) = (self.flights.flights[&id].repeated, self.account.troubled);
+    fn failed(&mut self, id: FlightId, result: FetchResult) {
+        let (before, failing) = (self.flights.flights[&id].repeated, self.account.failing);
         let todo = self
             .flights
-            .step(Work::Landed(id, landing), moment(self.now));
+            .step(Work::Completed(id, result), moment(self.now));
         let repeats = self
             .flights
             .flights
@@ -405,8 +413,8 @@ impl Simulation {
             self.account.fetching.remove(&id);
             self.repeated += 1;
             assert!(
-                !troubled && before < self.restraint.retries,
-                "who is in trouble is not asked twice"
+                !failing && before < self.restraint.retries,
+                "who is in failure is not asked twice"
             );
         } else {
             self.account.ended(id);
@@ -450,10 +458,10 @@ impl Simulation {
         assert_eq!(
             gauges.parked,
             all.values()
-                .map(|flight| flight.passengers.len())
+                .map(|flight| flight.waiters.len())
                 .sum::<usize>()
         );
-        let held = |flight: &&Flight| matches!(flight.stage, Stage::Flying | Stage::Streaming);
+        let held = |flight: &&Flight| matches!(flight.stage, Stage::Fetching | Stage::Streaming);
         let background = all
             .values()
             .filter(held)
@@ -481,7 +489,11 @@ impl Simulation {
 
     fn is_fresh(&self, stored: &Stored) -> bool {
         matches!(
-            reuse(&stored.lifetime, &Wishes::default(), moment(self.now)),
+            reuse(
+                &stored.lifetime,
+                &RequestDirectives::default(),
+                moment(self.now)
+            ),
             Reuse::Fresh { .. }
         )
     }
@@ -507,6 +519,6 @@ fn any_restraint(random: &mut Random) -> Restraint {
     }
 }
 
-fn tell(mut passenger: Passenger) {
-    passenger.responder.reply(Reply::failed(Cause::Slow, None));
+fn tell(mut waiter: Waiter) {
+    waiter.responder.reply(Reply::failed(Cause::Slow, None));
 }

@@ -6,15 +6,15 @@ use crate::origin::limits::Quota;
 const APART: Duration = Duration::from_millis(500);
 const CUT: Cause = Cause::Fetch(FetchError::Truncated);
 
-fn tower(permits: usize, restraint: Restraint) -> Tower {
-    Tower {
+fn harness(permits: usize, restraint: Restraint) -> Harness {
+    Harness {
         flights: restrained(permits, 100, restraint),
-        ..Tower::new(1)
+        ..Harness::new(1)
     }
 }
 
-fn retrying(retries: u32) -> Tower {
-    tower(
+fn retrying(retries: u32) -> Harness {
+    harness(
         1,
         Restraint {
             retries,
@@ -23,12 +23,12 @@ fn retrying(retries: u32) -> Tower {
     )
 }
 
-fn a_minute(per_minute: u32) -> Tower {
+fn a_minute(per_minute: u32) -> Harness {
     let quota = Quota {
         per_minute: Some(per_minute),
         per_day: None,
     };
-    tower(
+    harness(
         4,
         Restraint {
             quota,
@@ -38,21 +38,21 @@ fn a_minute(per_minute: u32) -> Tower {
 }
 
 fn fails(flight: u64, cause: Cause) -> Work {
-    Work::Landed(FlightId(flight), Landing::failed(cause))
+    Work::Completed(FlightId(flight), FetchResult::failed(cause))
 }
 
 /// A client that has a stale answer for this path, which was stored at the beginning.
 fn with_stale(path: &'static str) -> Work {
     let stale = stored(path, moment(Duration::ZERO));
     Work::Arrived(Arrival {
-        passenger: Some(passenger(Some(stale), Arc::default())),
+        waiter: Some(waiter(Some(stale), Arc::default())),
         ..shared(path).in_background()
     })
 }
 
 #[test]
 fn p7_the_next_request_waits_for_its_turn_and_the_timer_says_when() {
-    let mut tower = tower(
+    let mut harness = harness(
         4,
         Restraint {
             spacing: APART,
@@ -60,11 +60,11 @@ fn p7_the_next_request_waits_for_its_turn_and_the_timer_says_when() {
         },
     );
     assert_eq!(
-        tower.step(Work::Arrived(shared("/a").with_client())),
+        harness.step(Work::Arrived(shared("/a").with_client())),
         ["Fetch 0"]
     );
     let arrival = Work::Arrived(alone("/b", false).with_client());
-    let todo = tower.flights.step(arrival, tower.now);
+    let todo = harness.flights.step(arrival, harness.now);
     assert!(
         todo.iter()
             .any(|work| matches!(work, Work::Wake(at, FlightId::TURN) if *at == APART)),
@@ -72,57 +72,57 @@ fn p7_the_next_request_waits_for_its_turn_and_the_timer_says_when() {
         seen(&todo)
     );
     assert!(
-        tower
+        harness
             .step(Work::Arrived(shared("/c").in_background()))
             .is_empty()
     );
-    tower.at(APART - Duration::from_millis(1));
-    assert!(tower.step(Work::Deadline(FlightId::TURN)).is_empty());
-    tower.at(APART);
-    assert_eq!(tower.step(Work::Deadline(FlightId::TURN)), ["Fetch 1"]);
+    harness.at(APART - Duration::from_millis(1));
+    assert!(harness.step(Work::Deadline(FlightId::TURN)).is_empty());
+    harness.at(APART);
+    assert_eq!(harness.step(Work::Deadline(FlightId::TURN)), ["Fetch 1"]);
     assert!(
-        tower
-            .step(tower.lands_shared(0, "/a"))
+        harness
+            .step(harness.completes_shared(0, "/a"))
             .contains(&"Insert".to_owned())
     );
-    tower.at(APART * 2);
-    assert_eq!(tower.step(Work::Deadline(FlightId::TURN)), ["Fetch 2"]);
+    harness.at(APART * 2);
+    assert_eq!(harness.step(Work::Deadline(FlightId::TURN)), ["Fetch 2"]);
 }
 
 #[test]
 fn who_waits_too_long_for_a_turn_is_told_so() {
-    let mut tower = tower(
+    let mut harness = harness(
         4,
         Restraint {
             spacing: SLOW * 2,
             ..Restraint::default()
         },
     );
-    tower.step(Work::Arrived(shared("/a").with_client()));
+    harness.step(Work::Arrived(shared("/a").with_client()));
     assert!(
-        tower
+        harness
             .step(Work::Arrived(alone("/b", false).with_client()))
             .is_empty()
     );
-    tower.at(SLOW);
+    harness.at(SLOW);
     assert_eq!(
-        tower.step(Work::Deadline(FlightId(1))),
+        harness.step(Work::Deadline(FlightId(1))),
         ["Overdue 1 no-permit"]
     );
-    tower.at(SLOW * 2);
+    harness.at(SLOW * 2);
     assert!(
-        tower.step(Work::Deadline(FlightId::TURN)).is_empty(),
+        harness.step(Work::Deadline(FlightId::TURN)).is_empty(),
         "nobody wants that turn any more"
     );
 }
 
 #[test]
 fn without_a_distance_no_turn_is_waited_for() {
-    let mut tower = Tower::new(1);
+    let mut harness = Harness::new(1);
     for path in ["/a", "/b"] {
-        let todo = tower
+        let todo = harness
             .flights
-            .step(Work::Arrived(alone(path, true).with_client()), tower.now);
+            .step(Work::Arrived(alone(path, true).with_client()), harness.now);
         assert!(
             !todo
                 .iter()
@@ -133,14 +133,14 @@ fn without_a_distance_no_turn_is_waited_for() {
 
 #[test]
 fn c23_an_exhausted_quota_sends_everybody_away_until_it_has_room() {
-    let mut tower = a_minute(2);
+    let mut harness = a_minute(2);
     assert_eq!(
-        tower.step(Work::Arrived(alone("/a", false).with_client())),
+        harness.step(Work::Arrived(alone("/a", false).with_client())),
         ["Fetch 0"]
     );
     assert_eq!(
-        tower.step(Work::Arrived(
-            Errand {
+        harness.step(Work::Arrived(
+            FetchRequest {
                 poll: Some(0),
                 ..shared("/d")
             }
@@ -149,23 +149,23 @@ fn c23_an_exhausted_quota_sends_everybody_away_until_it_has_room() {
         ["Polled"]
     );
     assert_eq!(
-        tower.step(Work::Arrived(shared("/b").with_client())),
+        harness.step(Work::Arrived(shared("/b").with_client())),
         ["Fetch 1"]
     );
     assert!(
-        tower
+        harness
             .step(Work::Arrived(shared("/b").with_client()))
             .is_empty(),
         "joining asks nothing"
     );
     assert_eq!(
-        tower.step(Work::Arrived(alone("/c", false).with_client())),
+        harness.step(Work::Arrived(alone("/c", false).with_client())),
         ["Overdue 1 quota"]
     );
-    assert_eq!(tower.step(with_stale("/e")), ["Overdue 1 quota"]);
-    tower.at(Duration::from_secs(61));
+    assert_eq!(harness.step(with_stale("/e")), ["Overdue 1 quota"]);
+    harness.at(Duration::from_secs(61));
     assert_eq!(
-        tower.step(Work::Arrived(alone("/c", false).with_client())),
+        harness.step(Work::Arrived(alone("/c", false).with_client())),
         ["Fetch 2"]
     );
 }
@@ -188,7 +188,7 @@ fn c23_who_waited_for_a_permit_finds_the_quota_used_up_meanwhile() {
         per_minute: Some(2),
         per_day: None,
     };
-    let mut tower = tower(
+    let mut harness = harness(
         1,
         Restraint {
             quota,
@@ -196,12 +196,12 @@ fn c23_who_waited_for_a_permit_finds_the_quota_used_up_meanwhile() {
         },
     );
     for path in ["/a", "/b", "/c"] {
-        tower.step(Work::Arrived(alone(path, true).with_client()));
+        harness.step(Work::Arrived(alone(path, true).with_client()));
     }
-    let landed = |flight| Work::Landed(FlightId(flight), Landing::Unshared(response()));
-    assert_eq!(tower.step(landed(0)), ["Answer 1", "Fetch 1"]);
-    assert_eq!(tower.step(landed(1)), ["Answer 1", "Overdue 1 quota"]);
-    assert_eq!(tower.flights.gauges(), Gauges::default());
+    let completed = |flight| Work::Completed(FlightId(flight), FetchResult::Unshared(response()));
+    assert_eq!(harness.step(completed(0)), ["Answer 1", "Fetch 1"]);
+    assert_eq!(harness.step(completed(1)), ["Answer 1", "Overdue 1 quota"]);
+    assert_eq!(harness.flights.gauges(), Gauges::default());
 }
 
 #[test]
@@ -213,16 +213,16 @@ fn c32_a_failure_that_may_pass_is_asked_once_more_and_only_the_last_word_counts(
         Cause::Status(503),
         Cause::Status(504),
     ] {
-        let mut tower = retrying(1);
-        tower.step(Work::Arrived(shared("/a").with_client()));
-        tower.step(Work::Arrived(alone("/b", true).with_client()));
+        let mut harness = retrying(1);
+        harness.step(Work::Arrived(shared("/a").with_client()));
+        harness.step(Work::Arrived(alone("/b", true).with_client()));
         assert_eq!(
-            tower.step(fails(0, cause)),
+            harness.step(fails(0, cause)),
             ["Fetch 0"],
             "{cause:?}, before all who wait"
         );
         assert_eq!(
-            tower.flights.gauges(),
+            harness.flights.gauges(),
             Gauges {
                 flights: 2,
                 parked: 2,
@@ -231,11 +231,11 @@ fn c32_a_failure_that_may_pass_is_asked_once_more_and_only_the_last_word_counts(
             }
         );
         assert_eq!(
-            tower.step(tower.lands_shared(0, "/a")),
+            harness.step(harness.completes_shared(0, "/a")),
             ["Insert", "Answer 1", "Fetch 1"]
         );
         assert_eq!(
-            tower.flights.troubles(9).keys.len(),
+            harness.flights.failing(9).keys.len(),
             0,
             "nobody is in trouble"
         );
@@ -244,16 +244,16 @@ fn c32_a_failure_that_may_pass_is_asked_once_more_and_only_the_last_word_counts(
 
 #[test]
 fn c32_what_is_not_asked_once_more() {
-    let hasty = Landing::Failed {
+    let hasty = FetchResult::Failed {
         cause: Cause::Status(503),
         response: None,
         retry_after: Some(STEP),
         keeps: None,
-        tells_trouble: true,
+        counts_as_failure: true,
     };
-    let failed = Landing::failed;
+    let failed = FetchResult::failed;
     let timeout = Cause::Fetch(FetchError::FirstByteTimeout);
-    let cases: [(&str, Errand, Landing, Duration); 7] = [
+    let cases: [(&str, FetchRequest, FetchResult, Duration); 7] = [
         (
             "it says when to come back",
             shared("/a"),
@@ -287,13 +287,16 @@ fn c32_what_is_not_asked_once_more() {
         ),
         ("what is late", shared("/a"), failed(CUT), SLOW),
     ];
-    for (what, errand, landing, after) in cases {
-        let mut tower = retrying(3);
-        assert_eq!(tower.step(Work::Arrived(errand.with_client())), ["Fetch 0"]);
-        tower.at(after);
+    for (what, fetch_request, result, after) in cases {
+        let mut harness = retrying(3);
+        assert_eq!(
+            harness.step(Work::Arrived(fetch_request.with_client())),
+            ["Fetch 0"]
+        );
+        harness.at(after);
         assert!(
-            !tower
-                .step(Work::Landed(FlightId(0), landing))
+            !harness
+                .step(Work::Completed(FlightId(0), result))
                 .contains(&"Fetch 0".to_owned()),
             "{what}"
         );
@@ -303,48 +306,48 @@ fn c32_what_is_not_asked_once_more() {
 #[test]
 fn c32_nobody_asks_once_more_for_a_client_that_is_gone() {
     for gone in [false, true] {
-        let mut tower = retrying(1);
+        let mut harness = retrying(1);
         let tally = Arc::new(Tally {
             gone: AtomicBool::new(gone),
             ..Tally::default()
         });
         let arrival = Arrival {
-            passenger: Some(passenger(None, tally)),
-            errand: shared("/a"),
+            waiter: Some(waiter(None, tally)),
+            fetch_request: shared("/a"),
         };
-        tower.step(Work::Arrived(arrival));
-        assert_eq!(tower.step(fails(0, CUT)) == ["Fetch 0"], !gone);
+        harness.step(Work::Arrived(arrival));
+        assert_eq!(harness.step(fails(0, CUT)) == ["Fetch 0"], !gone);
     }
 }
 
 #[test]
 fn c32_a_probe_is_not_repeated() {
-    let mut tower = retrying(1);
-    tower.step(Work::Arrived(shared("/a").with_client()));
-    assert_eq!(tower.step(fails(0, CUT)), ["Fetch 0"]);
-    assert_eq!(tower.step(fails(0, CUT)), ["Answer 1"]);
-    (0..20).for_each(|_| tower.flights.limits.start(true, tower.now));
-    tower.at(STEP);
+    let mut harness = retrying(1);
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    assert_eq!(harness.step(fails(0, CUT)), ["Fetch 0"]);
+    assert_eq!(harness.step(fails(0, CUT)), ["Answer 1"]);
+    (0..20).for_each(|_| harness.flights.limits.start(true, harness.now));
+    harness.at(STEP);
     assert_eq!(
-        tower.step(Work::Arrived(shared("/a").with_client())),
+        harness.step(Work::Arrived(shared("/a").with_client())),
         ["Fetch 1"]
     );
-    assert_eq!(tower.step(fails(1, CUT)), ["Answer 1"], "the key's probe");
+    assert_eq!(harness.step(fails(1, CUT)), ["Answer 1"], "the key's probe");
 }
 
 #[test]
 fn c32_the_budget_is_one_in_ten() {
-    let mut tower = retrying(1);
+    let mut harness = retrying(1);
     let mut repeated = 0;
     for _ in 0..100u64 {
-        let begun = tower.step(Work::Arrived(alone("/a", true).with_client()));
+        let begun = harness.step(Work::Arrived(alone("/a", true).with_client()));
         let [word] = begun.as_slice() else {
             panic!("{begun:?}")
         };
         let flight = word.trim_start_matches("Fetch ").parse().expect("a number");
-        if tower.step(fails(flight, CUT)) == [word.as_str()] {
+        if harness.step(fails(flight, CUT)) == [word.as_str()] {
             repeated += 1;
-            assert_eq!(tower.step(fails(flight, CUT)), ["Answer 1"]);
+            assert_eq!(harness.step(fails(flight, CUT)), ["Answer 1"]);
         }
     }
     assert_eq!(
@@ -356,54 +359,54 @@ fn c32_the_budget_is_one_in_ten() {
 
 #[test]
 fn what_was_asked_about_nothing_stored_is_asked_plainly_and_in_its_turn() {
-    let mut tower = tower(
+    let mut harness = harness(
         1,
         Restraint {
             spacing: APART,
             ..Restraint::default()
         },
     );
-    tower.step(Work::Arrived(shared("/a").with_client()));
-    assert!(tower.step(Work::Plainly(FlightId(0))).is_empty());
-    tower.at(APART);
-    let todo = tower
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    assert!(harness.step(Work::Plainly(FlightId(0))).is_empty());
+    harness.at(APART);
+    let todo = harness
         .flights
-        .step(Work::Deadline(FlightId::TURN), tower.now);
+        .step(Work::Deadline(FlightId::TURN), harness.now);
     assert!(
-        matches!(&todo[..], [Work::Fetch(FlightId(0), errand)] if errand.plain),
+        matches!(&todo[..], [Work::Fetch(FlightId(0), fetch_request)] if fetch_request.plain),
         "{:?}",
         seen(&todo)
     );
     assert_eq!(
-        tower.step(tower.lands_shared(0, "/a")),
+        harness.step(harness.completes_shared(0, "/a")),
         ["Insert", "Answer 1"]
     );
-    assert_eq!(tower.flights.gauges(), Gauges::default());
+    assert_eq!(harness.flights.gauges(), Gauges::default());
 }
 
 #[test]
-fn r11_a_breaker_that_opens_sends_back_the_waiting_and_a_witness_never_opens_it() {
-    for witness in [false, true] {
-        let mut tower = Tower::new(1);
+fn r11_a_breaker_that_opens_sends_back_the_waiting_and_a_cross_check_never_opens_it() {
+    for cross_check in [false, true] {
+        let mut harness = Harness::new(1);
         let paths = ["/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h", "/i", "/j"];
         let mut told = Vec::new();
         for (flight, path) in paths.into_iter().enumerate() {
-            let joins = if witness { None } else { Some(key(path)) };
-            let errand = Errand {
+            let joins = if cross_check { None } else { Some(key(path)) };
+            let fetch_request = FetchRequest {
                 joins,
                 even_if_fresh: true,
                 ..shared(path)
             };
-            tower.step(Work::Arrived(errand.with_client()));
-            told = tower.step(fails(flight as u64, Cause::Status(500)));
+            harness.step(Work::Arrived(fetch_request.with_client()));
+            told = harness.step(fails(flight as u64, Cause::Status(500)));
         }
-        let expected: &[&str] = if witness {
+        let expected: &[&str] = if cross_check {
             &["Answer 1"]
         } else {
             &["Down", "Answer 1"]
         };
         assert_eq!(told, expected);
-        let refused = tower.step(Work::Arrived(shared("/k").with_client()));
-        assert_eq!(refused == ["Overdue 1 status"], !witness, "{refused:?}");
+        let refused = harness.step(Work::Arrived(shared("/k").with_client()));
+        assert_eq!(refused == ["Overdue 1 status"], !cross_check, "{refused:?}");
     }
 }

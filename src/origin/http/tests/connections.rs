@@ -61,7 +61,7 @@ fn a_passed_on_body_and_the_next_request_do_not_disturb_each_other() {
 }
 
 #[test]
-fn a_connection_is_not_used_again_where_the_next_response_is_in_doubt() {
+fn a_connection_is_not_used_again_where_the_next_response_is_uncertain() {
     for (first, expected) in [
         // More than announced, at once.
         (

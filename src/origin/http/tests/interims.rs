@@ -8,7 +8,7 @@ use super::*;
 #[derive(Default)]
 struct Recorder(Mutex<Vec<String>>);
 
-impl Herald for Recorder {
+impl InterimSink for Recorder {
     fn interim(&self, status: StatusCode, fields: &HeaderMap) {
         let fields = fields
             .iter()
@@ -28,7 +28,7 @@ fn told(pieces: &[&[u8]]) -> (Vec<String>, String) {
     let script = Script::play(vec![steps]);
     let recorder = Arc::new(Recorder::default());
     let request = OriginRequest {
-        herald: Some(recorder.clone()),
+        interim_sink: Some(recorder.clone()),
         ..get()
     };
     let fetched = shown(&origin(script.port).fetch(&request));
@@ -143,7 +143,7 @@ fn a_connection_serves_the_next_request_after_one() {
     for _ in 0..2 {
         let recorder = Arc::new(Recorder::default());
         let request = OriginRequest {
-            herald: Some(recorder.clone()),
+            interim_sink: Some(recorder.clone()),
             ..get()
         };
         assert_eq!(shown(&origin.fetch(&request)), "200 ok");

@@ -31,7 +31,7 @@ pub const IS_BUILT: bool = true;
 pub struct Client {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    trouble: Arc<Trouble>,
+    failure: Arc<HandshakeFailure>,
 }
 
 impl Client {
@@ -54,7 +54,7 @@ impl Client {
         Ok(Client {
             config: Arc::new(config),
             name,
-            trouble: Arc::new(Trouble::new(authority)),
+            failure: Arc::new(HandshakeFailure::new(authority)),
         })
     }
 
@@ -64,7 +64,7 @@ impl Client {
         opened: In,
         details: &ConnectionDetails,
     ) -> Result<Secured<In>, ureq::Error> {
-        let fail = |error: &rustls::Error| self.trouble.tell(error);
+        let fail = |error: &rustls::Error| self.failure.tell(error);
         let mut session = ClientConnection::new(Arc::clone(&self.config), self.name.clone())
             .map_err(|e| fail(&e))?;
         let mut line = TransportAdapter::new(opened, Arc::clone(&details.current_time));
@@ -73,12 +73,12 @@ impl Client {
             match error.get_ref().and_then(|e| e.downcast_ref()) {
                 Some(error) => fail(error),
                 None => match ureq::Error::from(error) {
-                    ureq::Error::Io(error) => self.trouble.tell_end(&error),
+                    ureq::Error::Io(error) => self.failure.tell_end(&error),
                     other => other,
                 },
             }
         })?;
-        self.trouble.end();
+        self.failure.end();
         Ok(Secured::new(session, line, details.config))
     }
 }
@@ -169,17 +169,17 @@ fn what_is_left(details: &ConnectionDetails) -> NextTimeout {
 }
 
 /// What is wrong between this origin and us, told in the log once until it changes.
-struct Trouble {
+struct HandshakeFailure {
     /// Host and port.
     server: String,
     /// What was told. Empty: all is well.
     told: Mutex<String>,
 }
 
-impl Trouble {
-    fn new(authority: &Authority) -> Trouble {
+impl HandshakeFailure {
+    fn new(authority: &Authority) -> HandshakeFailure {
         let port = authority.port_u16().unwrap_or(443);
-        Trouble {
+        HandshakeFailure {
             server: format!("{}:{port}", authority.host()),
             told: Mutex::default(),
         }

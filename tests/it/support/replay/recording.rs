@@ -96,7 +96,7 @@ impl Recording {
     fn read(folder: &str, row: &[String]) -> Option<Recording> {
         let [name, method, target] = row.first_chunk::<3>()?.clone();
         let path = path(folder).join(&name);
-        // Of pages only the heads were kept; anything of their size stands in for them.
+        // Of pages only the heads were kept; anything of their size replaces them.
         let wire = fs::read(path.with_extension("http")).or_else(|_| {
             let mut wire = fs::read(path.with_extension("head"))?;
             let size: usize = row[row.len() - 3].parse().expect("a size");

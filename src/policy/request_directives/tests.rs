@@ -6,81 +6,81 @@ use proptest::prelude::*;
 use super::*;
 use crate::policy::directives::LONGEST;
 
-fn wished(lines: &[(&'static str, &str)]) -> Wishes {
+fn wished(lines: &[(&'static str, &str)]) -> RequestDirectives {
     let mut fields = HeaderMap::new();
     for (name, value) in lines {
         fields.append(*name, HeaderValue::from_str(value).expect("a field value"));
     }
-    Wishes::of(&fields)
+    RequestDirectives::of(&fields)
 }
 
-fn said(directives: &str) -> Wishes {
+fn said(directives: &str) -> RequestDirectives {
     wished(&[("cache-control", directives)])
 }
 
 #[test]
-fn a_request_that_says_nothing_wishes_for_nothing() {
-    let wishes = wished(&[("accept", "*/*"), ("host", "a")]);
-    assert!(wishes.is_none());
+fn a_request_that_says_nothing_asks_for_nothing() {
+    let directives = wished(&[("accept", "*/*"), ("host", "a")]);
+    assert!(directives.is_none());
     assert!(
-        !Wishes {
+        !RequestDirectives {
             only_if_cached: true,
-            ..wishes
+            ..directives
         }
         .is_none()
     );
 }
 
 #[test]
-fn each_directive_is_a_wish() {
+fn each_directive_is_read() {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
-    let none = Wishes::default();
+    let none = RequestDirectives::default();
     let cases = [
         (
             "no-cache",
-            Wishes {
+            RequestDirectives {
                 refresh: true,
                 ..none
             },
         ),
         (
             "max-age=0",
-            Wishes {
+            RequestDirectives {
                 refresh: true,
                 ..none
             },
         ),
         (
             "max-age=00",
-            Wishes {
+            RequestDirectives {
                 refresh: true,
                 ..none
             },
         ),
         (
             "max-age=60",
-            Wishes {
+            RequestDirectives {
                 max_age: seconds(60),
                 ..none
             },
         ),
         (
             "max-age=\"60\"",
-            Wishes {
+            RequestDirectives {
                 max_age: seconds(60),
                 ..none
             },
         ),
         (
             "max-age=60, max-age=0",
-            Wishes {
+            RequestDirectives {
                 max_age: seconds(60),
                 ..none
             },
         ),
         (
             "max-age=60, no-cache",
-            Wishes {
+            RequestDirectives {
                 refresh: true,
                 max_age: seconds(60),
                 ..none
@@ -88,56 +88,56 @@ fn each_directive_is_a_wish() {
         ),
         (
             "No-Store",
-            Wishes {
+            RequestDirectives {
                 no_store: true,
                 ..none
             },
         ),
         (
             "only-if-cached",
-            Wishes {
+            RequestDirectives {
                 only_if_cached: true,
                 ..none
             },
         ),
         (
             "min-fresh=5",
-            Wishes {
+            RequestDirectives {
                 min_fresh: seconds(5),
                 ..none
             },
         ),
         (
             "min-fresh=0",
-            Wishes {
+            RequestDirectives {
                 min_fresh: seconds(0),
                 ..none
             },
         ),
         (
             "max-stale",
-            Wishes {
+            RequestDirectives {
                 max_stale: Some(LONGEST),
                 ..none
             },
         ),
         (
             "max-stale=5",
-            Wishes {
+            RequestDirectives {
                 max_stale: seconds(5),
                 ..none
             },
         ),
         (
             "max-stale=0",
-            Wishes {
+            RequestDirectives {
                 max_stale: seconds(0),
                 ..none
             },
         ),
         (
             "max-stale=99999999999999",
-            Wishes {
+            RequestDirectives {
                 max_stale: Some(LONGEST),
                 ..none
             },
@@ -149,7 +149,7 @@ fn each_directive_is_a_wish() {
 }
 
 #[test]
-fn garbage_wishes_for_nothing() {
+fn garbage_asks_for_nothing() {
     let garbage = [
         "",
         "nothing-to-see-here",
@@ -210,9 +210,9 @@ fn both_fields_of_ours_ask_for_a_refresh() {
         for value in ["true", " True "] {
             assert_eq!(
                 wished(&[(name, value)]),
-                Wishes {
+                RequestDirectives {
                     refresh: true,
-                    ..Wishes::default()
+                    ..RequestDirectives::default()
                 },
                 "{name}: {value}"
             );
@@ -239,6 +239,6 @@ proptest! {
                 fields.append(names[name], value);
             }
         }
-        Wishes::of(&fields);
+        RequestDirectives::of(&fields);
     }
 }

@@ -1,4 +1,4 @@
-//! A held answer and its witness: what could be a false zero is an answer only when another one, asked for after it, agrees.
+//! A held answer and its cross-check: what could be a false zero is an answer only when another one, asked for after it, agrees.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -7,58 +7,62 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Version};
 
 use super::{Proxy, ROLE};
-use crate::cache::flights::{Arrival, Errand, Landing, Passenger, Work};
+use crate::cache::flights::{Arrival, FetchRequest, FetchResult, Waiter, Work};
 use crate::cache::key::Key;
 use crate::message::{Body, Request, Target};
 use crate::origin::Opening;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
-use crate::policy::home::{HomeCheck, HomeVerdict, witness_agrees};
-use crate::policy::rule::OnExhausted;
+use crate::policy::home::{PlausibilityCheck, PlausibilityResult, cross_check_agrees};
+use crate::policy::rule::Fallback;
 use crate::reply::{Nowhere, Reply, Responder, Sink};
 
 /// What a held answer waits for.
-pub(super) enum Doubt {
+pub(super) enum Unconfirmed {
     /// A battery level of zero, which another answer must confirm.
     Level,
     /// Nothing at all, which is this home's answer while its meters are well.
-    Emptiness(HomeCheck, Target),
+    Emptiness(PlausibilityCheck, Target),
 }
 
-/// An answer that waits for its witness.
-pub(super) struct Held {
-    /// What its flight lands with if the witness agrees.
-    pub landing: Landing,
+/// An answer that waits for its cross-check.
+pub(super) struct PendingConfirmation {
+    /// What its flight ends with if the cross-check agrees.
+    pub result: FetchResult,
     pub body: Bytes,
-    pub doubt: Doubt,
+    pub unconfirmed: Unconfirmed,
 }
 
-/// Waits in the witness's flight, and ends the held one by what it hears.
-struct Witness {
+/// Waits in the cross-check's flight, and ends the held one by what it hears.
+struct CrossCheck {
     proxy: Arc<Proxy>,
     flight: FlightId,
     /// `None` once its flight was told.
-    held: Option<Held>,
+    pending: Option<PendingConfirmation>,
     /// Who was asked.
     path: &'static str,
 }
 
 impl Proxy {
-    /// Holds a flight, and asks its witness. The permit goes back meanwhile; the witness needs one of its own.
-    pub(super) fn hold(self: &Arc<Proxy>, flight: FlightId, held: Held) {
-        self.submit(Work::Held(flight));
-        self.ask_witness(flight, held);
+    /// Holds a flight, and asks its cross-check. The permit goes back meanwhile; the cross-check needs one of its own.
+    pub(super) fn await_confirmation(
+        self: &Arc<Proxy>,
+        flight: FlightId,
+        pending: PendingConfirmation,
+    ) {
+        self.submit(Work::Pending(flight));
+        self.start_cross_check(flight, pending);
     }
 
-    fn ask_witness(self: &Arc<Proxy>, flight: FlightId, held: Held) {
-        let path = match held.doubt {
-            Doubt::Level => self.home.lock().witness_path(),
-            Doubt::Emptiness(..) => "/aggregates",
+    fn start_cross_check(self: &Arc<Proxy>, flight: FlightId, pending: PendingConfirmation) {
+        let path = match pending.unconfirmed {
+            Unconfirmed::Level => self.plausibility.lock().cross_check_path(),
+            Unconfirmed::Emptiness(..) => "/aggregates",
         };
-        let witness = Witness {
+        let cross_check = CrossCheck {
             proxy: Arc::clone(self),
             flight,
-            held: Some(held),
+            pending: Some(pending),
             path,
         };
         let Some(target) = Target::parse(Bytes::from_static(path.as_bytes())) else {
@@ -67,33 +71,33 @@ impl Proxy {
         let key = Some(Key::new(None, ROLE, &target));
         let poll = self.polls.place_of(&target);
         let request = Arc::new(self.own_request(target));
-        let passenger = Passenger {
+        let waiter = Waiter {
             request: Arc::clone(&request),
-            responder: Box::new(witness),
+            responder: Box::new(cross_check),
             stale: None,
             leads: false,
             cors: false,
-            exhausted: OnExhausted::Error,
+            fallback: Fallback::Error,
             fwd: Fwd::UriMiss,
             alone: None,
             again: false,
         };
-        // Not joinable: a fetch that began before the held answer came is no witness of it.
-        let errand = Errand {
+        // Not joinable: a fetch that began before the held answer came is no cross-check of it.
+        let fetch_request = FetchRequest {
             request,
             key,
             shared: true,
             joins: None,
-            beside: None,
+            related_key: None,
             even_if_fresh: true,
             poll,
             safe: true,
             plain: false,
-            herald: None,
+            interim_sink: None,
         };
         self.submit(Work::Arrived(Arrival {
-            passenger: Some(passenger),
-            errand,
+            waiter: Some(waiter),
+            fetch_request,
         }));
     }
 
@@ -111,36 +115,38 @@ impl Proxy {
     }
 }
 
-impl Witness {
+impl CrossCheck {
     fn hear(&mut self, body: Option<&[u8]>) {
-        let Some(held) = self.held.take() else { return };
-        let agrees = match &held.doubt {
-            Doubt::Level => body.is_some_and(|body| witness_agrees(&held.body, body)),
-            Doubt::Emptiness(kind, target) => {
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
+        let agrees = match &pending.unconfirmed {
+            Unconfirmed::Level => body.is_some_and(|body| cross_check_agrees(&pending.body, body)),
+            Unconfirmed::Emptiness(kind, target) => {
                 let now = self.proxy.clock.now();
                 self.proxy
-                    .home
+                    .plausibility
                     .lock()
-                    .judge(target.as_str(), *kind, &held.body, now)
-                    == HomeVerdict::Good
+                    .assess(target.as_str(), *kind, &pending.body, now)
+                    == PlausibilityResult::Good
             }
         };
-        // A home without a battery has just said so; then the meters are its witness.
-        let other = matches!(held.doubt, Doubt::Level)
-            && self.proxy.home.lock().witness_path() != self.path;
+        // A home without a battery has just said so; then the meters are its cross-check.
+        let other = matches!(pending.unconfirmed, Unconfirmed::Level)
+            && self.proxy.plausibility.lock().cross_check_path() != self.path;
         if !agrees && other {
-            return self.proxy.ask_witness(self.flight, held);
+            return self.proxy.start_cross_check(self.flight, pending);
         }
-        let landing = if agrees {
-            held.landing
+        let result = if agrees {
+            pending.result
         } else {
-            Landing::failed(Cause::CheckFailed)
+            FetchResult::failed(Cause::CheckFailed)
         };
-        self.proxy.submit(Work::Landed(self.flight, landing));
+        self.proxy.submit(Work::Completed(self.flight, result));
     }
 }
 
-impl Responder for Witness {
+impl Responder for CrossCheck {
     fn reply(&mut self, reply: Reply) {
         let fetched = match &reply {
             Reply::Stored {
@@ -168,7 +174,7 @@ impl Responder for Witness {
     }
 }
 
-impl Drop for Witness {
+impl Drop for CrossCheck {
     fn drop(&mut self) {
         self.hear(None);
     }

@@ -7,7 +7,7 @@ pub enum Kind {
     Meters,
     /// JSON of the preset that may be empty unless that is news.
     MaybeEmpty,
-    /// `/soe`, the witness: one of those.
+    /// `/soe`, the cross-check: one of those.
     Level,
     /// Grid, home, solar, battery and level in a line.
     Csv,
@@ -27,7 +27,7 @@ pub enum Kind {
 
 /// One path. All times in seconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Road {
+pub struct Endpoint {
     pub path: &'static str,
     pub kind: Kind,
     pub polled: bool,
@@ -50,7 +50,7 @@ pub struct Road {
 const GRACE: u64 = 30;
 const DAY: u64 = 86_400;
 
-pub const ROADS: [Road; 22] = [
+pub const ENDPOINTS: [Endpoint; 22] = [
     preset("/aggregates", Kind::Meters, true, 30),
     preset("/strings", Kind::MaybeEmpty, true, 30),
     preset("/freq", Kind::MaybeEmpty, true, 30),
@@ -68,24 +68,24 @@ pub const ROADS: [Road; 22] = [
     preset("/stats", Kind::Unchecked, false, 30),
     ruled("/v1/orders", Kind::Checked, 20, 40, 60),
     ruled("/v1/rates", Kind::Checked, 45, 0, 0),
-    Road {
+    Endpoint {
         says: "max-age=30, stale-while-revalidate=20, stale-if-error=60",
         at_once: 50,
         failed: 60,
         ..own("/free/tagged", Kind::Tagged, 30)
     },
-    Road {
+    Endpoint {
         says: "max-age=25",
         ..own("/free/spoken", Kind::Spoken, 25)
     },
-    Road {
+    Endpoint {
         says: "max-age=15, must-revalidate",
         timed_out: 0,
         unreachable: 0,
         ..own("/free/strict", Kind::Tagged, 15)
     },
     ruled("/plain", Kind::Unchecked, 300, 300, GRACE),
-    Road {
+    Endpoint {
         says: "no-store",
         ..ruled("/mine", Kind::Personal, 0, 0, 0)
     },
@@ -103,8 +103,8 @@ pub const CONFIGURATION: &str = r#"{
 }"#;
 
 /// A lifetime that is the user's word.
-const fn ruled(path: &'static str, kind: Kind, fresh: u64, slow: u64, failed: u64) -> Road {
-    Road {
+const fn ruled(path: &'static str, kind: Kind, fresh: u64, slow: u64, failed: u64) -> Endpoint {
+    Endpoint {
         path,
         kind,
         polled: false,
@@ -119,24 +119,27 @@ const fn ruled(path: &'static str, kind: Kind, fresh: u64, slow: u64, failed: u6
 }
 
 /// The preset's: as long as it was fresh while the origin is slow.
-const fn preset(path: &'static str, kind: Kind, polled: bool, fresh: u64) -> Road {
-    Road {
+const fn preset(path: &'static str, kind: Kind, polled: bool, fresh: u64) -> Endpoint {
+    Endpoint {
         polled,
         ..ruled(path, kind, fresh, fresh, GRACE)
     }
 }
 
 /// The origin's own word.
-const fn own(path: &'static str, kind: Kind, fresh: u64) -> Road {
-    Road {
+const fn own(path: &'static str, kind: Kind, fresh: u64) -> Endpoint {
+    Endpoint {
         timed_out: DAY,
         unreachable: DAY,
         ..ruled(path, kind, fresh, 0, 0)
     }
 }
 
-/// The road a target is on.
-pub fn road(target: &str) -> &'static Road {
+/// The endpoint a target is on.
+pub fn endpoint(target: &str) -> &'static Endpoint {
     let path = target.split('?').next().unwrap_or(target);
-    ROADS.iter().find(|road| road.path == path).expect("a road")
+    ENDPOINTS
+        .iter()
+        .find(|endpoint| endpoint.path == path)
+        .expect("a road")
 }

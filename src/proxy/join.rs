@@ -6,31 +6,31 @@ use http::{Method, StatusCode};
 
 use super::find::shape;
 use super::{Proxy, ROLE};
-use crate::cache::flights::{Arrival, Errand, Passenger, Work};
+use crate::cache::flights::{Arrival, FetchRequest, Waiter, Work};
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::config::ClientDirectives;
 use crate::message::Request;
 use crate::outcome::Fwd;
+use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{Reuse, reuse};
-use crate::policy::rule::OnExhausted;
-use crate::policy::sharing::{Asks, Because, Sharing};
-use crate::policy::wishes::Wishes;
+use crate::policy::rule::Fallback;
+use crate::policy::sharing::{Reason, RequestTraits, Sharing};
 use crate::reply::Responder;
 
 impl Proxy {
     /// Boards a request. `selected`: what is stored for it.
-    pub(super) fn board(
+    pub(super) fn join_or_start(
         &self,
         request: Request,
         responder: Box<dyn Responder>,
-        asks: &Asks,
+        traits: &RequestTraits,
         selected: Option<Arc<Stored>>,
         now: Now,
     ) {
         let rule = self.routes.find(&request.target).rule;
-        let alone = why_alone(asks, selected.as_deref());
+        let alone = why_alone(traits, selected.as_deref());
         let key =
             is_storable(&request.method, alone).then(|| Key::new(None, ROLE, &request.target));
         let known = key.as_ref().and_then(|key| self.store.peek(key.as_str()));
@@ -41,22 +41,22 @@ impl Proxy {
         };
         let forced = selected.as_ref().is_some_and(|stored| {
             matches!(
-                reuse(&stored.lifetime, &asks.wishes, now),
+                reuse(&stored.lifetime, &traits.directives, now),
                 Reuse::Forward { .. }
             )
-        }) || asks.wishes.refresh;
+        }) || traits.directives.refresh;
         let fwd = match alone {
-            Some(Because::Method) => Fwd::Method,
-            Some(Because::Head) | None if forced => Fwd::Request,
-            Some(Because::Head) | None if selected.is_some() => Fwd::Stale,
+            Some(Reason::Method) => Fwd::Method,
+            Some(Reason::Head) | None if forced => Fwd::Request,
+            Some(Reason::Head) | None if selected.is_some() => Fwd::Stale,
             None if known.is_some() => Fwd::VaryMiss,
-            Some(Because::Head) | None => Fwd::UriMiss,
+            Some(Reason::Head) | None => Fwd::UriMiss,
             Some(_) => Fwd::Bypass,
         };
         let strict = self.config.cache.client_directives == ClientDirectives::Strict;
         let stale = selected.filter(|stored| {
-            !(strict && is_refused(stored, &asks.wishes, now))
-                && shape(stored, &request, asks.conditional, asks.range, now).is_some()
+            !(strict && is_refused(stored, &traits.directives, now))
+                && shape(stored, &request, traits.conditional, traits.range, now).is_some()
         });
         let safe = is_safe(&request.method);
         let poll = key
@@ -65,84 +65,84 @@ impl Proxy {
             .and_then(|_| self.polls.place_of(&request.target));
         let request = Arc::new(request);
         let shared = alone.is_none();
-        let (asked, herald) = (Arc::clone(&request), responder.herald());
-        let is_beside = matches!(
+        let (asked, interim_sink) = (Arc::clone(&request), responder.interim_sink());
+        let is_related = matches!(
             alone,
-            Some(Because::Head | Because::Range | Because::Conditional)
+            Some(Reason::Head | Reason::Range | Reason::Conditional)
         );
-        let beside = is_beside.then(|| Key::new(None, ROLE, &asked.target));
-        let errand = Errand {
+        let related_key = is_related.then(|| Key::new(None, ROLE, &asked.target));
+        let fetch_request = FetchRequest {
             request: asked,
             key,
             shared,
-            beside,
+            related_key,
             joins,
             even_if_fresh: forced,
             poll,
             safe,
             plain: false,
-            herald,
+            interim_sink,
         };
         // Whose request goes alone is told the truth: what stands in is for readers that everybody's answer would have done for.
-        let stands_in = matches!(alone, None | Some(Because::Head));
-        let exhausted = if stands_in {
-            rule.on_exhausted
+        let takes_fallback = matches!(alone, None | Some(Reason::Head));
+        let fallback = if takes_fallback {
+            rule.fallback
         } else {
-            OnExhausted::Error
+            Fallback::Error
         };
-        let (alone, cors) = (alone.map(Because::detail), rule.cors);
-        let passenger = Passenger {
+        let (alone, cors) = (alone.map(Reason::detail), rule.cors);
+        let waiter = Waiter {
             request,
             responder,
             stale,
             leads: false,
             cors,
-            exhausted,
+            fallback,
             fwd,
             alone,
             again: false,
         };
         self.submit(Work::Arrived(Arrival {
-            passenger: Some(passenger),
-            errand,
+            waiter: Some(waiter),
+            fetch_request,
         }));
     }
 
     /// A follower whose answer could not be shared, or was for other requests, asks for itself, at once and in parallel. The
     /// first time it may still share with others like it.
-    pub(super) fn board_again(&self, mut passenger: Passenger) {
-        let shared = passenger.alone.is_none();
-        let key = shared.then(|| Key::new(None, ROLE, &passenger.request.target));
+    pub(super) fn retry_alone(&self, mut waiter: Waiter) {
+        let shared = waiter.alone.is_none();
+        let key = shared.then(|| Key::new(None, ROLE, &waiter.request.target));
         let known = key.as_ref().and_then(|key| self.store.peek(key.as_str()));
         let joins = match (&key, known) {
-            (Some(key), Some(known)) if !passenger.again => {
-                Some(joins(key, known.newest(), &passenger.request))
+            (Some(key), Some(known)) if !waiter.again => {
+                Some(joins(key, known.newest(), &waiter.request))
             }
-            (Some(key), None) if !passenger.again => Some(key.clone()),
+            (Some(key), None) if !waiter.again => Some(key.clone()),
             _ => None,
         };
-        passenger.leads = false;
-        passenger.again = true;
+        waiter.leads = false;
+        waiter.again = true;
         let poll = key
             .as_ref()
-            .and_then(|_| self.polls.place_of(&passenger.request.target));
-        let request = Arc::clone(&passenger.request);
-        let herald = passenger.responder.herald();
-        let errand = Errand {
+            .and_then(|_| self.polls.place_of(&waiter.request.target));
+        let request = Arc::clone(&waiter.request);
+        let interim_sink = waiter.responder.interim_sink();
+        let fetch_request = FetchRequest {
             request,
             key,
             shared,
-            beside: None,
+            related_key: None,
             joins,
             even_if_fresh: false,
             poll,
             safe: true,
             plain: false,
-            herald,
+            interim_sink,
         };
         self.submit(Work::Arrived(Arrival {
-            passenger: Some(passenger),
-            errand,
+            waiter: Some(waiter),
+            fetch_request,
         }));
     }
 }
@@ -159,37 +159,37 @@ pub(super) fn joins(key: &Key, known: &Stored, request: &Request) -> Key {
 }
 
 /// Why a request goes alone. `None`: it shares.
-fn why_alone(asks: &Asks, selected: Option<&Stored>) -> Option<Because> {
+fn why_alone(traits: &RequestTraits, selected: Option<&Stored>) -> Option<Reason> {
     let is_part = |stored: &Stored| stored.status == StatusCode::PARTIAL_CONTENT;
-    match (asks.sharing, selected) {
-        (Sharing::Alone(because), _) => Some(because),
-        (Sharing::Head, _) => Some(Because::Head),
-        (Sharing::Shared, None) if asks.range => Some(Because::Range),
-        (Sharing::Shared, None) if asks.conditional => Some(Because::Conditional),
+    match (traits.sharing, selected) {
+        (Sharing::Alone(reason), _) => Some(reason),
+        (Sharing::Head, _) => Some(Reason::Head),
+        (Sharing::Shared, None) if traits.range => Some(Reason::Range),
+        (Sharing::Shared, None) if traits.conditional => Some(Reason::Conditional),
         // Another part than the one that is stored.
-        (Sharing::Shared, Some(stored)) if asks.range && is_part(stored) => Some(Because::Range),
+        (Sharing::Shared, Some(stored)) if traits.range && is_part(stored) => Some(Reason::Range),
         (Sharing::Shared, _) => None,
     }
 }
 
 /// Whether the answer may be stored at all: it is everybody's, or the origin may say that it is.
-fn is_storable(method: &Method, alone: Option<Because>) -> bool {
+fn is_storable(method: &Method, alone: Option<Reason>) -> bool {
     match alone {
-        None | Some(Because::Identity | Because::Range | Because::Conditional) => {
+        None | Some(Reason::Identity | Reason::Range | Reason::Conditional) => {
             method == Method::GET
         }
-        Some(Because::Method) => method == Method::POST,
-        Some(Because::Head | Because::Body | Because::NoStore) => false,
+        Some(Reason::Method) => method == Method::POST,
+        Some(Reason::Head | Reason::Body | Reason::NoStore) => false,
     }
 }
 
 /// Whether the client, taken at its word, wants nothing of this response even from a cache whose origin fails (RFC 9111 §5.2.1).
-fn is_refused(stored: &Stored, wishes: &Wishes, now: Now) -> bool {
+fn is_refused(stored: &Stored, directives: &RequestDirectives, now: Now) -> bool {
     let is_unmet = matches!(
-        reuse(&stored.lifetime, wishes, now),
+        reuse(&stored.lifetime, directives, now),
         Reuse::Forward { .. } | Reuse::Validate { .. }
     );
-    is_unmet && !wishes.is_none()
+    is_unmet && !directives.is_none()
 }
 
 /// Whether the method asks for nothing to be changed (RFC 9110 §9.2.1).

@@ -5,23 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::land::refuses_head;
-use super::witness::{Doubt, Held};
+use super::complete::refuses_head;
+use super::cross_check::{PendingConfirmation, Unconfirmed};
 use super::{Proxy, ROLE, plain};
-use crate::cache::flights::{Errand, Landing, Shared, Work};
+use crate::cache::flights::{FetchRequest, FetchResult, Shared, Work};
 use crate::cache::key::Key;
 use crate::cache::store::Stored;
 use crate::clock::Now;
-use crate::message::{Request, Response, Target};
+use crate::message::{Request, Response};
 use crate::origin::forward;
-use crate::origin::permits::FlightId;
 use crate::outcome::Cause;
-use crate::policy::directives::{Word, fields_to_confirm};
+use crate::policy::directives::{ResponseDirectives, fields_to_confirm};
 use crate::policy::freshness::Lifetime;
-use crate::policy::home::HomeVerdict;
+use crate::policy::home::PlausibilityResult;
 use crate::policy::ranges::{ContentRange, Joined, join};
 use crate::policy::rule::{Rule, SetCookie};
 use crate::policy::storing::{Exchange, Refusal, Storing, is_failure, may_store};
@@ -30,7 +28,7 @@ use crate::policy::{dates, invalidation, validation};
 use crate::reply;
 
 /// A whole response, and how it came.
-pub(super) struct Came {
+pub(super) struct FetchedResponse {
     pub response: Response,
     /// The request's fields as the origin saw them.
     pub sent: HeaderMap,
@@ -41,31 +39,35 @@ pub(super) struct Came {
 }
 
 /// What becomes of a whole response.
-pub(super) enum Judgement {
-    /// The flight lands with this.
-    Lands(Landing),
-    /// It lands when its witness was heard.
-    Held(Held),
+pub(super) enum Processed {
+    /// The flight ends with this.
+    Complete(FetchResult),
+    /// It lands when its cross-check was heard.
+    Pending(PendingConfirmation),
 }
 
 impl Proxy {
-    /// Turns a whole response into what the flight lands with.
-    pub(super) fn judge(&self, flight: FlightId, errand: &Errand, came: Came) -> Judgement {
-        let Came {
+    /// Turns a whole response into what the flight ends with.
+    pub(super) fn process_response(
+        &self,
+        fetch_request: &FetchRequest,
+        fetched: FetchedResponse,
+    ) -> Processed {
+        let FetchedResponse {
             mut response,
             sent,
             asked,
             confirms,
-        } = came;
-        self.after_unsafe(flight, errand, response.status, &response.fields);
-        let (request, status, received) = (&errand.request, response.status, self.clock.now());
+        } = fetched;
+        let (request, status, received) =
+            (&fetch_request.request, response.status, self.clock.now());
         if request.method == Method::HEAD {
             self.after_head(request, &response, &sent, asked);
         }
         let rule = self.routes.find(&request.target).rule;
-        let verdict = self.verdict(request, &response, &sent, (asked, received));
-        self.adapt(errand, &mut response.fields);
-        let answer = match (verdict, &errand.key) {
+        let storing = self.storing(request, &response, &sent, (asked, received));
+        self.adapt(fetch_request, &mut response.fields);
+        let answer = match (storing, &fetch_request.key) {
             (
                 Storing::Store {
                     lifetime,
@@ -78,7 +80,7 @@ impl Proxy {
                 let (stored, left_out) = self.rendered(key, kept, lifetime, selecting, received);
                 let (stored, sent, validated) =
                     (Arc::new(stored), Arc::new(sent), confirms.is_some());
-                let checked = rule.check.is_some() || rule.home.is_some();
+                let checked = rule.check.is_some() || rule.plausibility.is_some();
                 let answer = Shared {
                     stored,
                     sent,
@@ -95,57 +97,64 @@ impl Proxy {
             let retry_after = self.retry_after(&response.fields);
             let cause = Cause::Status(status.as_u16());
             let keeps = answer.ok().map(|(answer, _)| answer);
-            let tells_trouble =
-                retry_after.is_some() || self.means_trouble(request, cause, received);
-            if let (None, true, true, Some(seconds)) =
-                (retry_after, errand.safe, tells_trouble, cause.retry_after())
-            {
+            let counts_as_failure =
+                retry_after.is_some() || self.status_counts_as_failure(request, cause, received);
+            if let (None, true, true, Some(seconds)) = (
+                retry_after,
+                fetch_request.safe,
+                counts_as_failure,
+                cause.retry_after(),
+            ) {
                 response
                     .fields
                     .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             let response = Some(Arc::new(response));
-            return Judgement::Lands(Landing::Failed {
+            return Processed::Complete(FetchResult::Failed {
                 cause,
                 response,
                 retry_after,
                 keeps,
-                tells_trouble,
+                counts_as_failure,
             });
         }
-        let home = self.judge_by_home(request, rule, &response, received);
+        let plausibility = self.assess_plausibility(request, rule, &response, received);
         let body = response.body.clone();
-        let landing = match answer {
-            Err(Refusal::CheckFailed(_)) => Landing::failed(Cause::CheckFailed),
-            _ if matches!(home, HomeVerdict::Bad(_)) => Landing::failed(Cause::CheckFailed),
+        let result = match answer {
+            Err(Refusal::CheckFailed(_)) => FetchResult::failed(Cause::CheckFailed),
+            _ if matches!(plausibility, PlausibilityResult::Bad(_)) => {
+                FetchResult::failed(Cause::CheckFailed)
+            }
             // The leader is told what came where not all of that is stored, or its request went alone.
-            Ok((answer, left_out)) if left_out || !errand.shared => Landing::Shared(Shared {
-                whole: Some(Arc::new(response)),
-                ..answer
-            }),
-            Ok((answer, _)) => Landing::Shared(answer),
-            Err(_) => match (confirms, &errand.key) {
-                (Some(lifetime), Some(key)) => Landing::Confirmed(Arc::new(
+            Ok((answer, left_out)) if left_out || !fetch_request.shared => {
+                FetchResult::Shared(Shared {
+                    whole: Some(Arc::new(response)),
+                    ..answer
+                })
+            }
+            Ok((answer, _)) => FetchResult::Shared(answer),
+            Err(_) => match (confirms, &fetch_request.key) {
+                (Some(lifetime), Some(key)) => FetchResult::Confirmed(Arc::new(
                     self.rendered(key, &response, lifetime, None, received).0,
                 )),
-                _ => Landing::Unshared(Arc::new(response)),
+                _ => FetchResult::Unshared(Arc::new(response)),
             },
         };
-        let doubt = match (home, rule.home) {
-            (HomeVerdict::NeedsWitness, _) => Doubt::Level,
-            (HomeVerdict::NeedsMeters, Some(kind)) => {
-                Doubt::Emptiness(kind, request.target.clone())
+        let unconfirmed = match (plausibility, rule.plausibility) {
+            (PlausibilityResult::NeedsCrossCheck, _) => Unconfirmed::Level,
+            (PlausibilityResult::NeedsMeters, Some(kind)) => {
+                Unconfirmed::Emptiness(kind, request.target.clone())
             }
-            _ => return Judgement::Lands(landing),
+            _ => return Processed::Complete(result),
         };
-        Judgement::Held(Held {
-            landing,
+        Processed::Pending(PendingConfirmation {
+            result,
             body,
-            doubt,
+            unconfirmed,
         })
     }
 
-    fn verdict(
+    fn storing(
         &self,
         request: &Request,
         response: &Response,
@@ -159,7 +168,7 @@ impl Proxy {
             sent,
             claims_another: forward::claims_another(sent),
             has_body: request.body.lease.is_some(),
-            identity: self.asks(request).identity,
+            identity: self.traits(request).identity,
             names_itself: self.names_itself(request, &response.fields),
             status: response.status,
             response: &response.fields,
@@ -229,8 +238,9 @@ impl Proxy {
         selecting: Option<Box<Selecting>>,
         received: Now,
     ) -> (Stored, bool) {
-        let word = Word::of(&response.fields, &self.config.cache.targeted_fields);
-        let unconfirmed = fields_to_confirm(&response.fields, &word);
+        let response_directives =
+            ResponseDirectives::of(&response.fields, &self.config.cache.targeted_fields);
+        let unconfirmed = fields_to_confirm(&response.fields, &response_directives);
         let left_out = unconfirmed
             .iter()
             .any(|name| response.fields.contains_key(name));
@@ -282,7 +292,7 @@ impl Proxy {
         if !validation::head_confirms(&fields, known.body.len() as u64, &answer.fields) {
             let rule = self.routes.find(&request.target).rule;
             // Without a body nothing passes a check: no head takes a good answer away where the user says what one is.
-            if rule.check.is_none() && rule.home.is_none() {
+            if rule.check.is_none() && rule.plausibility.is_none() {
                 self.store.remove(key.as_str());
             }
             return;
@@ -299,7 +309,7 @@ impl Proxy {
         if let Storing::Store {
             lifetime,
             selecting,
-        } = self.verdict(&plain(request), &response, sent, (asked, received))
+        } = self.storing(&plain(request), &response, sent, (asked, received))
         {
             let (stored, _) = self.rendered(&key, &response, lifetime, selecting, received);
             let (stored, sent) = (Arc::new(stored), Arc::new(sent.clone()));
@@ -315,7 +325,12 @@ impl Proxy {
 
     /// Whether the origin is to be left alone after this error status. Not where the user has no say in what a good answer is, and
     /// nothing stored can stand in: by the RFC alone it is an answer like others, and whoever asks is told what the origin says.
-    pub(super) fn means_trouble(&self, request: &Request, cause: Cause, now: Now) -> bool {
+    pub(super) fn status_counts_as_failure(
+        &self,
+        request: &Request,
+        cause: Cause,
+        now: Now,
+    ) -> bool {
         let rule = self.routes.find(&request.target).rule;
         let is_ruled =
             !self.config.cache.defaults.pure() || rule.cache_ttl.is_some() || rule.check.is_some();
@@ -328,25 +343,25 @@ impl Proxy {
     }
 
     /// What the answer means in this home, where the route asks.
-    fn judge_by_home(
+    fn assess_plausibility(
         &self,
         request: &Request,
         rule: &Rule,
         response: &Response,
         now: Now,
-    ) -> HomeVerdict {
-        match rule.home {
+    ) -> PlausibilityResult {
+        match rule.plausibility {
             Some(kind) if request.method == Method::GET && response.status.is_success() => self
-                .home
+                .plausibility
                 .lock()
-                .judge(request.target.as_str(), kind, &response.body, now),
-            _ => HomeVerdict::Good,
+                .assess(request.target.as_str(), kind, &response.body, now),
+            _ => PlausibilityResult::Good,
         }
     }
 
     /// Makes the fields of an answer what the route wants them to be for its clients.
-    pub(super) fn adapt(&self, errand: &Errand, fields: &mut HeaderMap) {
-        let rule = self.routes.find(&errand.request.target).rule;
+    pub(super) fn adapt(&self, fetch_request: &FetchRequest, fields: &mut HeaderMap) {
+        let rule = self.routes.find(&fetch_request.request.target).rule;
         if rule.set_cookie == Some(SetCookie::Strip) {
             fields.remove(header::SET_COOKIE);
         }
@@ -377,30 +392,6 @@ impl Proxy {
         seconds.or_else(until).map(Duration::from_secs)
     }
 
-    /// A successful unsafe request makes what is stored for its target worthless, and for what else the response names
-    /// (RFC 9111 §4.4).
-    pub(super) fn after_unsafe(
-        &self,
-        flight: FlightId,
-        errand: &Errand,
-        status: StatusCode,
-        fields: &HeaderMap,
-    ) {
-        if errand.safe || !(status.is_success() || status.is_redirection()) {
-            return;
-        }
-        let target = &errand.request.target;
-        self.invalidate(target, Some(flight));
-        let also =
-            invalidation::also_invalid(target.as_str(), fields, &self.authorities(&errand.request));
-        for target in also
-            .into_iter()
-            .filter_map(|target| Target::parse(target.into()))
-        {
-            self.invalidate(&target, Some(flight));
-        }
-    }
-
     /// Whether a response says that it is what a GET for the same target would bring (RFC 9110 §9.3.3).
     fn names_itself(&self, request: &Request, fields: &HeaderMap) -> bool {
         request.method == Method::POST
@@ -409,20 +400,5 @@ impl Proxy {
                 fields,
                 &self.authorities(request),
             )
-    }
-
-    /// The names this origin goes by: its own, and what its client calls it.
-    fn authorities<'a>(&'a self, request: &'a Request) -> Vec<&'a str> {
-        let own = self
-            .config
-            .backend
-            .origin
-            .authority()
-            .map(Authority::as_str);
-        let host = request
-            .fields
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok());
-        own.into_iter().chain(host).collect()
     }
 }

@@ -1,17 +1,17 @@
-//! What the tests of flights stand on: a tower that steps them, and passengers who count what they are told.
+//! What the tests of flights stand on: a harness that steps them, and waiters who count what they are told.
 
 use super::*;
-use crate::policy::rule::OnExhausted;
+use crate::policy::rule::Fallback;
 
 /// Flights, and the time.
-pub(super) struct Tower {
+pub(super) struct Harness {
     pub(super) flights: Flights,
     pub(super) now: Now,
 }
 
-impl Tower {
-    pub(super) fn new(permits: usize) -> Tower {
-        Tower {
+impl Harness {
+    pub(super) fn new(permits: usize) -> Harness {
+        Harness {
             flights: flights(permits, 100),
             now: moment(Duration::ZERO),
         }
@@ -32,8 +32,8 @@ impl Tower {
         seen(&todo)
     }
 
-    pub(super) fn lands_shared(&self, flight: u64, path: &'static str) -> Work {
-        Work::Landed(FlightId(flight), fetched(stored(path, self.now)))
+    pub(super) fn completes_shared(&self, flight: u64, path: &'static str) -> Work {
+        Work::Completed(FlightId(flight), fetched(stored(path, self.now)))
     }
 }
 
@@ -63,10 +63,10 @@ pub(super) fn seen(todo: &[Work]) -> Vec<String> {
         Work::Insert(_) => "Insert".to_owned(),
         Work::Fetch(flight, _) => format!("Fetch {}", flight.0),
         Work::Wake(_, flight) => format!("Wake {}", flight.0),
-        Work::Answer(passengers, _) => format!("Answer {}", passengers.len()),
+        Work::Answer(waiters, _) => format!("Answer {}", waiters.len()),
         Work::Open(leader, others) => format!("Open {} + {}", leader.iter().len(), others.len()),
-        Work::Overdue(passengers, cause, _) => {
-            format!("Overdue {} {}", passengers.len(), cause.detail())
+        Work::Overdue(waiters, cause, _) => {
+            format!("Overdue {} {}", waiters.len(), cause.detail())
         }
         Work::Polled { .. } => "Polled".to_owned(),
         Work::OriginDown { still: false, .. } => "Down".to_owned(),
@@ -114,9 +114,9 @@ pub(super) fn stored_for(key: Key, received: Now, ttl: Duration) -> Arc<Stored> 
     })
 }
 
-/// How a flight lands that fetched this.
-pub(super) fn fetched(stored: Arc<Stored>) -> Landing {
-    Landing::Shared(Shared {
+/// How a flight ends that fetched this.
+pub(super) fn fetched(stored: Arc<Stored>) -> FetchResult {
+    FetchResult::Shared(Shared {
         stored,
         sent: Arc::default(),
         validated: false,
@@ -126,8 +126,8 @@ pub(super) fn fetched(stored: Arc<Stored>) -> Landing {
 }
 
 /// A plain GET.
-pub(super) fn shared(path: &'static str) -> Errand {
-    Errand {
+pub(super) fn shared(path: &'static str) -> FetchRequest {
+    FetchRequest {
         key: Some(key(path)),
         joins: Some(key(path)),
         shared: true,
@@ -136,7 +136,7 @@ pub(super) fn shared(path: &'static str) -> Errand {
 }
 
 /// A request whose answer is for its client only.
-pub(super) fn alone(path: &'static str, safe: bool) -> Errand {
+pub(super) fn alone(path: &'static str, safe: bool) -> FetchRequest {
     let request = Request {
         method: if safe { Method::GET } else { Method::POST },
         target: target(path),
@@ -146,7 +146,7 @@ pub(super) fn alone(path: &'static str, safe: bool) -> Errand {
         peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
         id: RequestId(1),
     };
-    Errand {
+    FetchRequest {
         request: Arc::new(request),
         key: None,
         shared: false,
@@ -154,37 +154,37 @@ pub(super) fn alone(path: &'static str, safe: bool) -> Errand {
         even_if_fresh: false,
         poll: None,
         safe,
-        beside: None,
+        related_key: None,
         plain: false,
-        herald: None,
+        interim_sink: None,
     }
 }
 
-impl Errand {
+impl FetchRequest {
     pub(super) fn with_client(self) -> Arrival {
         Arrival {
-            passenger: Some(passenger(None, Arc::default())),
-            errand: self,
+            waiter: Some(waiter(None, Arc::default())),
+            fetch_request: self,
         }
     }
 
     pub(super) fn in_background(self) -> Arrival {
         Arrival {
-            passenger: None,
-            errand: self,
+            waiter: None,
+            fetch_request: self,
         }
     }
 }
 
-pub(super) fn passenger(stale: Option<Arc<Stored>>, tally: Arc<Tally>) -> Passenger {
+pub(super) fn waiter(stale: Option<Arc<Stored>>, tally: Arc<Tally>) -> Waiter {
     let request = Arc::clone(&alone("/", true).request);
-    Passenger {
+    Waiter {
         request,
         responder: Box::new(Slip(tally)),
         stale,
         leads: false,
         cors: false,
-        exhausted: OnExhausted::Error,
+        fallback: Fallback::Error,
         fwd: Fwd::UriMiss,
         alone: None,
         again: false,

@@ -12,10 +12,10 @@ const CACHE_REFRESH: HeaderName = HeaderName::from_static("cache-refresh");
 /// As [`CACHE_REFRESH`].
 const X_CACHE_REFRESH: HeaderName = HeaderName::from_static("x-cache-refresh");
 
-/// What a request wants of the cache. Garbage wishes for nothing: an invalid value of a directive is as if the directive
+/// What a request wants of the cache. Garbage asks for nothing: an invalid value of a directive is as if the directive
 /// were absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct RequestDirectives {
     /// The origin is to be asked: `no-cache` (§5.2.1.4), `max-age=0` (§5.2.1.1), `Pragma: no-cache` in a request without
     /// Cache-Control (§5.4), or the word `true` in Cache-Refresh or X-Cache-Refresh.
     pub refresh: bool,
@@ -32,13 +32,13 @@ pub struct Wishes {
     pub max_stale: Option<Duration>,
 }
 
-impl Wishes {
+impl RequestDirectives {
     /// Reads the fields of a request. Allocates nothing.
-    pub fn of(fields: &HeaderMap) -> Wishes {
-        let mut wishes = Wishes::default();
+    pub fn of(fields: &HeaderMap) -> RequestDirectives {
+        let mut directives = RequestDirectives::default();
         if fields.contains_key(CACHE_CONTROL) {
             let said = Directives::of_request(fields);
-            wishes = Wishes {
+            directives = RequestDirectives {
                 refresh: said.no_cache || said.max_age.is_some_and(|age| age.is_zero()),
                 no_store: said.no_store,
                 only_if_cached: said.only_if_cached,
@@ -47,26 +47,27 @@ impl Wishes {
                 max_stale: said.max_stale,
             };
         } else if fields.contains_key(PRAGMA) {
-            wishes.refresh = Members::of(fields, PRAGMA)
+            directives.refresh = Members::of(fields, PRAGMA)
                 .any(|(name, value)| name.eq_ignore_ascii_case(b"no-cache") && value.is_none());
         }
-        wishes.refresh =
-            wishes.refresh || is_true(fields, CACHE_REFRESH) || is_true(fields, X_CACHE_REFRESH);
-        wishes
+        directives.refresh = directives.refresh
+            || is_true(fields, CACHE_REFRESH)
+            || is_true(fields, X_CACHE_REFRESH);
+        directives
     }
 
     /// The same without what only a request to the origin can fulfil.
-    pub fn content(self) -> Wishes {
-        Wishes {
+    pub fn content(self) -> RequestDirectives {
+        RequestDirectives {
             only_if_cached: self.only_if_cached,
             max_stale: self.max_stale,
-            ..Wishes::default()
+            ..RequestDirectives::default()
         }
     }
 
-    /// Whether it wishes for nothing.
+    /// Whether it asks for nothing.
     pub fn is_none(&self) -> bool {
-        *self == Wishes::default()
+        *self == RequestDirectives::default()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The end of a flight: what everybody aboard is told.
+//! The end of a flight: what everybody waiting is told.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use http::{Method, StatusCode, header};
 
 use super::find::shape;
 use super::{Proxy, plain};
-use crate::cache::flights::{Landing, Passenger, Shared, Work};
+use crate::cache::flights::{FetchResult, Shared, Waiter, Work};
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Response;
-use crate::metrics::Shed;
+use crate::metrics::RejectReason;
 use crate::origin::Opening;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
-use crate::policy::rule::OnExhausted;
+use crate::policy::rule::Fallback;
 use crate::policy::sharing::is_conditional;
 use crate::reply::{Failure, Reply};
 
@@ -30,7 +30,7 @@ impl Proxy {
                     leader = first;
                     others
                         .into_iter()
-                        .for_each(|passenger| self.board_again(passenger));
+                        .for_each(|waiter| self.retry_alone(waiter));
                 }
                 other => self.carry_out(other, now),
             }
@@ -42,7 +42,7 @@ impl Proxy {
     }
 
     /// The permit goes back before the last byte is passed on: whoever has seen the end finds it free.
-    fn pass_on_to(&self, mut leader: Passenger, flight: FlightId, mut opening: Opening) {
+    fn pass_on_to(&self, mut leader: Waiter, flight: FlightId, mut opening: Opening) {
         let outcome = leader.fetched(false);
         let mut sink = leader.responder.open(&opening, outcome);
         let mut left = opening.length;
@@ -76,57 +76,57 @@ impl Proxy {
         self.submit(Work::Ended(flight));
     }
 
-    /// Tells everybody aboard how the flight ended, each by what it may have.
-    pub(super) fn answer_all(&self, passengers: Vec<Passenger>, landing: &Landing, now: Now) {
-        if let Landing::Shared(Shared { stored, .. }) = landing {
-            self.statistics.missed(&stored.key, passengers.len());
+    /// Tells everybody waiting how the flight ended, each by what it may have.
+    pub(super) fn answer_all(&self, waiters: Vec<Waiter>, result: &FetchResult, now: Now) {
+        if let FetchResult::Shared(Shared { stored, .. }) = result {
+            self.statistics.missed(&stored.key, waiters.len());
         }
-        for mut passenger in passengers {
-            match landing {
-                Landing::Found(stored) => match passenger.reply_from(stored, Outcome::Hit, now) {
+        for mut waiter in waiters {
+            match result {
+                FetchResult::Found(stored) => match waiter.reply_from(stored, Outcome::Hit, now) {
                     Some(reply) => {
                         stored.count_hit();
-                        passenger.responder.reply(reply);
+                        waiter.responder.reply(reply);
                     }
-                    None => self.board_again(passenger),
+                    None => self.retry_alone(waiter),
                 },
-                Landing::Shared(answer) => self.share(passenger, answer, now),
-                Landing::Unshared(response)
-                    if refuses_head(&passenger.request.method, response.status) =>
+                FetchResult::Shared(answer) => self.share(waiter, answer, now),
+                FetchResult::Unshared(response)
+                    if refuses_head(&waiter.request.method, response.status) =>
                 {
-                    self.ask_as_get(passenger);
+                    self.ask_as_get(waiter);
                 }
-                Landing::Unshared(response) if passenger.leads => {
-                    let outcome = passenger.fetched(false);
-                    passenger.responder.reply(Reply::Relayed {
+                FetchResult::Unshared(response) if waiter.leads => {
+                    let outcome = waiter.fetched(false);
+                    waiter.responder.reply(Reply::Relayed {
                         response: Arc::clone(response),
                         outcome,
                     });
                 }
-                Landing::Confirmed(stored) if passenger.leads => {
+                FetchResult::Confirmed(stored) if waiter.leads => {
                     let outcome = Outcome::Validated {
-                        forced: passenger.fwd == Fwd::Request,
+                        forced: waiter.fwd == Fwd::Request,
                     };
-                    match passenger.reply_of(stored, outcome, now) {
-                        Some(reply) => passenger.responder.reply(reply),
-                        None => self.board_again(passenger),
+                    match waiter.reply_of(stored, outcome, now) {
+                        Some(reply) => waiter.responder.reply(reply),
+                        None => self.retry_alone(waiter),
                     }
                 }
-                Landing::Unshared(_) | Landing::Confirmed(_) => self.board_again(passenger),
-                Landing::Failed {
+                FetchResult::Unshared(_) | FetchResult::Confirmed(_) => self.retry_alone(waiter),
+                FetchResult::Failed {
                     cause,
                     keeps: Some(answer),
                     ..
-                } if !passenger.has_stale_for(*cause, now) => {
-                    self.share(passenger, answer, now);
+                } if !waiter.has_stale_for(*cause, now) => {
+                    self.share(waiter, answer, now);
                 }
-                Landing::Failed {
+                FetchResult::Failed {
                     cause,
                     response,
                     retry_after,
                     ..
                 } => {
-                    passenger.settle(*cause, response.as_ref(), *retry_after, now);
+                    waiter.settle(*cause, response.as_ref(), *retry_after, now);
                 }
             }
         }
@@ -135,62 +135,61 @@ impl Proxy {
     /// Tells those aboard a flight that does not go, or goes too late for them.
     pub(super) fn turn_away(
         &self,
-        passengers: Vec<Passenger>,
+        waiters: Vec<Waiter>,
         cause: Cause,
         wait: Option<Duration>,
         now: Now,
     ) {
-        let shed = match cause {
-            Cause::ParkedFull => Some(Shed::Parked),
-            Cause::NoPermit => Some(Shed::Permits),
+        let reason = match cause {
+            Cause::ParkedFull => Some(RejectReason::Parked),
+            Cause::NoPermit => Some(RejectReason::Permits),
             _ => None,
         };
-        for mut passenger in passengers {
-            shed.into_iter()
-                .for_each(|shed| self.counters.sheds.note(shed));
-            passenger.settle(cause, None, wait, now);
+        for mut waiter in waiters {
+            reason
+                .into_iter()
+                .for_each(|reason| self.counters.rejections.note(reason));
+            waiter.settle(cause, None, wait, now);
         }
     }
 
-    /// Tells one passenger an answer that was stored, if it is for a request like this one.
-    fn share(&self, mut passenger: Passenger, answer: &Shared, now: Now) {
+    /// Tells one waiter an answer that was stored, if it is for a request like this one.
+    fn share(&self, mut waiter: Waiter, answer: &Shared, now: Now) {
         let outcome = match answer.validated {
             true => Outcome::Validated {
-                forced: passenger.fwd == Fwd::Request,
+                forced: waiter.fwd == Fwd::Request,
             },
-            false => passenger.fetched(true),
+            false => waiter.fetched(true),
         };
         let reply = match &answer.whole {
-            Some(response) if passenger.leads => Some(Reply::Relayed {
+            Some(response) if waiter.leads => Some(Reply::Relayed {
                 response: Arc::clone(response),
                 outcome,
             }),
             // What came of its own request the second time is its answer, whatever the origin says that it differs by.
-            _ if passenger.leads && passenger.again => {
-                passenger.reply_of(&answer.stored, outcome, now)
-            }
-            _ => passenger.reply_from(&answer.stored, outcome, now),
+            _ if waiter.leads && waiter.again => waiter.reply_of(&answer.stored, outcome, now),
+            _ => waiter.reply_from(&answer.stored, outcome, now),
         };
         match reply {
-            Some(reply) => passenger.responder.reply(reply),
-            None => self.board_again(passenger),
+            Some(reply) => waiter.responder.reply(reply),
+            None => self.retry_alone(waiter),
         }
     }
 
     /// The origin knows no HEAD: the answer to GET tells the same, and is stored.
-    fn ask_as_get(&self, mut passenger: Passenger) {
-        passenger.request = Arc::new(plain(&passenger.request));
-        passenger.alone = None;
-        passenger.fwd = if passenger.stale.is_some() {
+    fn ask_as_get(&self, mut waiter: Waiter) {
+        waiter.request = Arc::new(plain(&waiter.request));
+        waiter.alone = None;
+        waiter.fwd = if waiter.stale.is_some() {
             Fwd::Stale
         } else {
             Fwd::UriMiss
         };
-        self.board_again(passenger);
+        self.retry_alone(waiter);
     }
 }
 
-impl Passenger {
+impl Waiter {
     /// Sends what is stored if the cause allows it; else what its route wants in place of errors, else what the origin said to
     /// its leader, else our error.
     /// `wait`: how long the origin is not asked again, where that is known.
@@ -206,13 +205,13 @@ impl Passenger {
             .take()
             .filter(|stored| stored.serves_despite(cause, now));
         let stale = stale.and_then(|stored| {
-            let reply = self.reply_from(&stored, Outcome::Stale { because: cause }, now)?;
+            let reply = self.reply_from(&stored, Outcome::Stale { reason: cause }, now)?;
             stored.count_hit();
             Some(reply)
         });
         let reply = match (stale, response) {
             (Some(reply), _) => reply,
-            (None, Some(response)) if self.leads && self.exhausted == OnExhausted::Error => {
+            (None, Some(response)) if self.leads && self.fallback == Fallback::Error => {
                 Reply::Relayed {
                     response: Arc::clone(response),
                     outcome: self.fetched(false),
@@ -225,7 +224,7 @@ impl Passenger {
                     fwd: Some(self.fwd),
                     backoff,
                     cors,
-                    instead: self.exhausted,
+                    fallback: self.fallback,
                 })
             }
         };

@@ -1,66 +1,68 @@
-//! Flights and an origin in trouble: what is heard goes to the backoff, and nobody waits for what will not be asked.
+//! Flights and an origin failing: what is heard goes to the backoff, and nobody waits for what will not be asked.
 
 use std::time::Duration;
 
 use super::flight::{Flight, Stage};
-use super::{Errand, Flights, Work};
+use super::{FetchRequest, Flights, Work};
 use crate::cache::key::Key;
 use crate::clock::Now;
-use crate::origin::backoff::{Change, Heard, Pass, Whose};
+use crate::origin::backoff::{Change, Heard, ProbeToken, Whose};
 use crate::origin::breaker::Breaker;
 use crate::origin::permits::FlightId;
 use crate::outcome::Cause;
 
 impl Flights {
-    /// An answer waits for its witness, without a permit. Whatever it is worth, the origin is there.
-    pub(super) fn held(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
+    /// An answer waits for its cross-check, without a permit. Whatever it is worth, the origin is there.
+    pub(super) fn pending(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
-        flight.stage = Stage::Holding;
+        flight.stage = Stage::Confirming;
         self.late -= usize::from(std::mem::take(&mut flight.late));
         self.permits.release(flight.class);
         if self
             .backoff
-            .report(Whose::Nobody, flight.pass, Heard::Answer, false, now)
+            .report(Whose::Nobody, flight.token, Heard::Answer, false, now)
             == Change::OriginUp
         {
             todo.push(Work::OriginUp);
         }
     }
 
-    /// Takes in how the origin fared, and tells those it concerns: the scheduler, and whoever waits for an origin in trouble.
+    /// Takes in how the origin fared, and tells those it concerns: the scheduler, and whoever waits for an origin failing.
     pub(super) fn heard(
         &mut self,
-        errand: &Errand,
-        pass: Pass,
+        fetch_request: &FetchRequest,
+        token: ProbeToken,
         heard: Heard,
         refused: bool,
         now: Now,
         todo: &mut Vec<Work>,
     ) {
-        let whose = errand.whose();
+        let whose = fetch_request.whose();
         let known = (
-            self.backoff.origin_trouble().is_some(),
-            self.backoff.is_in_trouble(whose),
+            self.backoff.origin_failure().is_some(),
+            self.backoff.has_failed(whose),
         );
         let was_probed = self.backoff.breaker(now) == Breaker::HalfOpen;
-        let mut change = self
-            .backoff
-            .report(whose, pass, heard, errand.poll.is_some(), now);
-        let counting = errand.shared_key().filter(|_| !errand.is_witness());
+        let mut change =
+            self.backoff
+                .report(whose, token, heard, fetch_request.poll.is_some(), now);
+        let counting = fetch_request
+            .shared_key()
+            .filter(|_| !fetch_request.is_cross_check());
         if let Some(until) = counting.and_then(|key| self.backoff.count(key, heard, now)) {
             change = Change::OriginDown(until);
         }
         let again = match change {
             Change::KeyDown(until) | Change::OriginDown(until) => Some(until),
             // It answers again, though perhaps not well.
-            Change::OriginUp => errand
+            Change::OriginUp => fetch_request
                 .shared_key()
                 .and_then(|key| self.backoff.paused_until(key)),
             Change::None => None,
         };
-        todo.extend(errand.poll.map(|poll| Work::Polled {
+        todo.extend(fetch_request.poll.map(|poll| Work::Polled {
             poll,
             refused,
             again,
@@ -68,14 +70,20 @@ impl Flights {
         match (change, heard) {
             (Change::OriginUp, heard) => {
                 todo.push(Work::OriginUp);
-                if let (Heard::Failure(cause, _), Whose::Key(_) | Whose::Beside(_)) = (heard, whose)
+                if let (Heard::Failure(cause, _), Whose::Key(_) | Whose::Related(_)) =
+                    (heard, whose)
                 {
                     self.send_back_the_waiting(whose, cause, None, todo);
                 }
             }
             (Change::KeyDown(until), Heard::Failure(cause, _) | Heard::Judged(Err(cause))) => {
-                if !known.1 && errand.poll.is_some() {
-                    todo.extend(errand.key.clone().map(|key| Work::PollFails(key, cause)));
+                if !known.1 && fetch_request.poll.is_some() {
+                    todo.extend(
+                        fetch_request
+                            .key
+                            .clone()
+                            .map(|key| Work::PollFails(key, cause)),
+                    );
                 }
                 // Several wait for one key where it is not collapsed: they are not its probe.
                 self.send_back_the_waiting(whose, cause, Some(until), todo);
@@ -93,7 +101,7 @@ impl Flights {
         }
     }
 
-    /// Nobody waits for a permit to ask what is in trouble, or is not asked any more. The trouble of a key is that of what goes beside
+    /// Nobody waits for a permit to ask what is failing, or is not asked any more. The failure of a key is that of what is related to
     /// it, too; nobody's is the origin's own, and concerns all.
     pub(super) fn send_back_the_waiting(
         &mut self,
@@ -102,9 +110,9 @@ impl Flights {
         until: Option<Duration>,
         todo: &mut Vec<Work>,
     ) {
-        let concerns = |flight: &Flight| match (whose, flight.errand.whose()) {
+        let concerns = |flight: &Flight| match (whose, flight.fetch_request.whose()) {
             (Whose::Nobody, _) => true,
-            (Whose::Key(key), Whose::Beside(other)) => key == other,
+            (Whose::Key(key), Whose::Related(other)) => key == other,
             (whose, other) => whose == other,
         };
         let waits = |flight: &Flight| flight.stage == Stage::Waiting && concerns(flight);
@@ -117,7 +125,7 @@ impl Flights {
         for id in waiting {
             self.permits.withdraw(id);
             if let Some(flight) = self.abandon(id, until, todo) {
-                todo.push(Work::Overdue(flight.passengers, cause, until));
+                todo.push(Work::Overdue(flight.waiters, cause, until));
             }
         }
     }

@@ -8,12 +8,12 @@ use super::backoff::Permission;
 use crate::clock::Now;
 use crate::outcome::Cause;
 
-/// How many are remembered; the one in trouble longest is forgotten first.
-pub(super) const MAX_TROUBLES: usize = 1024;
+/// How many are remembered; the one failing longest is forgotten first.
+pub(super) const MAX_FAILING: usize = 1024;
 
 /// What somebody is left alone for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Trouble {
+pub(super) struct FailureState {
     pub cause: Cause,
     /// In a row.
     pub failures: u32,
@@ -22,22 +22,26 @@ pub(super) struct Trouble {
     pub probing: bool,
 }
 
-/// The troubles of all keys `K` that are in one.
+/// The failures of all keys `K` that are in one.
 #[derive(Debug)]
-pub(super) struct Troubles<K> {
-    all: HashMap<K, Trouble>,
-    /// In trouble longest first.
+pub(super) struct FailureTable<K> {
+    all: HashMap<K, FailureState>,
+    /// In failure longest first.
     order: VecDeque<K>,
 }
 
-impl Trouble {
+impl FailureState {
     /// One failure more, for which nobody asks before `until`. What was asked before the last failure takes nothing from the wait
     /// that one began.
-    pub(super) fn after(known: Option<&Trouble>, cause: Cause, until: Duration) -> Trouble {
+    pub(super) fn after(
+        known: Option<&FailureState>,
+        cause: Cause,
+        until: Duration,
+    ) -> FailureState {
         let (failures, until) = known.map_or((1, until), |known| {
             (known.failures + 1, known.until.max(until))
         });
-        Trouble {
+        FailureState {
             cause,
             failures,
             until,
@@ -56,21 +60,21 @@ impl Trouble {
     }
 }
 
-impl<K> Default for Troubles<K> {
-    fn default() -> Troubles<K> {
-        Troubles {
+impl<K> Default for FailureTable<K> {
+    fn default() -> FailureTable<K> {
+        FailureTable {
             all: HashMap::new(),
             order: VecDeque::new(),
         }
     }
 }
 
-impl<K: Clone + Eq + Hash> Troubles<K> {
-    pub(super) fn get(&self, key: &K) -> Option<&Trouble> {
+impl<K: Clone + Eq + Hash> FailureTable<K> {
+    pub(super) fn get(&self, key: &K) -> Option<&FailureState> {
         self.all.get(key)
     }
 
-    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut Trouble> {
+    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut FailureState> {
         self.all.get_mut(key)
     }
 
@@ -78,27 +82,27 @@ impl<K: Clone + Eq + Hash> Troubles<K> {
         self.all.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &Trouble)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &FailureState)> {
         self.all.iter()
     }
 
     /// Failures of this key in a row.
     pub(super) fn failures(&self, key: &K) -> u32 {
-        self.all.get(key).map_or(0, |trouble| trouble.failures)
+        self.all.get(key).map_or(0, |failure| failure.failures)
     }
 
     /// Notes one failure more; the key is left alone at least until then, and until the time returned.
     pub(super) fn add(&mut self, key: &K, cause: Cause, until: Duration) -> Duration {
-        let trouble = Trouble::after(self.all.get(key), cause, until);
-        if self.all.insert(key.clone(), trouble).is_none() {
+        let failure = FailureState::after(self.all.get(key), cause, until);
+        if self.all.insert(key.clone(), failure).is_none() {
             self.order.push_back(key.clone());
         }
-        while self.order.len() > MAX_TROUBLES {
+        while self.order.len() > MAX_FAILING {
             if let Some(oldest) = self.order.pop_front() {
                 self.all.remove(&oldest);
             }
         }
-        trouble.until
+        failure.until
     }
 
     pub(super) fn forget(&mut self, key: &K) {

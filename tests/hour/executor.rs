@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder::cache::flights::Errand;
+use larder::cache::flights::FetchRequest;
 use larder::message::Request;
 use larder::origin::permits::FlightId;
-use larder::proxy::{Crew, PollEnd};
+use larder::proxy::{Executor, PollEnd};
 use larder::reply::Responder;
 
 use crate::schedule::Asker;
@@ -14,9 +14,9 @@ use crate::world::{Event, News, PARKED, Waiting, World, milliseconds};
 
 pub struct Hands(pub Arc<World>);
 
-impl Crew for Hands {
-    fn fetch(&self, flight: FlightId, errand: Errand) {
-        self.0.fetches(flight, errand);
+impl Executor for Hands {
+    fn fetch(&self, flight: FlightId, fetch_request: FetchRequest) {
+        self.0.fetches(flight, fetch_request);
     }
 
     /// Asked for as each flight begins, and for the next turn.
@@ -53,16 +53,16 @@ impl Crew for Hands {
 
 impl World {
     /// The origin is asked.
-    fn fetches(&self, flight: FlightId, errand: Errand) {
+    fn fetches(&self, flight: FlightId, fetch_request: FetchRequest) {
         let now = self.now();
         let due = {
             let state = &mut *self.state();
             let (wait, fate) =
                 state
                     .faults
-                    .fate(&mut state.dice, errand.request.target.path(), now);
-            let asks = |client: &&Waiting| client.request == errand.request.id;
-            let is_gone = !errand.safe
+                    .fate(&mut state.dice, fetch_request.request.target.path(), now);
+            let asks = |client: &&Waiting| client.request == fetch_request.request.id;
+            let is_gone = !fetch_request.safe
                 && state
                     .clients
                     .iter()
@@ -73,13 +73,13 @@ impl World {
             if is_gone {
                 state.complaints.push(format!(
                     "{now} ms: sent for a client that left: {:?}",
-                    errand.request
+                    fetch_request.request
                 ));
             }
-            let asked = state.traffic.asked(flight, &errand);
-            let asker = Asker::of(&errand);
+            let asked = state.traffic.asked(flight, &fetch_request);
+            let asker = Asker::of(&fetch_request);
             let asked = asked.and(state.schedule.asked(flight, &asker, now));
-            let asked = asked.and(state.thrift.asked(flight, errand.plain, now));
+            let asked = asked.and(state.quotas.asked(flight, fetch_request.plain, now));
             state
                 .complaints
                 .extend(asked.err().map(|problem| format!("{now} ms: {problem}")));
@@ -87,11 +87,11 @@ impl World {
             if state.aloud {
                 println!(
                     "{now:>8} {flight:?} {fate:?} in {wait} ms: {:?} {asker:?}",
-                    errand.request.method
+                    fetch_request.request.method
                 );
             }
             (now + wait, fate)
         };
-        self.later(due.0, Event::Lands(flight, errand, due.1));
+        self.later(due.0, Event::Completes(flight, fetch_request, due.1));
     }
 }

@@ -51,7 +51,7 @@ fn three_routes() -> serde_json::Value {
 }
 
 #[test]
-fn c24_each_route_decides_what_stands_in_for_an_origin_that_is_gone() {
+fn c24_each_route_decides_its_fallback_body() {
     let url = Origin::serving([]).url();
     let app = App::start(&config(&url, three_routes()));
     let mut client = app.client();
@@ -122,7 +122,7 @@ fn c24_everybody_aboard_one_flight_gets_the_same() {
 }
 
 #[test]
-fn c24_what_stands_in_is_never_stored_and_an_old_answer_goes_before_it() {
+fn c24_a_fallback_body_is_never_stored_and_an_old_answer_goes_before_it() {
     let origin = Origin::serving([("/empty/a", Answer::status(500).body("broken"))]);
     let mut routes = three_routes();
     routes["urlConfigs"][1]["cacheTTL"] = json!(10);

@@ -8,16 +8,16 @@ use super::key::Key;
 use crate::clock::Now;
 
 /// How many keys are remembered.
-const MAX_MARKS: usize = 1024;
+const MAX_KEYS: usize = 1024;
 
 /// Keys remembered for a while.
 #[derive(Default)]
-pub struct Marks {
+pub struct ExpiringSet {
     until: HashMap<Key, Duration>,
     order: VecDeque<Key>,
 }
 
-impl Marks {
+impl ExpiringSet {
     /// Whether this key is remembered now.
     pub fn has(&self, key: &Key, now: Now) -> bool {
         self.until.get(key).is_some_and(|until| now.mono < *until)
@@ -28,7 +28,7 @@ impl Marks {
         if self.until.insert(key.clone(), now.mono + length).is_none() {
             self.order.push_back(key.clone());
         }
-        while self.order.len() > MAX_MARKS {
+        while self.order.len() > MAX_KEYS {
             if let Some(oldest) = self.order.pop_front() {
                 self.until.remove(&oldest);
             }
@@ -38,7 +38,7 @@ impl Marks {
     /// Forgets this key.
     pub fn clear(&mut self, key: &Key) {
         if self.until.remove(key).is_some() {
-            self.order.retain(|marked| marked != key);
+            self.order.retain(|known| known != key);
         }
     }
 }

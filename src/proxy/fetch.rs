@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::judge::{Came, Judgement};
+use super::response::{FetchedResponse, Processed};
 use super::{Proxy, interim};
-use crate::cache::flights::{Errand, Landing, Work};
+use crate::cache::flights::{FetchRequest, FetchResult, Work};
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Response;
@@ -19,14 +19,14 @@ use crate::policy::ranges::Joined;
 use crate::policy::storing::is_failure;
 use crate::policy::{dates, ranges, validation};
 
-/// What is stored for an errand while its origin is asked: what a 304 may confirm, or what a part completes.
+/// What is stored for a fetch request while its origin is asked: what a 304 may confirm, or what a part completes.
 #[derive(Default)]
 struct Known {
     stored: Vec<Arc<Stored>>,
     fields: Vec<HeaderMap>,
     /// Whose selecting fields go to the origin, whether or not it can be confirmed.
     selecting: Option<Arc<Stored>>,
-    /// The errand's request selects none of them: only their tags may tell that one is what it asks for.
+    /// The fetch request's request selects none of them: only their tags may tell that one is what it asks for.
     are_others: bool,
 }
 
@@ -46,76 +46,89 @@ enum Applied {
 
 /// What the origin answered.
 enum Asked {
-    Whole(Came),
+    Whole(FetchedResponse),
     Opening(Opening),
     /// Something about what is not stored.
     Useless,
 }
 
 /// Says that a flight is over however its worker ends, a panic included (I5): nobody waits for a dead leader.
-struct Landed<'a> {
+struct Completion<'a> {
     proxy: &'a Proxy,
     flight: Option<FlightId>,
-    errand: &'a Errand,
+    fetch_request: &'a FetchRequest,
     /// When the origin was asked.
     asked: Now,
 }
 
 impl Proxy {
-    /// Flies an errand: asks the origin and tells everybody waiting. Blocks on the origin, with its timeouts.
-    pub fn fly(self: &Arc<Proxy>, flight: FlightId, errand: &Errand, origin: &mut dyn Origin) {
+    /// Carries out a fetch request: asks the origin and tells everybody waiting. Blocks on the origin, with its timeouts.
+    pub fn fetch(
+        self: &Arc<Proxy>,
+        flight: FlightId,
+        fetch_request: &FetchRequest,
+        origin: &mut dyn Origin,
+    ) {
         let asked = self.clock.now();
-        let mut landed = Landed {
+        let mut completion = Completion {
             proxy: self,
             flight: Some(flight),
-            errand,
+            fetch_request,
             asked,
         };
-        match self.ask(errand, origin) {
-            Ok(Asked::Whole(came)) => match self.judge(flight, errand, came) {
-                Judgement::Lands(landing) => landed.with(landing),
-                Judgement::Held(held) => {
-                    landed.leave(true);
-                    self.hold(flight, held);
+        match self.ask(fetch_request, origin) {
+            Ok(Asked::Whole(fetched)) => {
+                let response = &fetched.response;
+                self.invalidate_after(flight, fetch_request, response.status, &response.fields);
+                match self.process_response(fetch_request, fetched) {
+                    Processed::Complete(result) => completion.with(result),
+                    Processed::Pending(pending) => {
+                        completion.leave(true);
+                        self.await_confirmation(flight, pending);
+                    }
                 }
-            },
-            Ok(Asked::Opening(opening)) if errand.shared && is_failure(opening.status) => {
+            }
+            Ok(Asked::Opening(opening)) if fetch_request.shared && is_failure(opening.status) => {
                 let retry_after = self.retry_after(&opening.fields);
                 let cause = Cause::Status(opening.status.as_u16());
-                let tells_trouble =
-                    retry_after.is_some() || self.means_trouble(&errand.request, cause, asked);
-                landed.with(Landing::Failed {
+                let counts_as_failure = retry_after.is_some()
+                    || self.status_counts_as_failure(&fetch_request.request, cause, asked);
+                completion.with(FetchResult::Failed {
                     cause,
                     response: None,
                     retry_after,
                     keeps: None,
-                    tells_trouble,
+                    counts_as_failure,
                 });
             }
             Ok(Asked::Opening(mut opening)) => {
-                self.adapt(errand, &mut opening.fields);
-                self.after_unsafe(flight, errand, opening.status, &opening.fields);
+                self.adapt(fetch_request, &mut opening.fields);
+                self.invalidate_after(flight, fetch_request, opening.status, &opening.fields);
                 // How long the body takes is its reader's doing, too.
-                self.note_fetch(errand, asked, true);
+                self.note_fetch(fetch_request, asked, true);
                 self.pass_on(flight, opening);
-                landed.flight = None;
+                completion.flight = None;
             }
             Ok(Asked::Useless) => {
-                landed.leave(true);
+                completion.leave(true);
                 self.submit(Work::Plainly(flight));
             }
             Err(error) => {
                 self.counters.failed_fetches.bump();
-                landed.with(Landing::failed(Cause::Fetch(error)));
+                completion.with(FetchResult::failed(Cause::Fetch(error)));
             }
         }
     }
 
     /// Asks the origin, with conditions where something is stored and nothing speaks against them.
-    fn ask(&self, errand: &Errand, origin: &mut dyn Origin) -> Result<Asked, FetchError> {
-        let known = self.known_for(errand);
-        let mut request = self.origin_request(errand, &known);
-        let is_plain = errand.plain || known.stored.is_empty();
+    fn ask(
+        &self,
+        fetch_request: &FetchRequest,
+        origin: &mut dyn Origin,
+    ) -> Result<Asked, FetchError> {
+        let known = self.known_for(fetch_request);
+        let mut request = self.origin_request(fetch_request, &known);
+        let is_plain = fetch_request.plain || known.stored.is_empty();
         if !is_plain {
             known.ask_in(&mut request.fields);
         }
@@ -128,7 +141,7 @@ impl Proxy {
         };
         Ok(match applied {
             Applied::Itself(fetched) => Asked::of(fetched, request.fields, asked),
-            Applied::Whole { response, confirms } => Asked::Whole(Came {
+            Applied::Whole { response, confirms } => Asked::Whole(FetchedResponse {
                 response,
                 sent: request.fields,
                 asked,
@@ -153,29 +166,29 @@ impl Proxy {
         fetched
     }
 
-    /// Hands an errand to the crew; should that fail, nobody waits for it.
-    pub(super) fn send_out(&self, flight: FlightId, errand: Errand) {
+    /// Hands a fetch request to the executor; should that fail, nobody waits for it.
+    pub(super) fn send_out(&self, flight: FlightId, fetch_request: FetchRequest) {
         let asked = self.clock.now();
-        let mut landed = Landed {
+        let mut completion = Completion {
             proxy: self,
             flight: Some(flight),
-            errand: &errand,
+            fetch_request: &fetch_request,
             asked,
         };
-        self.crew.fetch(flight, errand.clone());
-        landed.flight = None;
+        self.executor.fetch(flight, fetch_request.clone());
+        completion.flight = None;
     }
 
-    /// What is stored for an errand that everybody shares: the response it would replace, else all that a strong tag may show
+    /// What is stored for a fetch request that everybody shares: the response it would replace, else all that a strong tag may show
     /// to be this one's too (RFC 9111 §4.1). A weak one may stand for several codings of one thing.
-    fn known_for(&self, errand: &Errand) -> Known {
-        let Some(variants) = errand
+    fn known_for(&self, fetch_request: &FetchRequest) -> Known {
+        let Some(variants) = fetch_request
             .shared_key()
             .and_then(|key| self.store.peek(key.as_str()))
         else {
             return Known::default();
         };
-        let selected = variants.select(&errand.request.fields);
+        let selected = variants.select(&fetch_request.request.fields);
         let selecting = selected.or(Some(variants.newest())).cloned();
         let pair = |stored: &Arc<Stored>| (Arc::clone(stored), stored.fields());
         let is_told_apart = |(stored, fields): &(Arc<Stored>, HeaderMap)| {
@@ -193,22 +206,22 @@ impl Proxy {
         }
     }
 
-    fn origin_request(&self, errand: &Errand, known: &Known) -> OriginRequest {
-        let request = &errand.request;
+    fn origin_request(&self, fetch_request: &FetchRequest, known: &Known) -> OriginRequest {
+        let request = &fetch_request.request;
         let trusted = self.config.proxy.trusts(request.peer);
         let has_body = request.body.lease.is_some();
         let selecting = known
             .selecting
             .as_ref()
             .and_then(|stored| stored.selecting.as_deref());
-        let sharing = match errand.shared {
+        let sharing = match fetch_request.shared {
             true => forward::Sharing::Shared { selecting },
             false => forward::Sharing::Alone,
         };
         let mut fields = forward::forwarded(request, sharing, &self.via, trusted);
         let rule = self.routes.find(&request.target).rule;
         forward::strip(&mut fields, rule);
-        if errand.shared && rule.poll_interval.is_some() {
+        if fetch_request.shared && rule.poll_interval.is_some() {
             // What the clock fetches has no client whose codings it could ask for; all take it as it is.
             fields.remove(header::ACCEPT_ENCODING);
         }
@@ -217,11 +230,11 @@ impl Proxy {
             target: request.target.clone(),
             fields,
             body: has_body.then(|| request.body.bytes.clone()),
-            herald: errand
-                .herald
+            interim_sink: fetch_request
+                .interim_sink
                 .clone()
-                .map(|herald| interim::as_the_route_wants(herald, rule)),
-            repeatable: errand.is_repeatable(),
+                .map(|interim_sink| interim::as_the_route_wants(interim_sink, rule)),
+            repeatable: fetch_request.is_repeatable(),
         }
     }
 }
@@ -229,7 +242,7 @@ impl Proxy {
 impl Asked {
     fn of(fetched: Fetched, sent: HeaderMap, asked: Now) -> Asked {
         match fetched {
-            Fetched::Whole(response) => Asked::Whole(Came {
+            Fetched::Whole(response) => Asked::Whole(FetchedResponse {
                 response,
                 sent,
                 asked,
@@ -329,24 +342,24 @@ impl Known {
     }
 }
 
-impl Landed<'_> {
-    fn with(&mut self, landing: Landing) {
-        if let Some(flight) = self.leave(!matches!(landing, Landing::Failed { .. })) {
-            self.proxy.submit(Work::Landed(flight, landing));
+impl Completion<'_> {
+    fn with(&mut self, result: FetchResult) {
+        if let Some(flight) = self.leave(!matches!(result, FetchResult::Failed { .. })) {
+            self.proxy.submit(Work::Completed(flight, result));
         }
     }
 
     /// The fetch is over, with an answer or without; what becomes of the flight is the caller's.
     fn leave(&mut self, good: bool) -> Option<FlightId> {
         if self.flight.is_some() {
-            self.proxy.note_fetch(self.errand, self.asked, good);
+            self.proxy.note_fetch(self.fetch_request, self.asked, good);
         }
         self.flight.take()
     }
 }
 
-impl Drop for Landed<'_> {
+impl Drop for Completion<'_> {
     fn drop(&mut self) {
-        self.with(Landing::failed(Cause::Panicked));
+        self.with(FetchResult::failed(Cause::Panicked));
     }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Proxy;
-use crate::cache::flights::{Errand, Troubles, UnderWay};
+use crate::cache::flights::{FailureReport, FetchRequest, UnderWay};
 use crate::cache::key::Key;
 use crate::cache::store::{self, Stored};
 use crate::clock::Now;
 use crate::statistics::{Fetch, Statistics, Tally};
 
 /// One stored answer, and what is known about its key.
-pub struct Kept {
+pub struct EntrySummary {
     /// The answer.
     pub stored: Arc<Stored>,
     /// Its fetches. `None`: the key is neither polled nor among those used most.
@@ -23,7 +23,7 @@ pub struct Kept {
 
 impl Proxy {
     /// Stored answers, at most `limit`: those with a tally first.
-    pub fn kept(&self, limit: usize) -> Vec<Kept> {
+    pub fn entries(&self, limit: usize) -> Vec<EntrySummary> {
         let mut seen: HashSet<Key> = HashSet::new();
         let watched = self
             .statistics
@@ -36,7 +36,7 @@ impl Proxy {
             .chain(others)
             .filter(|stored| seen.insert(stored.key.clone()))
             .take(limit);
-        distinct.map(|stored| self.kept_as(stored)).collect()
+        distinct.map(|stored| self.summary_of(stored)).collect()
     }
 
     /// The store in numbers.
@@ -49,9 +49,9 @@ impl Proxy {
         self.flights.lock().under_way(limit)
     }
 
-    /// Who is left alone because of trouble, at most `limit` keys.
-    pub fn troubles(&self, limit: usize) -> Troubles {
-        self.flights.lock().troubles(limit)
+    /// Who is left alone because of failure, at most `limit` keys.
+    pub fn failing(&self, limit: usize) -> FailureReport {
+        self.flights.lock().failing(limit)
     }
 
     /// How the fetches went so far.
@@ -60,16 +60,16 @@ impl Proxy {
     }
 
     /// A fetch is over.
-    pub(super) fn note_fetch(&self, errand: &Errand, asked: Now, good: bool) {
+    pub(super) fn note_fetch(&self, fetch_request: &FetchRequest, asked: Now, good: bool) {
         let (target, key, ended) = (
-            &errand.request.target,
-            errand.shared_key(),
+            &fetch_request.request.target,
+            fetch_request.shared_key(),
             self.clock.now(),
         );
         let fetch = Fetch {
             target,
             key,
-            polled: errand.poll.is_some(),
+            polled: fetch_request.poll.is_some(),
             asked,
             ended,
             good,
@@ -81,12 +81,12 @@ impl Proxy {
         });
     }
 
-    fn kept_as(&self, stored: Arc<Stored>) -> Kept {
+    fn summary_of(&self, stored: Arc<Stored>) -> EntrySummary {
         let (tally, poll_interval) = (
             self.statistics.tally(&stored.key),
             self.polls.interval_of(stored.key.target()),
         );
-        Kept {
+        EntrySummary {
             stored,
             tally,
             poll_interval,

@@ -15,7 +15,7 @@ const REQUESTS_FOR_A_RETRY: u32 = 10;
 
 /// What the user allows, and what was asked. All times in milliseconds.
 #[derive(Default)]
-pub struct Thrift {
+pub struct Quotas {
     spacing: u64,
     per_minute: Option<u32>,
     per_day: Option<u32>,
@@ -29,20 +29,20 @@ pub struct Thrift {
     asked: HashMap<(FlightId, bool), u32>,
 }
 
-impl Thrift {
+impl Quotas {
     /// What this hour allows: half of them anything.
-    pub fn any(seed: u64) -> Thrift {
+    pub fn any(seed: u64) -> Quotas {
         // Dice of its own: it is not to change what else happens.
         let dice = &mut Dice::new(seed ^ 0x7417);
         if dice.one_in(2) {
-            return Thrift::default();
+            return Quotas::default();
         }
-        Thrift {
+        Quotas {
             spacing: dice.of(&[0, 20, 100, 250]),
             per_minute: dice.of(&[None, None, Some(1), Some(10), Some(60), Some(120)]),
             per_day: dice.of(&[None, None, None, Some(30), Some(1_000)]),
             retries: dice.of(&[0, 1, 2, 3]),
-            ..Thrift::default()
+            ..Quotas::default()
         }
     }
 
