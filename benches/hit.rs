@@ -62,7 +62,8 @@ fn main() {
     let raw = Bytes::from_static(HEAD);
     let request = request(&raw, &limits);
     let routes = Routes::new(config.routes.clone());
-    let (small, large) = (filled(1_000), filled(1_000_000));
+    let small = filled(1_000);
+    let large = filled(1_000_000);
     let proxy = proxy_that_has(config, &request);
     let now = proxy.clock().now();
     let hit = proxy.hit(&request, now).expect("what was fetched is fresh");
@@ -191,10 +192,8 @@ fn filled(entries: u64) -> Store {
     let mut key = String::new();
     for number in 0..entries {
         write_key(&mut key, number);
-        let (head, body) = (
-            Box::from(*b"HTTP/1.1 200 OK\r\n"),
-            Bytes::from_static(b"{\"site\":1}"),
-        );
+        let head = Box::from(*b"HTTP/1.1 200 OK\r\n");
+        let body = Bytes::from_static(b"{\"site\":1}");
         let stored = Stored {
             key: Key::from(key.as_str()),
             status: StatusCode::OK,
@@ -223,13 +222,11 @@ fn write_key(key: &mut String, mut number: u64) {
 }
 
 fn a_lifetime() -> Lifetime {
-    let (at, fields) = (
-        Now {
-            mono: Duration::ZERO,
-            wall: Duration::ZERO,
-        },
-        HeaderMap::new(),
-    );
+    let at = Now {
+        mono: Duration::ZERO,
+        wall: Duration::ZERO,
+    };
+    let fields = HeaderMap::new();
     let response = Received {
         status: StatusCode::OK,
         fields: &fields,

@@ -90,13 +90,15 @@ fn stored() -> Lifetime {
 
 #[divan::bench]
 fn what_a_request_asks(bencher: Bencher<'_, '_>) {
-    let (request, rule) = (request(), Rule::default());
+    let request = request();
+    let rule = Rule::default();
     bencher.bench_local(|| RequestTraits::of(&Method::GET, black_box(&request), false, &[], &rule));
 }
 
 #[divan::bench]
 fn whether_a_stored_answer_serves(bencher: Bencher<'_, '_>) {
-    let (lifetime, directives) = (stored(), RequestDirectives::default());
+    let lifetime = stored();
+    let directives = RequestDirectives::default();
     bencher.bench_local(|| reuse::reuse(black_box(&lifetime), &directives, NOW));
 }
 
@@ -110,13 +112,15 @@ fn whether_a_request_selects_it(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn preconditions(bencher: Bencher<'_, '_>) {
-    let (request, stored) = (request(), response());
+    let request = request();
+    let stored = response();
     bencher.bench_local(|| conditions::evaluate(black_box(&request), StatusCode::OK, &stored, NOW));
 }
 
 #[divan::bench]
 fn a_range(bencher: Bencher<'_, '_>) {
-    let (request, stored) = (request(), response());
+    let request = request();
+    let stored = response();
     let size = BODY.len() as u64;
     bencher
         .bench_local(|| ranges::serving(black_box(&request), StatusCode::OK, &stored, size, NOW));
@@ -135,10 +139,12 @@ fn a_date() -> Option<i64> {
 
 #[divan::bench]
 fn whether_an_answer_is_stored(bencher: Bencher<'_, '_>) {
-    let (mut request, response) = (request(), response());
+    let mut request = request();
+    let response = response();
     request.remove("range");
     request.remove("if-none-match");
-    let (rule, defaults) = (Rule::default(), Defaults::default());
+    let rule = Rule::default();
+    let defaults = Defaults::default();
     let exchange = Exchange {
         method: &Method::GET,
         request: &request,

@@ -92,7 +92,8 @@ struct Threads {
 impl App {
     /// Starts everything; it serves when this returns.
     pub fn start(config: Config, clock: Clock) -> Result<App, StartError> {
-        let (host, port) = (config.proxy.bind.clone(), config.proxy.port);
+        let host = config.proxy.bind.clone();
+        let port = config.proxy.port;
         let socket = listener::bind(&host, port).map_err(|cause| {
             let what = format!("cannot listen on {host} port {port}");
             StartError { what, cause }
@@ -101,8 +102,10 @@ impl App {
             what: "cannot start a thread".to_owned(),
             cause,
         };
-        let (limits, source) = (limits(&config), source(&config, &clock)?);
-        let (permits, workers) = (config.backend.max_concurrent_requests, config.proxy.workers);
+        let limits = limits(&config);
+        let source = source(&config, &clock)?;
+        let permits = config.backend.max_concurrent_requests;
+        let workers = config.proxy.workers;
         let timer = Arc::new(Timer::new(clock.clone()));
         let plan = Plan::new(proxy::polls(&config), clock.now().mono);
         let scheduler = Arc::new(Scheduler::new(plan, clock.clone()));
@@ -126,18 +129,21 @@ impl App {
         let mut origin_workers = Vec::new();
         for _ in 0..permits {
             let origin = source.connect();
-            let (proxy, orders) = (Arc::clone(&proxy), orders.clone());
+            let proxy = Arc::clone(&proxy);
+            let orders = orders.clone();
             origin_workers
                 .push(spawn("origin", move || work(&proxy, &orders, origin)).map_err(thread)?);
         }
         let mut others = Vec::new();
         let resolving = resolve_in_background(&source, &mut others).map_err(thread)?;
         let front = Front::start(socket, Arc::clone(&proxy), limits, workers).map_err(thread)?;
-        let (ticking, served) = (Arc::clone(&timer), Arc::clone(&proxy));
+        let ticking = Arc::clone(&timer);
+        let served = Arc::clone(&proxy);
         others.push(spawn("timer", move || ticking.run(&served)).map_err(thread)?);
         let served = Arc::clone(&proxy);
         others.push(spawn("admin", move || administer(&served, &asked)).map_err(thread)?);
-        let (offering, served) = (Arc::clone(&scheduler), Arc::clone(&proxy));
+        let offering = Arc::clone(&scheduler);
+        let served = Arc::clone(&proxy);
         others.push(spawn("scheduler", move || offering.run(&served)).map_err(thread)?);
         let front = Some(front);
         let resolving = Some(resolving);

@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn a_lease_on_two_budgets_takes_from_both_or_from_neither() {
-        let (wide, narrow) = (Budget::new(100), Budget::new(5));
+        let wide = Budget::new(100);
+        let narrow = Budget::new(5);
         let mut lease = Lease::on(vec![wide.clone(), narrow.clone()]);
         assert!(!lease.grow_to(6));
         assert_eq!((wide.taken(), narrow.taken()), (0, 0));

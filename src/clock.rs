@@ -96,10 +96,8 @@ mod tests {
 
     #[test]
     fn a_standing_clock_moves_by_skipping_alone() {
-        let (clock, hour) = (
-            Clock::standing(Duration::from_secs(7)),
-            Duration::from_secs(3600),
-        );
+        let clock = Clock::standing(Duration::from_secs(7));
+        let hour = Duration::from_secs(3600);
         assert_eq!(
             clock.now(),
             Now {

@@ -79,7 +79,8 @@ fn signals() -> io::Result<UnixStream> {
 /// Waits for a signal. Meanwhile systemd is told that all is well as often as it wants to hear it, but only when a client's
 /// request would be answered: Larder asks itself, through its own port.
 fn wait(signals: &mut UnixStream, systemd: &Systemd, addr: SocketAddr) -> io::Result<()> {
-    let (mut patience, mut was_well) = (systemd.watchdog, true);
+    let mut patience = systemd.watchdog;
+    let mut was_well = true;
     loop {
         signals.set_read_timeout(patience)?;
         match signals.read(&mut [0]) {

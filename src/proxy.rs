@@ -124,7 +124,8 @@ impl Proxy {
             steps: backend.backoff.clone(),
             max_retry_after: backend.max_retry_after,
         };
-        let (permits, slow) = (backend.max_concurrent_requests, cache.slow_request_timeout);
+        let permits = backend.max_concurrent_requests;
+        let slow = cache.slow_request_timeout;
         let restraint = Restraint {
             spacing: backend.min_spacing,
             quota: backend.quota,

@@ -173,7 +173,8 @@ impl Failure {
         if let Some(text) = self.fallback.body() {
             return Bytes::from_static(text.as_bytes());
         }
-        let (error, message) = (self.cause.detail(), self.cause.message());
+        let error = self.cause.detail();
+        let message = self.cause.message();
         let word = error.replace('-', "_");
         format!("{{\"error\":\"{word}\",\"message\":\"{message}\",\"request_id\":\"{id}\"}}").into()
     }

@@ -273,7 +273,8 @@ mod tests {
     ) -> Key {
         let target = Target::parse(Bytes::copy_from_slice(path.as_bytes())).expect("a target");
         let key = Key::new(None, "anonymous", &target);
-        let (asked, ended) = (at(span.0), at(span.1));
+        let asked = at(span.0);
+        let ended = at(span.1);
         let fetch = Fetch {
             target: &target,
             key: Some(&key),
@@ -312,7 +313,8 @@ mod tests {
             fetch(&statistics, &format!("/{n}"), false, (n, n + 2), n != 29, 0);
         }
         let recent = statistics.recent();
-        let (newest, oldest) = (&recent[0], &recent[19]);
+        let newest = &recent[0];
+        let oldest = &recent[19];
         assert_eq!(
             (recent.len(), newest.target.as_str(), oldest.target.as_str()),
             (20, "/29", "/10")
@@ -330,7 +332,8 @@ mod tests {
         let used = fetch(&statistics, "/used", false, (0, 1), true, 0);
         let target = |n: u64| Target::parse(Bytes::from(format!("/flood/{n}"))).expect("a target");
         for n in 0..5000 {
-            let (target, hits) = (target(n), |key: &Key| if *key == used { 7 } else { 0 });
+            let target = target(n);
+            let hits = |key: &Key| if *key == used { 7 } else { 0 };
             let key = Key::new(None, "anonymous", &target);
             let fetch = Fetch {
                 target: &target,

@@ -59,7 +59,9 @@ fn every_fault_is_met_as_the_table_says() {
         .filter(|fault| fault.name.contains(&word))
         .collect();
     let cells = cells(&faults);
-    let (next, wrong, begun) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Instant::now());
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(Vec::new());
+    let begun = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {

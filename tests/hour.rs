@@ -56,8 +56,10 @@ fn must_show_2_an_hour_of_faults_harms_nobody() {
         (None, hours) => 1..hours.unwrap_or(HOURS) + 1,
     };
     let aloud = variable("LARDER_HOUR").is_some();
-    let (next, last) = (AtomicU64::new(seeds.start), seeds.end);
-    let (requests, fetches) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let next = AtomicU64::new(seeds.start);
+    let last = seeds.end;
+    let requests = AtomicUsize::new(0);
+    let fetches = AtomicUsize::new(0);
     let complaints = Mutex::new(Vec::new());
     let live = || {
         while let Some(seed) = Some(next.fetch_add(1, SeqCst)).filter(|seed| *seed < last) {

@@ -58,7 +58,8 @@ fn c33_every_target_of_a_release_has_its_image() {
 
 #[test]
 fn both_images_are_built_alike_and_ask_larder_how_it_is() {
-    let (alpine, scratch) = (read("Dockerfile.alpine"), read("Dockerfile.scratch"));
+    let alpine = read("Dockerfile.alpine");
+    let scratch = read("Dockerfile.scratch");
     let build = |text: &str| {
         text.lines()
             .skip(1)

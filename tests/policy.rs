@@ -244,7 +244,8 @@ proptest! {
             states.extend(failures.map(|failure| lifetime.serves_despite(failure, now)));
             states
         };
-        let (before, after) = (states(later(first)), states(later(first + more)));
+        let before = states(later(first));
+        let after = states(later(first + more));
         prop_assert!(before.iter().zip(&after).all(|(before, after)| *before || !after), "{before:?} then {after:?}");
         prop_assert!(lifetime.age(later(first)) <= lifetime.age(later(first + more)));
     }
@@ -259,7 +260,8 @@ proptest! {
         let before_the_jump = exchanged.judged_at(jumped(RECEIVED), RECEIVED);
         prop_assert_eq!(&before_the_jump, &exchanged.judged(), "between question and answer");
         let Some(lifetime) = lifetime_in(before_the_jump) else { return Ok(()) };
-        let (told, jumped) = (later(elapsed), jumped(later(elapsed)));
+        let told = later(elapsed);
+        let jumped = jumped(later(elapsed));
         let directives = RequestDirectives::of(&exchanged.request);
         prop_assert_eq!(lifetime.age(told), lifetime.age(jumped));
         prop_assert_eq!(lifetime.age(told), lifetime.initial_age() + Duration::from_secs(elapsed));
@@ -286,7 +288,8 @@ proptest! {
         let plain = exchanged(asked_plainly, said_plainly);
         let otherwise = exchanged(asked_otherwise, said_otherwise);
         prop_assert_eq!(plain.judged(), otherwise.judged());
-        let (directives, other_directives) = (RequestDirectives::of(&plain.request), RequestDirectives::of(&otherwise.request));
+        let directives = RequestDirectives::of(&plain.request);
+        let other_directives = RequestDirectives::of(&otherwise.request);
         let unwilling = Exchanged { request: HeaderMap::new(), ..otherwise };
         if let Some(lifetime) = lifetime_in(unwilling.judged()) {
             let now = later(elapsed);

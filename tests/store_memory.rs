@@ -44,13 +44,11 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 fn stored(key: &str, head: usize, body: usize) -> Arc<Stored> {
-    let (start, fields) = (
-        Now {
-            mono: Duration::ZERO,
-            wall: Duration::ZERO,
-        },
-        HeaderMap::new(),
-    );
+    let start = Now {
+        mono: Duration::ZERO,
+        wall: Duration::ZERO,
+    };
+    let fields = HeaderMap::new();
     let response = Received {
         status: StatusCode::OK,
         fields: &fields,
@@ -65,7 +63,8 @@ fn stored(key: &str, head: usize, body: usize) -> Arc<Stored> {
         Allowed::Any,
     )
     .expect("the default");
-    let (head, body) = (vec![b'h'; head].into(), Bytes::from(vec![b'b'; body]));
+    let head = vec![b'h'; head].into();
+    let body = Bytes::from(vec![b'b'; body]);
     // As the first hit does: a body that is shared gets a counter, which stays.
     drop(body.clone());
     Arc::new(Stored {

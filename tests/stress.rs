@@ -40,7 +40,8 @@ fn the_origin_is_asked_once_per_key_and_lifetime_however_many_ask() {
     let proxy = proxy(&clock, &origin);
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
-            let (proxy, clock) = (Arc::clone(&proxy), clock.clone());
+            let proxy = Arc::clone(&proxy);
+            let clock = clock.clone();
             thread::spawn(move || hammer(&proxy, &clock, client))
         })
         .collect();
@@ -49,10 +50,8 @@ fn the_origin_is_asked_once_per_key_and_lifetime_however_many_ask() {
         .map(|client| client.join().expect("a client that is always answered"))
         .sum();
     assert_eq!(proxy.gauges(), Gauges::default());
-    let (fetches, at_once) = (
-        origin.fetches.load(SeqCst),
-        origin.most_at_once.load(SeqCst),
-    );
+    let fetches = origin.fetches.load(SeqCst);
+    let at_once = origin.most_at_once.load(SeqCst);
     println!(
         "{} requests, {skips} expirations, {fetches} fetches, {at_once} at once",
         CLIENTS * REQUESTS_EACH
@@ -106,7 +105,8 @@ fn proxy(clock: &Clock, origin: &Arc<Counting>) -> Arc<Proxy> {
         Box::new(Threads(fetch_requests)),
     ));
     for _ in 0..PERMITS {
-        let (proxy, orders) = (Arc::downgrade(&proxy), orders.clone());
+        let proxy = Arc::downgrade(&proxy);
+        let orders = orders.clone();
         let mut origin = Worker(Arc::clone(origin));
         // Ends with the proxy, which owns the other end.
         thread::spawn(move || {

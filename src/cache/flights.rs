@@ -299,7 +299,8 @@ impl Flights {
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
-        let (fetch_request, token) = (flight.fetch_request.clone(), flight.token);
+        let fetch_request = flight.fetch_request.clone();
+        let token = flight.token;
         // A poll is to be stored, and nobody takes what is passed on: it has failed.
         let is_lost = fetch_request.poll.is_some() && flight.waiters.is_empty();
         let heard = if is_lost {

@@ -83,10 +83,8 @@ impl<K: Clone + Eq> Ends<K> {
                 keys.push(&end.key);
             }
         }
-        let (ended, failed) = (
-            counting().count(),
-            counting().filter(|end| end.failed).count(),
-        );
+        let ended = counting().count();
+        let failed = counting().filter(|end| end.failed).count();
         ended >= LEAST_REQUESTS && keys.len() >= LEAST_KEYS && failed * 2 >= ended
     }
 

@@ -255,8 +255,10 @@ mod tests {
             (news.join(" "), shown(&addresses))
         };
         let told = |news: &str, known: &str| (news.to_owned(), known.to_owned());
-        let (inside, moved, outside, other) =
-            ([10, 0, 0, 7], [10, 0, 0, 8], [192, 0, 2, 1], [192, 0, 2, 2]);
+        let inside = [10, 0, 0, 7];
+        let moved = [10, 0, 0, 8];
+        let outside = [192, 0, 2, 1];
+        let other = [192, 0, 2, 2];
         assert_eq!(find(&[outside]), told("192.0.2.1", ""), "unresolved");
         assert_eq!(find(&[outside]), told("", ""), "told once");
         assert_eq!(find(&[outside, inside]), told("", "10.0.0.7:80"));

@@ -54,7 +54,8 @@ impl Origin for SimOrigin {
                     left: response.body.slice(begun.len()..),
                     then,
                 });
-                let (status, fields) = (response.status, response.fields);
+                let status = response.status;
+                let fields = response.fields;
                 Fetched::Opening(Opening {
                     status,
                     fields,

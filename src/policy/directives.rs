@@ -427,7 +427,8 @@ impl<'a> Iterator for Members<'a> {
         let Some(at) = member.iter().position(|byte| *byte == b'=') else {
             return Some((member, None));
         };
-        let (name, value) = (&member[..at], &member[at + 1..]);
+        let name = &member[..at];
+        let value = &member[at + 1..];
         // Blanks around "=" are not in the grammar: the directive counts, its value does not.
         let value = if name.ends_with(b" ") || name.ends_with(b"\t") {
             &[][..]

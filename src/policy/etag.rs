@@ -88,7 +88,8 @@ mod tests {
             ("1", "1", true, true),
         ];
         for (one, other, strong, weak) in cases {
-            let (one, other) = (one.as_bytes(), other.as_bytes());
+            let one = one.as_bytes();
+            let other = other.as_bytes();
             assert_eq!(
                 (strongly_equal(one, other), weakly_equal(one, other)),
                 (strong, weak),

@@ -122,7 +122,8 @@ impl Lifetime {
 
     /// Seconds until it is no longer fresh, rounded up; zero or below once it is not.
     pub fn expires_in(&self, now: Now) -> i64 {
-        let (age, until) = (self.age(now), self.fresh_until());
+        let age = self.age(now);
+        let until = self.fresh_until();
         // Both are at most `LONGEST`, far inside an i64.
         match until.checked_sub(age) {
             Some(left) => left.as_secs() as i64 + i64::from(left.subsec_nanos() > 0),

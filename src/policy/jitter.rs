@@ -82,7 +82,8 @@ mod tests {
                 found.ttl(),
                 "what is printed is what holds"
             );
-            let (plain, allowances) = (ruled(100), |l: Lifetime| (l.slow_grace(), l.grace_time()));
+            let plain = ruled(100);
+            let allowances = |l: Lifetime| (l.slow_grace(), l.grace_time());
             assert_eq!(allowances(found), allowances(plain), "{dice}");
         }
         assert_eq!(ruled(100).jittered(0, u64::MAX), ruled(100));
@@ -104,7 +105,8 @@ mod tests {
         fn none_lives_longer_than_its_ttl_or_shorter_than_the_percentage_allows(
             seconds in 1..1_000_000u64, percent: u8, dice: u64,
         ) {
-            let (plain, found) = (ruled(seconds), ruled(seconds).jittered(percent, dice));
+            let plain = ruled(seconds);
+            let found = ruled(seconds).jittered(percent, dice);
             prop_assert!(found.ttl() <= plain.ttl() && found.stale_time() <= plain.stale_time());
             let least = plain.ttl().mul_f64(1.0 - f64::from(percent.min(100)) / 100.0);
             prop_assert!(found.ttl() + Duration::from_secs(1) >= least);

@@ -106,7 +106,8 @@ pub fn content_range(response: &HeaderMap) -> Option<ContentRange> {
     let (unit, range) = cut(only(response, CONTENT_RANGE)?, b' ')?;
     let (positions, complete) = cut(range, b'/')?;
     let (first, last) = cut(positions, b'-')?;
-    let (first, last) = (exactly(first)?, exactly(last)?);
+    let first = exactly(first)?;
+    let last = exactly(last)?;
     let complete = if complete == b"*" {
         None
     } else {
@@ -156,10 +157,8 @@ pub fn rest_of(stored: &HeaderMap, body: u64) -> Option<(String, HeaderValue)> {
 ///
 /// A Content-Range is believed where it begins and how long the whole is; where it ends, the body says.
 pub fn join(old: (&HeaderMap, &[u8]), new: (&HeaderMap, &[u8])) -> Option<Joined> {
-    let (one, other) = (
-        Held::of(old.0, old.1.len() as u64)?,
-        Held::of(new.0, new.1.len() as u64)?,
-    );
+    let one = Held::of(old.0, old.1.len() as u64)?;
+    let other = Held::of(new.0, new.1.len() as u64)?;
     let complete = one.complete.or(other.complete);
     let agree = one.fits(complete) && other.fits(complete) && same_strong_validator(old.0, new.0);
     let in_order = one.first <= other.first;
@@ -321,7 +320,8 @@ fn range_spec(text: &[u8]) -> Option<Spec> {
             last: None,
         }),
         (first, last) => {
-            let (first, last) = (at_most(first)?, at_most(last)?);
+            let first = at_most(first)?;
+            let last = at_most(last)?;
             (first <= last).then_some(Spec::Positions {
                 first,
                 last: Some(last),
@@ -382,7 +382,8 @@ fn strong_date(fields: &HeaderMap) -> Option<&HeaderValue> {
             },
         )
     };
-    let (modified, date) = (seconds(LAST_MODIFIED)?, seconds(DATE)?);
+    let modified = seconds(LAST_MODIFIED)?;
+    let date = seconds(DATE)?;
     fields
         .get(LAST_MODIFIED)
         .filter(|_| date.saturating_sub(modified) >= STRONG_AFTER)

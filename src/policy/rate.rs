@@ -216,7 +216,9 @@ mod tests {
             steps in proptest::collection::vec(0_u64..3000, 1..300),
         ) {
             let mut buckets = Buckets::default();
-            let (limit, mut now, mut taken) = (RateLimit { per_minute, ..TEN }, 0, 0_u64);
+            let limit = RateLimit { per_minute, ..TEN };
+            let mut now = 0;
+            let mut taken = 0_u64;
             for step in steps {
                 now += step;
                 match buckets.take(owner(1), &limit, at(now)) {

@@ -46,7 +46,8 @@ pub enum Reason {
 
 /// Judges a stored response by its lifetime and by what the client directives.
 pub fn reuse(lifetime: &Lifetime, directives: &RequestDirectives, now: Now) -> Reuse {
-    let (age, until) = (lifetime.age(now), lifetime.fresh_until());
+    let age = lifetime.age(now);
+    let until = lifetime.fresh_until();
     // Clients reckon in whole seconds, as Age tells them.
     let told = Duration::from_secs(age.as_secs());
     let too_old = directives.refresh || directives.max_age.is_some_and(|most| told > most);

@@ -88,8 +88,10 @@ impl RequestTraits {
         identity_fields: &[HeaderName],
         rule: &Rule,
     ) -> RequestTraits {
-        let (mut identity, mut conditional, mut range, mut directives) =
-            (false, false, false, false);
+        let mut identity = false;
+        let mut conditional = false;
+        let mut range = false;
+        let mut directives = false;
         for name in fields.keys() {
             match name.as_str() {
                 // If-Range is none of them: without a Range it says nothing.

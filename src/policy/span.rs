@@ -70,11 +70,9 @@ mod tests {
 
     #[test]
     fn a_length_is_kept_to_the_millisecond_then_to_the_second() {
-        let (ms, secs, micros) = (
-            Duration::from_millis,
-            Duration::from_secs,
-            Duration::from_micros,
-        );
+        let ms = Duration::from_millis;
+        let secs = Duration::from_secs;
+        let micros = Duration::from_micros;
         let limit = 1 << 31;
         let cases = [
             (Duration::ZERO, ms(0)),

@@ -218,7 +218,8 @@ impl Waiter {
                 }
             }
             (None, _) => {
-                let (backoff, cors) = (wait.map(|wait| wait.as_secs() + 1), self.cors);
+                let backoff = wait.map(|wait| wait.as_secs() + 1);
+                let cors = self.cors;
                 Reply::Failed(Failure {
                     cause,
                     fwd: Some(self.fwd),
@@ -243,7 +244,8 @@ impl Waiter {
     /// The same where it is known to be for this request.
     fn reply_of(&self, stored: &Arc<Stored>, outcome: Outcome, now: Now) -> Option<Reply> {
         let fields = &self.request.fields;
-        let (conditional, range) = (is_conditional(fields), fields.contains_key(header::RANGE));
+        let conditional = is_conditional(fields);
+        let range = fields.contains_key(header::RANGE);
         let shape = shape(stored, &self.request, conditional, range, now)?;
         Some(Reply::Stored {
             stored: Arc::clone(stored),

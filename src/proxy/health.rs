@@ -13,7 +13,9 @@ const MAX_NAMED: usize = 1000;
 
 impl Proxy {
     pub(super) fn health(&self, now: Now) -> String {
-        let (flights, store, counters) = (self.gauges(), self.store.gauges(), &self.counters);
+        let flights = self.gauges();
+        let store = self.store.gauges();
+        let counters = &self.counters;
         let polls: Vec<_> = self
             .polls
             .targets()

@@ -61,11 +61,9 @@ impl Proxy {
 
     /// A fetch is over.
     pub(super) fn note_fetch(&self, fetch_request: &FetchRequest, asked: Now, good: bool) {
-        let (target, key, ended) = (
-            &fetch_request.request.target,
-            fetch_request.shared_key(),
-            self.clock.now(),
-        );
+        let target = &fetch_request.request.target;
+        let key = fetch_request.shared_key();
+        let ended = self.clock.now();
         let fetch = Fetch {
             target,
             key,
@@ -82,10 +80,8 @@ impl Proxy {
     }
 
     fn summary_of(&self, stored: Arc<Stored>) -> EntrySummary {
-        let (tally, poll_interval) = (
-            self.statistics.tally(&stored.key),
-            self.polls.interval_of(stored.key.target()),
-        );
+        let tally = self.statistics.tally(&stored.key);
+        let poll_interval = self.polls.interval_of(stored.key.target());
         EntrySummary {
             stored,
             tally,

@@ -65,7 +65,8 @@ impl Proxy {
             .and_then(|_| self.polls.place_of(&request.target));
         let request = Arc::new(request);
         let shared = alone.is_none();
-        let (asked, interim_sink) = (Arc::clone(&request), responder.interim_sink());
+        let asked = Arc::clone(&request);
+        let interim_sink = responder.interim_sink();
         let is_related = matches!(
             alone,
             Some(Reason::Head | Reason::Range | Reason::Conditional)
@@ -90,7 +91,8 @@ impl Proxy {
         } else {
             Fallback::Error
         };
-        let (alone, cors) = (alone.map(Reason::detail), rule.cors);
+        let alone = alone.map(Reason::detail);
+        let cors = rule.cors;
         let waiter = Waiter {
             request,
             responder,

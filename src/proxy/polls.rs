@@ -203,8 +203,11 @@ impl Proxy {
             .polls
             .place_of(&request.target)
             .filter(|_| key == joins);
-        let (request, key, joins) = (Arc::new(request), Some(key), Some(joins));
-        let (shared, even_if_fresh) = (on_behalf != For::Named, on_behalf == For::Clock);
+        let request = Arc::new(request);
+        let key = Some(key);
+        let joins = Some(joins);
+        let shared = on_behalf != For::Named;
+        let even_if_fresh = on_behalf == For::Clock;
         let fetch_request = FetchRequest {
             request,
             key,

@@ -59,8 +59,9 @@ impl Proxy {
             asked,
             confirms,
         } = fetched;
-        let (request, status, received) =
-            (&fetch_request.request, response.status, self.clock.now());
+        let request = &fetch_request.request;
+        let status = response.status;
+        let received = self.clock.now();
         if request.method == Method::HEAD {
             self.after_head(request, &response, &sent, asked);
         }
@@ -78,8 +79,9 @@ impl Proxy {
                 let joined = self.joined(key, request, &response);
                 let kept = joined.as_ref().unwrap_or(&response);
                 let (stored, left_out) = self.rendered(key, kept, lifetime, selecting, received);
-                let (stored, sent, validated) =
-                    (Arc::new(stored), Arc::new(sent), confirms.is_some());
+                let stored = Arc::new(stored);
+                let sent = Arc::new(sent);
+                let validated = confirms.is_some();
                 let checked = rule.check.is_some() || rule.plausibility.is_some();
                 let answer = Shared {
                     stored,
@@ -247,8 +249,11 @@ impl Proxy {
         let lifetime = self.jittered(key, lifetime, received);
         let (head, fields_end) =
             reply::stored_head(response, &unconfirmed, &lifetime, received, &self.via);
-        let (hits, used) = (AtomicU32::new(0), AtomicU32::new(0));
-        let (key, status, body) = (key.clone(), response.status, response.body.clone());
+        let hits = AtomicU32::new(0);
+        let used = AtomicU32::new(0);
+        let key = key.clone();
+        let status = response.status;
+        let body = response.body.clone();
         (
             Stored {
                 key,
@@ -298,21 +303,20 @@ impl Proxy {
             return;
         }
         let fields = validation::freshen(&fields, &answer.fields);
-        let (response, received) = (
-            Response {
-                status: known.status,
-                fields,
-                body: known.body.clone(),
-            },
-            self.clock.now(),
-        );
+        let response = Response {
+            status: known.status,
+            fields,
+            body: known.body.clone(),
+        };
+        let received = self.clock.now();
         if let Storing::Store {
             lifetime,
             selecting,
         } = self.storing(&plain(request), &response, sent, (asked, received))
         {
             let (stored, _) = self.rendered(&key, &response, lifetime, selecting, received);
-            let (stored, sent) = (Arc::new(stored), Arc::new(sent.clone()));
+            let stored = Arc::new(stored);
+            let sent = Arc::new(sent.clone());
             self.submit(Work::Insert(Shared {
                 stored,
                 sent,

@@ -359,7 +359,8 @@ mod tests {
             ],
             secs(0),
         );
-        let (mut counts, mut late) = ([0, 0], Duration::ZERO);
+        let mut counts = [0, 0];
+        let mut late = Duration::ZERO;
         while let Some(turn) = plan.next().filter(|turn| *turn < secs(600)) {
             // Threads wake a little after the time, now more, now less.
             late = if late.is_zero() {

@@ -151,7 +151,8 @@ impl Seen {
         let mut bytes = Vec::new();
         // A reset is one of the ways a cut body ends.
         let _ = stream.read_to_end(&mut bytes);
-        let (mut input, mut rest) = (bytes.as_slice(), Vec::new());
+        let mut input = bytes.as_slice();
+        let mut rest = Vec::new();
         let head = Reply::read(&mut input, &mut rest, true)
             .expect("a head")
             .expect("a reply");

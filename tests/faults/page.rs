@@ -106,7 +106,8 @@ fn rows(out: &mut String, table: &Table, method: Method) {
 fn cell(table: &Table, fault: &Fault, age: Option<u64>, method: Method) -> String {
     let [first, second] =
         [Turn::First, Turn::Second].map(|turn| expected(&table.life, fault, age, method, turn));
-    let (one, two) = (first.short(), second.short());
+    let one = first.short();
+    let two = second.short();
     let what = if one == two {
         one
     } else {

@@ -32,7 +32,8 @@ fn must_show_7_regular_clients_get_what_they_ask_for_amid_all_attacks() {
     let pages = Arc::new(Pages::new(seed));
     let target = start(&pages);
 
-    let (ledger, numbers) = (Ledger::default(), AtomicU64::new(0));
+    let ledger = Ledger::default();
+    let numbers = AtomicU64::new(0);
     let until = Instant::now() + Duration::from_secs(seconds);
     let town = &Town {
         addr: target.proc.addr(),

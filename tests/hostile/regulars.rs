@@ -221,10 +221,8 @@ impl<'a> Regular<'a> {
             &reply,
         )?;
         let made = made(&reply)?;
-        let (first, last) = (
-            usize::try_from(first).expect("in a page"),
-            usize::try_from(last).expect("in a page"),
-        );
+        let first = usize::try_from(first).expect("in a page");
+        let last = usize::try_from(last).expect("in a page");
         right(
             reply.body == pages::page(target, made)[first..=last],
             "not the part",

@@ -77,7 +77,8 @@ impl Target {
     #[track_caller]
     pub fn unharmed(&self) {
         self.recovers();
-        let (before, now) = (self.before, self.proc.figures());
+        let before = self.before;
+        let now = self.proc.figures();
         assert!(
             now.peak_kib <= MAX_RSS_KIB,
             "before {before:?}, after {now:?}"
@@ -130,11 +131,9 @@ impl Waits {
 impl std::fmt::Display for Waits {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut sorted = Waits(self.0.clone());
-        let (half, most, all) = (
-            sorted.quantile(0.5),
-            sorted.quantile(0.99),
-            sorted.quantile(1.0),
-        );
+        let half = sorted.quantile(0.5);
+        let most = sorted.quantile(0.99);
+        let all = sorted.quantile(1.0);
         write!(
             f,
             "{} requests: p50 {half:?}, p99 {most:?}, longest {all:?}",

@@ -199,10 +199,8 @@ fn must_show_6_two_requests_cut_at_every_byte() {
 /// True once the other side has read all that was sent on `stream`: the kernel says what waits in its receive queue.
 fn is_read(stream: &TcpStream) -> bool {
     let end = |addr: std::net::SocketAddr| format!(":{:04X}", addr.port());
-    let (ours, theirs) = (
-        end(stream.local_addr().unwrap()),
-        end(stream.peer_addr().unwrap()),
-    );
+    let ours = end(stream.local_addr().unwrap());
+    let theirs = end(stream.peer_addr().unwrap());
     let table = fs::read_to_string("/proc/net/tcp").expect("the kernel's table of connections");
     let of_theirs = |line: &&str| {
         let mut words = line.split_whitespace().skip(1);
@@ -257,7 +255,8 @@ fn each_limit_is_told_by_its_status() {
         )
     };
     let head = |length: usize| {
-        let (begin, end) = ("GET /x HTTP/1.1\r\nHost: x\r\nX-A: ", "\r\n\r\n");
+        let begin = "GET /x HTTP/1.1\r\nHost: x\r\nX-A: ";
+        let end = "\r\n\r\n";
         format!(
             "{begin}{}{end}",
             "a".repeat(length - begin.len() - end.len())

@@ -64,7 +64,8 @@ fn besieged(attacked: &Target, asked: &Target, when: &str) -> (Others, Others) {
         attacked.proc.addr(),
         [(200, big), (32, small.repeat(64)), (32, small.to_owned())],
     );
-    let (mut arriving, mut waiting) = (Others::default(), Others::default());
+    let mut arriving = Others::default();
+    let mut waiting = Others::default();
     eventually(|| {
         arriving.ask(asked, &format!("{when}-arriving"), 20);
         attacked.proc.figures().threads > CROWD || crowd.is_gone()

@@ -87,12 +87,10 @@ impl Origin for Asked<'_> {
         };
         let again =
             state.quotas.may_repeat() && self.fetch_request.is_repeatable() && self.may_pass();
-        let (asker, opens) = (
-            Asker::of(self.fetch_request),
-            answer
-                .as_ref()
-                .is_ok_and(|response| self.opens(request, response)),
-        );
+        let asker = Asker::of(self.fetch_request);
+        let opens = answer
+            .as_ref()
+            .is_ok_and(|response| self.opens(request, response));
         match self.fetch_request.poll.filter(|_| opens) {
             Some(poll) => state.schedule.paused(self.flight, asker, poll),
             None => state.schedule.heard(self.flight, &asker, heard, again, now),
@@ -112,7 +110,9 @@ impl Origin for Asked<'_> {
             drop: length.div_ceil(usize::try_from(seconds).unwrap_or(1)),
             cut_at: if cut { length / 2 } else { 0 },
         };
-        let (status, fields, length) = (response.status, response.fields, Some(length as u64));
+        let status = response.status;
+        let fields = response.fields;
+        let length = Some(length as u64);
         Ok(Fetched::Opening(Opening {
             status,
             fields,

@@ -78,7 +78,9 @@ impl Question {
 
     /// The plain GET for a path.
     pub fn plain(path: &str, now: u64) -> Question {
-        let (target, language, fields) = (path.to_owned(), String::new(), HeaderMap::new());
+        let target = path.to_owned();
+        let language = String::new();
+        let fields = HeaderMap::new();
         Question {
             method: Method::GET,
             target,

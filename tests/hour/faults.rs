@@ -66,7 +66,8 @@ pub struct Faults {
 impl Faults {
     /// Windows between these moments, most of them over everything.
     pub fn new(dice: &mut Dice, from: u64, until: u64) -> Faults {
-        let (mut windows, mut at) = (Vec::new(), from);
+        let mut windows = Vec::new();
+        let mut at = from;
         while at < until {
             let fault = dice.of(&ALL);
             let to = (at + dice.between(5_000, 400_000)).min(until);

@@ -15,7 +15,8 @@ impl World {
     /// Somebody is told a whole reply.
     pub fn told(&self, number: usize, reply: &Reply) {
         let Some(proxy) = self.proxy() else { return };
-        let (mut head, id) = (Vec::new(), RequestId(number as u64));
+        let mut head = Vec::new();
+        let id = RequestId(number as u64);
         let id = IdText::new(0, id, None);
         reply::head(&mut head, reply, false, &id, proxy.via(), &self.clock);
         let stored = if let Reply::Stored { stored, .. } = reply {

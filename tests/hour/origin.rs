@@ -189,10 +189,8 @@ fn status(code: u16, retry_after: Option<u64>) -> Response {
 /// `bytes=a-b` or `bytes=a-` of so many bytes.
 fn range(text: &str, length: usize) -> Option<(usize, usize)> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
-    let (first, last) = (
-        first.parse().ok()?,
-        last.parse().unwrap_or(length - 1).min(length - 1),
-    );
+    let first = first.parse().ok()?;
+    let last = last.parse().unwrap_or(length - 1).min(length - 1);
     (first <= last).then_some((first, last))
 }
 

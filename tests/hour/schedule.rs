@@ -49,10 +49,8 @@ pub struct Asker {
 
 impl Asker {
     pub fn of(fetch_request: &FetchRequest) -> Asker {
-        let (target, shared) = (
-            fetch_request.request.target.as_str().to_owned(),
-            fetch_request.shared_key().is_some(),
-        );
+        let target = fetch_request.request.target.as_str().to_owned();
+        let shared = fetch_request.shared_key().is_some();
         let is_cross_check = fetch_request.joins.is_none() && fetch_request.even_if_fresh;
         Asker {
             target,
@@ -110,7 +108,8 @@ impl Schedule {
         for (whose, failure) in [("the origin", self.origin.as_mut()), ("its key", of_key)] {
             let Some(failure) = failure else { continue };
             if now < failure.until {
-                let (target, early) = (&asker.target, failure.until - now);
+                let target = &asker.target;
+                let early = failure.until - now;
                 return Err(format!(
                     "{target} is asked for {early} ms before {whose} may be: {}",
                     failure.failures
@@ -242,7 +241,8 @@ impl Schedule {
         if self.origin.is_some() || !asker.counts {
             return;
         }
-        let (key, known) = (asker.target.clone(), self.known.contains(&asker.target));
+        let key = asker.target.clone();
+        let known = self.known.contains(&asker.target);
         self.ends.push_back(End {
             at: now,
             key,

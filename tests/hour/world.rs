@@ -229,7 +229,8 @@ impl World {
     /// Of what happens at one moment, chance says what comes first.
     pub fn later(&self, at: u64, event: Event) {
         let mut state = self.state();
-        let (luck, number) = (state.dice.below(1 << 20), state.events);
+        let luck = state.dice.below(1 << 20);
+        let number = state.events;
         state.events += 1;
         state.queue.insert((at, luck, number), event);
     }
@@ -364,8 +365,10 @@ impl World {
 
     fn judge_the_moment(&self) {
         let Some(proxy) = self.proxy() else { return };
-        let (gauges, state) = (proxy.gauges(), self.state());
-        let (waiting, deadlines) = (state.waiting, state.deadlines.len());
+        let gauges = proxy.gauges();
+        let state = self.state();
+        let waiting = state.waiting;
+        let deadlines = state.deadlines.len();
         drop(state);
         if gauges.parked < waiting || gauges.flights < deadlines {
             self.complain(format!(
@@ -416,7 +419,8 @@ impl World {
     }
 
     fn judge_the_end(&self, proxy: &Proxy) {
-        let (gauges, state) = (proxy.gauges(), self.state());
+        let gauges = proxy.gauges();
+        let state = self.state();
         let left = (state.waiting, state.held, state.deadlines.len());
         let broken = !state.complaints.is_empty();
         drop(state);

@@ -123,7 +123,8 @@ fn k4_beyond_slow_grace_there_is_no_stale_answer() {
 
 #[test]
 fn k6_the_whole_flow_hit_refresh_pending_slow_update() {
-    let (second, third) = (Gate::closed(), Gate::closed());
+    let second = Gate::closed();
+    let third = Gate::closed();
     let origin = Origin::serving([("/a", Answer::ok("1"))]);
     let rules = json!({ "cache": { "slowRequestTimeout": 1000 } });
     let app = App::start(&config_for(&origin, rules));

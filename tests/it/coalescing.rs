@@ -129,16 +129,14 @@ fn forced_fetches_of_many_clients_are_one_origin_request() {
         origin.set("/key", Answer::ok("new").after(&gate));
 
         let mut clients: Vec<Client> = (0..20).map(|_| app.client()).collect();
-        let directives = [
+        let fields = [
             "Cache-Control: no-cache",
             "Cache-Control: max-age=0",
             "Pragma: no-cache",
             "X-Cache-Refresh: true",
         ];
-        for (client, directive) in clients.iter_mut().zip(directives.iter().cycle()) {
-            client.send(format!(
-                "GET /key HTTP/1.1\r\nHost: x\r\n{directive}\r\n\r\n"
-            ));
+        for (client, field) in clients.iter_mut().zip(fields.iter().cycle()) {
+            client.send(format!("GET /key HTTP/1.1\r\nHost: x\r\n{field}\r\n\r\n"));
         }
         assert!(
             eventually(|| app.parked() == 20),

@@ -76,7 +76,8 @@ fn p7_who_waits_for_a_turn_waits_no_longer_than_for_a_slow_answer() {
     let app = App::start(&config_for(&origin, rules));
     app.client().get("/old").expect("MISS", "fine");
     app.skip_seconds(20);
-    let (mut old, mut new) = (send(&app, "GET", "/old"), send(&app, "GET", "/new"));
+    let mut old = send(&app, "GET", "/old");
+    let mut new = send(&app, "GET", "/new");
     assert!(eventually(|| app.parked() == 2));
     app.skip_seconds(3);
     old.read().expect("HIT", "fine");

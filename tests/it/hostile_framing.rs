@@ -56,7 +56,8 @@ impl Target {
         self.serves_others();
         // Threads of closed connections linger for some seconds before they end.
         let settled = eventually(|| {
-            let (before, now) = (self.before, self.proc.figures());
+            let before = self.before;
+            let now = self.proc.figures();
             now.threads <= before.threads + 8
                 && now.descriptors <= before.descriptors + 8
                 && now.rss_kib <= before.rss_kib + 8 * 1024

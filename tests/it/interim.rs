@@ -111,13 +111,15 @@ fn an_http10_client_gets_none() {
 
 #[test]
 fn who_joins_a_fetch_gets_none() {
-    let (early, held) = (Gate::closed(), Gate::closed());
+    let early = Gate::closed();
+    let held = Gate::closed();
     let origin = Origin::serving([("/a", Answer::ok("a").after(&early).interim(HINTS, &held))]);
     let app = App::start(&config_for(
         &origin,
         json!({ "cache": { "slowRequestTimeout": 60000 } }),
     ));
-    let (mut leader, mut follower) = (app.client(), app.client());
+    let mut leader = app.client();
+    let mut follower = app.client();
     ask(&mut leader, "/a");
     origin.await_requests("/a", 1);
     ask(&mut follower, "/a");

@@ -232,7 +232,8 @@ fn p8_a_request_body_beyond_the_limit_is_413_and_goes_nowhere() {
 #[test]
 fn p8_a_response_beyond_the_limit_is_passed_on_and_not_stored() {
     let body = |length: usize| (0..=255).cycle().take(length).collect::<Vec<u8>>();
-    let (fits, too_large) = (body(4096), body(4097));
+    let fits = body(4096);
+    let too_large = body(4097);
     let origin = Origin::serving([
         ("/fits", Answer::ok(&fits)),
         ("/large", Answer::ok(&too_large)),
@@ -278,7 +279,8 @@ fn expect_old(reply: &Reply, body: &str, detail: &str) {
 
 #[test]
 fn c5_slow_and_failed_origins_have_allowances_of_their_own() {
-    let (gate, old) = (Gate::closed(), Answer::ok("old"));
+    let gate = Gate::closed();
+    let old = Answer::ok("old");
     let strict = Answer::ok("old").field("Cache-Control", "must-revalidate");
     let origin = Origin::answering(move |seen| {
         if seen.target.starts_with("/strict") {

@@ -52,7 +52,8 @@ fn must_show_6_distinct_urls_stay_within_the_bound_and_d8() {
         .into_iter()
         .for_each(|thread| thread.join().expect("every URL is answered"));
 
-    let (after, taken) = (proc.figures(), begun.elapsed());
+    let after = proc.figures();
+    let taken = begun.elapsed();
     println!("{urls} distinct URLs in {taken:?}: before {before:?}, after {after:?}");
     assert_eq!(origin.requests(), share * CONNECTIONS + polled.len());
     assert!(after.peak_kib <= BOUND_KIB, "{after:?}");

@@ -301,7 +301,8 @@ fn must_show_3_a_gib_passes_through_little_memory() {
     let begun = Instant::now();
     let mut stream = begin(&proc, "/gib");
     let reader = std::thread::spawn(move || {
-        let (mut block, mut left) = (vec![0; 256 * 1024], GIB);
+        let mut block = vec![0; 256 * 1024];
+        let mut left = GIB;
         while left > 0 {
             let count = stream.read(&mut block).expect("more of it");
             assert!(count > 0, "{left} bytes are missing");
@@ -315,7 +316,8 @@ fn must_show_3_a_gib_passes_through_little_memory() {
     );
     reader.join().expect("all of it");
 
-    let (after, taken) = (proc.figures(), begun.elapsed());
+    let after = proc.figures();
+    let taken = begun.elapsed();
     println!("a GiB in {taken:?}: before {before:?}, after {after:?}");
     assert!(
         after.peak_kib <= before.peak_kib + OF_A_BODY_KIB,

@@ -66,7 +66,9 @@ fn p1_targets_that_name_nothing_here_are_refused() {
 
 #[test]
 fn p2_the_command_line_beats_the_environment_beats_the_file() {
-    let (of_line, of_environment, of_file) = (echo(), echo(), echo());
+    let of_line = echo();
+    let of_environment = echo();
+    let of_file = echo();
     let from_file = Start::with(config_for(&of_file, json!({}))).run();
     let from_environment = Start::with(config_for(&of_file, json!({})))
         .environment("BACKEND_URL", &of_environment.url())

@@ -39,7 +39,8 @@ fn every_recording_passes_byte_for_byte() {
     );
     let origin = Origin::serving([]);
     let app = App::start(&config_for(&origin, json!({})));
-    let (mut client, mut hits) = (app.client(), 0);
+    let mut client = app.client();
+    let mut hits = 0;
     for recording in &recordings {
         let target = format!("/{}", recording.name);
         // HTTP/1.0 closes after each answer, 1.1 does not: as the two programs did.

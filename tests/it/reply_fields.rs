@@ -319,7 +319,9 @@ fn timestamp(reply: &Reply, name: &str) -> f64 {
         .collect();
     assert_eq!(shape, "0000-00-00T00:00:00.000Z", "{text}");
     let number = |from: usize, to: usize| -> u32 { text[from..to].parse().unwrap() };
-    let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
+    let year = number(0, 4);
+    let month = number(5, 7);
+    let day = number(8, 10);
     let leap = |year: u32| {
         year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
     };

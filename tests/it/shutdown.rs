@@ -171,7 +171,8 @@ fn r12_sigterm_loses_no_request_of_a_client_in_a_loop() {
 /// Asks, again and again, until the connection ends; then nothing of a reply may have come. True when the last reply said
 /// that it was the last.
 fn asks_until_the_end(proc: &Proc, answered: &Arc<AtomicUsize>) -> JoinHandle<bool> {
-    let (mut client, answered) = (proc.client(), Arc::clone(answered));
+    let mut client = proc.client();
+    let answered = Arc::clone(answered);
     std::thread::spawn(move || {
         let mut told = false;
         while !told

@@ -94,7 +94,8 @@ fn sim_every_path_that_is_asked_for_answers_and_then_is_a_hit() {
     let proc = simulating("");
     let mut client = proc.client();
     for path in PATHS {
-        let (first, second) = (client.get(path), client.get(path));
+        let first = client.get(path);
+        let second = client.get(path);
 
         assert_eq!(
             (first.status, second.status),
@@ -302,7 +303,8 @@ fn sim_latency_is_what_a_miss_takes_and_a_hit_does_not() {
         (client.get(path).cache_status().to_owned(), begun.elapsed())
     };
 
-    let (miss, hit) = (timed("/help"), timed("/help"));
+    let miss = timed("/help");
+    let hit = timed("/help");
 
     assert_eq!((miss.0.as_str(), hit.0.as_str()), ("MISS", "HIT"));
     assert!(miss.1 >= Duration::from_millis(700), "{miss:?}");
@@ -336,7 +338,8 @@ fn sim_the_seed_decides_which_requests_fail() {
 fn r5_a_house_that_loses_half_its_answers_is_never_at_zero() {
     let app = App::start(&home("sim://powerwall?null=0.5&seed=5", json!({})));
     let mut client = app.client();
-    let (mut fresh, mut old) = (0, 0);
+    let mut fresh = 0;
+    let mut old = 0;
     for _ in 0..300 {
         for path in ["/aggregates", "/csv/v2", "/json", "/pw/level"] {
             let reply = ask_in_outage(&mut client, path);

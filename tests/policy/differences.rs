@@ -368,7 +368,8 @@ impl Case {
 
     /// Seconds past its lifetime, as they see it. `None`: it is fresh.
     fn past(&self) -> Option<u64> {
-        let (theirs, now) = (self.theirs(), theirs_at(self.elapsed));
+        let theirs = self.theirs();
+        let now = theirs_at(self.elapsed);
         // They do not tell the lifetime; it is what would be left at an age of zero.
         let newborn = Case {
             age: None,

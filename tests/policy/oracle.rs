@@ -71,8 +71,9 @@ impl When {
         .to_string();
         match self {
             When::Asctime(_) => {
-                let (weekday, day, month) =
-                    (&text[..3], text[5..7].trim_start_matches('0'), &text[8..11]);
+                let weekday = &text[..3];
+                let day = text[5..7].trim_start_matches('0');
+                let month = &text[8..11];
                 format!(
                     "{weekday} {month} {day:>2} {} {}",
                     &text[17..25],
@@ -164,7 +165,8 @@ impl Case {
             (Storing::Refuse(_), false) => return None,
             (ours, theirs) => return Some(format!("storable: {ours:?}, they {theirs}")),
         };
-        let (now, their_now) = (later(self.elapsed), theirs_at(self.elapsed));
+        let now = later(self.elapsed);
+        let their_now = theirs_at(self.elapsed);
         let age = (lifetime.age(now).as_secs(), theirs.age(their_now).as_secs());
         let left = (
             lifetime.expires_in(now).max(0),

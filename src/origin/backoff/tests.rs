@@ -88,7 +88,9 @@ fn waits(backoff: &mut Asked, key: &String, now: Now) -> Option<f64> {
 
 #[test]
 fn r4_a_refused_origin_is_probed_at_5_10_30_and_then_every_30_seconds_by_one_request() {
-    let (mut backoff, a, b) = (backoff(), key("/a"), key("/b"));
+    let mut backoff = backoff();
+    let a = key("/a");
+    let b = key("/b");
     let mut now = 0.0;
     for step in [5.0, 10.0, 30.0, 30.0, 30.0] {
         backoff.report(Whose::Key(&a), REFUSED, true, at(now));
@@ -113,7 +115,9 @@ fn r4_a_refused_origin_is_probed_at_5_10_30_and_then_every_30_seconds_by_one_req
 
 #[test]
 fn c22_a_bad_body_blocks_its_key_alone() {
-    let (mut backoff, bad, good) = (backoff(), key("/bad"), key("/good"));
+    let mut backoff = backoff();
+    let bad = key("/bad");
+    let good = key("/good");
     assert!(matches!(
         backoff.report(Whose::Key(&bad), BAD, false, at(0.0)),
         Change::KeyDown(_)
@@ -125,7 +129,8 @@ fn c22_a_bad_body_blocks_its_key_alone() {
 
 #[test]
 fn what_goes_alone_heeds_the_key_and_harms_only_its_like() {
-    let (mut backoff, a) = (backoff(), key("/a"));
+    let mut backoff = backoff();
+    let a = key("/a");
     let may = |backoff: &mut Asked, whose, now| backoff.may(whose, at(now));
     let told = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(60)));
 
@@ -168,7 +173,8 @@ fn what_goes_alone_heeds_the_key_and_harms_only_its_like() {
 
 #[test]
 fn what_goes_alone_counts_for_the_origin_and_not_among_its_silent_keys() {
-    let (mut backoff, keys) = (backoff(), ["/a", "/b", "/c"].map(key));
+    let mut backoff = backoff();
+    let keys = ["/a", "/b", "/c"].map(key);
     for key in &keys {
         backoff.report(Whose::Key(key), Heard::Answer, true, at(0.0));
         backoff.report(Whose::Related(key), Heard::Answer, false, at(0.0));
@@ -190,7 +196,8 @@ fn what_goes_alone_counts_for_the_origin_and_not_among_its_silent_keys() {
 #[test]
 fn steps_beyond_30_seconds_are_for_keys_that_are_not_polled() {
     for (polled, longest) in [(true, 30.0), (false, 120.0)] {
-        let (mut backoff, a) = (backoff(), key("/a"));
+        let mut backoff = backoff();
+        let a = key("/a");
         for _ in 0..9 {
             backoff.report(Whose::Key(&a), BAD, polled, at(0.0));
         }
@@ -201,7 +208,8 @@ fn steps_beyond_30_seconds_are_for_keys_that_are_not_polled() {
 
 #[test]
 fn three_known_keys_fallen_silent_are_a_hung_origin_and_one_answer_between_is_not() {
-    let (mut backoff, keys) = (backoff(), ["/a", "/b", "/c"].map(key));
+    let mut backoff = backoff();
+    let keys = ["/a", "/b", "/c"].map(key);
     for known in &keys {
         backoff.report(Whose::Key(known), Heard::Answer, true, at(0.0));
     }
@@ -231,7 +239,8 @@ fn keys_that_never_answered_do_not_make_the_origin_hung() {
 
 #[test]
 fn retry_after_wins_up_to_its_cap() {
-    let (mut backoff, a) = (backoff(), key("/a"));
+    let mut backoff = backoff();
+    let a = key("/a");
     for (asked, waited) in [(1, 1.0), (60, 60.0), (86_400, 300.0)] {
         let heard = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(asked)));
         backoff.report(Whose::Key(&a), heard, true, at(0.0));
@@ -241,7 +250,8 @@ fn retry_after_wins_up_to_its_cap() {
 
 #[test]
 fn a_probe_that_was_never_sent_leaves_its_place() {
-    let (mut backoff, a) = (backoff(), key("/a"));
+    let mut backoff = backoff();
+    let a = key("/a");
     backoff.report(Whose::Key(&a), REFUSED, true, at(0.0));
     assert_eq!(waits(&mut backoff, &a, at(6.0)), None);
     let token = backoff.tokens.remove(&a).expect("it may go");
@@ -252,7 +262,9 @@ fn a_probe_that_was_never_sent_leaves_its_place() {
 #[test]
 fn a_probe_of_a_key_that_finds_the_whole_origin_down_does_not_block_its_key_for_ever() {
     for found in [REFUSED, SILENT] {
-        let (mut backoff, a, b) = (backoff(), key("/a"), key("/b"));
+        let mut backoff = backoff();
+        let a = key("/a");
+        let b = key("/b");
         backoff.report(Whose::Key(&a), BAD, true, at(0.0));
         backoff.report(Whose::Key(&b), REFUSED, true, at(0.0));
         assert_eq!(waits(&mut backoff, &a, at(6.0)), None, "the probe of both");
@@ -366,10 +378,8 @@ fn r11_half_open_is_one_probe_and_its_end_decides() {
         assert_eq!(breaker.breaker(at(0.0)), Breaker::Open);
         breaker
     };
-    let (answer, retry) = (
-        Heard::Answer,
-        Heard::Failure(Cause::Status(503), Some(Duration::from_secs(200))),
-    );
+    let answer = Heard::Answer;
+    let retry = Heard::Failure(Cause::Status(503), Some(Duration::from_secs(200)));
     // What the probe hears, the state then, and how long everybody waits.
     let cases = [
         (answer, Breaker::Closed, None),
@@ -380,7 +390,9 @@ fn r11_half_open_is_one_probe_and_its_end_decides() {
         (retry, Breaker::Open, Some(200.0)),
     ];
     for (heard, state, waited) in cases {
-        let (mut breaker, a, b) = (tripped(), key("/a"), key("/b"));
+        let mut breaker = tripped();
+        let a = key("/a");
+        let b = key("/b");
         // Answers to what was asked before, good or bad, change nothing.
         ends(&mut breaker, "/late", Heard::Answer, at(1.0));
         ends(&mut breaker, "/late", ERROR, at(1.0));
@@ -432,7 +444,8 @@ fn r11_only_the_probe_decides_however_late_the_others_come() {
 #[test]
 fn a_failure_of_what_was_asked_before_shortens_no_wait() {
     let told = Heard::Failure(Cause::Status(429), Some(Duration::from_secs(60)));
-    let (mut backoff, a) = (backoff(), key("/a"));
+    let mut backoff = backoff();
+    let a = key("/a");
     for whose in [Whose::Key(&a), Whose::Related(&a)] {
         backoff.report(whose, told, true, at(0.0));
         backoff.report(whose, SILENT, true, at(5.0));

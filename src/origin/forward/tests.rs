@@ -231,7 +231,8 @@ fn p10_a_chain_goes_on_where_it_came_and_begins_where_none_did() {
         sent.retain(|line| line.contains("forwarded"));
         sent.join(" | ")
     };
-    let (four, six) = ("192.0.2.9", "2001:db8::9");
+    let four = "192.0.2.9";
+    let six = "2001:db8::9";
     let began = "x-forwarded-for: 192.0.2.9 | x-forwarded-proto: http";
     assert_eq!(of(four, &[], true), began);
     assert_eq!(of("::ffff:192.0.2.9", &[], false), began);
@@ -276,7 +277,8 @@ fn p10_a_chain_goes_on_where_it_came_and_begins_where_none_did() {
 
 #[test]
 fn max_forwards_is_one_less_and_counts_for_two_methods_only() {
-    let (none, most) = (None, Some("18446744073709551614"));
+    let none = None;
+    let most = Some("18446744073709551614");
     let cases = [
         ("OPTIONS", &["10"][..], Some(10), Some("9")),
         ("TRACE", &["1"], Some(1), Some("0")),

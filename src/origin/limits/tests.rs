@@ -163,7 +163,10 @@ proptest! {
     ) {
         let quota = Quota { per_minute: Some(per_minute), per_day: Some(per_day) };
         let mut limits = limits(spacing, quota, retries);
-        let (mut time, mut started, mut firsts, mut repeated) = (0, Vec::new(), 0, 0);
+        let mut time = 0;
+        let mut started = Vec::new();
+        let mut firsts = 0;
+        let mut repeated = 0;
         for (pause, is_client, fails) in tries {
             time += pause;
             let class = if is_client { Class::Client } else { Class::Background };

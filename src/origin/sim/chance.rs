@@ -50,9 +50,11 @@ impl Chance {
 
     /// A curve through one draw per `period`, without jumps: at least 0, less than 1.
     pub fn wave(self, subject: Subject, at: u64, period: u64) -> f64 {
-        let (number, into) = (at / period, (at % period) as f64 / period as f64);
+        let number = at / period;
+        let into = (at % period) as f64 / period as f64;
         let weight = into * into * (3.0 - 2.0 * into);
-        let (from, to) = (self.draw(subject, number), self.draw(subject, number + 1));
+        let from = self.draw(subject, number);
+        let to = self.draw(subject, number + 1);
         from + (to - from) * weight
     }
 }

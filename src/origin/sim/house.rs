@@ -176,7 +176,8 @@ impl House {
     /// Power in the tick that begins: the battery takes what the sun leaves over and gives what it leaves wanting, as far
     /// as it can; the grid does the rest.
     fn decide(&self) -> Power {
-        let (solar, load) = (self.solar(), self.load());
+        let solar = self.solar();
+        let load = self.load();
         let tick = TICK as i64;
         let most = UNITS * UNIT_POWER;
         let room = (CAPACITY - self.stored) / tick;
@@ -427,7 +428,8 @@ mod tests {
             for pair in stepped.windows(2) {
                 sound(&pair[1]);
                 no_meter_shrinks(&pair[0].energy, &pair[1].energy);
-                let (before, after) = (&pair[0].energy, &pair[1].energy);
+                let before = &pair[0].energy;
+                let after = &pair[1].energy;
                 let went_in = after.charged - before.charged - (after.discharged - before.discharged);
                 prop_assert_eq!(pair[1].stored - pair[0].stored, went_in);
             }

@@ -132,10 +132,8 @@ impl Simulation {
 
     /// All of the body comes at once, and then nothing of what is still missing.
     fn lying(&self, response: Response) -> Reaction {
-        let (begun, then) = (
-            response.body.clone(),
-            Then::Nothing(self.settings.limits.stream_idle),
-        );
+        let begun = response.body.clone();
+        let then = Then::Nothing(self.settings.limits.stream_idle);
         let announced = response.body.len() as u64 + MISSING;
         self.pausing(response, begun, announced, then)
     }

@@ -93,7 +93,8 @@ fn config() -> Json {
 
 /// As Python prints a time span: `0:00:37`, `1 day, 0:00:00`.
 fn python_time(seconds: u64) -> String {
-    let (days, seconds) = (seconds / 86_400, seconds % 86_400);
+    let days = seconds / 86_400;
+    let seconds = seconds % 86_400;
     let time = format!(
         "{}:{:02}:{:02}",
         seconds / 3_600,

@@ -183,8 +183,10 @@ fn keys(text: &str) -> BTreeSet<String> {
 fn every_recorded_path_has_its_recorded_keys_order_spacing_and_kinds_of_values() {
     let mut noon = Scene::at_hour(12, "");
     for (name, target) in RECORDED {
-        let (simulated, recorded) = (noon.text(target), recorded(name).1);
-        let (ours, theirs) = (skeleton(&simulated), skeleton(&recorded));
+        let simulated = noon.text(target);
+        let recorded = recorded(name).1;
+        let ours = skeleton(&simulated);
+        let theirs = skeleton(&recorded);
         match name {
             "alerts_pw" => assert_eq!(keys(&simulated), keys(&recorded)),
             "stats" => assert_eq!(without_uris(&ours), without_uris(&theirs)),
@@ -262,14 +264,13 @@ fn all_pages_of_one_moment_tell_the_same() {
     let mut scene = Scene::at_hour(0, "seed=9");
     for hour in 0..24 {
         scene.pass(Duration::from_secs(3_600));
-        let (meters, summary) = (scene.json("/aggregates"), scene.json("/json"));
+        let meters = scene.json("/aggregates");
+        let summary = scene.json("/json");
         let power = |name: &str| meters[name]["instant_power"].as_i64().unwrap();
-        let (site, solar, battery, load) = (
-            power("site"),
-            power("solar"),
-            power("battery"),
-            power("load"),
-        );
+        let site = power("site");
+        let solar = power("solar");
+        let battery = power("battery");
+        let load = power("load");
         assert_eq!(load, site + solar + battery);
         let powers =
             ["grid", "solar", "battery", "home"].map(|name| summary[name].as_i64().unwrap());

@@ -364,7 +364,9 @@ fn inverter_of(reading: &Reading) -> Json {
 fn pod_of(reading: &Reading) -> Json {
     let full = UNIT_CAPACITY as f64;
     let remaining = watt_hours(reading.stored / UNITS).floor();
-    let (most, is_full, is_empty) = (UNIT_POWER as f64, remaining >= full - 1.0, remaining < 1.0);
+    let most = UNIT_POWER as f64;
+    let is_full = remaining >= full - 1.0;
+    let is_empty = remaining < 1.0;
     let power = |possible: bool| if possible { most } else { 0.0 };
     object! {
         "POD_ActiveHeating": reading.air < 5.0, "POD_CCVhold": false, "POD_ChargeComplete": is_full,
@@ -392,10 +394,8 @@ fn sync(reading: &Reading) -> Json {
             (format!("ISLAND_PhaseL{line}_Main_Load"), phase.into()),
         ]));
     }
-    let (import, export) = (
-        watt_hours(reading.energy.imported).floor(),
-        watt_hours(reading.energy.exported).floor(),
-    );
+    let import = watt_hours(reading.energy.imported).floor();
+    let export = watt_hours(reading.energy.exported).floor();
     let half = reading.power.site / 2;
     own.and(object! {
         "ISLAND_L1L2PhaseDelta": -180.5, "ISLAND_L1L3PhaseDelta": -180.5, "ISLAND_L2L3PhaseDelta": -180.5,

@@ -199,7 +199,10 @@ fn from_csv(text: &[u8]) -> Option<Readings> {
             .map(Member::Number),
     });
     let mut next = || columns.next().flatten();
-    let (grid, home, solar, battery) = (next()?, next()?, next()?, next()?);
+    let grid = next()?;
+    let home = next()?;
+    let solar = next()?;
+    let battery = next()?;
     Some(Readings {
         grid,
         home,

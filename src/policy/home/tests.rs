@@ -130,7 +130,12 @@ fn every_recorded_outage_body_is_bad_or_fails_its_cross_check() {
 fn moment(line: &str) -> (u64, &str, usize, String) {
     let mut columns = line.splitn(7, ',');
     let mut next = || columns.next().expect("seven columns");
-    let (seconds, path, _, _, size, _) = (next(), next(), next(), next(), next(), next());
+    let seconds = next();
+    let path = next();
+    let _ = next();
+    let _ = next();
+    let size = next();
+    let _ = next();
     let kept = next()
         .trim_matches('"')
         .replace("\"\"", "\"")
@@ -155,7 +160,9 @@ fn no_second_of_a_recorded_outage_passes_for_health() {
         let timeline = std::fs::read_to_string(fixtures.join(format!("TIMELINE-{how}.csv")))
             .expect("a timeline");
         let moments: Vec<_> = timeline.lines().skip(1).map(moment).collect();
-        let (mut home, mut meters_well, mut refused) = (Plausibility::new(EVERY), true, 0);
+        let mut home = Plausibility::new(EVERY);
+        let mut meters_well = true;
+        let mut refused = 0;
         for (seconds, path, size, kept) in &moments {
             let Some((_, kind, well)) = paths(up).into_iter().find(|(target, ..)| target == path)
             else {

@@ -261,7 +261,8 @@ proptest! {
                 matches!(found, Reuse::Fresh { .. } | Reuse::Stale { .. }),
             ].into_iter().chain(failures.map(|failure| stored.serves_despite(failure, now))).collect::<Vec<bool>>()
         };
-        let (before, after) = (good_for(at(first)), good_for(at(first + later)));
+        let before = good_for(at(first));
+        let after = good_for(at(first + later));
         for (before, after) in before.iter().zip(after) {
             prop_assert!(*before || !after);
         }

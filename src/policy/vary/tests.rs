@@ -352,7 +352,8 @@ proptest! {
     ) {
         let value = |bytes: &[u8]| HeaderValue::from_bytes(bytes).ok();
         for name in names(&["accept-encoding", "foo", "vary"]) {
-            let (mut sent, mut asked) = (HeaderMap::new(), HeaderMap::new());
+            let mut sent = HeaderMap::new();
+            let mut asked = HeaderMap::new();
             one.iter().filter_map(|line| value(line)).for_each(|line| { sent.append(&name, line); });
             value(&other).map(|line| asked.append(&name, line));
             let _ = nominated(&sent, |_| true);

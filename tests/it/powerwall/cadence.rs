@@ -34,7 +34,8 @@ fn must_show_4_polls_tick_and_do_not_drift() {
     }
 
     errors.sort_unstable();
-    let (median, worst) = (errors[errors.len() / 2], errors[errors.len() - 1]);
+    let median = errors[errors.len() / 2];
+    let worst = errors[errors.len() - 1];
     println!("two simulated hours of polls: median error {median:?}, worst {worst:?}");
     // The worst is the machine's; a drift would be in every one after it.
     assert!(
@@ -94,7 +95,8 @@ fn must_show_4_no_poll_starves_under_a_steady_trickle_of_misses() {
     let more = json!({ "cache": { "slowRequestTimeout": 10000 },
         "urlConfigs": [{ "path": "/polled", "pollInterval": 1, "cacheTTL": 30 }] });
     let app = App::start(&home_for(&origin, more));
-    let (over, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let over = AtomicBool::new(false);
+    let asked = AtomicUsize::new(0);
 
     std::thread::scope(|scope| {
         // Six who always have a miss waiting for the two permits.

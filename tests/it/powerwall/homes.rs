@@ -10,7 +10,8 @@ use crate::support::{Behaviour, Client, Folder, Replay};
 
 /// A home whose gateway has nothing to say on these, as it says nothing when it is gone.
 fn without(targets: &[&str]) -> Replay {
-    let (origin, down) = (Replay::of(PROXY.0), Folder::read(PROXY.1));
+    let origin = Replay::of(PROXY.0);
+    let down = Folder::read(PROXY.1);
     for target in targets {
         origin.set_recorded(target, down.get(target));
     }
@@ -143,10 +144,8 @@ fn must_show_3_a_solar_only_home_stays_answered() {
         }
     }
     // A level of 0 needs its cross-check: one request for each poll of the CSV, none for each who asks.
-    let (soe, aggregates) = (
-        scene.origin.count("/soe"),
-        scene.origin.count("/aggregates"),
-    );
+    let soe = scene.origin.count("/soe");
+    let aggregates = scene.origin.count("/aggregates");
     assert!(
         soe <= 100 && aggregates <= 120 + 60 + 10,
         "{soe} {aggregates}"

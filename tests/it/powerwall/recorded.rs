@@ -37,14 +37,12 @@ fn every_recorded_path(folder: &str) {
         if recording.method == "HEAD" {
             continue;
         }
-        let (name, body) = (
-            &recording.name,
-            if recording.method == "POST" {
-                &b"value=20&token=x"[..]
-            } else {
-                b""
-            },
-        );
+        let name = &recording.name;
+        let body = if recording.method == "POST" {
+            &b"value=20&token=x"[..]
+        } else {
+            b""
+        };
         let preflight = ("Access-Control-Request-Method", "GET");
         let fields = match name.as_str() {
             "options_preflight" => vec![BROWSER[0], preflight],

@@ -287,7 +287,9 @@ impl Shared {
                 true,
             ),
         };
-        let (method, target, head) = (method.to_owned(), target.to_owned(), head.to_owned());
+        let method = method.to_owned();
+        let target = target.to_owned();
+        let head = head.to_owned();
         let mut asked = held(&self.asked);
         if asked.len() < KEPT {
             asked.push(Asked {

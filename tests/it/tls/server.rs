@@ -128,10 +128,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
-        let (config, counted) = (
-            configuration(identity, manner.versions),
-            Arc::clone(&connections),
-        );
+        let config = configuration(identity, manner.versions);
+        let counted = Arc::clone(&connections);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 counted.fetch_add(1, Ordering::AcqRel);
@@ -195,7 +193,8 @@ fn serve(
         return;
     };
     let session = Arc::new(Mutex::new(session));
-    let (theirs, mut to_client) = (Arc::clone(&session), client.try_clone().unwrap());
+    let theirs = Arc::clone(&session);
+    let mut to_client = client.try_clone().unwrap();
     let mut from_plain = plain.try_clone().unwrap();
     let back = std::thread::spawn(move || {
         let mut block = [0; 16 * 1024];

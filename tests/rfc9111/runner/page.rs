@@ -68,7 +68,9 @@ fn counts(out: &mut String, what: &str, scenarios: &[Scenario]) {
             .filter(|scenario| scenario.kind == kind)
             .count()
     };
-    let (must, should, choice) = (of(Kind::Must), of(Kind::Should), of(Kind::Choice));
+    let must = of(Kind::Must);
+    let should = of(Kind::Should);
+    let choice = of(Kind::Choice);
     let _ = writeln!(
         out,
         "| {what} | {must} | {should} | {choice} | {} |",

@@ -99,7 +99,9 @@ impl Script {
             }
             _ => state.answers.pop_front(),
         };
-        let (method, target, body) = (method.to_owned(), target.to_owned(), body.to_vec());
+        let method = method.to_owned();
+        let target = target.to_owned();
+        let body = body.to_vec();
         let unexpected = line.is_none();
         let answer = match line {
             None => Answer::status(500).body("the scenario does not expect this request"),

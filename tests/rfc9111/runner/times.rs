@@ -85,7 +85,8 @@ struct Civil {
 
 impl Civil {
     fn of(seconds: i64) -> Civil {
-        let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+        let days = seconds.div_euclid(86_400);
+        let second = seconds.rem_euclid(86_400);
         let time = format!(
             "{:02}:{:02}:{:02}",
             second / 3600,

@@ -136,7 +136,8 @@ impl Simulation {
             Event::Again(waiter) => {
                 let key = Some(Key::new(None, "anonymous", &waiter.request.target));
                 let poll = (waiter.request.target.as_str() == POLLED).then_some(0);
-                let (request, joins) = (Arc::clone(&waiter.request), key.clone());
+                let request = Arc::clone(&waiter.request);
+                let joins = key.clone();
                 let fetch_request = FetchRequest {
                     request,
                     key,
@@ -400,7 +401,8 @@ impl Simulation {
 
     /// A failure lands, or is not the last word.
     fn failed(&mut self, id: FlightId, result: FetchResult) {
-        let (before, failing) = (self.flights.flights[&id].repeated, self.account.failing);
+        let before = self.flights.flights[&id].repeated;
+        let failing = self.account.failing;
         let todo = self
             .flights
             .step(Work::Completed(id, result), moment(self.now));

@@ -172,10 +172,8 @@ fn c23_an_exhausted_quota_sends_everybody_away_until_it_has_room() {
 
 #[test]
 fn c23_a_quota_that_is_exhausted_counts_as_slowness() {
-    let (now, old) = (
-        moment(Duration::from_secs(61)),
-        stored("/a", moment(Duration::ZERO)),
-    );
+    let now = moment(Duration::from_secs(61));
+    let old = stored("/a", moment(Duration::ZERO));
     assert_eq!(
         old.serves_despite(Cause::Quota, now),
         old.serves_despite(Cause::Slow, now)

@@ -36,10 +36,8 @@ fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Opti
         .unwrap_or_default()
         .to_owned();
     let mut words = line.split(' ').map(str::to_owned);
-    let (method, target) = (
-        words.next().unwrap_or_default(),
-        words.next().unwrap_or_default(),
-    );
+    let method = words.next().unwrap_or_default();
+    let target = words.next().unwrap_or_default();
     let mut seen = Seen {
         method,
         target,

@@ -159,7 +159,8 @@ pub fn path(folder: &str) -> PathBuf {
 
 /// The columns of a line of CSV; in a quoted one, `""` is a quotation mark.
 pub fn columns(line: &str) -> Vec<String> {
-    let (mut columns, mut quoted) = (vec![String::new()], false);
+    let mut columns = vec![String::new()];
+    let mut quoted = false;
     let mut chars = line.chars().peekable();
     while let Some(char) = chars.next() {
         match (char, quoted) {

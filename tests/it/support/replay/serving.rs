@@ -35,10 +35,8 @@ fn serve(mut stream: TcpStream, number: usize, shared: &Shared) {
     let mut buffer = Vec::new();
     while let Ok(Some(head)) = read_request(&mut stream, &mut buffer) {
         let mut words = head.split(' ');
-        let (method, target) = (
-            words.next().unwrap_or_default(),
-            words.next().unwrap_or_default(),
-        );
+        let method = words.next().unwrap_or_default();
+        let target = words.next().unwrap_or_default();
         match shared.answer(method, target, &head) {
             Behaviour::Hangs => withhold(&mut stream, &mut buffer, None, shared),
             Behaviour::Says(wire, pause) => {
