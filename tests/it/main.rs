@@ -14,6 +14,7 @@ mod coalescing;
 mod demand;
 mod endpoints;
 mod fallback;
+mod faults_found;
 mod forwarded;
 mod gentle;
 mod harness;
