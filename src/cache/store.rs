@@ -12,7 +12,7 @@ use super::key::Key;
 use super::shelf::Shelf;
 use super::variants::{Left, Variants};
 use crate::policy::freshness::Lifetime;
-use crate::policy::vary::Selecting;
+use crate::policy::vary::{Selecting, is_selected};
 use crate::sync::Mutex;
 
 /// Bytes a response is charged beside its key, head, body and selecting fields.
@@ -77,9 +77,7 @@ impl Stored {
 
     /// Whether a request with these fields selects it.
     pub fn is_selected_by(&self, asked: &HeaderMap) -> bool {
-        self.selecting
-            .as_ref()
-            .is_none_or(|selecting| selecting.matches(asked))
+        is_selected(self.selecting.as_deref(), asked)
     }
 
     /// The origin's fields, read back from the head: for who has time.

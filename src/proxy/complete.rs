@@ -257,9 +257,9 @@ impl Waiter {
 
     fn fetched(&self, stored: bool) -> Outcome {
         match self.alone {
-            Some(detail) => Outcome::Alone {
+            Some(reason) => Outcome::Alone {
                 fwd: self.fwd,
-                detail,
+                detail: reason.detail(),
             },
             None => Outcome::Fetched {
                 fwd: self.fwd,

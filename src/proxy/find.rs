@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
-use http::{Method, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::join::is_safe;
 use super::{Proxy, ROLE};
@@ -21,7 +21,9 @@ use crate::policy::freshness::LifetimeSource;
 use crate::policy::ranges::{Serving, serving};
 use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{self, Reuse, reuse};
+use crate::policy::rule::Rule;
 use crate::policy::sharing::{Reason, RequestTraits, Sharing};
+use crate::policy::vary::{Nominated, nominated};
 use crate::reply::{Reply, Shape};
 
 /// How often a client's word makes us fetch a key whose route says nothing of it.
@@ -44,14 +46,41 @@ impl Proxy {
     /// What a cache has to know of this request.
     pub(super) fn traits(&self, request: &Request) -> RequestTraits {
         let rule = self.routes.find(&request.target).rule;
+        let traits = self.traits_unless_named(request, rule, |_| false);
+        if !traits.custom {
+            return traits;
+        }
+        // A field that a stored Vary names is not custom for that key.
+        let known = self
+            .store
+            .peek(Key::new(None, ROLE, &request.target).as_str());
+        match known.and_then(|known| known.newest().selecting.clone()) {
+            Some(selecting) => self.traits_unless_named(request, rule, |name| {
+                selecting.names().any(|named| named == name)
+            }),
+            None => traits,
+        }
+    }
+
+    fn traits_unless_named(
+        &self,
+        request: &Request,
+        rule: &Rule,
+        is_named: impl Fn(&HeaderName) -> bool,
+    ) -> RequestTraits {
         let has_body = request.body.lease.is_some();
-        RequestTraits::of(
-            &request.method,
-            &request.fields,
-            has_body,
-            &self.config.cache.identity_fields,
-            rule,
-        )
+        RequestTraits::of(&request.method, &request.fields, has_body, rule, is_named)
+    }
+
+    /// Whether a request has a custom field that this response does not name in Vary.
+    pub(super) fn is_custom_beside(&self, request: &Request, response: &HeaderMap) -> bool {
+        let rule = self.routes.find(&request.target).rule;
+        let named = match nominated(response, |_| true) {
+            Nominated::Fields(names) => names,
+            Nominated::Nothing | Nominated::Everything => Vec::new(),
+        };
+        self.traits_unless_named(request, rule, |name| named.contains(name))
+            .custom
     }
 
     /// The stored response selected for this request, fresh or not.
@@ -60,7 +89,11 @@ impl Proxy {
         request: &Request,
         traits: &RequestTraits,
     ) -> Option<Arc<Stored>> {
-        if matches!(traits.sharing, Sharing::Alone(reason) if reason != Reason::Identity) {
+        let is_custom = matches!(
+            traits.sharing,
+            Sharing::Alone(Reason::Identity | Reason::Custom)
+        );
+        if matches!(traits.sharing, Sharing::Alone(_)) && !is_custom {
             return None;
         }
         let mut key = KEY_TEXT.take();
@@ -68,19 +101,21 @@ impl Proxy {
         let variants = self.store.find(&key);
         KEY_TEXT.replace(key);
         let stored = variants?.into_selected(&request.fields)?;
-        (traits.sharing != Sharing::Alone(Reason::Identity) || self.is_for_named(&stored, request))
-            .then_some(stored)
+        (!is_custom || self.is_for_custom(&stored, request)).then_some(stored)
     }
 
-    /// A client with a name gets from the shared cache only what the origin itself declared fit for all; one with
+    /// A client with a custom field gets from the shared cache only what the origin itself declared fit for all; one with
     /// Authorization what §3.5 allows.
-    fn is_for_named(&self, stored: &Stored, request: &Request) -> bool {
+    pub(super) fn is_for_custom(&self, stored: &Stored, request: &Request) -> bool {
         let shares = || {
             ResponseDirectives::of(&stored.fields(), &self.config.cache.targeted_fields)
                 .shares_authorized()
         };
-        stored.lifetime.source() == LifetimeSource::Origin
-            && (!request.fields.contains_key(AUTHORIZATION) || shares())
+        let is_origins = matches!(
+            stored.lifetime.source(),
+            LifetimeSource::Origin | LifetimeSource::Heuristic
+        );
+        is_origins && (!request.fields.contains_key(AUTHORIZATION) || shares())
     }
 
     /// The reply from this stored response, if it may be sent without asking the origin; begins its refresh when that is due.
@@ -103,7 +138,7 @@ impl Proxy {
         };
         let shape = shape(&stored, request, traits.conditional, traits.range, now)?;
         if refresh_due {
-            self.refresh(request, &stored, traits.identity);
+            self.refresh(request, &stored, traits.custom);
         }
         stored.count_hit();
         stored.note_use(now.mono);

@@ -216,8 +216,7 @@ fn fault_b3_a_failure_that_one_clients_field_provokes_is_its_own() {
 #[test]
 fn fault_b3_nor_does_a_range_or_a_condition() {
     let origin = Origin::answering(|seen| {
-        let is_plain =
-            seen.values("Range").is_empty() && seen.values("If-None-Match").is_empty();
+        let is_plain = seen.values("Range").is_empty() && seen.values("If-None-Match").is_empty();
         if is_plain {
             Answer::ok("fine").field("Cache-Control", "no-store")
         } else {

@@ -15,6 +15,7 @@ use crate::origin::permits::{Class, FlightId};
 use crate::outcome::{Cause, FetchError, Fwd};
 use crate::policy::freshness::FailureKind;
 use crate::policy::rule::Fallback;
+use crate::policy::sharing::Reason;
 use crate::reply::Responder;
 
 /// Something that happened, or something to be done.
@@ -130,6 +131,16 @@ impl FetchRequest {
         self.key.as_ref().filter(|_| self.shared)
     }
 
+    /// What is not collapsed for a while once its answer could not be shared: the key, or what requests with the same custom
+    /// fields join.
+    pub(super) fn collapse_key(&self) -> Option<&Key> {
+        if self.shared {
+            self.key.as_ref()
+        } else {
+            self.joins.as_ref()
+        }
+    }
+
     /// Whose failure it meets, and what is heard is held against.
     pub(super) fn whose(&self) -> Whose<&Key> {
         match (self.shared_key(), &self.related_key) {
@@ -137,6 +148,11 @@ impl FetchRequest {
             (None, Some(key)) => Whose::Related(key),
             (None, None) => Whose::Nobody,
         }
+    }
+
+    /// Whether it is sent in Larder's canonical form: what is asked for everybody, or related to that.
+    pub fn is_canonical(&self) -> bool {
+        self.shared || self.related_key.is_some()
     }
 
     /// A GET or HEAD without a body: asking it twice is as asking it once (RFC 9110 §9.2.2).
@@ -168,7 +184,7 @@ pub struct Waiter {
     /// Why the origin is asked for them.
     pub fwd: Fwd,
     /// Why the request goes alone. `None`: it may share.
-    pub alone: Option<&'static str>,
+    pub alone: Option<Reason>,
     /// What landed for it before was for other requests than this one (RFC 9111 §4.1).
     pub again: bool,
 }

@@ -23,7 +23,7 @@ struct Scene {
     taken_off: &'static [&'static str],
     claims_another: bool,
     has_body: bool,
-    identity: bool,
+    custom: bool,
     names_itself: bool,
     status: u16,
     response: HeaderMap,
@@ -40,7 +40,7 @@ fn scene() -> Scene {
         taken_off: &[],
         claims_another: false,
         has_body: false,
-        identity: false,
+        custom: false,
         names_itself: false,
         status: 200,
         response: HeaderMap::new(),
@@ -82,7 +82,7 @@ impl Scene {
             sent: &sent,
             claims_another: self.claims_another,
             has_body: self.has_body,
-            identity: self.identity,
+            custom: self.custom,
             names_itself: self.names_itself,
             status: StatusCode::from_u16(self.status).expect("a status code"),
             response: &self.response,
@@ -589,7 +589,7 @@ fn vary_by_what_never_reaches_the_origin_does_not_count() {
 #[test]
 fn authorization_needs_one_of_three_words() {
     let asked = |line: &str| Scene {
-        identity: true,
+        custom: true,
         ..scene()
             .asking("authorization", "x")
             .answering("cache-control", line)
@@ -602,9 +602,9 @@ fn authorization_needs_one_of_three_words() {
     ] {
         asked(line).is_stored_by(LifetimeSource::Origin);
     }
-    asked("public").is_refused_for(Refusal::Identity);
+    asked("public").is_refused_for(Refusal::Custom);
     Scene {
-        identity: false,
+        custom: false,
         ..asked("max-age=9")
     }
     .is_refused_for(Refusal::Authorization);
@@ -616,7 +616,7 @@ fn authorization_needs_one_of_three_words() {
         ..Rule::default()
     };
     Scene {
-        identity: false,
+        custom: false,
         ..asked("")
     }
     .under(forced)
@@ -630,13 +630,13 @@ fn other_identity_needs_explicit_freshness() {
         ..Rule::default()
     };
     let asked = || Scene {
-        identity: true,
+        custom: true,
         ..scene().asking("cookie", "a=b").under(ruled.clone())
     };
-    asked().is_refused_for(Refusal::Identity);
+    asked().is_refused_for(Refusal::Custom);
     asked()
         .answering("cache-control", "public")
-        .is_refused_for(Refusal::Identity);
+        .is_refused_for(Refusal::Custom);
     asked()
         .answering("cache-control", "max-age=9")
         .is_stored_by(LifetimeSource::Origin);
