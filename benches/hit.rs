@@ -262,9 +262,7 @@ fn proxy_that_has(config: Config, request: &Request) -> Arc<Proxy> {
         ..*request
     };
     proxy.answer(asked, Nobody);
-    let (flight, fetch_request) = fetch_requests
-        .try_recv()
-        .expect("an fetch_request for the origin");
+    let (flight, fetch_request) = fetch_requests.try_recv().expect("a fetch for the origin");
     proxy.fetch(flight, &fetch_request, &mut Ready);
     assert!(proxy.hit(request, proxy.clock().now()).is_some());
     proxy

@@ -1,4 +1,4 @@
-//! The hops of a request: route, key, look, decide, and either reply or join or start a flight.
+//! The steps of a request: route, key, look-up, decision, then a reply or a flight.
 //!
 //! Nothing in here waits. Threads, sockets and timers are the [`Executor`]'s.
 
@@ -60,7 +60,7 @@ const ROLE: &str = "anonymous";
 
 /// The threads a proxy needs: those that ask the origin, and the one that watches the time.
 pub trait Executor: Send + Sync {
-    /// Asks the origin and lands the flight, on a thread that may wait. Never waits itself.
+    /// Asks the origin and completes the flight, on a thread that may wait. Never waits itself.
     fn fetch(&self, flight: FlightId, fetch_request: FetchRequest);
     /// Reports the deadline of a flight at this monotonic time.
     fn wake(&self, at: Duration, flight: FlightId);
@@ -429,14 +429,14 @@ impl Proxy {
                 still: false,
             } => {
                 log::warn!(
-                    "the origin is in failure: {} ({}); its breaker is open",
+                    "the origin is failing: {} ({}); its breaker is open",
                     cause.message(),
                     cause.detail()
                 );
             }
             Work::OriginDown { cause, still: true } => {
                 log::info!(
-                    "the origin is still in failure: {} ({}); its breaker is open",
+                    "the origin is still failing: {} ({}); its breaker is open",
                     cause.message(),
                     cause.detail()
                 );

@@ -15,10 +15,10 @@
     reason = "a failed step is a failed test"
 )]
 
+#[path = "faults/blocked_listener.rs"]
+mod blocked_listener;
 #[path = "faults/cell.rs"]
 mod cell;
-#[path = "faults/door.rs"]
-mod door;
 #[path = "faults/expected.rs"]
 mod expected;
 #[path = "faults/fault.rs"]

@@ -55,7 +55,7 @@ fn i4_who_has_been_told_finds_the_answer_stored() {
         let house = House::new(Manner::Storable);
         house.all(3, |house| {
             house.ask(Method::GET);
-            assert_eq!(house.stored_version(), Some(0), "landed, but not stored");
+            assert_eq!(house.stored_version(), Some(0), "answered, but not stored");
         });
         house.close();
         assert_eq!(house.origin.fetches.load(SeqCst), 1);

@@ -3,7 +3,7 @@
 //! ```text
 //! Arrived ──▶ Look ──▶ Found ─────────────────────────▶ Answer
 //!               │                    ┌─▶ Opened ──▶ Ended
-//!               └──▶ Missing ──▶ Fetch ─▶ Landed ──▶ (Insert) Answer, or Fetch once more
+//!               └──▶ Missing ──▶ Fetch ─▶ Completed ▶ (Insert) Answer, or Fetch once more
 //!                      (permit)      └─▶ Deadline ──▶ Overdue
 //! ```
 //!
@@ -278,7 +278,7 @@ impl Flights {
         );
         todo.push(Work::Wake(now.mono + self.slow, id));
         match look {
-            // A flight for this key may have landed between the request's look and now (I4).
+            // A flight for this key may have ended between the request's look and now (I4).
             Some(fetch_request) => todo.push(Work::Look(id, fetch_request, class)),
             None => self.missing(id),
         }

@@ -1,4 +1,4 @@
-//! Load that is shed: counted by its cause, and told in the log when it begins and when it is over.
+//! Rejected clients: counted by reason, and logged when rejecting begins and when it is over.
 
 use parking_lot::Mutex;
 
@@ -23,7 +23,7 @@ pub enum RejectReason {
     Permits,
 }
 
-/// How much was shed by each cause.
+/// How many clients were rejected, by reason.
 #[derive(Debug, Default)]
 pub struct Rejections(Mutex<[Tally; RejectReason::ALL.len()]>);
 
@@ -31,7 +31,7 @@ pub struct Rejections(Mutex<[Tally; RejectReason::ALL.len()]>);
 struct Tally {
     /// Since the start.
     all: u64,
-    /// Since shedding by this cause began; 0 while there is none.
+    /// Since rejecting for this reason began; 0 while there is none.
     episode: u64,
     /// What `episode` was when it was last looked at.
     seen: u64,

@@ -1,4 +1,4 @@
-//! Who has failed, and is left alone until when: a bounded table. PURE.
+//! The keys that have failed, and until when they are not asked: a bounded table. PURE.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -8,10 +8,10 @@ use super::backoff::Permission;
 use crate::clock::Now;
 use crate::outcome::Cause;
 
-/// How many are remembered; the one failing longest is forgotten first.
+/// How many keys are remembered; the one that has failed for longest is forgotten first.
 pub(super) const MAX_FAILING: usize = 1024;
 
-/// What somebody is left alone for.
+/// Why an origin or a key is not asked for a while.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FailureState {
     pub cause: Cause,
@@ -22,11 +22,11 @@ pub(super) struct FailureState {
     pub probing: bool,
 }
 
-/// The failures of all keys `K` that are in one.
+/// The failing keys `K`, each with its failures.
 #[derive(Debug)]
 pub(super) struct FailureTable<K> {
     all: HashMap<K, FailureState>,
-    /// In failure longest first.
+    /// The one that has failed for longest first.
     order: VecDeque<K>,
 }
 

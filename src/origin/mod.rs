@@ -53,7 +53,7 @@ pub trait InterimSink: Send + Sync {
 
 impl fmt::Debug for dyn InterimSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Herald")
+        f.write_str("InterimSink")
     }
 }
 

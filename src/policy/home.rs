@@ -66,7 +66,7 @@ pub struct Plausibility {
 }
 
 impl Plausibility {
-    /// A home of which nothing is known. `/aggregates` is expected at least this often; twice as old, it vouches for nothing.
+    /// A home of which nothing is known. `/aggregates` is expected at least this often; twice as old, it confirms nothing.
     pub fn new(aggregates_every: Duration) -> Plausibility {
         Plausibility {
             aggregates_every,
@@ -107,7 +107,7 @@ impl Plausibility {
         }
     }
 
-    /// The target that vouches for a zero: the battery's own, or the meters where that has no level to tell (no battery).
+    /// The target that confirms a zero: the battery's own, or the meters where that has no level to tell (no battery).
     pub fn cross_check_path(&self) -> &'static str {
         if self.has_soe == Some(false) {
             "/aggregates"

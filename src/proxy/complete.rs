@@ -132,7 +132,7 @@ impl Proxy {
         }
     }
 
-    /// Tells those aboard a flight that does not go, or goes too late for them.
+    /// Answers the waiters of a flight that does not start, or ends too late for them.
     pub(super) fn turn_away(
         &self,
         waiters: Vec<Waiter>,

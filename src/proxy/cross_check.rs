@@ -1,4 +1,4 @@
-//! A held answer and its cross-check: what could be a false zero is an answer only when another one, asked for after it, agrees.
+//! Cross-checks: an answer that could be a false zero is pending until another answer, requested after it, confirms it.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::policy::home::{PlausibilityCheck, PlausibilityResult, cross_check_agr
 use crate::policy::rule::Fallback;
 use crate::reply::{Nowhere, Reply, Responder, Sink};
 
-/// What a held answer waits for.
+/// What a pending answer needs to be confirmed.
 pub(super) enum Unconfirmed {
     /// A battery level of zero, which another answer must confirm.
     Level,
@@ -33,18 +33,18 @@ pub(super) struct PendingConfirmation {
     pub unconfirmed: Unconfirmed,
 }
 
-/// Waits in the cross-check's flight, and ends the held one by what it hears.
+/// Waits in the cross-check's flight, and completes the pending one by its answer.
 struct CrossCheck {
     proxy: Arc<Proxy>,
     flight: FlightId,
-    /// `None` once its flight was told.
+    /// `None` once its flight was completed.
     pending: Option<PendingConfirmation>,
-    /// Who was asked.
+    /// The path that was asked.
     path: &'static str,
 }
 
 impl Proxy {
-    /// Holds a flight, and asks its cross-check. The permit goes back meanwhile; the cross-check needs one of its own.
+    /// Makes a flight wait for its cross-check. Its permit goes back meanwhile; the cross-check needs one of its own.
     pub(super) fn await_confirmation(
         self: &Arc<Proxy>,
         flight: FlightId,
@@ -82,7 +82,7 @@ impl Proxy {
             alone: None,
             again: false,
         };
-        // Not joinable: a fetch that began before the held answer came is no cross-check of it.
+        // Not joinable: a fetch that began before the pending answer came cannot confirm it.
         let fetch_request = FetchRequest {
             request,
             key,

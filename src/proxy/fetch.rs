@@ -1,4 +1,4 @@
-//! The flight itself, on an origin worker's thread: ask, with what is stored to be confirmed; judge; land.
+//! The fetch itself, on an origin worker's thread: ask, with what is stored to be confirmed; process the response; complete.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A request the store cannot answer: it joins the flight of its key, or begins one, or goes alone.
+//! A request the store cannot answer: it joins the flight of its key, starts one, or is fetched alone.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::policy::sharing::{Reason, RequestTraits, Sharing, write_custom, write
 use crate::reply::Responder;
 
 impl Proxy {
-    /// Boards a request. `selected`: what is stored for it.
+    /// Joins the flight of a request's key, or starts one. `selected`: what is stored for it.
     pub(super) fn join_or_start(
         &self,
         request: Request,
@@ -85,7 +85,7 @@ impl Proxy {
             plain: false,
             interim_sink,
         };
-        // Whose request goes alone is told the truth: what stands in is for readers that everybody's answer would have done for.
+        // A request that is not shared gets the origin's real error, never a fallback body.
         let takes_fallback = matches!(alone, None | Some(Reason::Head));
         let fallback = if takes_fallback {
             rule.fallback
@@ -110,8 +110,8 @@ impl Proxy {
         }));
     }
 
-    /// A follower whose answer could not be shared, or was for other requests, asks for itself, at once and in parallel. The
-    /// first time it may still share with others like it.
+    /// Fetches again for a waiter whose flight's answer was not for it, at once and in parallel. The first time it may still
+    /// share with others like it.
     pub(super) fn retry_alone(&self, mut waiter: Waiter) {
         let shared = waiter.alone.is_none();
         let key = shared.then(|| Key::new(None, ROLE, &waiter.request.target));
@@ -181,7 +181,7 @@ fn related_key(request: &Request, alone: Option<Reason>) -> Option<Key> {
     is_related.then(|| Key::new(None, ROLE, &request.target))
 }
 
-/// Why a request goes alone. `None`: it shares.
+/// Why a request is not shared. `None`: it is.
 fn why_alone(traits: &RequestTraits, selected: Option<&Stored>) -> Option<Reason> {
     let is_part = |stored: &Stored| stored.status == StatusCode::PARTIAL_CONTENT;
     match (traits.sharing, selected) {

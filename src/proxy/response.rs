@@ -1,4 +1,4 @@
-//! What becomes of a whole response: whether it is an answer, and whether it is stored.
+//! What a whole response is: an answer or a failure, and whether it is stored.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::policy::vary::Selecting;
 use crate::policy::{dates, invalidation, validation};
 use crate::reply;
 
-/// A whole response, and how it came.
+/// A whole response, and the request it answers.
 pub(super) struct FetchedResponse {
     pub response: Response,
     /// The request's fields as the origin saw them.
@@ -40,11 +40,11 @@ pub(super) struct FetchedResponse {
     pub cookies: Vec<HeaderValue>,
 }
 
-/// What becomes of a whole response.
+/// What a whole response makes of its flight.
 pub(super) enum Processed {
     /// The flight ends with this.
     Complete(FetchResult),
-    /// It lands when its cross-check was heard.
+    /// It ends when its cross-check was answered.
     Pending(PendingConfirmation),
 }
 
@@ -349,7 +349,7 @@ impl Proxy {
     }
 
     /// Whether the origin is to be left alone after this error status. Not where the user has no say in what a good answer is, and
-    /// nothing stored can stand in: by the RFC alone it is an answer like others, and whoever asks is told what the origin says.
+    /// nothing stored may replace it: by the RFC alone it is an answer like others, and the client gets it.
     pub(super) fn status_counts_as_failure(
         &self,
         request: &Request,
@@ -367,7 +367,7 @@ impl Proxy {
         is_ruled || known().is_some_and(|stored| stored.serves_despite(cause, now))
     }
 
-    /// What the answer means in this home, where the route asks.
+    /// Whether the answer is plausible for this Powerwall, where the route asks.
     fn assess_plausibility(
         &self,
         request: &Request,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::door::Door;
+use super::blocked_listener::BlockedListener;
 use super::expected::{Expected, From, Method, Turn, expected};
 use super::fault::{Does, Fault, GOOD, NEXT};
 use super::table::Table;
@@ -21,13 +21,17 @@ const BEHIND: i64 = 3;
 /// Fields are dropped in this order: Larder, what stands at the origin's port, the origin.
 struct Stage {
     app: App,
-    _door: Option<Door>,
+    _blocked: Option<BlockedListener>,
     origin: Origin,
 }
 
 /// Plays a cell. A text tells what is not as expected.
 pub fn play(table: &Table, fault: &Fault, age: Option<u64>, method: Method) -> Option<String> {
-    let Stage { app, _door, origin } = &Stage::set(table, fault, age);
+    let Stage {
+        app,
+        _blocked,
+        origin,
+    } = &Stage::set(table, fault, age);
     let mut wrong = String::new();
     for turn in [Turn::First, Turn::Second] {
         let expected = expected(&table.life, fault, age, method, turn);
@@ -71,14 +75,14 @@ impl Stage {
             app.sweep();
         }
         failing.store(true, Ordering::Release);
-        let door = match fault.does {
-            Does::Refuses => Some(Door::shut(&mut origin)),
-            Does::AcceptsNobody => Some(Door::full(&mut origin)),
+        let blocked = match fault.does {
+            Does::Refuses => Some(BlockedListener::shut(&mut origin)),
+            Does::AcceptsNobody => Some(BlockedListener::full(&mut origin)),
             Does::HasNoAddress | Does::Answers(_) | Does::AnswersLate => None,
         };
         Stage {
             app,
-            _door: door,
+            _blocked: blocked,
             origin,
         }
     }

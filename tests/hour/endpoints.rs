@@ -141,5 +141,5 @@ pub fn endpoint(target: &str) -> &'static Endpoint {
     ENDPOINTS
         .iter()
         .find(|endpoint| endpoint.path == path)
-        .expect("a road")
+        .expect("an endpoint")
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::endpoints::{Kind, endpoint};
 
-/// How long after an answer that said something an empty one is news, and how long the meters vouch for others: two of
+/// How long after an answer that said something an empty one is news, and how long the meters confirm others: two of
 /// their slowest intervals.
 const REMEMBERED: u64 = 600_000;
 const VOUCHED: u64 = 60_000;

@@ -1,6 +1,6 @@
 //! When the origin may be asked, reckoned from what it said: the one place where its rest is judged.
 //!
-//! A lower bound: what an answer in doubt is worth is not held against its key.
+//! A lower bound: what an unconfirmed answer is worth is not held against its key.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -91,7 +91,7 @@ pub struct Schedule {
     tripped: bool,
     /// A poll whose body pauses.
     paused: Option<(FlightId, Asker, usize)>,
-    /// What counts when its flight is over: answers in doubt, and failures that may be asked about once more.
+    /// What counts when its flight is over: unconfirmed answers, and failures that may be asked about once more.
     open: HashMap<FlightId, (Asker, Heard, u64)>,
 }
 
@@ -142,7 +142,7 @@ impl Schedule {
         }
     }
 
-    /// The body of a poll pauses. It has failed unless somebody takes it as it comes: who is aboard shows only inside, so its
+    /// The body of a poll pauses. It has failed unless somebody takes it as it comes: who waits shows only inside, so its
     /// end tells.
     pub fn paused(&mut self, flight: FlightId, asker: Asker, poll: usize) {
         self.paused = Some((flight, asker, poll));

@@ -235,7 +235,7 @@ impl World {
         state.queue.insert((at, luck, number), event);
     }
 
-    /// The scheduler's ears.
+    /// What the scheduler hears.
     fn learn(&self) {
         let now = self.clock.now().mono;
         let mut state = self.state();
@@ -292,7 +292,7 @@ impl World {
             }
             Event::Completes(flight, fetch_request, fate) => {
                 if self.state().aloud {
-                    println!("{:>8} {flight:?} lands", self.now());
+                    println!("{:>8} {flight:?} completes", self.now());
                 }
                 proxy.fetch(
                     flight,

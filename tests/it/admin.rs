@@ -146,7 +146,7 @@ fn e3_hits_and_misses_are_counted_over_refreshes_and_a_list_says_when_it_is_cut(
 
 /// It waits its turn and is looked up then, not before as well.
 #[test]
-fn a_hit_behind_a_reply_that_is_owed_counts_once() {
+fn a_hit_behind_a_reply_that_is_not_sent_yet_counts_once() {
     let gate = Gate::closed();
     let origin = Origin::serving([
         ("/hit", Answer::ok("hit")),

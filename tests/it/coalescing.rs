@@ -51,7 +51,7 @@ fn must_show_1_fifty_clients_fifty_cookies() {
         let number = number.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         let answer =
             Answer::ok(format!("yours is {number}")).field("Set-Cookie", format!("id={number}"));
-        // Only the first fetch waits, so that everybody has joined it when it lands.
+        // Only the first fetch waits, so that everybody has joined it when it completes.
         if number == 0 {
             answer.after(&theirs)
         } else {

@@ -105,7 +105,7 @@ fn c24_a_failure_by_number_and_a_body_that_is_no_answer_are_nothing_to_pass_on()
 }
 
 #[test]
-fn c24_everybody_aboard_one_flight_gets_the_same() {
+fn c24_everybody_in_one_flight_gets_the_same() {
     let gate = Gate::closed();
     let origin = Origin::serving([("/empty/a", Answer::status(500).body("broken").after(&gate))]);
     let app = App::start(&config_for(&origin, three_routes()));

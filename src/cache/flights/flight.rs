@@ -21,7 +21,7 @@ pub(super) struct Flight {
     pub repeated: u32,
     /// The origin has been working on it for longer than `slow`.
     pub late: bool,
-    /// An invalidation came: what lands is not stored, and nobody new joins.
+    /// An invalidation came: what is fetched is not stored, and nobody new joins.
     pub invalidated_meanwhile: bool,
 }
 

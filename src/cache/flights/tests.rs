@@ -245,7 +245,7 @@ fn an_answer_that_is_not_confirmed_says_nothing_of_the_origin() {
     let mut harness = Harness::new(2);
     harness.step(Work::Arrived(shared("/zero").with_client()));
     assert!(harness.step(Work::Pending(FlightId(0))).is_empty());
-    harness.step(Work::Arrived(shared("/witness").with_client()));
+    harness.step(Work::Arrived(shared("/cross-check").with_client()));
     harness.step(Work::Completed(
         FlightId(1),
         FetchResult::failed(Cause::Fetch(FetchError::Connect)),
@@ -275,7 +275,7 @@ fn an_answer_to_be_confirmed_ends_the_failure_of_its_origin_at_once() {
     );
     harness.step(Work::Pending(FlightId(1)));
     assert_eq!(
-        harness.step(Work::Arrived(shared("/witness").with_client())),
+        harness.step(Work::Arrived(shared("/cross-check").with_client())),
         ["Fetch 2"]
     );
 }
@@ -515,7 +515,7 @@ fn while_all_permits_are_late_nobody_who_has_a_stale_answer_waits() {
     assert_eq!(
         harness.step(harness.completes_shared(0, "/a")),
         ["Insert", "Answer 1", "Fetch 1"],
-        "the refresh flies"
+        "the refresh is fetched"
     );
     assert_eq!(
         harness.step(harness.completes_shared(1, "/b")),

@@ -70,7 +70,7 @@ impl Flights {
         }
     }
 
-    /// Lets a flight ask once more instead of landing like this: the failure may pass, and somebody still wants to know. Never
+    /// Lets a flight ask once more instead of ending like this: the failure may pass, and somebody still wants to know. Never
     /// where there is failure already: a probe asks once.
     pub(super) fn retries(&mut self, id: FlightId, result: &FetchResult, now: Now) -> bool {
         let Some(flight) = self.flights.get_mut(&id) else {

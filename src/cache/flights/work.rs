@@ -51,7 +51,8 @@ pub enum Work {
     /// The server is being stopped: nobody waits any longer.
     Stop,
     // What is to be done.
-    /// Look in the store for what this fetch request would fetch, and report `Found` or `Missing`. A background flight has no use for what it should refresh.
+    /// Look in the store for what this request would fetch, and report `Found` or `Missing`. An answer that a background flight
+    /// should refresh does not count.
     Look(FlightId, FetchRequest, Class),
     /// Store this.
     Insert(Shared),
@@ -85,7 +86,7 @@ pub enum Work {
         /// It was before: its probe has failed.
         still: bool,
     },
-    /// The origin failing is asked by its probe: its breaker is half-open.
+    /// The failing origin is asked by its probe: its breaker is half-open.
     OriginProbed,
     /// The origin answers again: its breaker is closed.
     OriginUp,
@@ -108,7 +109,8 @@ pub struct FetchRequest {
     pub key: Option<Key>,
     /// The origin is asked on behalf of everybody.
     pub shared: bool,
-    /// The key of the answer to everybody that it is related to, alone: HEAD, or a part of it. The failure of that key is its own, too.
+    /// The key of the shared answer that this unshared request is about: that of a GET, for a HEAD, a range or a precondition.
+    /// It is held back by failures of that key, too.
     /// `None`: it is asked for everybody, or somebody's alone.
     pub related_key: Option<Key>,
     /// What others name to join: the key, with what the request selects by where its Vary is known. `None`: nobody joins.
@@ -141,7 +143,7 @@ impl FetchRequest {
         }
     }
 
-    /// Whose failure it meets, and what is heard is held against.
+    /// Whose failures hold it back, and whom its own failure counts against.
     pub(super) fn whose(&self) -> Whose<&Key> {
         match (self.shared_key(), &self.related_key) {
             (Some(key), _) => Whose::Key(key),
@@ -161,7 +163,7 @@ impl FetchRequest {
             && matches!(self.request.method, Method::GET | Method::HEAD)
     }
 
-    /// Whether it is asked only to vouch for another answer: nobody joins it, and what is stored does not count.
+    /// Whether it only cross-checks another answer: nobody joins it, and what is stored does not count.
     pub(super) fn is_cross_check(&self) -> bool {
         self.shared && self.joins.is_none() && self.even_if_fresh
     }
@@ -185,7 +187,7 @@ pub struct Waiter {
     pub fwd: Fwd,
     /// Why the request goes alone. `None`: it may share.
     pub alone: Option<Reason>,
-    /// What landed for it before was for other requests than this one (RFC 9111 §4.1).
+    /// What was fetched for it before was for other requests than this one (RFC 9111 §4.1).
     pub again: bool,
 }
 

@@ -1,4 +1,4 @@
-//! PURE: how long a response is, where RFC 9112 §6.3 and ureq may differ. A doubt never keeps a connection.
+//! PURE: how long a response is, where RFC 9112 §6.3 and ureq may differ. A connection is never kept where they might.
 
 use http::header::{self, HeaderMap};
 use http::{Method, StatusCode, Version};

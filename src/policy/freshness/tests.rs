@@ -129,7 +129,7 @@ fn explicit_freshness_in_the_order_of_the_rfc() {
         assert_eq!(
             found.stale_time(),
             found.ttl(),
-            "the origin's response_directives is not refreshed early"
+            "the origin's own lifetime is not refreshed early"
         );
     }
 }
@@ -350,7 +350,7 @@ fn stale_while_revalidate_lets_the_origins_word_answer_for_longer_but_not_be_fre
     assert_eq!(
         (found.fresh_until(), found.ttl()),
         (secs(40), secs(40)),
-        "the user's response_directives has no window"
+        "the user's lifetime has no window"
     );
 }
 

@@ -104,11 +104,11 @@ fn every_recorded_outage_body_is_bad_or_fails_its_cross_check() {
         for mut home in [healthy(up), Plausibility::new(EVERY)] {
             for (target, kind, bad) in paths(down) {
                 // What both states answer alike is news only by the meters, which come first here.
-                let witnesses = [body(down, "soe"), body(down, "aggregates"), body(up, "soe")];
+                let cross_checks = [body(down, "soe"), body(down, "aggregates"), body(up, "soe")];
                 match home.assess(&target, kind, &bad, at(1)) {
                     Bad(_) => {}
                     NeedsCrossCheck => {
-                        for cross_check in &witnesses {
+                        for cross_check in &cross_checks {
                             assert!(!cross_check_agrees(&bad, cross_check), "{down}{target}");
                         }
                     }

@@ -56,7 +56,7 @@ pub struct Replay {
     /// Bound and never listening: nobody else gets the port.
     _port: Socket,
     shared: Arc<Shared>,
-    door: Mutex<Option<(Socket, JoinHandle<()>)>>,
+    listening: Mutex<Option<(Socket, JoinHandle<()>)>>,
 }
 
 struct Shared {
@@ -111,7 +111,7 @@ impl Replay {
             addr,
             _port: port,
             shared,
-            door: Mutex::new(None),
+            listening: Mutex::new(None),
         };
         replay.open();
         replay
@@ -152,7 +152,7 @@ impl Replay {
 
     /// Closes the port: open connections are cut, new ones refused.
     pub fn close(&self) {
-        let Some((socket, acceptor)) = held(&self.door).take() else {
+        let Some((socket, acceptor)) = held(&self.listening).take() else {
             return;
         };
         // On Linux this ends a wait in accept, and the port refuses from here on.
@@ -166,15 +166,15 @@ impl Replay {
 
     /// Opens the port.
     pub fn open(&self) {
-        let mut door = held(&self.door);
-        if door.is_some() {
+        let mut listening = held(&self.listening);
+        if listening.is_some() {
             return;
         }
         let socket = bound(self.addr);
         socket.listen(BACKLOG).expect("listens");
         let listener: TcpListener = socket.try_clone().unwrap().into();
         let shared = Arc::clone(&self.shared);
-        *door = Some((
+        *listening = Some((
             socket,
             std::thread::spawn(move || serving::accept(&listener, &shared)),
         ));

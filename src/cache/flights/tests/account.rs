@@ -53,7 +53,7 @@ impl Account {
             assert_eq!(
                 self.probes.len(),
                 1,
-                "an origin in failure is asked by one probe"
+                "a failing origin is asked by one probe"
             );
         }
         let FetchRequest { key, shared, .. } = fetch_request.clone();

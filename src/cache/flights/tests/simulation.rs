@@ -100,7 +100,7 @@ impl Simulation {
                 self.later(time, Event::Invalidated(key));
             }
         }
-        // Some stop in the middle of it: what comes after is turned away, what is in the air lands.
+        // Some stop in the middle of it: what comes after is turned away, what is in progress completes.
         let stop = if self.random.one_in(2) {
             time / 2
         } else {
@@ -400,7 +400,7 @@ impl Simulation {
         self.carry_out_all(todo);
     }
 
-    /// A failure lands, or is not the last word.
+    /// A fetch fails, or is repeated.
     fn failed(&mut self, id: FlightId, result: FetchResult) {
         let before = self.flights.flights[&id].repeated;
         let failing = self.account.failing;
@@ -417,7 +417,7 @@ impl Simulation {
             self.repeated += 1;
             assert!(
                 !failing && before < self.restraint.retries,
-                "who is in failure is not asked twice"
+                "who is failing is not asked twice"
             );
         } else {
             self.account.ended(id);

@@ -235,7 +235,7 @@ fn c32_a_failure_that_may_pass_is_asked_once_more_and_only_the_last_word_counts(
         assert_eq!(
             harness.flights.failing(9).keys.len(),
             0,
-            "nobody is in trouble"
+            "no key is failing"
         );
     }
 }

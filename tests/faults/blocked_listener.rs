@@ -8,23 +8,23 @@ use socket2::{Domain, Socket, Type};
 use crate::support::Origin;
 
 /// Keeps the port: nobody else gets it meanwhile.
-pub struct Door {
+pub struct BlockedListener {
     _port: Socket,
     /// Connections that wait to be accepted, so that no other can.
     _waiting: Vec<TcpStream>,
 }
 
-impl Door {
+impl BlockedListener {
     /// Every connection is refused.
-    pub fn shut(origin: &mut Origin) -> Door {
-        Door {
+    pub fn shut(origin: &mut Origin) -> BlockedListener {
+        BlockedListener {
             _port: port_of(origin),
             _waiting: Vec::new(),
         }
     }
 
     /// No connection is accepted or refused: the backlog is full.
-    pub fn full(origin: &mut Origin) -> Door {
+    pub fn full(origin: &mut Origin) -> BlockedListener {
         let port = port_of(origin);
         port.listen(0).expect("listens");
         let addr = port
@@ -35,7 +35,7 @@ impl Door {
         let enter = |_| TcpStream::connect_timeout(&addr, Duration::from_millis(100)).ok();
         let waiting: Vec<TcpStream> = (0..16).map_while(enter).collect();
         assert!(waiting.len() < 16, "the backlog is never full");
-        Door {
+        BlockedListener {
             _port: port,
             _waiting: waiting,
         }
