@@ -263,7 +263,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::policy::rule::Force;
+    use crate::policy::rule::{Force, IgnoreFields};
 
     /// Fields, name and value.
     type Lines = &'static [(&'static str, &'static str)];
@@ -326,11 +326,7 @@ mod tests {
                 &[("cookie", "a=b")],
                 Sharing::Alone(Reason::Identity),
             ),
-            (
-                "GET",
-                &[("x-api-key", "")],
-                Sharing::Alone(Reason::Identity),
-            ),
+            ("GET", &[("x-api-key", "")], Sharing::Alone(Reason::Custom)),
             (
                 "GET",
                 &[("cache-control", "No-Store")],
@@ -440,5 +436,86 @@ mod tests {
             judge("GET", &both, false, &forcing),
             Sharing::Alone(Reason::Identity)
         );
+    }
+
+    #[test]
+    fn a_custom_field_is_one_that_nothing_excuses() {
+        let cases: [(Lines, bool); 16] = [
+            (&[("x-token", "a")], true),
+            (&[("x_real_ip", "a")], true),
+            (&[("x-api-version", "a"), ("user-agent", "x")], false),
+            // Vary names it, or it ends here.
+            (&[("x-told-apart", "a")], false),
+            (&[("x-token", "a"), ("connection", "close, X-Token")], false),
+            (&[("authorization", "a"), ("connection", "x-token")], true),
+            // A malformed value is as good as a custom field.
+            (&[("range", "junk")], true),
+            (&[("range", "bytes=0-1")], false),
+            (&[("if-none-match", "\"a")], true),
+            (&[("if-modified-since", "yesterday")], true),
+            (&[("cache-control", "a b")], true),
+            (&[("cache-control", "nothing-to-see-here")], false),
+            (&[("content-length", "0")], false),
+            (&[("content-length", "1")], true),
+            (&[("x-forwarded-for", "1.1.1.1"), ("cf-ray", "x")], false),
+            (&[("x-forwarded-user", "a")], true),
+        ];
+        for (lines, expected) in cases {
+            let found = traits("GET", lines, false, &Rule::default());
+            assert_eq!(found.custom, expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_route_says_which_fields_are_keyed_and_which_say_nothing() {
+        let custom = |lines, rule: &Rule| traits("GET", lines, false, rule).custom;
+        let name = HeaderName::from_static;
+        let keyed = Rule {
+            vary_on: vec![name("x-tenant")],
+            ignore_fields: IgnoreFields::These(vec![name("x-noise"), name("x-inertia")]),
+            ..Rule::default()
+        };
+        assert!(!custom(&[("x-tenant", "a"), ("x-noise", "b")], &keyed));
+        assert!(custom(&[("x-other", "a")], &keyed));
+        assert_eq!(class_on(&name("x-tenant"), &keyed), Class::Keyed);
+        assert_eq!(class_on(&name("x-inertia"), &keyed), Class::Neutral);
+        assert!(traits("GET", &[("x-inertia", "1")], false, &keyed).ignores_keyed);
+        assert!(!traits("GET", &[("hx-request", "1")], false, &keyed).ignores_keyed);
+        let all = Rule {
+            ignore_fields: IgnoreFields::All,
+            ..Rule::default()
+        };
+        assert!(!custom(&[("x-other", "a"), ("cookie", "b")], &all));
+        assert!(custom(&[("authorization", "a")], &all));
+        assert!(custom(&[("range", "junk")], &all));
+    }
+
+    #[test]
+    fn texts_are_equal_exactly_for_the_same_fields() {
+        let text = |lines: &[(&'static str, &'static str)]| {
+            let mut fields = HeaderMap::new();
+            for (name, value) in lines {
+                fields.append(*name, HeaderValue::from_static(value));
+            }
+            let mut custom = String::new();
+            write_custom(&fields, &Rule::default(), &mut custom);
+            let mut keyed = String::new();
+            write_keyed(&fields, &Rule::default(), &mut keyed);
+            (custom, keyed)
+        };
+        let one = text(&[("x-a", "1 2"), ("x-b", "%"), ("accept", "*/*")]);
+        assert_eq!(one, text(&[("x-b", "%"), ("x-a", "1 2"), ("dnt", "1")]));
+        assert_eq!(one.1, "");
+        for other in [
+            text(&[("x-a", "1"), ("x-b", "%")]),
+            text(&[("x-a", "1 2 x-b=%")]),
+            text(&[("x-a", "1 2"), ("x-b", "%25")]),
+            text(&[("x-a", "1 2"), ("x-b", "%"), ("range", "junk")]),
+        ] {
+            assert_ne!(one, other);
+        }
+        let versions = text(&[("x-api-version", "1"), ("api-version", "2")]);
+        assert_eq!(versions.0, "");
+        assert_eq!(versions.1, " api-version=2 x-api-version=1");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode, header};
+use http::{HeaderName, Method, StatusCode, header};
 
 use super::find::shape;
 use super::{Proxy, plain};
@@ -16,7 +16,7 @@ use crate::origin::Opening;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::rule::Fallback;
-use crate::policy::sharing::is_conditional;
+use crate::policy::sharing::{Reason, is_conditional};
 use crate::reply::{Failure, Reply};
 
 impl Proxy {
@@ -155,6 +155,10 @@ impl Proxy {
 
     /// Tells one waiter an answer that was stored, if it is for a request like this one.
     fn share(&self, mut waiter: Waiter, answer: &Shared, now: Now) {
+        if self.is_told_apart(&waiter, &answer.stored) {
+            waiter.alone = None;
+            waiter.fwd = Fwd::UriMiss;
+        }
         let outcome = match answer.validated {
             true => Outcome::Validated {
                 forced: waiter.fwd == Fwd::Request,
@@ -174,6 +178,16 @@ impl Proxy {
             Some(reply) => waiter.responder.reply(reply),
             None => self.retry_alone(waiter),
         }
+    }
+
+    /// Whether a request was custom until this answer named its custom fields in Vary.
+    fn is_told_apart(&self, waiter: &Waiter, stored: &Stored) -> bool {
+        let is_custom = matches!(waiter.alone, Some(Reason::Identity | Reason::Custom));
+        let selecting = stored.selecting.as_ref().filter(|_| is_custom);
+        selecting.is_some_and(|selecting| {
+            let is_named = |name: &HeaderName| selecting.names().any(|named| named == name);
+            !self.traits_unless_named(&waiter.request, is_named).custom
+        })
     }
 
     /// The origin knows no HEAD: the answer to GET tells the same, and is stored.

@@ -21,7 +21,6 @@ use crate::policy::freshness::LifetimeSource;
 use crate::policy::ranges::{Serving, serving};
 use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{self, Reuse, reuse};
-use crate::policy::rule::Rule;
 use crate::policy::sharing::{Reason, RequestTraits, Sharing};
 use crate::policy::vary::{Nominated, nominated};
 use crate::reply::{Reply, Shape};
@@ -45,8 +44,7 @@ pub(super) enum Decision {
 impl Proxy {
     /// What a cache has to know of this request.
     pub(super) fn traits(&self, request: &Request) -> RequestTraits {
-        let rule = self.routes.find(&request.target).rule;
-        let traits = self.traits_unless_named(request, rule, |_| false);
+        let traits = self.traits_unless_named(request, |_| false);
         if !traits.custom {
             return traits;
         }
@@ -55,31 +53,30 @@ impl Proxy {
             .store
             .peek(Key::new(None, ROLE, &request.target).as_str());
         match known.and_then(|known| known.newest().selecting.clone()) {
-            Some(selecting) => self.traits_unless_named(request, rule, |name| {
-                selecting.names().any(|named| named == name)
-            }),
+            Some(selecting) => self
+                .traits_unless_named(request, |name| selecting.names().any(|named| named == name)),
             None => traits,
         }
     }
 
-    fn traits_unless_named(
+    /// The same, where Vary names these fields.
+    pub(super) fn traits_unless_named(
         &self,
         request: &Request,
-        rule: &Rule,
         is_named: impl Fn(&HeaderName) -> bool,
     ) -> RequestTraits {
+        let rule = self.routes.find(&request.target).rule;
         let has_body = request.body.lease.is_some();
         RequestTraits::of(&request.method, &request.fields, has_body, rule, is_named)
     }
 
     /// Whether a request has a custom field that this response does not name in Vary.
     pub(super) fn is_custom_beside(&self, request: &Request, response: &HeaderMap) -> bool {
-        let rule = self.routes.find(&request.target).rule;
         let named = match nominated(response, |_| true) {
             Nominated::Fields(names) => names,
             Nominated::Nothing | Nominated::Everything => Vec::new(),
         };
-        self.traits_unless_named(request, rule, |name| named.contains(name))
+        self.traits_unless_named(request, |name| named.contains(name))
             .custom
     }
 

@@ -423,3 +423,48 @@ fn fault_d3_what_is_stored_takes_its_place() {
     let reply = client.get("/a");
     assert_eq!((reply.status, reply.text()), (200, "body".to_owned()));
 }
+
+#[test]
+fn keyed_fields_are_sent_and_told_apart() {
+    let origin = Origin::answering(|seen| {
+        Answer::ok(format!("version {}", seen.values("X-Api-Version").join("")))
+    });
+    let app = App::start(&config_for(&origin, json!({})));
+    let mut client = app.client();
+    client.get("/a").expect("MISS", "version ");
+    for version in ["1", "2"] {
+        let fields = [("X-Api-Version", version)];
+        let body = format!("version {version}");
+        client.get_with("/a", &fields).expect("MISS", &body);
+        client.get_with("/a", &fields).expect("HIT", &body);
+    }
+    client.get("/a").expect("HIT", "version ");
+    let both = [("X-Api-Version", "1"), ("HX-Request", "true")];
+    client.get_with("/a", &both).expect("MISS", "version 1");
+    assert_eq!(client.request("DELETE", "/a", &[], b"").status, 200);
+    client.get("/a").expect("MISS", "version ");
+    client
+        .get_with("/a", &[("X-Api-Version", "2")])
+        .expect("MISS", "version 2");
+}
+
+#[test]
+fn an_answer_to_one_web_origin_is_not_anothers() {
+    let origin = Origin::answering(|seen| {
+        let page = seen.values("Origin").join("");
+        let answer = Answer::ok(format!("for {page}"));
+        match page.as_str() {
+            "" => answer,
+            _ => answer.field("Access-Control-Allow-Origin", &page),
+        }
+    });
+    let app = App::start(&config_for(&origin, json!({})));
+    let mut client = app.client();
+    for page in ["http://one", "http://two"] {
+        let fields = [("Origin", page)];
+        let body = format!("for {page}");
+        client.get_with("/a", &fields).expect("MISS", &body);
+        client.get_with("/a", &fields).expect("HIT", &body);
+    }
+    client.get("/a").expect("MISS", "for ");
+}

@@ -704,3 +704,65 @@ fn a_failed_check_outranks_every_other_reason_on_2xx_only() {
     }
     .is_stored_by(LifetimeSource::Default);
 }
+
+#[test]
+fn what_origins_forget_to_name_in_vary_counts_as_named() {
+    scene()
+        .answering("content-language", "de")
+        .is_selected_by(&["accept-language"]);
+    scene()
+        .answering("access-control-allow-origin", "http://page.example")
+        .is_selected_by(&["origin"]);
+    scene()
+        .answering("access-control-allow-origin", "null")
+        .is_selected_by(&["origin"]);
+    scene()
+        .answering("access-control-allow-origin", "*")
+        .is_selected_by(&[]);
+    scene()
+        .answering("vary", "Origin")
+        .answering("access-control-allow-origin", "http://page.example")
+        .is_selected_by(&["origin"]);
+
+    let (_, selecting) = scene()
+        .asking("origin", "http://page.example")
+        .answering("access-control-allow-origin", "http://page.example")
+        .stored();
+    let selecting = selecting.expect("it varies");
+    assert!(
+        !selecting.matches(&HeaderMap::new()),
+        "absence is a value of its own"
+    );
+    let stripping = Rule {
+        strip_origin: true,
+        ..Rule::default()
+    };
+    scene()
+        .answering("access-control-allow-origin", "http://page.example")
+        .under(stripping)
+        .is_selected_by(&[]);
+}
+
+#[test]
+fn keyed_fields_count_as_named() {
+    scene()
+        .asking("x-api-version", "2")
+        .asking("x-custom", "a")
+        .is_selected_by(&["x-api-version"]);
+    let keyed = Rule {
+        vary_on: vec![HeaderName::from_static("x-tenant")],
+        ..Rule::default()
+    };
+    scene().under(keyed).is_selected_by(&["x-tenant"]);
+}
+
+#[test]
+fn cookies_are_stored_only_where_the_user_says_so() {
+    let defaults = Defaults::default();
+    let storing = Rule {
+        set_cookie: Some(SetCookie::Store),
+        ..Rule::default()
+    };
+    assert!(!stores_cookies(&Rule::default(), &defaults));
+    assert!(stores_cookies(&storing, &defaults));
+}
