@@ -204,6 +204,8 @@ const MAY_STAY: &[(&str, &str, &str)] = &[
     ("tests/hostile", "shed", "a member of /health"),
     ("tests/hostile", "outbox", "a member of /health"),
     ("src/policy/ranges/tests.rs", "marks", "quotation marks"),
+    ("src/policy/request_fields", "fly", "fields of fly.io"),
+    ("src/origin/forward/tests.rs", "fly", "fields of fly.io"),
     ("src/admin/", "troubles", "until the endpoints leave it"),
     (
         "src/config/section.rs",
