@@ -14,8 +14,8 @@ use crate::admin;
 use crate::cache::flights::FetchRequest;
 use crate::clock::Clock;
 use crate::config::{Config, OriginUrl};
-use crate::front::gate::Limits;
 use crate::front::head;
+use crate::front::limits::{self, Limits};
 use crate::front::listener::{self, Front};
 use crate::message::Request;
 use crate::origin::Origin;
@@ -177,6 +177,9 @@ impl App {
         self.proxy.clock().skip(by);
         self.timer.look_again();
         self.scheduler.look_again();
+        if let Some(front) = &self.front {
+            front.look_again();
+        }
     }
 
     /// Stops gently: nobody new, requests in progress get 5 s, then stale answers or 503. Takes at most 8 s.
@@ -362,7 +365,7 @@ fn look_up(addresses: &Addresses) {
 fn wait_until_idle(front: &Front, at_most: Duration) -> bool {
     let slices = at_most.as_millis() / listener::STOP_SLICE.as_millis();
     (0..slices).any(|_| {
-        let idle = front.end_idle();
+        let idle = front.is_idle();
         if !idle {
             std::thread::sleep(listener::STOP_SLICE);
         }
@@ -373,7 +376,10 @@ fn wait_until_idle(front: &Front, at_most: Duration) -> bool {
 fn limits(config: &Config) -> Limits {
     let proxy = &config.proxy;
     Limits {
-        max_connections: listener::connection_limit(proxy.max_connections),
+        max_connections: limits::connection_limit(
+            proxy.max_connections,
+            config.backend.max_concurrent_requests,
+        ),
         max_connections_per_client: proxy.max_connections_per_client,
         head: head::Limits {
             max_head_bytes: proxy.max_header_bytes,

@@ -13,9 +13,9 @@
 //! which knows the rest.
 //!
 //! # Threads
-//! tiny_http's accept thread and one per connection (they may wait for their client), front workers (they never wait), one
-//! worker per permit of the origin (it may wait for the origin), the drain, the timer, the resolver, the log, and one
-//! thread for our own endpoints.
+//! The listener, a few event-loop workers that own the clients' connections (they never wait for anything else), one worker
+//! per permit of the origin (it may wait for the origin), the timer, the scheduler, the resolver, the log, and one thread for
+//! our own endpoints.
 
 pub mod admin;
 pub mod app;

@@ -13,7 +13,6 @@ use std::time::Duration;
 use larder::app::App;
 use larder::clock::Clock;
 use larder::config::Loaded;
-use larder::front::listener;
 use larder::logging;
 use larder::threads::spawn;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -26,7 +25,6 @@ use self::systemd::{State, Systemd};
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    listener::prepare_process();
     let begun =
         arguments::read(std::env::args().skip(1)).and_then(|arguments| commands::run(&arguments));
     let loaded = match begun {

@@ -11,8 +11,6 @@ pub use self::rejections::{RejectReason, Rejections};
 pub struct Counters {
     /// Clients turned away or cut because there was too much of something.
     pub rejections: Rejections,
-    /// Servers of tiny_http that stopped accepting and were replaced.
-    pub dead_acceptors: Counter,
     /// Failures of accept; none of them ends the listener.
     pub accept_failures: Counter,
     /// Requests refused before they were understood.

@@ -12,10 +12,12 @@ mod interim;
 mod invalidate;
 mod join;
 mod max_forwards;
+mod plain;
 mod polls;
 mod rate;
 mod response;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -48,6 +50,7 @@ use crate::statistics::Statistics;
 use crate::sync::Mutex;
 
 pub use inspection::EntrySummary;
+pub use plain::PlainHit;
 pub use polls::{Idle, Poll, polls};
 pub use rate::network_of;
 
@@ -167,7 +170,13 @@ impl Proxy {
 
     /// The id for the next request.
     pub fn next_id(&self) -> RequestId {
-        RequestId(self.next_id.fetch_add(1, Ordering::Relaxed))
+        RequestId(self.next_ids(1).start)
+    }
+
+    /// The numbers of the ids for so many requests.
+    pub fn next_ids(&self, count: u64) -> Range<u64> {
+        let first = self.next_id.fetch_add(count, Ordering::Relaxed);
+        first..first + count
     }
 
     /// This process's mark, as in request ids.

@@ -14,10 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Every part of the crate, top-down, with the parts it knows. An arrow points down in this table, but for [`KNOT`].
 const ARROWS: [(&str, &[&str]); 28] = [
-    (
-        "main",
-        &["app", "clock", "config", "front", "logging", "threads"],
-    ),
+    ("main", &["app", "clock", "config", "logging", "threads"]),
     ("commands", &["arguments", "clock", "config"]),
     ("arguments", &["config"]),
     ("systemd", &[]),
@@ -58,8 +55,8 @@ const ARROWS: [(&str, &[&str]); 28] = [
     (
         "front",
         &[
-            "budget", "clock", "message", "metrics", "origin", "outcome", "proxy", "reply",
-            "threads",
+            "budget", "clock", "digits", "message", "metrics", "origin", "outcome", "policy",
+            "proxy", "reply", "sync", "threads",
         ],
     ),
     (
@@ -152,7 +149,7 @@ const IMPURE: [&str; 22] = [
 ];
 
 /// Words of an older vocabulary: no identifier of src or tests has one of them. docs/ARCHITECTURE.md has the words in use.
-const OLD_WORDS: [&str; 36] = [
+const OLD_WORDS: &[&str] = &[
     "passenger",
     "passengers",
     "errand",
@@ -189,23 +186,23 @@ const OLD_WORDS: [&str; 36] = [
     "wishes",
     "trouble",
     "troubles",
+    "ticket",
+    "outbox",
+    "door",
+    "owed",
 ];
-
-/// Words of the front before the event loop: in `src/front` until it leaves as a whole, nowhere else. Its gate, drain, places
-/// and visits are plain English elsewhere.
-const LEAVING_WITH_THE_OLD_FRONT: [&str; 4] = ["ticket", "outbox", "door", "owed"];
 
 /// Where an old word may stay, and why. An empty word: all of them.
 const MAY_STAY: &[(&str, &str, &str)] = &[
     ("tests/architecture.rs", "", "lists them"),
-    ("src/front/", "", "leaves as a whole"),
     ("src/metrics/rejections.rs", "outbox", "a member of /health"),
     ("src/proxy/health.rs", "shed", "a member of /health"),
     ("tests/hostile", "shed", "a member of /health"),
     ("tests/hostile", "outbox", "a member of /health"),
     ("src/policy/ranges/tests.rs", "marks", "quotation marks"),
-    ("src/policy/request_fields", "fly", "fields of fly.io"),
-    ("src/origin/forward/tests.rs", "fly", "fields of fly.io"),
+    ("src/front/head/tests.rs", "doubt", "what framing is in"),
+    ("src/policy/request_fields", "fly", "the fields of fly.io"),
+    ("src/origin/forward/tests.rs", "fly", "the fields of fly.io"),
     ("src/admin/", "troubles", "until the endpoints leave it"),
     (
         "src/config/section.rs",
@@ -323,11 +320,10 @@ fn i1_what_calls_itself_pure_is() {
 
 #[test]
 fn each_foreign_thing_has_one_home() {
-    let homes: [(&[&str], &[&str]); 5] = [
+    let homes: [(&[&str], &[&str]); 4] = [
         (&["ureq"], &["origin/http.rs", "origin/http/"]),
         (&["rustls", "webpki"], &["origin/http/tls/"]),
-        (&["tiny_http"], &["front/"]),
-        (&["unsafe"], &["front/guard.rs", "front/guard/"]),
+        (&["mio"], &["front/"]),
         // The origin's sockets have deadlines of their own, which no test skips.
         (&["Instant", "SystemTime"], &["clock.rs", "origin/http/"]),
     ];
@@ -481,11 +477,10 @@ fn parts(identifier: &str) -> Vec<String> {
 }
 
 fn is_old(part: &str, path: &str) -> bool {
-    let is_of_front = LEAVING_WITH_THE_OLD_FRONT.contains(&part) && !path.starts_with("src/front/");
     let may_stay = MAY_STAY
         .iter()
         .any(|(place, word, _)| path.starts_with(place) && (word.is_empty() || *word == part));
-    (is_of_front || OLD_WORDS.contains(&part)) && !may_stay
+    OLD_WORDS.contains(&part) && !may_stay
 }
 
 /// All of them; that none is missed is the business of [`fs::read_dir`].

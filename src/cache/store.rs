@@ -46,7 +46,12 @@ pub struct Stored {
 impl Stored {
     /// Counts one more use.
     pub fn count_hit(&self) {
-        self.hits.fetch_add(1, Ordering::Relaxed);
+        self.count_hits(1);
+    }
+
+    /// Counts so many more uses.
+    pub fn count_hits(&self, uses: u32) {
+        self.hits.fetch_add(uses, Ordering::Relaxed);
     }
 
     /// How often it was used.
@@ -125,6 +130,7 @@ pub struct Store {
     hasher: RandomState,
     /// Protects the entries, their queues, the pins and the counters.
     shelf: Mutex<Shelf<RandomState>>,
+    changes: std::sync::atomic::AtomicU64,
 }
 
 /// What became of an insertion.
@@ -171,7 +177,11 @@ impl Store {
     pub fn new(max_bytes: usize, max_entries: usize) -> Store {
         let hasher = RandomState::new();
         let shelf = Mutex::new(Shelf::new(hasher.clone(), max_bytes, max_entries));
-        Store { hasher, shelf }
+        Store {
+            hasher,
+            shelf,
+            changes: Default::default(),
+        }
     }
 
     /// What is stored under `key`, for use in a reply: counts as a use when room is made. `None` if there is nothing.
@@ -194,12 +204,14 @@ impl Store {
         let hash = self.hash(stored.key.as_str());
         // Outlives the lock: large bodies are given back to the allocator without it.
         let mut displaced = Vec::new();
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.shelf.lock().insert(hash, stored, sent, &mut displaced)
     }
 
     /// Removes all that is stored under `key`; answers it, or `None` if there was nothing.
     pub fn remove(&self, key: &str) -> Option<Variants> {
         let hash = self.hash(key);
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.shelf.lock().remove(hash, key)
     }
 
@@ -245,6 +257,7 @@ impl Store {
     /// Removes everything; answers how many there were. Pins and counters stay.
     pub fn clear(&self) -> usize {
         let (fifos, _index) = self.shelf.lock().clear();
+        self.changes.fetch_add(1, Ordering::AcqRel);
         fifos.iter().map(Variants::len).sum()
     }
 
@@ -265,6 +278,11 @@ impl Store {
         self.shelf.lock().gauges()
     }
 
+    /// Changes whenever something stored near `key` does.
+    pub fn version(&self, _key: &str) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
     fn hash(&self, key: &str) -> u64 {
         self.hasher.hash_one(key)
     }
@@ -276,6 +294,7 @@ impl Store {
             // Outlives the lock, as in `insert`.
             let mut removed = Vec::new();
             let to = from.saturating_add(SLICE);
+            self.changes.fetch_add(1, Ordering::AcqRel);
             more = self
                 .shelf
                 .lock()

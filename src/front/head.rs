@@ -16,6 +16,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Version};
 use memchr::memchr;
 
+pub(super) use self::host::is_lawful as is_lawful_host;
+pub(super) use self::line::MAX_TARGET_BYTES;
 pub use self::refusal::Refusal;
 pub use self::search::Search;
 use crate::message::Target;

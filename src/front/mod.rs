@@ -1,25 +1,30 @@
-//! The only folder that names tiny_http: the listener, the guard before its parser, and the replies.
+//! The front: clients' connections, owned by a fixed pool of event-loop workers.
 //!
 //! ```text
-//! client ─▶ guard (recv) ─▶ reading ─▶ Gate: waiting ─▶ tiny_http's queue of tickets ─▶ worker ─▶ proxy
-//! client ◀─ guard (send) ◀─ writing ◀───────────────────────────────── Ticket ◀──────── whoever has the reply
-//!                └─▶ drain, when the client takes no more
+//! listener ──accept──▶ worker 1..N, one mio::Poll each
+//!                      │ readable: bytes → Connection (a value without IO) → requests
+//!                      │   fresh in the store → reply rendered and written in the same turn
+//!                      │   else → proxy.answer(request, ReplyHandle)
+//!                      │ writable, deadline, message: replies of other threads, timeouts
 //! ```
+//!
+//! In scope: everything between a client's socket and a whole request, and between a decided reply and the socket. Out of
+//! scope: what a request means and what answers it ([`crate::proxy`]). A worker never waits for an origin, a lock held
+//! across IO or a slow client.
 
+pub mod connection;
 pub mod framing;
-pub mod gate;
 pub mod head;
+pub mod limits;
 pub mod listener;
-mod outbox;
+pub mod plain;
 
-mod acceptor;
-mod conn;
-mod drain;
-mod guard;
-mod places;
-mod reading;
+mod hot;
+mod mailbox;
+mod platform;
 mod render;
-mod spin;
-mod ticket;
+mod reply_handle;
+mod shared;
+mod unsent;
+mod wheel;
 mod worker;
-mod writing;

@@ -1,10 +1,25 @@
-//! The last fields of a reply's head: those of the connection; and the refusals of the guard.
+//! Replies as bytes: the fields that belong to the connection, and the responses of the front's own.
+
+use std::io::Write as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
+use super::connection::Segment;
+use super::shared::Shared;
+use crate::clock::Now;
+use crate::message::{IdText, RequestId, Target};
 use crate::metrics::RejectReason;
-use crate::reply;
+use crate::origin::Opening;
+use crate::outcome::Outcome;
+use crate::proxy::PlainHit;
+use crate::reply::{self, Reply, Shape};
+
+/// The go-ahead for a client that waits for it before it sends its body (RFC 9110 §15.2.1).
+pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// A body up to this size is copied behind its head and sent with it in one write.
+pub(super) const SMALL_BODY: usize = 16 * 1024;
 
 /// What a reply's form depends on, besides the reply.
 #[derive(Clone, Copy, Debug)]
@@ -16,15 +31,29 @@ pub(super) struct Form {
     pub closes: bool,
 }
 
-impl Form {
-    pub(super) fn of(method: &Method, version: Version, keep_alive: bool) -> Form {
-        Form {
-            head_only: method == Method::HEAD,
-            version,
-            closes: !keep_alive,
-        }
-    }
+/// What a reply answers, as far as its form and its line in the log need it.
+pub(super) struct Asked {
+    pub form: Form,
+    pub id: RequestId,
+    /// What its client calls the request; wins over `id`.
+    pub own_id: Option<HeaderValue>,
+    pub method: Method,
+    pub target: Target,
+    /// When the request was whole.
+    pub at: Now,
+}
 
+/// How the client knows where a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// So many more bytes.
+    Length(u64),
+    Chunked,
+    /// Where the connection ends.
+    Close,
+}
+
+impl Form {
     /// Ends the head of a reply.
     pub(super) fn end_head(&self, out: &mut Vec<u8>) {
         if self.closes {
@@ -36,42 +65,108 @@ impl Form {
     }
 }
 
+/// Writes a reply's head, and its body behind it where that is small; answers the body otherwise.
+pub(super) fn reply(
+    out: &mut Vec<u8>,
+    reply: &Reply,
+    asked: &Asked,
+    form: Form,
+    shared: &Shared,
+) -> Option<Segment> {
+    asked.log(reply, shared);
+    let id = asked.id_text(shared);
+    let via = shared.proxy.via();
+    reply::head(out, reply, form.head_only, &id, via, &shared.clock);
+    form.end_head(out);
+    if form.head_only {
+        return None;
+    }
+    let body = reply::body(reply, &id);
+    if body.len() > SMALL_BODY {
+        return Some(Segment::new(body));
+    }
+    out.extend_from_slice(&body);
+    None
+}
+
+/// The head of a stored reply up to the text of the request's id, which follows.
+pub(super) fn hit_head(hit: &PlainHit, shared: &Shared) -> Vec<u8> {
+    let reply = Reply::Stored {
+        stored: Arc::clone(&hit.stored),
+        outcome: Outcome::Hit,
+        now: hit.now,
+        shape: Shape::Whole,
+    };
+    let mut head = Vec::with_capacity(hit.stored.head.len() + 256);
+    let via = shared.proxy.via();
+    let id = IdText::Own("");
+    reply::head(&mut head, &reply, false, &id, via, &shared.clock);
+    // The id is the last thing written; its line goes on with the next request's.
+    head.truncate(head.len().saturating_sub(b"\r\n".len()));
+    head
+}
+
+/// The head of an answer that is passed on as it comes, and how its body is framed.
+pub(super) fn opening(
+    opening: &Opening,
+    outcome: &Outcome,
+    asked: &Asked,
+    mut form: Form,
+    shared: &Shared,
+) -> (Vec<u8>, Form, Framing) {
+    let mut head = Vec::with_capacity(512);
+    let id = asked.id_text(shared);
+    reply::opening_head(&mut head, opening, outcome, &id, shared.proxy.via());
+    let framing = match opening.length {
+        Some(length) => {
+            let _ = write!(head, "Content-Length: {length}\r\n");
+            Framing::Length(length)
+        }
+        None if form.version == Version::HTTP_10 => {
+            form.closes = true;
+            Framing::Close
+        }
+        None => {
+            head.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+            Framing::Chunked
+        }
+    };
+    form.end_head(&mut head);
+    (head, form, framing)
+}
+
 /// An interim response.
 pub(super) fn interim(status: StatusCode, fields: &HeaderMap) -> Bytes {
     let mut out = Vec::with_capacity(256);
     reply::status_line(&mut out, status);
     reply::fields(&mut out, fields, |_| true);
     out.extend_from_slice(b"\r\n");
-    out.into_boxed_slice().into()
+    Bytes::from(out)
 }
 
 /// A whole reply to something that is not a request we can take; the connection ends after it.
 pub(super) fn refusal(status: StatusCode, message: &str) -> Vec<u8> {
     let word = status.canonical_reason().unwrap_or("Refused");
     let error = word.to_ascii_lowercase().replace([' ', '-'], "_");
-    told(status, &error, message)
+    error_reply(status, &error, message)
 }
 
 /// The whole reply to a connection that cannot be kept; it ends after it.
-pub(super) fn turned_away(shed: RejectReason) -> Vec<u8> {
-    let (error, message) = match shed {
-        RejectReason::Threads | RejectReason::Descriptors => (
-            "out_of_resources",
-            "the system gives nothing more for one more connection; try again in a moment",
-        ),
-        RejectReason::ClientConnections => (
-            "too_many_connections",
-            "this address has as many as it may; raise proxy.maxConnectionsPerClient",
-        ),
-        _ => (
-            "too_many_connections",
-            "all connections are in use; raise proxy.maxConnections",
-        ),
+pub(super) fn rejected(cause: RejectReason) -> Vec<u8> {
+    let message = match cause {
+        RejectReason::ClientConnections => {
+            "this address has as many connections as it may; raise proxy.maxConnectionsPerClient"
+        }
+        _ => "all connections are in use; raise proxy.maxConnections",
     };
-    told(StatusCode::SERVICE_UNAVAILABLE, error, message)
+    error_reply(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too_many_connections",
+        message,
+    )
 }
 
-fn told(status: StatusCode, error: &str, message: &str) -> Vec<u8> {
+fn error_reply(status: StatusCode, error: &str, message: &str) -> Vec<u8> {
     let word = status.canonical_reason().unwrap_or("Refused");
     let body = format!("{{\"error\":\"{error}\",\"message\":\"{message}\"}}");
     let retry = if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -86,6 +181,28 @@ fn told(status: StatusCode, error: &str, message: &str) -> Vec<u8> {
         body.len(),
     )
     .into_bytes()
+}
+
+impl Asked {
+    fn id_text(&self, shared: &Shared) -> IdText<'_> {
+        IdText::new(shared.proxy.mark(), self.id, self.own_id.as_ref())
+    }
+
+    /// One line per answered request. Without the query: it may hold secrets.
+    fn log(&self, reply: &Reply, shared: &Shared) {
+        if log::log_enabled!(log::Level::Debug) {
+            let took = shared.clock.now().mono.saturating_sub(self.at.mono);
+            log::debug!(
+                "{} {} {} {} {} ms id={}",
+                self.method,
+                self.target.path(),
+                reply.status().as_u16(),
+                reply.outcome().x_cache_status(),
+                took.as_millis(),
+                self.id_text(shared),
+            );
+        }
+    }
 }
 
 #[cfg(test)]

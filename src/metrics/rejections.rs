@@ -9,14 +9,10 @@ pub enum RejectReason {
     Connections,
     /// This client has as many connections as one may have.
     ClientConnections,
-    /// The system gives no thread for one more connection.
-    Threads,
-    /// The system gives no descriptor for one more connection.
-    Descriptors,
     /// Too many request bodies are in memory.
     Bodies,
     /// Too many replies wait for clients that do not read.
-    Outbox,
+    UnsentReplies,
     /// Too many requests wait for the origin.
     Parked,
     /// A request waited too long for one of the connections to the origin.
@@ -39,13 +35,11 @@ struct Tally {
 
 impl RejectReason {
     /// All of them, in the order `/health` has them.
-    pub const ALL: [RejectReason; 8] = [
+    pub const ALL: [RejectReason; 6] = [
         RejectReason::Connections,
         RejectReason::ClientConnections,
-        RejectReason::Threads,
-        RejectReason::Descriptors,
         RejectReason::Bodies,
-        RejectReason::Outbox,
+        RejectReason::UnsentReplies,
         RejectReason::Parked,
         RejectReason::Permits,
     ];
@@ -55,10 +49,8 @@ impl RejectReason {
         match self {
             RejectReason::Connections => "connections",
             RejectReason::ClientConnections => "clientConnections",
-            RejectReason::Threads => "threads",
-            RejectReason::Descriptors => "descriptors",
             RejectReason::Bodies => "bodies",
-            RejectReason::Outbox => "outbox",
+            RejectReason::UnsentReplies => "outbox",
             RejectReason::Parked => "parked",
             RejectReason::Permits => "permits",
         }
@@ -71,12 +63,8 @@ impl RejectReason {
             RejectReason::ClientConnections => {
                 "a client has all connections one may have (proxy.maxConnectionsPerClient)"
             }
-            RejectReason::Threads => "the system refuses a thread; raise the limit on processes",
-            RejectReason::Descriptors => {
-                "the system refuses a descriptor; raise the limit on open files"
-            }
             RejectReason::Bodies => "too many request bodies are in memory",
-            RejectReason::Outbox => "too many replies wait for clients that do not read",
+            RejectReason::UnsentReplies => "too many replies wait for clients that do not read",
             RejectReason::Parked => "too many requests wait for the origin",
             RejectReason::Permits => "requests waited too long for a connection to the origin",
         }
@@ -147,24 +135,24 @@ mod tests {
     fn a_cause_is_over_when_nobody_was_turned_away_between_two_looks() {
         let rejections = Rejections::default();
         assert_eq!(rejections.over(), []);
-        rejections.note(RejectReason::Threads);
+        rejections.note(RejectReason::Connections);
         assert_eq!(rejections.over(), [], "it may go on");
-        rejections.note(RejectReason::Threads);
+        rejections.note(RejectReason::Connections);
         rejections.note(RejectReason::Bodies);
         assert_eq!(rejections.over(), []);
         assert_eq!(
             rejections.over(),
-            [(RejectReason::Threads, 2), (RejectReason::Bodies, 1)]
+            [(RejectReason::Connections, 2), (RejectReason::Bodies, 1)]
         );
         assert_eq!(rejections.over(), []);
-        rejections.note(RejectReason::Threads);
+        rejections.note(RejectReason::Connections);
         assert_eq!(
             (rejections.over(), rejections.over()),
-            (vec![], vec![(RejectReason::Threads, 1)])
+            (vec![], vec![(RejectReason::Connections, 1)])
         );
         assert_eq!(
             (
-                rejections.count(RejectReason::Threads),
+                rejections.count(RejectReason::Connections),
                 rejections.count(RejectReason::Bodies),
                 rejections.count(RejectReason::Parked)
             ),

@@ -230,7 +230,6 @@ const IDLE: &[&str] = &[
     "x-datadog-sampling-priority",
     "x-datadog-tags",
     "x-datadog-trace-id",
-    "x-request-id",
 ];
 
 /// Neutral fields of content negotiation.
@@ -251,6 +250,8 @@ const STEERING: &[&str] = &[
     "upgrade",
     "via",
     "x-cache-refresh",
+    // The reply repeats it.
+    "x-request-id",
 ];
 
 /// Claims of proxies about the client, or about what it asked for.

@@ -42,7 +42,6 @@ impl Proxy {
             "counters": {
                 "refusedConnections": counters.rejections.count(RejectReason::Connections),
                 "acceptFailures": counters.accept_failures.count(),
-                "deadAcceptors": counters.dead_acceptors.count(),
                 "refusedRequests": counters.refused_requests.count(),
                 "slowHeads": counters.slow_heads.count(),
                 "slowBodies": counters.slow_bodies.count(),

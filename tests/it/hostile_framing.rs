@@ -164,7 +164,7 @@ fn a_length_of_four_exabytes() {
 fn sixty_requests_in_a_version_we_do_not_speak() {
     let _turn = crowd_turn();
     let target = Target::start();
-    for version in ["HTTP/2.0", "HTTP/3.0", "HTTP/1.2", "HTTP/0.9"] {
+    for version in ["HTTP/2.0", "HTTP/3.0", "HTTP/1.10", "HTTP/0.9"] {
         for _ in 0..60 {
             let mut client = target.proc.client();
             client.send(format!("GET / {version}\r\nHost: x\r\n\r\n"));

@@ -269,8 +269,8 @@ fn what_a_slow_client_does_not_take_waits_in_turn() {
     ));
     let mut client = app.client();
     (0..40).for_each(|number| ask(&mut client, &format!("/{number}")));
-    // Of more than 8 replies owed to one client, the first are with the kernel.
-    assert!(eventually(|| origin.requests() >= 16));
+    // As many as one client may be owed; the next is read when the first has left.
+    assert!(eventually(|| origin.requests() >= 8));
 
     for number in 0..40 {
         let mut replies = read_all(&mut client);

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 /// True for `host`, `host:port`, `[IPv6]`, `[IPv6]:port`, and for an empty host. Userinfo, spaces, lists and paths are not.
-pub(super) fn is_lawful(value: &[u8]) -> bool {
+pub(in crate::front) fn is_lawful(value: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(value) else {
         return false;
     };

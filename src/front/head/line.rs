@@ -11,7 +11,7 @@ use crate::message::Target;
 pub(super) const MAX_METHOD_BYTES: usize = 32;
 
 /// The longest request target; beyond: 414.
-pub(super) const MAX_TARGET_BYTES: usize = 8 * 1024;
+pub(in crate::front) const MAX_TARGET_BYTES: usize = 8 * 1024;
 
 /// A lawful request line.
 pub(super) struct RequestLine {
@@ -51,8 +51,9 @@ pub(super) fn read(raw: &Bytes, line: &[u8]) -> Result<RequestLine, Refusal> {
 
 fn read_version(text: &[u8]) -> Result<Version, Refusal> {
     match text {
-        b"HTTP/1.1" => Ok(Version::HTTP_11),
         b"HTTP/1.0" => Ok(Version::HTTP_10),
+        // A higher minor version is processed as the highest one spoken here (RFC 9110 §2.5).
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Ok(Version::HTTP_11),
         // Well formed (RFC 9112 §2.3) but not spoken here; the HTTP/2 preface ends here too.
         [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Refusal::Version),
         _ => Err(Refusal::RequestLine),

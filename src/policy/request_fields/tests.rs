@@ -222,7 +222,7 @@ fn malformed_values_are_not_plain() {
 fn what_the_full_path_decides_is_not_plain_for_a_hit() {
     let decided = "Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range, Cache-Control, Pragma, \
         Cache-Refresh, X-Cache-Refresh, Connection, Keep-Alive, Upgrade, HTTP2-Settings, TE, Trailer, Expect, Content-Length, \
-        Transfer-Encoding, Max-Forwards, Via, CDN-Loop, Proxy-Connection, Host";
+        Transfer-Encoding, Max-Forwards, Via, CDN-Loop, Proxy-Connection, Host, X-Request-ID";
     for name in names(decided)
         .chain(names(FORWARDING))
         .chain(names(KEYED))

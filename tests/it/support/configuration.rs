@@ -21,10 +21,10 @@ pub fn config_for(origin: &Origin, more: Value) -> Value {
     config(&origin.url(), more)
 }
 
-/// A configuration as a home has it, the whole preset pypowerwall on, for the origin at `url`.
+/// A configuration as a home has it, the whole preset pypowerwall on, for the origin at `url`. Connections may idle for a day:
+/// tests move the clock by minutes while they keep theirs.
 pub fn home(url: &str, more: Value) -> Value {
-    let mut whole =
-        json!({ "backend": { "url": url }, "proxy": { "bind": "127.0.0.1", "port": 0 } });
+    let mut whole = json!({ "backend": { "url": url }, "proxy": { "bind": "127.0.0.1", "port": 0, "keepAliveTimeout": 86_400_000 } });
     overlay(&mut whole, more);
     whole
 }

@@ -171,6 +171,9 @@ impl Start {
             .arg(folder.join("config.json"))
             .args(["--port", "0"])
             .args(&self.arguments);
+        // Memory that is measured is the program's, not what glibc's allocator keeps of it; the static builds have another.
+        let allocator = "glibc.malloc.arena_max=2:glibc.malloc.mmap_threshold=131072";
+        command.env("GLIBC_TUNABLES", allocator);
         command
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(folder);
