@@ -55,8 +55,8 @@ const ARROWS: [(&str, &[&str]); 28] = [
     (
         "front",
         &[
-            "budget", "clock", "digits", "message", "metrics", "origin", "outcome", "policy",
-            "proxy", "reply", "sync", "threads",
+            "budget", "clock", "message", "metrics", "origin", "outcome", "policy", "proxy",
+            "reply", "sync", "threads",
         ],
     ),
     (

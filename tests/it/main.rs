@@ -32,6 +32,7 @@ mod recordings;
 mod relay;
 mod replaced_program;
 mod reply_fields;
+mod sharing;
 mod shutdown;
 mod sim;
 mod sim_faults;
