@@ -102,6 +102,8 @@ pub struct Proxy {
     plausibility: Mutex<Plausibility>,
     /// Keys a client's word made us fetch of late. Protects: how often that happens.
     forced: Mutex<ExpiringSet>,
+    /// Keys whose origin answers with a type its client does not take. Protects: which they are.
+    unheeded: Mutex<ExpiringSet>,
     /// Keys with too many variants. Protects: how often that happens.
     crowds: Mutex<Crowds>,
     /// Who had the origin asked how often, on routes with a `rateLimit`. Protects: what is left to whom.
@@ -159,6 +161,7 @@ impl Proxy {
             )),
             polls,
             forced: Mutex::default(),
+            unheeded: Mutex::default(),
             crowds: Mutex::default(),
             buckets: Mutex::default(),
             mark,
@@ -357,7 +360,8 @@ impl Proxy {
         let request = &fetch_request.request;
         let found = found
             .and_then(|variants| variants.into_selected(&request.fields))
-            .filter(|stored| fetch_request.shared || self.is_for_custom(stored, request));
+            .filter(|stored| fetch_request.shared || self.is_for_custom(stored, request))
+            .filter(|stored| !self.is_excluded(stored, request));
         let fresh = found.filter(|stored| {
             match reuse(&stored.lifetime, &RequestDirectives::default(), now) {
                 Reuse::Fresh { refresh_due, .. } => class == Class::Client || !refresh_due,

@@ -85,6 +85,13 @@ impl Stored {
         is_selected(self.selecting.as_deref(), asked)
     }
 
+    /// Its media type. `None`: it tells none.
+    pub fn content_type(&self) -> Option<&[u8]> {
+        let mut lines = self.head.split(|byte| *byte == b'\n');
+        let value = lines.find_map(|line| line.strip_prefix(b"Content-Type: "))?;
+        Some(value.trim_ascii_end())
+    }
+
     /// The origin's fields, read back from the head: for who has time.
     pub fn fields(&self) -> HeaderMap {
         let end = usize::try_from(self.fields_end).unwrap_or(usize::MAX);

@@ -83,6 +83,9 @@ impl Proxy {
         }
         for mut waiter in waiters {
             match result {
+                FetchResult::Found(stored) if self.is_excluded(stored, &waiter.request) => {
+                    self.retry_alone(waiter);
+                }
                 FetchResult::Found(stored) => match waiter.reply_from(stored, Outcome::Hit, now) {
                     Some(reply) => {
                         stored.count_hit();
@@ -172,6 +175,7 @@ impl Proxy {
             }),
             // What came of its own request the second time is its answer, whatever the origin says that it differs by.
             _ if waiter.leads && waiter.again => waiter.reply_of(&answer.stored, outcome, now),
+            _ if !waiter.leads && self.is_excluded(&answer.stored, &waiter.request) => None,
             _ => waiter.reply_from(&answer.stored, outcome, now),
         };
         match reply {

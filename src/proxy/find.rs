@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::AUTHORIZATION;
+use http::header::{ACCEPT, AUTHORIZATION};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::join::is_safe;
@@ -15,6 +15,7 @@ use crate::clock::Now;
 use crate::config::ClientDirectives;
 use crate::message::Request;
 use crate::outcome::{Cause, Fwd, Outcome};
+use crate::policy::accept;
 use crate::policy::conditions::{self, Evaluation};
 use crate::policy::directives::ResponseDirectives;
 use crate::policy::freshness::LifetimeSource;
@@ -98,7 +99,27 @@ impl Proxy {
         let variants = self.store.find(&key);
         KEY_TEXT.replace(key);
         let stored = variants?.into_selected(&request.fields)?;
-        (!is_custom || self.is_for_custom(&stored, request)).then_some(stored)
+        let may_have = !is_custom || self.is_for_custom(&stored, request);
+        (may_have && !self.is_excluded(&stored, request)).then_some(stored)
+    }
+
+    /// Whether a request does not take a stored response for its type. Not where the origin has shown that it heeds no Accept
+    /// (RFC 9110 §12.5.1): it would only be asked for the same again.
+    pub(super) fn is_excluded(&self, stored: &Stored, request: &Request) -> bool {
+        self.excludes(request, stored.content_type())
+            && !self.unheeded.lock().has(&stored.key, self.clock.now())
+    }
+
+    /// Whether the Accept of a request says that this type is no answer, on a route where it counts.
+    pub(super) fn excludes(&self, request: &Request, content_type: Option<&[u8]>) -> bool {
+        let is_excluded = content_type.is_some_and(|kind| accept::excludes(&request.fields, kind));
+        is_excluded
+            && !self
+                .routes
+                .find(&request.target)
+                .rule
+                .ignore_fields
+                .has(&ACCEPT)
     }
 
     /// A client with a custom field gets from the shared cache only what the origin itself declared fit for all; one with

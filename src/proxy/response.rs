@@ -27,6 +27,9 @@ use crate::policy::vary::Selecting;
 use crate::policy::{dates, invalidation, validation};
 use crate::reply;
 
+/// How long an origin that did not heed an Accept is taken not to heed any, for the same key.
+const UNHEEDED_FOR: Duration = Duration::from_secs(300);
+
 /// A whole response, and the request it answers.
 pub(super) struct FetchedResponse {
     pub response: Response,
@@ -86,6 +89,10 @@ impl Proxy {
                 let kept = joined.as_ref().unwrap_or(&response);
                 let (stored, left_out) =
                     self.rendered(key, rule, kept, lifetime, selecting, received);
+                if self.excludes(request, stored.content_type()) {
+                    let mut unheeded = self.unheeded.lock();
+                    unheeded.set(key, UNHEEDED_FOR, received);
+                }
                 let stored = Arc::new(stored);
                 let sent = Arc::new(sent);
                 let validated = confirms.is_some();

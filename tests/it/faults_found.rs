@@ -112,7 +112,6 @@ fn fault_b1_requests_of_one_token_share_a_flight_and_others_do_not() {
     let origin = Origin::answering(move |seen| {
         let token = seen.values("X-Access-Token").join("");
         let answer = Answer::ok(format!("for {token}")).field("Cache-Control", "max-age=60");
-        let answer = answer.field("Vary", "X-Access-Token");
         answer.after(&held)
     });
     let more = json!({ "backend": { "maxConcurrentRequests": 8 } });
@@ -467,4 +466,47 @@ fn an_answer_to_one_web_origin_is_not_anothers() {
         client.get_with("/a", &fields).expect("HIT", &body);
     }
     client.get("/a").expect("MISS", "for ");
+}
+
+#[test]
+fn an_answer_of_a_type_that_accept_excludes_is_not_selected() {
+    let origin = Origin::answering(|seen| {
+        let wants_text = seen
+            .values("Accept")
+            .iter()
+            .any(|accept| accept == "text/html");
+        if wants_text {
+            Answer::ok("<p>").field("Content-Type", "text/html")
+        } else {
+            Answer::ok("{}").field("Content-Type", "application/json")
+        }
+    });
+    let app = App::start(&config_for(&origin, json!({})));
+    let mut client = app.client();
+    client.get("/a").expect("MISS", "{}");
+    client
+        .get_with("/a", &[("Accept", "application/json")])
+        .expect("HIT", "{}");
+    client
+        .get_with("/a", &[("Accept", "text/html")])
+        .expect("MISS", "<p>");
+    client
+        .get_with("/a", &[("Accept", "text/html")])
+        .expect("HIT", "<p>");
+}
+
+#[test]
+fn an_origin_that_heeds_no_accept_is_not_asked_again_for_each() {
+    let origin = Origin::serving([(
+        "/a",
+        Answer::ok("{}").field("Content-Type", "application/json"),
+    )]);
+    let app = App::start(&config_for(&origin, json!({})));
+    let mut client = app.client();
+    client.get("/a").expect("MISS", "{}");
+    let fields = [("Accept", "text/html")];
+    client.get_with("/a", &fields).expect("MISS", "{}");
+    client.get_with("/a", &fields).expect("HIT", "{}");
+    client.get("/a").expect("HIT", "{}");
+    assert_eq!(origin.count("/a"), 2);
 }
