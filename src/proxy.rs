@@ -353,23 +353,33 @@ impl Proxy {
     }
 
     fn look(&self, flight: FlightId, fetch_request: &FetchRequest, class: Class, now: Now) -> Work {
-        let found = fetch_request
-            .key
-            .as_ref()
-            .and_then(|key| self.store.peek(key.as_str()));
+        match self.fresh_for(fetch_request, class, now) {
+            Some(stored) => Work::Found(flight, stored),
+            None => Work::Missing(flight),
+        }
+    }
+
+    /// A fresh answer to what would be fetched. For a background flight it is none if it is due for a refresh.
+    fn fresh_for(
+        &self,
+        fetch_request: &FetchRequest,
+        class: Class,
+        now: Now,
+    ) -> Option<Arc<Stored>> {
+        let key = fetch_request.key.as_ref()?;
         let request = &fetch_request.request;
-        let found = found
-            .and_then(|variants| variants.into_selected(&request.fields))
-            .filter(|stored| fetch_request.shared || self.is_for_custom(stored, request))
-            .filter(|stored| !self.is_excluded(stored, request));
-        let fresh = found.filter(|stored| {
-            match reuse(&stored.lifetime, &RequestDirectives::default(), now) {
-                Reuse::Fresh { refresh_due, .. } => class == Class::Client || !refresh_due,
-                _ => false,
-            }
-        });
-        let whole = fresh.filter(|stored| stored.status != StatusCode::PARTIAL_CONTENT);
-        whole.map_or(Work::Missing(flight), |stored| Work::Found(flight, stored))
+        let stored = self
+            .store
+            .peek(key.as_str())?
+            .into_selected(&request.fields)?;
+        let is_fresh = match reuse(&stored.lifetime, &RequestDirectives::default(), now) {
+            Reuse::Fresh { refresh_due, .. } => class == Class::Client || !refresh_due,
+            _ => false,
+        };
+        let is_whole = stored.status != StatusCode::PARTIAL_CONTENT;
+        let may_have = fetch_request.shared || self.is_for_custom(&stored, request);
+        let is_answer = is_fresh && is_whole && may_have && !self.is_excluded(&stored, request);
+        is_answer.then_some(stored)
     }
 
     /// Stores an answer, unless it would replace a good one that may still be served by one that is not.

@@ -349,6 +349,12 @@ impl Flights {
             return;
         }
         let Some(flight) = self.end(id) else { return };
+        if matches!(result, FetchResult::Found(_)) {
+            // The origin was not asked after all.
+            let whose = flight.fetch_request.whose();
+            self.backoff.withdraw(whose, flight.token);
+            return todo.push(Work::Answer(flight.waiters, Arc::new(result)));
+        }
         if let Some(key) = &flight.fetch_request.key {
             match &result {
                 FetchResult::Shared(answer)

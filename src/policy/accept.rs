@@ -1,7 +1,7 @@
-//! Whether a client takes a media type (RFC 9110 §12.5.1).
+//! Whether a client takes a media type (RFC 9110 §12.5.1), and whether it asks for something usual.
 
-use http::HeaderMap;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ORIGIN};
+use http::{HeaderMap, HeaderName};
 
 /// Whether the Accept of a request excludes a response with this Content-Type. Without Accept, or where one of the two is not
 /// by the grammar, nothing is excluded.
@@ -44,6 +44,88 @@ pub fn excludes(request: &HeaderMap, content_type: &[u8]) -> bool {
     !best.is_some_and(|(_, is_wanted)| is_wanted)
 }
 
+/// Whether what a request negotiates by is what browsers and common programs ask for, so that a failure of its answer is likely
+/// everybody's. What else a client writes into these fields may be what the origin fails at.
+pub fn is_usual(request: &HeaderMap) -> bool {
+    let all = |name: HeaderName, is_usual: fn(&[u8]) -> bool| {
+        let mut members = request
+            .get_all(name)
+            .iter()
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii);
+        members.all(is_usual)
+    };
+    all(ACCEPT, |member| {
+        is_one_of(without_parameters(member), &USUAL_TYPES)
+    }) && all(ACCEPT_ENCODING, |member| {
+        is_one_of(without_parameters(member), &USUAL_CODINGS)
+    }) && all(ACCEPT_LANGUAGE, |member| {
+        is_language(without_parameters(member))
+    }) && all(ORIGIN, is_web_origin)
+}
+
+const USUAL_TYPES: [&str; 22] = [
+    "*/*",
+    "application/*",
+    "application/javascript",
+    "application/json",
+    "application/signed-exchange",
+    "application/xhtml+xml",
+    "application/xml",
+    "audio/*",
+    "font/woff2",
+    "image/*",
+    "image/apng",
+    "image/avif",
+    "image/jpeg",
+    "image/png",
+    "image/svg+xml",
+    "image/webp",
+    "text/*",
+    "text/css",
+    "text/event-stream",
+    "text/html",
+    "text/plain",
+    "video/*",
+];
+
+const USUAL_CODINGS: [&str; 7] = ["*", "br", "deflate", "gzip", "identity", "x-gzip", "zstd"];
+
+fn is_one_of(member: &[u8], usual: &[&str]) -> bool {
+    usual
+        .iter()
+        .any(|known| known.as_bytes().eq_ignore_ascii_case(member))
+}
+
+/// `de`, `pt-BR`, `zh-Hant-TW`, `*`.
+fn is_language(range: &[u8]) -> bool {
+    let mut subtags = range.split(|byte| *byte == b'-');
+    let is_primary = subtags
+        .next()
+        .is_some_and(|tag| (2..=3).contains(&tag.len()) && tag.iter().all(u8::is_ascii_alphabetic));
+    let is_further =
+        |tag: &[u8]| (2..=4).contains(&tag.len()) && tag.iter().all(u8::is_ascii_alphanumeric);
+    range == b"*" || (is_primary && range.len() <= 12 && subtags.all(is_further))
+}
+
+/// `null`, or a scheme and an authority as browsers write them (RFC 6454 §7).
+fn is_web_origin(origin: &[u8]) -> bool {
+    let schemes = [&b"http://"[..], b"https://"];
+    let authority = schemes
+        .iter()
+        .find_map(|scheme| origin.strip_prefix(*scheme));
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(byte);
+    origin == b"null"
+        || authority.is_some_and(|authority| {
+            (1..=253).contains(&authority.len()) && authority.iter().all(is_plain)
+        })
+}
+
+fn without_parameters(member: &[u8]) -> &[u8] {
+    let end = member.iter().position(|byte| *byte == b';');
+    member[..end.unwrap_or(member.len())].trim_ascii_end()
+}
+
 /// How closely a range fits a type: the closest one counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Closeness {
@@ -57,11 +139,7 @@ enum Closeness {
 
 /// What is before and behind the slash, without parameters.
 fn media_type(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = text
-        .iter()
-        .position(|byte| *byte == b';')
-        .unwrap_or(text.len());
-    let whole = text[..end].trim_ascii();
+    let whole = without_parameters(text);
     let slash = whole.iter().position(|byte| *byte == b'/')?;
     let kind = &whole[..slash];
     let subtype = &whole[slash + 1..];
@@ -133,10 +211,43 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_browsers_send_is_usual_and_what_they_do_not_is_not() {
+        let usual = |name: HeaderName, value: &'static str| {
+            let mut request = HeaderMap::new();
+            request.insert(name, HeaderValue::from_static(value));
+            is_usual(&request)
+        };
+        assert!(is_usual(&HeaderMap::new()));
+        let chrome = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,\
+            application/signed-exchange;v=b3;q=0.7";
+        for accept in [chrome, "*/*", "application/json, text/plain, */*"] {
+            assert!(usual(ACCEPT, accept), "{accept}");
+        }
+        assert!(usual(ACCEPT_ENCODING, "gzip, deflate, br, zstd"));
+        assert!(usual(
+            ACCEPT_LANGUAGE,
+            "en-GB,en;q=0.9,zh-Hant-TW;q=0.5,es-419, *"
+        ));
+        for origin in ["null", "http://page.example:8080", "https://[::1]"] {
+            assert!(usual(ORIGIN, origin), "{origin}");
+        }
+        assert!(!usual(ACCEPT, "text/evil"));
+        assert!(!usual(ACCEPT, ""));
+        assert!(!usual(ACCEPT_ENCODING, "gzip, evil"));
+        for language in ["evil!", "english", "de-evillonger", "d"] {
+            assert!(!usual(ACCEPT_LANGUAGE, language), "{language}");
+        }
+        for origin in ["http://", "http://a/b", "evil", "https://a\"b"] {
+            assert!(!usual(ORIGIN, origin), "{origin}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(accept in "[ -~]{0,40}", content_type in proptest::collection::vec(any::<u8>(), 0..20)) {
             excludes(&accepting(&[&accept]), &content_type);
+            is_usual(&accepting(&[&accept]));
         }
 
         #[test]

@@ -11,7 +11,7 @@ use crate::cache::flights::{FetchRequest, FetchResult, Work};
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Response;
-use crate::origin::permits::FlightId;
+use crate::origin::permits::{Class, FlightId};
 use crate::origin::{Fetched, Opening, Origin, OriginRequest, forward};
 use crate::outcome::{Cause, FetchError};
 use crate::policy::freshness::Lifetime;
@@ -71,6 +71,9 @@ impl Proxy {
         fetch_request: &FetchRequest,
         origin: &mut dyn Origin,
     ) {
+        if let Some(stored) = self.found_meanwhile(fetch_request) {
+            return self.submit(Work::Completed(flight, FetchResult::Found(stored)));
+        }
         let asked = self.clock.now();
         let mut completion = Completion {
             proxy: self,
@@ -120,6 +123,14 @@ impl Proxy {
                 completion.with(FetchResult::failed(Cause::Fetch(error)));
             }
         }
+    }
+
+    /// A request with custom fields waits for its permit alone: meanwhile others may have fetched what it may have, too.
+    fn found_meanwhile(&self, fetch_request: &FetchRequest) -> Option<Arc<Stored>> {
+        if fetch_request.shared || fetch_request.joins.is_none() || fetch_request.even_if_fresh {
+            return None;
+        }
+        self.fresh_for(fetch_request, Class::Background, self.clock.now())
     }
 
     /// Asks the origin, with conditions where something is stored and nothing speaks against them.

@@ -13,6 +13,7 @@ use crate::clock::Now;
 use crate::config::ClientDirectives;
 use crate::message::Request;
 use crate::outcome::Fwd;
+use crate::policy::accept;
 use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::rule::{Fallback, Rule};
@@ -73,6 +74,7 @@ impl Proxy {
         let asked = Arc::clone(&request);
         let interim_sink = responder.interim_sink();
         let related_key = related_key(&asked, alone);
+        let unusual = !accept::is_usual(&asked.fields);
         let fetch_request = FetchRequest {
             request: asked,
             key,
@@ -83,6 +85,7 @@ impl Proxy {
             poll,
             safe,
             plain: false,
+            unusual,
             interim_sink,
         };
         // A request that is not shared gets the origin's real error, never a fallback body.
@@ -129,6 +132,7 @@ impl Proxy {
         let request = Arc::clone(&waiter.request);
         let interim_sink = waiter.responder.interim_sink();
         let related_key = related_key(&request, waiter.alone);
+        let unusual = !accept::is_usual(&request.fields);
         let fetch_request = FetchRequest {
             request,
             key,
@@ -139,6 +143,7 @@ impl Proxy {
             poll,
             safe: true,
             plain: false,
+            unusual,
             interim_sink,
         };
         self.submit(Work::Arrived(Arrival {

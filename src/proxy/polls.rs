@@ -12,6 +12,7 @@ use crate::cache::key::Key;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::message::{Request, Target};
+use crate::policy::accept;
 use crate::policy::rule::Rule;
 use crate::route::Route;
 
@@ -204,6 +205,7 @@ impl Proxy {
             .polls
             .place_of(&request.target)
             .filter(|_| key == joins);
+        let unusual = !accept::is_usual(&request.fields);
         let request = Arc::new(request);
         let key = Some(key);
         let joins = Some(joins);
@@ -219,6 +221,7 @@ impl Proxy {
             poll,
             safe: true,
             plain: false,
+            unusual,
             interim_sink: None,
         };
         self.submit(Work::Arrived(Arrival {

@@ -510,3 +510,44 @@ fn an_origin_that_heeds_no_accept_is_not_asked_again_for_each() {
     client.get("/a").expect("HIT", "{}");
     assert_eq!(origin.count("/a"), 2);
 }
+
+#[test]
+fn fault_b3_an_unusual_accept_does_not_keep_others_from_asking() {
+    let origin = Origin::answering(|seen| match seen.values("Accept").first() {
+        Some(accept) if accept == "text/evil" => Answer::status(500),
+        _ => Answer::ok("fine").field("Cache-Control", "no-store"),
+    });
+    let app = App::start(&config_for(&origin, json!({})));
+    let mut client = app.client();
+    for _ in 0..4 {
+        client.get_with("/a", &[("Accept", "text/evil")]);
+        client.get("/a").expect("MISS", "fine");
+    }
+}
+
+#[test]
+fn a_custom_request_looks_again_once_it_may_ask() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |seen| match seen.target.as_str() {
+        "/a" => Answer::ok("all").field("Cache-Control", "max-age=60"),
+        _ => Answer::ok("other").after(&held),
+    });
+    let more = json!({ "backend": { "maxConcurrentRequests": 1 } });
+    let app = App::start(&config_for(&origin, more));
+    let mut busy = app.client();
+    busy.send("GET /busy HTTP/1.1\r\nHost: h\r\n\r\n");
+    origin.await_requests("/busy", 1);
+    let mut clients: Vec<Client> = (0..3).map(|_| app.client()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(format!(
+            "GET /a HTTP/1.1\r\nHost: h\r\nX-Access-Token: {number}\r\n\r\n"
+        ));
+    }
+    assert!(eventually(|| app.parked() == 4), "all wait");
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.read().text(), "all");
+    }
+    assert_eq!(origin.count("/a"), 1);
+}

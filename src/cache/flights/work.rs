@@ -123,6 +123,8 @@ pub struct FetchRequest {
     pub safe: bool,
     /// It is asked without conditions of ours.
     pub plain: bool,
+    /// It asks for a type, language, coding or web origin that few ask for: its failure says nothing of the key.
+    pub unusual: bool,
     /// Who is told of interim responses: the client whose request this is. `None`: nobody.
     pub interim_sink: Option<Arc<dyn InterimSink>>,
 }
@@ -146,6 +148,7 @@ impl FetchRequest {
     /// Whose failures hold it back, and whom its own failure counts against.
     pub(super) fn whose(&self) -> Whose<&Key> {
         match (self.shared_key(), &self.related_key) {
+            (Some(key), _) if self.unusual => Whose::Related(key),
             (Some(key), _) => Whose::Key(key),
             (None, Some(key)) => Whose::Related(key),
             (None, None) => Whose::Nobody,
