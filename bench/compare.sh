@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Larder beside nginx and Varnish: rates, CPU, latency, memory, misses and starts, in one run of about 3 minutes.
-# Installs nginx, Varnish and wrk from Debian where they are missing; prints a Markdown table.
+# Larder beside nginx and Varnish: CPU, rates, latency, memory, misses, large bodies, routes and starts, in one run.
+# Prints a Markdown table for docs/BENCHMARKS.md, with the targets. About 20 minutes; --quick takes three; --help tells more.
+# Installs nginx and Varnish from Debian where they are missing. Root, or `ulimit -n 20000`.
 # LARDER_BIN=path measures that binary instead of building the static one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,7 +10,6 @@ exec </dev/null
 missing=()
 command -v nginx >/dev/null || missing+=(nginx)
 command -v varnishd >/dev/null || missing+=(varnish)
-command -v wrk >/dev/null || missing+=(wrk)
 command -v python3 >/dev/null || missing+=(python3)
 if ((${#missing[@]})); then
     apt-get update -q >&2
@@ -21,5 +21,7 @@ if [ -z "${LARDER_BIN:-}" ]; then
     cargo build --release --target "$target" >&2
     LARDER_BIN=${CARGO_TARGET_DIR:-target}/$target/release/larder
 fi
-export LARDER_BIN PYTHONDONTWRITEBYTECODE=1
-exec python3 bench/compare
+cargo build --release --manifest-path bench/client/Cargo.toml --target-dir target/bench-client >&2
+BENCH_CLIENT=target/bench-client/release/bench-client
+export LARDER_BIN BENCH_CLIENT PYTHONDONTWRITEBYTECODE=1
+exec python3 bench/compare "$@"

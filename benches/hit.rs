@@ -23,7 +23,7 @@ use larder::cache::store::{Store, Stored};
 use larder::clock::{Clock, Now};
 use larder::config::Config;
 use larder::front::head::{self, Limits, Parsed};
-use larder::message::{Body, IdText, Request, RequestId, Response};
+use larder::message::{Body, IdText, Request, RequestId, Response, Target};
 use larder::origin::permits::FlightId;
 use larder::origin::{FetchError, Fetched, Opening, Origin, OriginRequest};
 use larder::outcome::Outcome;
@@ -32,7 +32,7 @@ use larder::policy::freshness::{Allowed, Lifetime, Received, lifetime};
 use larder::policy::rule::{Defaults, Rule};
 use larder::proxy::{Executor, PollEnd, Proxy};
 use larder::reply::{self, Nowhere, Reply, Responder, Sink};
-use larder::route::Routes;
+use larder::route::{Pattern, Route, Routes};
 
 const ROUNDS: usize = 15;
 const CALLS: u32 = 20_000;
@@ -60,10 +60,18 @@ fn main() {
     let config = Config::from_json(CONFIG).expect("a lawful configuration");
     let limits = Limits::default();
     let raw = Bytes::from_static(HEAD);
+    let below = Target::parse(Bytes::from_static(b"/prefix/2500/below?x=1")).expect("a target");
     let request = request(&raw, &limits);
     let routes = Routes::new(config.routes.clone());
+    let built = Instant::now();
+    let many_routes = Routes::new(many_routes());
+    let built = built.elapsed();
     let small = filled(1_000);
     let large = filled(1_000_000);
+    let prefix = small.prefix(None, "anonymous");
+    let kept = small
+        .find_plain(&prefix.key_of(b"/0000000"))
+        .expect("plain");
     let proxy = proxy_that_has(config, &request);
     let now = proxy.clock().now();
     let hit = proxy.hit(&request, now).expect("what was fetched is fresh");
@@ -78,6 +86,20 @@ fn main() {
         }),
         Step::new("store.find, 1,000 entries", visitor(&small, 1_000)),
         Step::new("store.find, 1,000,000 entries", visitor(&large, 1_000_000)),
+        Step::new("store.find_plain, 1,000 entries, one key", || {
+            let key = prefix.key_of(black_box(b"/0000000"));
+            drop(black_box(small.find_plain(&key)));
+        }),
+        Step::new("store.is_current, for what is kept", || {
+            _ = black_box(small.is_current(black_box(&kept)));
+            kept.stored.count_use();
+        }),
+        Step::new("routes.find, exact, of 10,000 routes", || {
+            _ = black_box(many_routes.find(black_box(&request.target)))
+        }),
+        Step::new("routes.find, by prefix, of 10,000 routes", || {
+            _ = black_box(many_routes.find(black_box(&below)))
+        }),
         Step::new("clock.now", || _ = black_box(proxy.clock().now())),
         Step::new("proxy.hit (routes.find, store.find, reuse)", || {
             drop(black_box(proxy.hit(black_box(&request), now)))
@@ -97,10 +119,23 @@ fn main() {
         steps.iter_mut().for_each(Step::round);
     }
     steps.iter().for_each(Step::print);
+    println!("10,000 routes are built in {built:.1?}");
     println!(
         "store.find at 1,000,000 entries costs {:.2} times as much as at 1,000",
         steps[3].median() / steps[2].median()
     );
+}
+
+/// 5,000 exact paths, one of them that of the request, and 5,000 prefixes.
+fn many_routes() -> Vec<Route> {
+    let route = |text: String| Route {
+        pattern: Pattern::parse(&text).expect("a pattern"),
+        rule: Rule::default(),
+    };
+    let exact = (1..5000).map(|number| route(format!("/exact/{number}")));
+    let prefixes = (0..5000).map(|number| route(format!("/prefix/{number}/*")));
+    let own = std::iter::once(route("/aggregates".to_string()));
+    own.chain(exact).chain(prefixes).collect()
 }
 
 /// Something that is timed.
@@ -203,6 +238,8 @@ fn filled(entries: u64) -> Store {
             lifetime: a_lifetime(),
             selecting: None,
             hits: AtomicU32::new(0),
+            uses: Default::default(),
+            rule: Default::default(),
             used: AtomicU32::new(0),
         };
         store.insert(Arc::new(stored), &HeaderMap::new());

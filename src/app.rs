@@ -10,10 +10,11 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use parking_lot::Mutex;
 
-use crate::admin;
 use crate::cache::flights::FetchRequest;
 use crate::clock::Clock;
 use crate::config::{Config, OriginUrl};
+use crate::control;
+use crate::endpoints;
 use crate::front::head;
 use crate::front::limits::{self, Limits};
 use crate::front::listener::{self, Front};
@@ -51,6 +52,7 @@ const STOP_LAST: Duration = Duration::from_secs(1);
 /// A running Larder. Dropping it stops it at once; [`App::stop`] is gentler.
 pub struct App {
     front: Option<Front>,
+    control: Option<control::Server>,
     proxy: Arc<Proxy>,
     timer: Arc<Timer>,
     scheduler: Arc<Scheduler>,
@@ -145,10 +147,17 @@ impl App {
         let offering = Arc::clone(&scheduler);
         let served = Arc::clone(&proxy);
         others.push(spawn("scheduler", move || offering.run(&served)).map_err(thread)?);
+        let control = Some(control::Server::start(
+            &control::Settings::default(),
+            &control::Environment::of_this_process(),
+            front.addr().port(),
+            &proxy,
+        ));
         let front = Some(front);
         let resolving = Some(resolving);
         Ok(App {
             front,
+            control,
             proxy,
             timer,
             scheduler,
@@ -197,6 +206,7 @@ impl App {
     }
 
     fn end(&mut self) {
+        drop(self.control.take());
         self.proxy.stop();
         if let Some(front) = self.front.take() {
             front.stop();
@@ -270,7 +280,7 @@ impl Executor for Threads {
             .questions
             .try_send(Question::Answer(Box::new(request), responder));
         if let Err(Question::Answer(_, mut responder)) = asked.map_err(TrySendError::into_inner) {
-            responder.reply(admin::busy());
+            responder.reply(endpoints::busy());
         }
     }
 
@@ -302,7 +312,7 @@ fn work(proxy: &Arc<Proxy>, orders: &Receiver<Order>, mut origin: Box<dyn Origin
 fn administer(proxy: &Proxy, questions: &Receiver<Question>) {
     while let Ok(Question::Answer(request, mut responder)) = questions.recv() {
         let answer =
-            std::panic::AssertUnwindSafe(|| responder.reply(admin::answer(proxy, &request)));
+            std::panic::AssertUnwindSafe(|| responder.reply(endpoints::reply(proxy, &request)));
         if std::panic::catch_unwind(answer).is_err() {
             // The responder, dropped unused, answers 500 (I10).
             proxy.counters().panics.bump();

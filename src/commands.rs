@@ -1,6 +1,7 @@
 //! What the command line asks for besides serving: telling about the configuration, and asking a running Larder.
 
 mod ask;
+mod clear;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<Loaded, ExitCode> {
     } else if arguments.print_config {
         tell_all(&loaded, file.as_deref());
     } else if arguments.clear_cache {
-        return Err(clear(&loaded.config));
+        return Err(clear::run(&loaded));
     } else {
         return Ok(loaded);
     }
@@ -98,6 +99,10 @@ fn tell_health(url: Option<&str>, loaded: Result<Loaded, Problems>) -> ExitCode 
         }
     };
     match ask("GET", &url) {
+        Ok(answer) if !answer.is_larder() => {
+            println!("unhealthy: {url} answers, but is not a Larder");
+            ExitCode::FAILURE
+        }
         Ok(answer) if answer.status == 200 => {
             println!("healthy: {url} answers 200");
             ExitCode::SUCCESS
@@ -108,33 +113,6 @@ fn tell_health(url: Option<&str>, loaded: Result<Loaded, Problems>) -> ExitCode 
         }
         Err(failure) => {
             println!("unhealthy: {url}: {failure}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn clear(config: &Config) -> ExitCode {
-    let url = address(config, "/_larder/cache/clear");
-    match ask("POST", &url) {
-        Ok(answer) if answer.status == 200 => {
-            println!("cleared: {url} answers {}", answer.first_line);
-            ExitCode::SUCCESS
-        }
-        Ok(answer) => {
-            eprintln!(
-                "not cleared: {url} answers {} {}",
-                answer.status, answer.first_line
-            );
-            ExitCode::FAILURE
-        }
-        Err(Failure::Refused) => {
-            println!(
-                "nothing to clear: no Larder listens at {url}, and answers are kept in its memory only"
-            );
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            eprintln!("not cleared: {url}: {failure}");
             ExitCode::FAILURE
         }
     }

@@ -15,14 +15,17 @@
 //! # Threads
 //! The listener, a few event-loop workers that own the clients' connections (they never wait for anything else), one worker
 //! per permit of the origin (it may wait for the origin), the timer, the scheduler, the resolver, the log, and one thread for
-//! our own endpoints.
+//! Larder's own endpoints; and those of the [`control`] server.
 
-pub mod admin;
+#![forbid(unsafe_code)]
+
 pub mod app;
 pub mod budget;
 pub mod cache;
 pub mod clock;
 pub mod config;
+pub mod control;
+pub mod endpoints;
 pub mod front;
 pub mod logging;
 pub mod message;

@@ -1,5 +1,7 @@
 //! The `larder` command: arguments → configuration → log → server → wait for a signal → exit code.
 
+#![forbid(unsafe_code)]
+
 mod arguments;
 mod commands;
 mod systemd;

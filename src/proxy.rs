@@ -24,10 +24,11 @@ use std::time::Duration;
 
 use http::{HeaderName, Method, StatusCode, header};
 
-use crate::cache::crowds::Crowds;
 use crate::cache::expiring_set::ExpiringSet;
 use crate::cache::flights::{FetchRequest, Flights, Gauges, Shared, Work};
+use crate::cache::key::KeyPrefix;
 use crate::cache::store::{Inserted, Store, Stored};
+use crate::cache::variant_churn::VariantChurn;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::message::{Body, Request, RequestId};
@@ -91,6 +92,8 @@ pub struct Proxy {
     config: Config,
     routes: Routes,
     store: Store,
+    /// What every key begins with.
+    prefix: KeyPrefix,
     /// Protects: who waits for what. Look and Insert are carried out under it (I4, I8); replies never are (I2).
     flights: Mutex<Flights>,
     executor: Box<dyn Executor>,
@@ -105,7 +108,7 @@ pub struct Proxy {
     /// Keys whose origin answers with a type its client does not take. Protects: which they are.
     unheeded: Mutex<ExpiringSet>,
     /// Keys with too many variants. Protects: how often that happens.
-    crowds: Mutex<Crowds>,
+    variant_churn: Mutex<VariantChurn>,
     /// Who had the origin asked how often, on routes with a `rateLimit`. Protects: what is left to whom.
     buckets: Mutex<Buckets>,
     /// This process in `Via` and in request ids.
@@ -150,6 +153,7 @@ impl Proxy {
         }
         Proxy {
             routes: Routes::new(config.routes.clone()),
+            prefix: store.prefix(None, ROLE),
             store,
             flights: Mutex::new(flights),
             executor,
@@ -162,7 +166,7 @@ impl Proxy {
             polls,
             forced: Mutex::default(),
             unheeded: Mutex::default(),
-            crowds: Mutex::default(),
+            variant_churn: Mutex::default(),
             buckets: Mutex::default(),
             mark,
             via: format!("larder-{mark:08x}"),
@@ -390,8 +394,8 @@ impl Proxy {
             checked,
             ..
         } = answer;
-        let mut crowds = self.crowds.lock();
-        if crowds.forbids(&stored.key, now) {
+        let mut churn = self.variant_churn.lock();
+        if churn.forbids(&stored.key, now) {
             return flights.do_not_collapse(&stored.key, now);
         }
         let known = self
@@ -417,7 +421,7 @@ impl Proxy {
         match self.store.insert(stored, &sent) {
             // The one before is of the past.
             Inserted::TooLarge => drop(self.store.remove(key.as_str())),
-            Inserted::Crowded if crowds.note(&key, now) => {
+            Inserted::Crowded if churn.note(&key, now) => {
                 self.store.remove(key.as_str());
                 flights.do_not_collapse(&key, now);
             }

@@ -22,6 +22,9 @@ use crate::policy::rule::Fallback;
 /// The fields of every content of our own: what it is and nothing else, and for nobody to keep.
 pub const OWN_CONTENT: &str = "Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n";
 
+/// What Larder's own endpoints call themselves in `Server` (RFC 9110 §10.2.4), so that its commands know a stranger's port.
+pub const SERVER: &str = concat!("larder/", env!("CARGO_PKG_VERSION"));
+
 /// A whole reply, decided but not yet written.
 pub enum Reply {
     /// A stored answer.
@@ -321,6 +324,7 @@ pub fn head(
         } => {
             status_line(out, *status);
             own_fields(out, clock);
+            push(out, &["Server: ", SERVER, "\r\n"]);
             if let Some((name, value)) = field {
                 push(out, &[name, ": ", value, "\r\n"]);
             }

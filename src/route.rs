@@ -1,6 +1,7 @@
 //! Which [`Rule`] a request target falls under, and which targets are our own. Pure.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 
@@ -57,21 +58,49 @@ pub struct Route {
 }
 
 /// All routes, ready to be looked up. The order they were given in does not matter; of two with one pattern the later wins.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Routes {
-    targets: HashMap<String, Rule>,
-    paths: HashMap<String, Rule>,
-    /// Longest first.
-    prefixes: Vec<(String, Rule)>,
-    /// The empty rule, for targets no pattern fits.
-    none: Rule,
+    /// Tells the rules of this table from those of every other one: see [`RuleId`].
+    table: u32,
+    /// The empty rule, for targets no pattern fits; then one for each route.
+    rules: Vec<Rule>,
+    /// Exact targets and exact paths, by their text: only a target holds a `?`.
+    exact: HashMap<String, u32>,
+    /// In the order of their text, each once.
+    prefixes: Vec<Prefix>,
 }
+
+/// A prefix and where its rule is.
+#[derive(Debug)]
+struct Prefix {
+    text: String,
+    rule: u32,
+    /// The place of the longest other prefix that this one begins with. `None`: there is none.
+    parent: Option<u32>,
+}
+
+/// Names a rule of one [`Routes`], without a reference to it. Another table, made from settings that were read again, does not
+/// know it: [`Routes::rule`] is then `None`, and the target has to be looked up once more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleId {
+    /// The number of its table. Zero: of none.
+    table: u32,
+    place: u32,
+}
+
+/// The number of the next table.
+static NEXT_TABLE: AtomicU32 = AtomicU32::new(1);
+
+/// The place of the empty rule.
+const NO_RULE: u32 = 0;
 
 /// What the routes say about a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Match<'a> {
     /// The rule; the empty one where no pattern fits.
     pub rule: &'a Rule,
+    /// Its name, for who keeps it.
+    pub id: RuleId,
     /// Whether the rule's pattern is exact.
     pub explicit: bool,
     /// False for an odd path without an exact rule: origins disagree on what it names, so nothing under it is stored.
@@ -83,75 +112,130 @@ pub struct Match<'a> {
 impl Routes {
     /// Sorts the routes for looking up.
     pub fn new(routes: Vec<Route>) -> Routes {
-        let mut sorted = Routes::default();
+        let mut rules = vec![Rule::default()];
+        let mut exact = HashMap::new();
+        let mut prefixes = HashMap::new();
         for (place, Route { pattern, mut rule }) in routes.into_iter().enumerate() {
             if let Some(limit) = &mut rule.rate_limit {
                 limit.route = place;
             }
+            // As many routes as do not fit into 32 bits fit into no memory either.
+            let at = u32::try_from(rules.len()).unwrap_or(NO_RULE);
+            rules.push(rule);
             match pattern {
-                Pattern::ExactTarget(target) => drop(sorted.targets.insert(target, rule)),
-                Pattern::ExactPath(path) => drop(sorted.paths.insert(path, rule)),
-                Pattern::Prefix(prefix) => {
-                    sorted.prefixes.retain(|(known, _)| *known != prefix);
-                    sorted.prefixes.push((prefix, rule));
-                }
-            }
+                Pattern::ExactTarget(text) | Pattern::ExactPath(text) => exact.insert(text, at),
+                Pattern::Prefix(text) => prefixes.insert(text, at),
+            };
         }
-        sorted
-            .prefixes
-            .sort_unstable_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        sorted
+        Routes {
+            table: NEXT_TABLE.fetch_add(1, Ordering::Relaxed),
+            rules,
+            exact,
+            prefixes: sorted(prefixes),
+        }
     }
 
-    /// The rule of a target. Allocates nothing; one or two hash lookups where an exact pattern fits.
+    /// The rule of a target. Allocates nothing. Costs one or two hash look-ups where an exact pattern fits, and a binary search
+    /// in the prefixes where none does.
     pub fn find(&self, target: &Target) -> Match<'_> {
-        let path = target.path();
-        let exact = target
-            .query()
-            .and_then(|_| self.targets.get(target.as_str()))
-            .or_else(|| self.paths.get(path));
-        if let Some(rule) = exact {
-            return Match {
-                rule,
-                explicit: true,
-                default_applies: true,
-            };
+        let whole = target.as_str();
+        let (path, exact_target) = match whole.split_once('?') {
+            Some((path, _)) => (path, self.exact.get(whole)),
+            None => (whole, None),
+        };
+        let exact = exact_target.or_else(|| self.exact.get(path));
+        if let Some(place) = exact {
+            return self.found(*place, true, true);
         }
         if is_odd(path) {
-            return Match {
-                rule: &self.none,
-                explicit: false,
-                default_applies: false,
-            };
+            return self.found(NO_RULE, false, false);
         }
-        Match {
-            rule: self.by_prefix(path).unwrap_or(&self.none),
-            explicit: false,
-            default_applies: true,
-        }
+        self.found(self.by_prefix(path).unwrap_or(NO_RULE), false, true)
+    }
+
+    /// The rule with this name. `None`: it is one of another table.
+    pub fn rule(&self, id: RuleId) -> Option<&Rule> {
+        self.rules
+            .get(id.place as usize)
+            .filter(|_| id.table == self.table)
     }
 
     /// The rate limit of a target. A path that is spelled in an odd way has that of its plain spelling: what the origin takes
     /// for the same is limited, not stored as the same.
     pub fn rate_limit(&self, target: &Target) -> Option<&RateLimit> {
+        if let Some(limit) = &self.find(target).rule.rate_limit {
+            return Some(limit);
+        }
         let path = target.path();
-        let plain = || Some(plain(path)).filter(|plain| plain != path);
-        self.find(target).rule.rate_limit.as_ref().or_else(|| {
-            let plain = plain()?;
-            self.paths
-                .get(&plain)
-                .or_else(|| self.by_prefix(&plain))?
-                .rate_limit
-                .as_ref()
-        })
+        let plain = Some(plain(path)).filter(|plain| plain != path)?;
+        let place = self
+            .exact
+            .get(&plain)
+            .copied()
+            .or_else(|| self.by_prefix(&plain))?;
+        self.rules.get(place as usize)?.rate_limit.as_ref()
     }
 
-    fn by_prefix(&self, path: &str) -> Option<&Rule> {
-        self.prefixes
-            .iter()
-            .find(|(prefix, _)| path.starts_with(prefix.as_str()))
-            .map(|(_, rule)| rule)
+    fn found(&self, place: u32, explicit: bool, default_applies: bool) -> Match<'_> {
+        Match {
+            rule: &self.rules[place as usize],
+            id: RuleId {
+                table: self.table,
+                place,
+            },
+            explicit,
+            default_applies,
+        }
     }
+
+    /// Where the rule of the longest prefix of `path` is.
+    ///
+    /// The last prefix that sorts at or before `path` begins with every prefix of `path` that is in the list: so the one that
+    /// is looked for is this one or the nearest of its parents that is no longer than what it shares with `path`.
+    fn by_prefix(&self, path: &str) -> Option<u32> {
+        let after = self
+            .prefixes
+            .partition_point(|prefix| prefix.text.as_str() <= path);
+        let mut prefix = self.prefixes.get(after.checked_sub(1)?)?;
+        let shared = prefix
+            .text
+            .bytes()
+            .zip(path.bytes())
+            .take_while(|(one, other)| one == other)
+            .count();
+        while prefix.text.len() > shared {
+            prefix = self.prefixes.get(prefix.parent? as usize)?;
+        }
+        Some(prefix.rule)
+    }
+}
+
+impl Default for Routes {
+    /// Without any route.
+    fn default() -> Routes {
+        Routes::new(Vec::new())
+    }
+}
+
+/// The prefixes in the order of their text, each with the place of its parent.
+fn sorted(prefixes: HashMap<String, u32>) -> Vec<Prefix> {
+    let mut texts: Vec<(String, u32)> = prefixes.into_iter().collect();
+    texts.sort_unstable();
+    let mut sorted: Vec<Prefix> = Vec::with_capacity(texts.len());
+    // The places of those that the next one may begin with, each a prefix of the one after it.
+    let mut open: Vec<u32> = Vec::new();
+    for (place, (text, rule)) in (0..).zip(texts) {
+        while let Some(last) = open.last() {
+            if text.starts_with(sorted[*last as usize].text.as_str()) {
+                break;
+            }
+            open.pop();
+        }
+        let parent = open.last().copied();
+        sorted.push(Prefix { text, rule, parent });
+        open.push(place);
+    }
+    sorted
 }
 
 /// Targets answered here.
@@ -165,7 +249,7 @@ pub enum BuiltIn {
     Unknown,
 }
 
-/// The endpoints the admin thread answers. Each has its row in the table of `admin`.
+/// The endpoints the admin thread answers. Each has its row in the table of `endpoints`.
 pub const ADMIN_NAMES: [&str; 3] = ["/cache/clear", "/cache/stats", "/queue/stats"];
 
 /// Below this path every name of ours stands, whatever the origin has there.
@@ -214,18 +298,43 @@ pub fn origin_target(target: &Target) -> Option<Target> {
         .and_then(|rest| Target::parse(Bytes::copy_from_slice(rest.as_bytes())))
 }
 
+/// Whether a path can be read in two ways: see [`Match::default_applies`].
 fn is_odd(path: &str) -> bool {
-    let bytes = path.as_bytes();
-    let is_encoded = |three: &[u8]| {
-        three[0] == b'%'
-            && [*b"2f", *b"2e", *b"5c"]
-                .iter()
-                .any(|code| code.eq_ignore_ascii_case(&three[1..]))
-    };
-    bytes.iter().any(|byte| matches!(byte, b';' | b'\\'))
-        || bytes.windows(2).any(|two| two == b"//")
-        || bytes.windows(3).any(is_encoded)
-        || path.split('/').any(|segment| matches!(segment, "." | ".."))
+    let mut before = 0;
+    let is_suspect = path.bytes().any(|byte| {
+        let pair = (std::mem::replace(&mut before, byte), byte);
+        matches!(pair, (_, b';' | b'\\' | b'%') | (b'/', b'/' | b'.'))
+    });
+    is_suspect && is_odd_indeed(path.as_bytes())
+}
+
+/// The same, for the few paths that hold any of the bytes it takes.
+fn is_odd_indeed(path: &[u8]) -> bool {
+    path.iter().enumerate().any(|(at, byte)| {
+        let rest = &path[at + 1..];
+        match byte {
+            b';' | b'\\' => true,
+            b'/' => rest.first() == Some(&b'/') || begins_with_dots(rest),
+            b'%' => ENCODED.iter().any(|code| {
+                let two = rest.get(..2);
+                two.is_some_and(|two| two.eq_ignore_ascii_case(*code))
+            }),
+            _ => false,
+        }
+    })
+}
+
+/// `/`, `.` and `\\`, as they are after the `%` (RFC 3986 §2.1).
+const ENCODED: [&[u8; 2]; 3] = [b"2f", b"2e", b"5c"];
+
+/// Whether the segment at the beginning is `.` or `..`.
+fn begins_with_dots(rest: &[u8]) -> bool {
+    let end = rest
+        .iter()
+        .take(3)
+        .take_while(|byte| **byte == b'.')
+        .count();
+    (1..=2).contains(&end) && matches!(rest.get(end), None | Some(b'/'))
 }
 
 /// What the most lenient origin takes a path for: decoded, `\\` for `/`, without parameters, dot segments and empty ones.
@@ -500,6 +609,80 @@ mod tests {
         );
         assert_eq!(origin_target(&target("/_larder/origin")), None);
         assert_eq!(origin_target(&target("/health")), None);
+    }
+
+    /// What the routes say about a target, by looking at each of them.
+    fn by_linear_scan(routes: &[Route], target: &Target) -> (Option<u64>, bool, bool) {
+        let path = target.path();
+        // Of two that are as specific the later one wins, as it does in `max_by_key`.
+        let best = |fits: &dyn Fn(&Pattern) -> Option<usize>| {
+            routes
+                .iter()
+                .filter_map(|route| Some((fits(&route.pattern)?, route)))
+                .max_by_key(|(length, _)| *length)
+                .map(|(_, route)| route.rule.cache_ttl.expect("given").as_secs())
+        };
+        let exact_target = best(&|pattern| {
+            (*pattern == Pattern::ExactTarget(target.as_str().to_string())).then_some(0)
+        });
+        let exact_path =
+            best(&|pattern| (*pattern == Pattern::ExactPath(path.to_string())).then_some(0));
+        if let Some(seconds) = exact_target.or(exact_path) {
+            return (Some(seconds), true, true);
+        }
+        let lower = path.to_ascii_lowercase();
+        let odd = [";", "\\", "//", "%2f", "%2e", "%5c"];
+        let is_dots = |segment: &str| matches!(segment, "." | "..");
+        if odd.iter().any(|text| lower.contains(text)) || path.split('/').any(is_dots) {
+            return (None, false, false);
+        }
+        let prefix = best(&|pattern| match pattern {
+            Pattern::Prefix(text) => path.starts_with(text.as_str()).then_some(text.len()),
+            _ => None,
+        });
+        (prefix, false, true)
+    }
+
+    #[test]
+    fn a_rule_is_known_by_its_name_to_its_own_table_only() {
+        let list = vec![route("/a", 1), route("/b*", 2)];
+        let routes = Routes::new(list.clone());
+        let others = Routes::new(list);
+        for text in ["/a", "/bc", "/none"] {
+            let target = target(text);
+            let found = routes.find(&target);
+            assert_eq!(routes.rule(found.id), Some(found.rule), "{text}");
+            assert_eq!(others.rule(found.id), None, "{text}");
+        }
+        assert_eq!(routes.rule(RuleId::default()), None);
+    }
+
+    /// Few letters, so that prefixes nest and paths meet them.
+    fn a_path(most: usize) -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            20 => proptest::sample::select(vec!["a", "b", "/a", "/b"]),
+            1 => proptest::sample::select(vec!["/", ".", "..", ";", "%2", "%2E", "f", "A"]),
+        ];
+        proptest::collection::vec(piece, 0..most).prop_map(|pieces| format!("/{}", pieces.concat()))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn what_is_found_is_what_a_linear_scan_finds(
+            patterns in proptest::collection::vec((a_path(8), proptest::sample::select(vec!["", "*", "?x", "?"])), 0..40),
+            paths in proptest::collection::vec((a_path(10), proptest::sample::select(vec!["", "?", "?x", "?y"])), 1..20),
+        ) {
+            let list: Vec<Route> = (1..)
+                .zip(&patterns)
+                .map(|(seconds, (path, end))| route(&format!("{path}{end}"), seconds))
+                .collect();
+            let routes = Routes::new(list.clone());
+            for (path, query) in paths {
+                let text = format!("{path}{query}");
+                prop_assert_eq!(found(&routes, &text), by_linear_scan(&list, &target(&text)), "{}", text);
+            }
+        }
     }
 
     proptest! {

@@ -19,6 +19,11 @@ impl Secret {
         Secret(text)
     }
 
+    /// How many characters it has.
+    pub fn length(&self) -> usize {
+        self.0.chars().count()
+    }
+
     /// Whether `other` is the same text. Takes as long for a near miss as for a far one; only the length shows.
     pub fn is(&self, other: &[u8]) -> bool {
         let own = self.0.as_bytes();

@@ -13,18 +13,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every part of the crate, top-down, with the parts it knows. An arrow points down in this table, but for [`KNOT`].
-const ARROWS: [(&str, &[&str]); 28] = [
+const ARROWS: [(&str, &[&str]); 29] = [
     ("main", &["app", "clock", "config", "logging", "threads"]),
-    ("commands", &["arguments", "clock", "config"]),
+    ("commands", &["arguments", "clock", "config", "control"]),
     ("arguments", &["config"]),
     ("systemd", &[]),
     (
         "app",
         &[
-            "admin",
             "cache",
             "clock",
             "config",
+            "control",
+            "endpoints",
             "front",
             "message",
             "origin",
@@ -39,7 +40,11 @@ const ARROWS: [(&str, &[&str]); 28] = [
     ("scheduler", &["clock", "proxy"]),
     ("logging", &["secret", "threads"]),
     (
-        "admin",
+        "control",
+        &["endpoints", "message", "proxy", "reply", "threads"],
+    ),
+    (
+        "endpoints",
         &[
             "cache",
             "clock",
@@ -83,7 +88,7 @@ const ARROWS: [(&str, &[&str]); 28] = [
     (
         "cache",
         &[
-            "clock", "message", "origin", "outcome", "policy", "reply", "sync",
+            "clock", "message", "origin", "outcome", "policy", "reply", "route", "sync",
         ],
     ),
     (
@@ -320,9 +325,10 @@ fn i1_what_calls_itself_pure_is() {
 
 #[test]
 fn each_foreign_thing_has_one_home() {
-    let homes: [(&[&str], &[&str]); 4] = [
+    let homes: [(&[&str], &[&str]); 5] = [
         (&["ureq"], &["origin/http.rs", "origin/http/"]),
         (&["rustls", "webpki"], &["origin/http/tls/"]),
+        (&["tiny_http"], &["control/"]),
         (&["mio"], &["front/"]),
         // The origin's sockets have deadlines of their own, which no test skips.
         (&["Instant", "SystemTime"], &["clock.rs", "origin/http/"]),

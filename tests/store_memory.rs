@@ -76,6 +76,8 @@ fn stored(key: &str, head: usize, body: usize) -> Arc<Stored> {
         lifetime,
         selecting: None,
         hits: AtomicU32::new(0),
+        uses: Default::default(),
+        rule: Default::default(),
         used: AtomicU32::new(0),
     })
 }

@@ -1,117 +1,84 @@
-"""The clients: wrk for rates; ours for latency at a fixed rate and for crowds. Each ends by itself."""
+"""Runs bench/client against a server, and reads what it measured. Each load ends by itself."""
 
-import re
-import select
-import socket
+import contextlib
 import subprocess
-import time
+import sys
 
-from servers import PAGE
+from heads import HEADS
+from servers import PAGE, client
+
+# Seconds after which a load is over, whatever became of it.
+LIMIT = 20
+
+# Loads of which not every request was answered with 200: the program, what it was asked, what it answered.
+unanswered = []
 
 
-def request(path):
-    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+class Figures(dict):
+    """What one load measured: `ok`, `refused`, `failed`, `seconds`, `rate`, latencies in µs (`p50` ... `max`), `cpu` in seconds and `memory` in bytes."""
+
+    @property
+    def cpu_of_100_000(self):
+        return self["cpu"] * 100_000 / self["ok"]
+
+    @property
+    def cpu_us(self):
+        return self["cpu"] * 1e6 / self["ok"]
+
+    @property
+    def wall_us(self):
+        return self["seconds"] * 1e6 / self["ok"]
 
 
-def wrk(server, connections, seconds):
-    """Requests a second, CPU seconds of the server per 100,000 of them, and its bytes of memory in the middle of it."""
+def load(server, requests, connections=1, head="wrk", path=PAGE, **options):
+    """Runs so many requests. What is not answered with 200 is noted in `unanswered`."""
+    command = arguments("load", server, head, path, connections=connections, requests=requests, **options)
     before = server.cpu()
-    url = f"http://127.0.0.1:{server.port}{PAGE}"
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", url]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-    time.sleep(seconds / 2)
-    memory = server.memory()
-    said, _ = running.communicate(timeout=seconds + 30)
-    used = server.cpu() - before
-    if running.returncode or "Non-2xx" in said or "Socket errors" in said:
-        raise SystemExit(f"{server.name} at {connections} connections:\n{said}")
-    answered = int(re.search(r"(\d+) requests in", said)[1])
-    return float(re.search(r"Requests/sec: +([\d.]+)", said)[1]), used * 100_000 / answered, memory
+    running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    memory, line = None, ""
+    for line in running.stdout:
+        if line == "half\n":
+            memory = server.memory()
+    _, complaint = running.communicate(timeout=LIMIT + 30)
+    if running.returncode:
+        raise SystemExit(f"{server.name}: {complaint}")
+    figures = Figures({name: float(value) for name, _, value in (pair.partition("=") for pair in line.split())})
+    figures["cpu"], figures["memory"] = server.cpu() - before, memory
+    if figures["ok"] == 0:
+        raise SystemExit(f"{server.name}: {' '.join(command)}\n{line}{complaint}")
+    if figures["ok"] < requests:
+        asked = f"{requests:,} requests of {path.partition('{')[0]}, head {head}, over {connections:,} connections"
+        failure = complaint.strip().rpartition(": ")[2]
+        unanswered.append(f"{server.name}: {requests - figures['ok']:,.0f} of {asked} not answered with 200 ({failure})")
+        print(f"  {unanswered[-1]}", file=sys.stderr)
+    return figures
 
 
-class Crowd:
-    """Connections to one server, one request at a time on each."""
-
-    def __init__(self, server, size):
-        self.poll, self.busy = select.epoll(), {}
-        self.free = [socket.create_connection(("127.0.0.1", server.port), 10) for _ in range(size)]
-        self.all = {client.fileno(): client for client in self.free}
-        for client in self.free:
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.poll.register(client, select.EPOLLIN)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for client in self.all.values():
-            client.close()
-        self.poll.close()
-
-    def ask(self, path, due):
-        client = self.free.pop()
-        self.busy[client.fileno()] = [due, b""]
-        client.sendall(request(path))
-
-    def hear(self, until):
-        """Waits for replies until then at most: when each that is complete was due, and its status."""
-        # epoll waits whole milliseconds, select to the microsecond.
-        if not select.select([self.poll], [], [], max(0.0, until - time.monotonic()))[0]:
-            return []
-        ended = []
-        for fd, _ in self.poll.poll(0):
-            part = self.all[fd].recv(65536)
-            due, reply = self.busy.get(fd, (0.0, b""))
-            reply += part
-            head, end, body = reply.partition(b"\r\n\r\n")
-            length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
-            if not part:
-                self.poll.unregister(fd)
-            if part and not (end and length and len(body) >= int(length[1])):
-                self.busy[fd] = [due, reply]
-            elif self.busy.pop(fd, None):
-                ended.append((due, int(head.split(b" ", 2)[1]) if part else 0))
-                if part:
-                    self.free.append(self.all[fd])
-        return ended
+@contextlib.contextmanager
+def held(server, connections, path=PAGE, answered="yes"):
+    """So many connections that were used once and are idle, or that wait for an answer."""
+    command = arguments("hold", server, "wrk", path, connections=connections, answered=answered)
+    holding = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        line = holding.stdout.readline()
+        if not line.startswith("ready "):
+            raise SystemExit(f"{server.name} with {connections} connections: {holding.stderr.read()}")
+        missing = int(line.rpartition("=")[2])
+        if missing:
+            unanswered.append(f"{server.name}: {missing:,} of {connections:,} connections opened one after another not answered")
+        yield
+    finally:
+        # The end of its input ends it.
+        holding.communicate(timeout=30)
 
 
-def at_rate(server, rate, seconds, connections=64):
-    """Latencies in seconds of hits due at fixed times, whatever became of those before, and how many were not answered.
-
-    Each counts from when it was due, also where it had to wait for a connection. 2 s after the last was due it ends.
-    """
-    latencies, failed, total = [], 0, int(rate * seconds)
-    with Crowd(server, connections) as crowd:
-        begin, sent = time.monotonic() + 0.1, 0
-        end = begin + seconds + 2
-        while len(latencies) + failed < total and (now := time.monotonic()) < end:
-            while sent < total and crowd.free and begin + sent / rate <= now:
-                crowd.ask(PAGE, begin + sent / rate)
-                sent += 1
-            wake = begin + sent / rate if sent < total and crowd.free else end
-            for due, status in crowd.hear(wake):
-                if status == 200:
-                    latencies.append(time.monotonic() - due)
-                else:
-                    failed += 1
-    return sorted(latencies), total - len(latencies)
-
-
-def coalesced(server, origin_count, path, size=500):
-    """Many clients ask at once for what the origin takes a second for.
-
-    Returns how often it was asked, how many got the answer, and the seconds until the last of them had it.
-    """
-    before = origin_count(path)
-    answers, heard = 0, 0
-    with Crowd(server, size) as crowd:
-        begun = time.monotonic()
-        for _ in range(size):
-            crowd.ask(path, begun)
-        while heard < size and time.monotonic() < begun + 30:
-            ended = crowd.hear(begun + 30)
-            heard += len(ended)
-            answers += sum(status == 200 for _, status in ended)
-        took = time.monotonic() - begun
-    return origin_count(path) - before, answers, took
+def arguments(mode, server, head, path, **options):
+    command = [client(), mode, "--address", f"127.0.0.1:{server.port}", "--path", path, "--limit", str(LIMIT)]
+    fields = HEADS[head]
+    if options.get("each") == 1:
+        fields = [field for field in fields if not field.startswith("Connection:")] + ["Connection: close"]
+    for field in fields:
+        command += ["--field", field]
+    for name, value in options.items():
+        command += [f"--{name}", str(value)]
+    return command

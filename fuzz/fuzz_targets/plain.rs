@@ -72,7 +72,7 @@ fuzz_target!(|input: &[u8]| {
     else {
         panic!("the full path answers it otherwise");
     };
-    assert!(Arc::ptr_eq(&stored, &short.stored));
+    assert!(Arc::ptr_eq(&stored, short.stored()));
     assert!(request.own_id().is_none(), "the reply would name its id");
 });
 

@@ -1,7 +1,8 @@
-//! The primary cache key (RFC 9111 §2).
+//! The primary cache key (RFC 9111 §2), and its hash.
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use crate::message::Target;
@@ -25,13 +26,7 @@ impl Key {
     /// Two different triples never meet in one text as long as a role holds no `:` and an origin's id no `@`, `/` or `*`.
     pub fn write(buf: &mut String, origin: Option<&str>, role: &str, target: &Target) {
         buf.clear();
-        buf.push_str("cache:GET:");
-        buf.push_str(role);
-        buf.push(':');
-        if let Some(id) = origin {
-            buf.push_str(id);
-            buf.push('@');
-        }
+        write_prefix(buf, origin, role);
         buf.push_str(target.as_str());
     }
 
@@ -62,6 +57,84 @@ impl Borrow<str> for Key {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// The hash of a key's text. The same text has another one in another process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyHash(pub(super) u64);
+
+/// Hashes the texts of keys: SipHash under a secret of this process, so that no client can choose targets that collide.
+#[derive(Clone, Default)]
+pub(super) struct KeyHasher(RandomState);
+
+impl KeyHasher {
+    pub(super) fn hash(&self, text: &str) -> KeyHash {
+        let mut state = self.0.build_hasher();
+        state.write(text.as_bytes());
+        KeyHash(state.finish())
+    }
+
+    pub(super) fn prefix(&self, origin: Option<&str>, role: &str) -> KeyPrefix {
+        let mut text = String::new();
+        write_prefix(&mut text, origin, role);
+        let mut state = self.0.build_hasher();
+        state.write(text.as_bytes());
+        KeyPrefix {
+            text: text.into(),
+            state,
+        }
+    }
+}
+
+/// What the keys of one origin and one role begin with, hashed once: made by [`Store::prefix`], for that store only.
+///
+/// [`Store::prefix`]: super::store::Store::prefix
+pub struct KeyPrefix {
+    text: Box<str>,
+    state: DefaultHasher,
+}
+
+impl KeyPrefix {
+    /// The key of a target as it came in the request line, hashed. Allocates nothing.
+    pub fn key_of<'a>(&'a self, target: &'a [u8]) -> TargetKey<'a> {
+        let mut state = self.state.clone();
+        state.write(target);
+        TargetKey {
+            prefix: self.text.as_bytes(),
+            target,
+            hash: KeyHash(state.finish()),
+        }
+    }
+}
+
+/// A key whose text was never put together, and its hash.
+#[derive(Clone, Copy, Debug)]
+pub struct TargetKey<'a> {
+    pub(super) prefix: &'a [u8],
+    pub(super) target: &'a [u8],
+    pub(super) hash: KeyHash,
+}
+
+impl TargetKey<'_> {
+    /// The hash of its text.
+    pub fn hash(&self) -> KeyHash {
+        self.hash
+    }
+
+    /// Whether this is its text.
+    pub fn is(&self, text: &str) -> bool {
+        text.as_bytes().strip_prefix(self.prefix) == Some(self.target)
+    }
+}
+
+fn write_prefix(buf: &mut String, origin: Option<&str>, role: &str) {
+    buf.push_str("cache:GET:");
+    buf.push_str(role);
+    buf.push(':');
+    if let Some(id) = origin {
+        buf.push_str(id);
+        buf.push('@');
     }
 }
 
@@ -114,5 +187,28 @@ mod tests {
         Key::write(&mut buf, None, "anonymous", &target("/soe"));
         assert!(keys.contains(buf.as_str()));
         assert_eq!(buf.capacity(), 64);
+    }
+
+    #[test]
+    fn a_key_that_was_never_put_together_has_the_hash_of_its_text() {
+        let hasher = KeyHasher::default();
+        for (origin, role) in [(None, "anonymous"), (Some("garage"), "admin"), (None, "")] {
+            let prefix = hasher.prefix(origin, role);
+            for length in 0..40 {
+                let target = target_of(length);
+                let key = Key::new(origin, role, &target);
+                let parts = prefix.key_of(target.as_str().as_bytes());
+                assert_eq!(parts.hash(), hasher.hash(key.as_str()), "{key}");
+                assert!(parts.is(key.as_str()));
+                assert!(!parts.is(&format!("{key}x")) && !parts.is(target.as_str()));
+            }
+        }
+        let text = "cache:GET:anonymous:/soe";
+        let other = KeyHasher::default();
+        assert_ne!(hasher.hash(text), other.hash(text), "two secrets");
+    }
+
+    fn target_of(length: usize) -> Target {
+        Target::parse(Bytes::from(format!("/{}", "x".repeat(length)))).expect("a lawful target")
     }
 }

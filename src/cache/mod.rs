@@ -1,11 +1,9 @@
 //! What has been stored: keys, and the memory store.
 
-pub mod crowds;
 pub mod expiring_set;
-mod fifo;
 pub mod flights;
-mod ghost;
 pub mod key;
-mod shelf;
+mod s3_fifo;
 pub mod store;
+pub mod variant_churn;
 pub mod variants;

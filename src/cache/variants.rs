@@ -166,7 +166,7 @@ fn is_more_recent(one: &Stored, other: &Stored) -> bool {
         > other.received() + one.initial_age() + Duration::from_millis(500)
 }
 
-/// Among several used in the same tenth of a second, the oldest.
+/// Among several used in the same second, the oldest.
 fn least_recently_used(newest_first: &[Arc<Stored>]) -> Option<usize> {
     let used = newest_first.iter().map(|stored| stored.last_used());
     used.enumerate()

@@ -68,6 +68,22 @@ pub struct Admin {
     pub hosts: Vec<String>,
 }
 
+/// A shorter token can be guessed.
+const SHORTEST_TOKEN: usize = 16;
+
+impl Admin {
+    /// A warning where the token is so short that it can be guessed.
+    pub(super) fn weak_token(&self) -> Option<String> {
+        let is_weak = self.token.as_ref()?.length() < SHORTEST_TOKEN;
+        is_weak.then(|| {
+            format!(
+                "{} has fewer than {SHORTEST_TOKEN} characters and can be guessed; use a long random text, such as openssl rand -hex 24 prints",
+                self.token_env
+            )
+        })
+    }
+}
+
 impl Default for Admin {
     fn default() -> Admin {
         Admin {
@@ -164,6 +180,20 @@ mod tests {
             config("{ }", &[("ADMIN_TOKEN", "")]).admin,
             Admin::default()
         );
+    }
+
+    #[test]
+    fn fault_f10_a_short_token_is_a_warning() {
+        let warnings = |token| config("{}", &[("ADMIN_TOKEN", token)]).warnings;
+        let is_told = |warning: &String| warning.starts_with("ADMIN_TOKEN has fewer than 16");
+        assert!(warnings("fifteen-letters").iter().any(is_told));
+        assert!(
+            warnings("abc")
+                .iter()
+                .all(|warning| !warning.contains("abc"))
+        );
+        assert_eq!(warnings("sixteen-letters!"), Vec::<String>::new());
+        assert_eq!(config("{}", &[]).warnings, Vec::<String>::new());
     }
 
     #[test]

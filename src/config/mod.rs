@@ -14,6 +14,7 @@ mod document;
 mod dotenv;
 mod environment;
 mod keys;
+pub mod nearest;
 mod origin;
 mod print;
 mod problems;
@@ -189,6 +190,8 @@ pub struct Log {
 pub struct Overrides {
     /// `--port`. `None`: as below it.
     pub port: Option<u16>,
+    /// `--bind`. `None`: as below it.
+    pub bind: Option<String>,
     /// `--origin`. `None`: as below it. `http://` selects the preset `api` where none is named.
     pub origin: Option<String>,
     /// `--preset`. `None`: as below it.

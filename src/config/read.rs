@@ -78,6 +78,7 @@ pub fn config(
     config.admin.token = variables
         .find(&config.admin.token_env)
         .map(|(text, _)| Secret::new(text.to_owned()));
+    config.warnings.extend(config.admin.weak_token());
     surroundings.judge(&mut config, &mut problems);
     config.warnings.extend(environment::waiting(variables));
     sources.name_in(&mut problems);
@@ -99,6 +100,7 @@ fn command_line(overrides: &Overrides) -> Vec<Setting> {
         ("preset", "--preset", text(&overrides.preset)),
         ("backend.url", "--origin", text(&overrides.origin)),
         ("proxy.port", "--port", overrides.port.map(Value::from)),
+        ("proxy.bind", "--bind", text(&overrides.bind)),
         (
             "cache.defaultTTL",
             "--cache-ttl",

@@ -18,7 +18,7 @@ pub(super) struct HotEntry {
     target: Box<[u8]>,
     /// The answer, and how to tell that it is still the one.
     pub hit: PlainHit,
-    /// The reply's head up to the text of the request's id.
+    /// The reply's head up to the number of the request's id.
     pub head: Vec<u8>,
     /// Uses that the answer was not told of yet.
     uses: u32,
@@ -32,9 +32,10 @@ impl HotEntries {
         }
     }
 
-    /// The answer to plain requests for this target, if it is here and nothing has changed.
-    pub(super) fn find(&mut self, target: &[u8], proxy: &Proxy, now: Now) -> Option<&mut HotEntry> {
-        let found = self.entries.get_mut(index_of(target))?;
+    /// Where the answer to plain requests for this target is, if it is here and nothing has changed.
+    pub(super) fn find(&mut self, target: &[u8], proxy: &Proxy, now: Now) -> Option<usize> {
+        let at = index_of(target);
+        let found = self.entries.get_mut(at)?;
         let entry = found.as_ref()?;
         if *entry.target != *target {
             return None;
@@ -43,12 +44,23 @@ impl HotEntries {
             *found = None;
             return None;
         }
-        found.as_mut()
+        Some(at)
     }
 
-    /// Keeps an answer whose head was rendered so.
-    pub(super) fn keep(&mut self, target: &[u8], hit: PlainHit, head: Vec<u8>) {
-        if let Some(found) = self.entries.get_mut(index_of(target)) {
+    /// The answer at that place, for one more use.
+    pub(super) fn use_at(&mut self, at: usize) -> Option<&HotEntry> {
+        let entry = self.entries.get_mut(at)?.as_mut()?;
+        if entry.uses == 0 {
+            self.untold.push(at);
+        }
+        entry.uses += 1;
+        Some(entry)
+    }
+
+    /// Keeps an answer whose head was rendered so; answers where.
+    pub(super) fn keep(&mut self, target: &[u8], hit: PlainHit, head: Vec<u8>) -> usize {
+        let at = index_of(target);
+        if let Some(found) = self.entries.get_mut(at) {
             *found = Some(HotEntry {
                 target: target.into(),
                 hit,
@@ -56,18 +68,7 @@ impl HotEntries {
                 uses: 0,
             });
         }
-    }
-
-    /// Counts one more use of the answer to plain requests for this target.
-    pub(super) fn count(&mut self, target: &[u8]) {
-        let at = index_of(target);
-        let Some(entry) = self.entries.get_mut(at).and_then(Option::as_mut) else {
-            return;
-        };
-        if entry.uses == 0 {
-            self.untold.push(at);
-        }
-        entry.uses += 1;
+        at
     }
 
     /// Tells the answers of their uses. Once for many, because all workers write there.
@@ -84,7 +85,9 @@ impl HotEntry {
     fn tell_uses(&mut self) {
         let uses = std::mem::take(&mut self.uses);
         if uses > 0 {
-            self.hit.stored.count_hits(uses);
+            let stored = self.hit.stored();
+            stored.count_hits(uses);
+            stored.count_use();
         }
     }
 }

@@ -89,21 +89,43 @@ pub(super) fn reply(
     None
 }
 
-/// The head of a stored reply up to the text of the request's id, which follows.
+/// The head of a stored reply up to the number of the request's id, which follows.
 pub(super) fn hit_head(hit: &PlainHit, shared: &Shared) -> Vec<u8> {
     let reply = Reply::Stored {
-        stored: Arc::clone(&hit.stored),
+        stored: Arc::clone(hit.stored()),
         outcome: Outcome::Hit,
         now: hit.now,
         shape: Shape::Whole,
     };
-    let mut head = Vec::with_capacity(hit.stored.head.len() + 256);
+    let mut head = Vec::with_capacity(hit.stored().head.len() + 256);
     let via = shared.proxy.via();
     let id = IdText::Own("");
     reply::head(&mut head, &reply, false, &id, via, &shared.clock);
-    // The id is the last thing written; its line goes on with the next request's.
+    // The id is the last thing written: its line goes on with this process's mark, and with each request's number.
     head.truncate(head.len().saturating_sub(b"\r\n".len()));
+    let _ = write!(head, "{:08x}-", shared.proxy.mark());
     head
+}
+
+/// Ends a head begun by [`hit_head`]: the number of the request's id, the fields of the connection, the empty line.
+pub(super) fn end_hit_head(out: &mut Vec<u8>, id: RequestId, closes: bool) {
+    hexadecimal(out, id.0);
+    out.extend_from_slice(b"\r\n");
+    let form = Form {
+        head_only: false,
+        version: Version::HTTP_11,
+        closes,
+    };
+    form.end_head(out);
+}
+
+/// A number as `{:x}` prints it, without the formatting machinery.
+fn hexadecimal(out: &mut Vec<u8>, number: u64) {
+    let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    for digit in (0..digits).rev() {
+        let value = (number >> (4 * digit)) & 0xF;
+        out.push(b"0123456789abcdef"[value as usize]);
+    }
 }
 
 /// The head of an answer that is passed on as it comes, and how its body is framed.
@@ -208,6 +230,15 @@ impl Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_as_the_formatting_machinery_prints_them() {
+        for number in [0, 1, 15, 16, 0xABC, u64::MAX, 1 << 60] {
+            let mut out = Vec::new();
+            hexadecimal(&mut out, number);
+            assert_eq!(out, format!("{number:x}").into_bytes());
+        }
+    }
 
     #[test]
     fn a_refusal_says_what_is_wrong_and_closes() {

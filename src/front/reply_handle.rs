@@ -202,7 +202,9 @@ impl Sink for Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         if !self.ended {
-            self.way.send(Part::of(Stage::Broken, None, true));
+            let is_close_delimited = self.framing == Framing::Close;
+            self.way
+                .send(Part::of(Stage::Broken, None, is_close_delimited));
         }
     }
 }

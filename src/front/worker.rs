@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Version};
+use http::Method;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use socket2::SockRef;
 
 use super::connection::{Connection, Expired, Fate, Next, Part, Refused, Segment, Stage, Step};
 use super::head::Head;
@@ -22,7 +23,7 @@ use super::reply_handle::{Progress, ReplyHandle};
 use super::shared::{Phase, Shared};
 use super::wheel::{NEVER, Wheel};
 use crate::clock::Now;
-use crate::message::{Body, IdText, Request, RequestId, Target};
+use crate::message::{Body, Request, RequestId, Target};
 use crate::metrics::RejectReason;
 
 /// The token of the mailbox's waker; connections have their indexes.
@@ -86,6 +87,8 @@ struct Client {
     /// The client ended its side or is gone: it is read to the end.
     read_closed: bool,
     registered: bool,
+    /// It is on the ready list.
+    is_ready: bool,
 }
 
 /// What a turn found out about a connection.
@@ -143,6 +146,9 @@ impl Worker {
             self.now = self.shared.clock.now();
             std::mem::swap(&mut ready, &mut self.ready);
             for index in ready.drain(..) {
+                if let Some(client) = self.client(index) {
+                    client.is_ready = false;
+                }
                 self.guarded(index, |worker| worker.serve(index));
             }
             for event in &events {
@@ -252,6 +258,7 @@ impl Worker {
                 writable: true,
                 read_closed: false,
                 registered: false,
+                is_ready: false,
             });
         }
         self.guarded(index, |worker| worker.serve(index));
@@ -274,6 +281,10 @@ impl Worker {
             return;
         };
         if part.stage() == Stage::Broken {
+            if part.closes() {
+                // Only a reset tells this client that the end of the connection is not the end of the body.
+                let _ = SockRef::from(&client.stream).set_linger(Some(Duration::ZERO));
+            }
             client.connection.cut();
         } else {
             client.connection.respond(number, part, now);
@@ -285,12 +296,21 @@ impl Worker {
     fn serve(&mut self, index: u32) {
         match self.turn(index) {
             Turn::Over => return self.close(index),
-            Turn::Ready => self.ready.push(index),
+            Turn::Ready => self.add_ready(index),
             Turn::Waits => {}
         }
         self.register(index);
         self.schedule(index);
         self.note_unsent(index);
+    }
+
+    fn add_ready(&mut self, index: u32) {
+        if let Some(client) = self.client(index)
+            && !client.is_ready
+        {
+            client.is_ready = true;
+            self.ready.push(index);
+        }
     }
 
     /// Writes what waits, answers what was read, reads; within the connection's share.
@@ -526,32 +546,34 @@ impl Worker {
     /// copy. `None`: the store has none that may be sent as it is.
     fn render_hit(&mut self, target: &[u8], closes: bool) -> Option<Option<Bytes>> {
         let now = self.now;
-        if self.hot.find(target, &self.shared.proxy, now).is_none() {
-            let parsed = Target::parse(Bytes::copy_from_slice(target))?;
-            let hit = self.shared.proxy.plain_hit(&parsed, now)?;
-            let head = render::hit_head(&hit, &self.shared);
-            self.hot.keep(target, hit, head);
-        }
-        let id = self.next_id();
-        let mark = self.shared.proxy.mark();
-        self.hot.count(target);
-        let entry = self.hot.find(target, &self.shared.proxy, now)?;
-        self.out.extend_from_slice(&entry.head);
-        for part in IdText::new(mark, id, None).parts() {
-            self.out.extend_from_slice(part.as_bytes());
-        }
-        self.out.extend_from_slice(b"\r\n");
-        let form = Form {
-            head_only: false,
-            version: Version::HTTP_11,
-            closes,
+        let Some(at) = self.hot.find(target, &self.shared.proxy, now) else {
+            return self.render_found(target, closes);
         };
-        form.end_head(&mut self.out);
-        let body = &entry.hit.stored.body;
+        let id = self.next_id();
+        let entry = self.hot.use_at(at)?;
+        self.out.extend_from_slice(&entry.head);
+        render::end_hit_head(&mut self.out, id, closes);
+        self.out.extend_from_slice(&entry.hit.stored().body);
+        Some(None)
+    }
+
+    /// As [`Worker::render_hit`], where the answer is not among the hot ones; a small one is then.
+    fn render_found(&mut self, target: &[u8], closes: bool) -> Option<Option<Bytes>> {
+        let parsed = Target::parse(Bytes::copy_from_slice(target))?;
+        let hit = self.shared.proxy.plain_hit(&parsed, self.now)?;
+        let head = render::hit_head(&hit, &self.shared);
+        let id = self.next_id();
+        self.out.extend_from_slice(&head);
+        render::end_hit_head(&mut self.out, id, closes);
+        let body = hit.stored().body.clone();
         if body.len() > render::SMALL_BODY {
-            return Some(Some(body.clone()));
+            // Not kept among the hot ones: what leaves the store would stay in memory for them.
+            hit.stored().count_hit();
+            return Some(Some(body));
         }
-        self.out.extend_from_slice(body);
+        self.out.extend_from_slice(&body);
+        let at = self.hot.keep(target, hit, head);
+        self.hot.use_at(at)?;
         Some(None)
     }
 

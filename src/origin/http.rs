@@ -19,6 +19,7 @@ use super::resolve::Addresses;
 use super::{FetchError, Fetched, Opening, Origin, OriginRequest};
 use crate::message::Response;
 
+mod blanks;
 mod framing;
 mod interim;
 mod reading;

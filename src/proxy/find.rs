@@ -1,6 +1,5 @@
 //! What the store has for a request, and whether it is sent at once (RFC 9111 §4).
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,11 +27,6 @@ use crate::reply::{Reply, Shape};
 
 /// How often a client's word makes us fetch a key whose route says nothing of it.
 const REFRESH_MIN_INTERVAL: Duration = Duration::from_secs(1);
-
-thread_local! {
-    /// Where the text of a key is put together, kept from one request to the next.
-    static KEY_TEXT: RefCell<String> = const { RefCell::new(String::new()) };
-}
 
 /// What becomes of a request.
 pub(super) enum Decision {
@@ -94,11 +88,11 @@ impl Proxy {
         if matches!(traits.sharing, Sharing::Alone(_)) && !is_custom {
             return None;
         }
-        let mut key = KEY_TEXT.take();
-        Key::write(&mut key, None, ROLE, &request.target);
-        let variants = self.store.find(&key);
-        KEY_TEXT.replace(key);
-        let stored = variants?.into_selected(&request.fields)?;
+        let key = self.prefix.key_of(request.target.as_str().as_bytes());
+        let stored = self
+            .store
+            .find_target(&key)?
+            .into_selected(&request.fields)?;
         let may_have = !is_custom || self.is_for_custom(&stored, request);
         (may_have && !self.is_excluded(&stored, request)).then_some(stored)
     }

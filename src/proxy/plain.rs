@@ -3,12 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
-
-use super::{Proxy, ROLE};
-use crate::cache::key::Key;
-use crate::cache::store::Stored;
-use crate::cache::variants::Variants;
+use super::Proxy;
+use crate::cache::store::{self, Stored};
 use crate::clock::Now;
 use crate::message::Target;
 use crate::policy::request_directives::RequestDirectives;
@@ -18,14 +14,18 @@ use crate::route;
 /// A stored answer that every plain GET of its target gets, whole, until something changes. A request is plain if none of its
 /// fields can change the reply from the store (`policy::request_fields::is_plain_for_hit`).
 pub struct PlainHit {
-    /// The answer.
-    pub stored: Arc<Stored>,
-    /// When the decision was made: its age and lifetime are told from here.
+    found: store::PlainHit,
+    /// When the decision was made: the answer's age and lifetime are told from here.
     pub now: Now,
     /// Until this monotonic time neither the decision nor a word of the reply changes by itself.
     until: Duration,
-    /// The state of the store it was found in.
-    version: u64,
+}
+
+impl PlainHit {
+    /// The answer.
+    pub fn stored(&self) -> &Arc<Stored> {
+        &self.found.stored
+    }
 }
 
 impl Proxy {
@@ -35,17 +35,9 @@ impl Proxy {
             return None;
         }
         self.polls.note_demand(target, now);
-        let mut key = String::new();
-        Key::write(&mut key, None, ROLE, target);
-        // Read before the look-up: what changes between the two is then seen as a change.
-        let version = self.store.version(&key);
-        let Some(Variants::One(stored)) = self.store.find(&key) else {
-            return None;
-        };
-        if stored.selecting.is_some() || stored.status != StatusCode::OK {
-            return None;
-        }
-        let lifetime = &stored.lifetime;
+        let key = self.prefix.key_of(target.as_str().as_bytes());
+        let found = self.store.find_plain(&key)?;
+        let lifetime = &found.stored.lifetime;
         let Reuse::Fresh {
             age,
             refresh_due: false,
@@ -65,14 +57,13 @@ impl Proxy {
         let lasts = next_age.min(next_left).min(left).min(until_refresh);
         Some(PlainHit {
             until: now.mono + lasts,
-            stored,
+            found,
             now,
-            version,
         })
     }
 
     /// Whether a plain hit is still what its target's requests get.
     pub fn holds(&self, hit: &PlainHit, now: Now) -> bool {
-        now.mono < hit.until && self.store.version(hit.stored.key.as_str()) == hit.version
+        now.mono < hit.until && self.store.is_current(&hit.found)
     }
 }

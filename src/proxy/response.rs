@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU8, AtomicU32};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -26,6 +26,7 @@ use crate::policy::storing::{Exchange, Refusal, Storing, is_failure, may_store, 
 use crate::policy::vary::Selecting;
 use crate::policy::{dates, invalidation, validation};
 use crate::reply;
+use crate::route::{Match, RuleId};
 
 /// How long an origin that did not heed an Accept is taken not to heed any, for the same key.
 const UNHEEDED_FOR: Duration = Duration::from_secs(300);
@@ -71,7 +72,7 @@ impl Proxy {
         if request.method == Method::HEAD && !self.traits(request).custom {
             self.after_head(request, &response, &sent, asked);
         }
-        let rule = self.routes.find(&request.target).rule;
+        let Match { rule, id, .. } = self.routes.find(&request.target);
         let storing = self.storing(request, &response, &sent, (asked, received));
         self.adapt(fetch_request, &mut response.fields);
         if rule.set_cookie == Some(SetCookie::Strip) {
@@ -88,7 +89,7 @@ impl Proxy {
                 let joined = self.joined(key, request, &response);
                 let kept = joined.as_ref().unwrap_or(&response);
                 let (stored, left_out) =
-                    self.rendered(key, rule, kept, lifetime, selecting, received);
+                    self.rendered(key, (rule, id), kept, lifetime, selecting, received);
                 if self.excludes(request, stored.content_type()) {
                     let mut unheeded = self.unheeded.lock();
                     unheeded.set(key, UNHEEDED_FOR, received);
@@ -156,7 +157,8 @@ impl Proxy {
             Ok((answer, _)) => FetchResult::Shared(answer),
             Err(_) => match (confirms, &fetch_request.key) {
                 (Some(lifetime), Some(key)) if cookies.is_empty() => {
-                    let (stored, _) = self.rendered(key, rule, &response, lifetime, None, received);
+                    let (stored, _) =
+                        self.rendered(key, (rule, id), &response, lifetime, None, received);
                     FetchResult::Confirmed(Arc::new(stored))
                 }
                 _ => {
@@ -258,7 +260,7 @@ impl Proxy {
     fn rendered(
         &self,
         key: &Key,
-        rule: &Rule,
+        (rule, id): (&Rule, RuleId),
         response: &Response,
         lifetime: Lifetime,
         selecting: Option<Box<Selecting>>,
@@ -278,6 +280,7 @@ impl Proxy {
             reply::stored_head(response, &unwanted, &lifetime, received, &self.via);
         let hits = AtomicU32::new(0);
         let used = AtomicU32::new(0);
+        let uses = AtomicU8::new(0);
         let key = key.clone();
         let status = response.status;
         let body = response.body.clone();
@@ -290,8 +293,10 @@ impl Proxy {
                 body,
                 lifetime,
                 selecting,
+                rule: id,
                 hits,
                 used,
+                uses,
             },
             left_out,
         )
@@ -341,8 +346,9 @@ impl Proxy {
             selecting,
         } = self.storing(&plain(request), &response, sent, (asked, received))
         {
-            let rule = self.routes.find(&request.target).rule;
-            let (stored, _) = self.rendered(&key, rule, &response, lifetime, selecting, received);
+            let Match { rule, id, .. } = self.routes.find(&request.target);
+            let (stored, _) =
+                self.rendered(&key, (rule, id), &response, lifetime, selecting, received);
             let stored = Arc::new(stored);
             let sent = Arc::new(sent.clone());
             self.submit(Work::Insert(Shared {

@@ -63,6 +63,8 @@ fn stored(status: StatusCode) -> Arc<Stored> {
         body: response.body,
         lifetime,
         hits: AtomicU32::new(0),
+        uses: Default::default(),
+        rule: Default::default(),
     })
 }
 

@@ -1,4 +1,4 @@
-//! `docs/FAULTS.md`, made from what is expected.
+//! The report `target/reports/FAULTS.md`, made from what is expected, and the tables of it in `docs/FAULTS.md`.
 
 use std::fmt::Write;
 
@@ -6,56 +6,64 @@ use super::expected::{Expected, From, Method, Turn, expected};
 use super::fault::{Fault, How, Means, Whose, all};
 use super::table::{TABLES, Table};
 
-const HEAD: &str = "# When the origin fails
+const METHODS: [Method; 3] = [Method::Get, Method::Head, Method::Post];
 
-What a client gets, by what the origin does, by how old the stored answer is, and by method. This page is generated:
-`LARDER_BLESS=1 cargo test --test faults the_page` writes it, and `cargo test --test faults` plays every cell of it between a client and an
-origin that fails.
-
-Each cell says what two equal requests get, one after the other, and how many requests the origin got for each:
-
-- **200 stored**: the last good answer, with its true `Age`. `Cache-Status` says `hit`, or `fwd=stale` and the detail below.
-- **200 new**: a good answer, however late.
-- **503 theirs**: what the origin said; to GET and HEAD with a `Retry-After` of ours where it has none and its address is left alone.
-- **502 ours**: JSON with `error`, `message` and `request_id`, and `Retry-After`; `Cache-Status` has the detail.
-- **200 cut**: what came of the origin's answer, and then the connection ends: the client sees that it is not whole.
-- `1 + 0`: the origin was asked for the first request, and left alone at the second. Where two requests get different things, both are named.
-
-";
-
-const KINDS: &str = "
-What becomes of the second request depends on whose failure it is. An origin that cannot be reached is left alone altogether; after any
-other failure only that address is. By the origin's word alone an error status is an answer like others: its address is left
-alone only where the origin said `Retry-After`, or something stored stands in. A HEAD is held back by the failure of its GET, and by that of other
-HEADs; how it fares says nothing of the GET. A POST is its client's own will: it goes out unless the origin itself is left alone, is never
-answered from the store, and never sent twice.
-
-A body fault means nothing to HEAD, whose answer has no body. A body that pauses for 500 ms is passed on as it comes: what follows
-can only be cut short. An `idleTimeout` below that makes a pause an error, as in the row about it.
-
-Not in the tables: an origin whose name has no address, once there is something stored, because addresses that were known are kept;
-and rubbish where there is no check, which is an answer like any other.
-";
-
-/// The page.
+/// Every cell.
 pub fn markdown() -> String {
-    let mut out = HEAD.to_owned();
-    causes(&mut out);
-    out.push_str(KINDS);
+    let mut out = "# When the origin fails, cell by cell\n\n".to_owned();
+    out.push_str(&causes());
+    out.push('\n');
+    out.push_str(&summary());
     for table in &TABLES {
         let _ = write!(out, "\n## {}\n\n{}\n", table.name, table.about);
-        for method in [Method::Get, Method::Head, Method::Post] {
+        for method in METHODS {
             rows(&mut out, table, method);
         }
     }
     out
 }
 
+/// How many first requests get what, by table and method.
+pub fn summary() -> String {
+    let mut out = "| stored answer | method | cases | stored or new answer | origin's error | error of Larder | cut |\n\
+        |---|---|---:|---:|---:|---:|---:|\n"
+        .to_owned();
+    for table in &TABLES {
+        for method in METHODS {
+            let mut good = 0;
+            let mut origins = 0;
+            let mut ours = 0;
+            let mut cut = 0;
+            for fault in all() {
+                for (_, age) in table.columns {
+                    if table.leaves_out(&fault, *age) {
+                        continue;
+                    }
+                    match expected(&table.life, &fault, *age, method, Turn::First).body {
+                        From::Stored | From::Next => good += 1,
+                        From::Origins => origins += 1,
+                        From::Ours(_) => ours += 1,
+                        From::CutShort => cut += 1,
+                    }
+                }
+            }
+            let cases = good + origins + ours + cut;
+            let _ = writeln!(
+                out,
+                "| {} | {} | {cases} | {good} | {origins} | {ours} | {cut} |",
+                table.name,
+                method.name()
+            );
+        }
+    }
+    out
+}
+
 /// What our own errors are called.
-fn causes(out: &mut String) {
-    out.push_str(
-        "| the origin | detail | our status | left alone afterwards |\n|---|---|---|---|\n",
-    );
+pub fn causes() -> String {
+    let mut out =
+        "| the origin | detail | our status | not asked for a while |\n|---|---|---|---|\n"
+            .to_owned();
     for Fault { name, means, .. } in all() {
         let (detail, status, whose) = match means {
             Means::Silence {
@@ -72,6 +80,7 @@ fn causes(out: &mut String) {
         };
         let _ = writeln!(out, "| {name} | `{detail}` | {status} | {whose} |");
     }
+    out
 }
 
 fn rows(out: &mut String, table: &Table, method: Method) {

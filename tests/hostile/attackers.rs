@@ -11,7 +11,7 @@ use crate::support::Client;
 use crate::vectors::Comes;
 
 /// Kinds of attacks.
-pub const ATTACKS: usize = 12;
+pub const ATTACKS: usize = 14;
 
 /// The longest that one of them stays with one thing.
 const LONGEST: Duration = Duration::from_secs(3);
@@ -56,6 +56,8 @@ impl<'a> Attacker<'a> {
             8 => ("noise", self.noise()),
             9 => ("cut bodies", self.cut_body()),
             10 => ("what fails at the origin", self.failing()),
+            11 => ("garbage on new connections", self.garbage()),
+            12 => ("pipelines, read", self.pipeline_and_read()),
             _ => ("clients that leave", self.leave()),
         };
         kind
@@ -231,6 +233,34 @@ impl<'a> Attacker<'a> {
             client.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
         }
         park(self.dice.below(50));
+    }
+
+    /// What is no request, on connections that come all at once: none of it is passed on.
+    fn garbage(&mut self) {
+        let mut clients = self.connect_some();
+        for client in &mut clients {
+            client.send("GET 0 HTTP/1.1\r\n\r\n");
+        }
+        for client in &mut clients {
+            let refusal = client.expect_refusal();
+            assert_eq!(refusal.map(|reply| reply.status), Some(400));
+        }
+    }
+
+    /// As many as it is given in some time, each judged by its target.
+    fn pipeline_and_read(&mut self) {
+        let until = self.some_time();
+        let mut client = self.connect();
+        let target = format!("/steady/{}", self.dice.below(64));
+        let block = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(32);
+        while Instant::now() < until {
+            client.send(&block);
+            for _ in 0..32 {
+                let reply = client.read();
+                assert_eq!(reply.status, 200, "{reply:?}");
+                assert!(reply.text().starts_with(&target), "{reply:?}");
+            }
+        }
     }
 
     fn connect(&mut self) -> Client {

@@ -19,7 +19,7 @@ use crate::regulars::{REQUESTS, Regular, Town};
 use crate::scene::Target;
 use crate::support::{Origin, Start, config_for, crowd_turn};
 
-const SECONDS: u64 = 30;
+const SECONDS: u64 = 20;
 const REGULARS: u64 = 8;
 const ATTACKERS: u64 = 12;
 

@@ -4,12 +4,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::scene::{Others, Target};
-use crate::support::{Answer, App, Client, Gate, Origin, config_for, crowd_turn, eventually};
+use crate::support::{
+    Answer, App, Client, Gate, Origin, Start, config_for, crowd_turn, eventually,
+};
 
 /// A wait for what is slow would last until the test has failed.
 const BOUND: Duration = Duration::from_secs(5);
@@ -205,4 +207,79 @@ fn what_is_safe_is_asked_at_the_same_time() {
     answered.open();
     assert_eq!(client.read().text(), "/first");
     assert_eq!(client.read_head().status, 200);
+}
+
+#[test]
+fn four_clients_pipelining_for_five_seconds_towards_parked_requests() {
+    let _turn = crowd_turn();
+    let hung = Gate::closed();
+    let gate = hung.clone();
+    let origin = Origin::answering(move |seen| {
+        let answer = Answer::ok(&seen.target);
+        if seen.target.starts_with("/hung") {
+            answer.after(&gate)
+        } else {
+            answer
+        }
+    });
+    let more = json!({ "backend": { "maxConcurrentRequests": 4, "firstByteTimeout": 60000 },
+        "cache": { "slowRequestTimeout": 60000 } });
+    let proc = Start::with(config_for(&origin, more))
+        .descriptors(4096)
+        .run();
+    proc.client().get("/hit").expect("MISS", "/hit");
+    let before = proc.figures();
+
+    let pipeliners: Vec<_> = (0..4)
+        .map(|n| {
+            std::thread::spawn({
+                let addr = proc.addr();
+                move || pipeline(addr, n)
+            })
+        })
+        .collect();
+    origin.await_requests("/hung-0", 1);
+    for _ in 0..20 {
+        proc.client().get("/hit").expect("HIT", "/hit");
+    }
+    let sent: Vec<usize> = pipeliners
+        .into_iter()
+        .map(|thread| thread.join().expect("a pipeliner"))
+        .collect();
+
+    let after = proc.figures();
+    println!("{sent:?} bytes sent; before {before:?}, after {after:?}");
+    assert!(
+        after.peak_kib <= before.peak_kib + 24 * 1024,
+        "before {before:?}, after {after:?}"
+    );
+    proc.client().get("/hit").expect("HIT", "/hit");
+    hung.open();
+}
+
+/// Sends requests that all wait for one hung fetch, for 5 s, reading nothing; the bytes the server took.
+fn pipeline(addr: std::net::SocketAddr, n: usize) -> usize {
+    let mut client = Client::connect(addr);
+    let block = format!("GET /hung-{n} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(256);
+    let until = Instant::now() + Duration::from_secs(5);
+    client.send_for_ever(block.as_bytes(), || Instant::now() < until)
+}
+
+/// tiny_http counts a thread as idle until it has woken up, so a burst of accepts queues more connections than there are
+/// idle threads; the rest wait, unread, until some other connection ends.
+#[test]
+fn every_connection_of_a_burst_is_served_while_the_others_stay_open() {
+    let _turn = crowd_turn();
+    let origin = Origin::serving([("/hit", Answer::ok("hit"))]);
+    // Each round anew: only a pool that has not grown yet strands anybody.
+    for round in 0..10 {
+        let app = App::start(&config_for(&origin, json!({})));
+        let mut burst: Vec<Client> = (0..20).map(|_| app.client()).collect();
+        burst
+            .iter_mut()
+            .for_each(|client| client.send("GET /hit HTTP/1.1\r\nHost: x\r\n\r\n"));
+        for (n, client) in burst.iter_mut().enumerate() {
+            assert_eq!(client.read().text(), "hit", "round {round}, connection {n}");
+        }
+    }
 }

@@ -309,6 +309,35 @@ fn i1_clear_empties_the_store_and_what_is_being_fetched_is_not_stored() {
     app.client().get("/a").expect("MISS", "a");
 }
 
+/// A request that asks for less than everything clears nothing.
+#[test]
+fn fault_f5_a_selective_purge_is_refused_instead_of_clearing_all() {
+    let origin = Origin::serving([("/a", Answer::ok("a"))]);
+    let app = App::start(&config_for(&origin, with_names(json!({}))));
+    let mut client = app.client();
+    client.get("/a").expect("MISS", "a");
+    for (target, body) in [
+        ("/cache/clear", "{\"path\":\"/b\"}"),
+        ("/cache/clear", "{\"all\":false}"),
+        ("/cache/clear", "path=/b"),
+        ("/cache/clear?path=/b", ""),
+        ("/_larder/cache/clear", "[]"),
+    ] {
+        let reply = client.request("POST", target, &[], body.as_bytes());
+        assert_eq!(reply.status, 400, "{target} {body}: {reply:?}");
+        assert!(
+            reply.text().contains("selective purges are not available"),
+            "{reply:?}"
+        );
+        client.get("/a").expect("HIT", "a");
+    }
+    for body in ["", "{}", "{\"all\":true}"] {
+        let reply = client.request("POST", "/cache/clear", &[], body.as_bytes());
+        assert_eq!(json_of(&reply)["cleared"], 1, "{body}");
+        client.get("/a").expect("MISS", "a");
+    }
+}
+
 /// Defect 14 of the program Larder replaces: anybody could clear its cache, with any method of a browser.
 #[test]
 fn i1_c20_clear_is_not_open_to_anybody() {

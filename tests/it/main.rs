@@ -11,6 +11,7 @@
 mod admin;
 mod caching;
 mod coalescing;
+mod control;
 mod demand;
 mod endpoints;
 mod fallback;
@@ -18,8 +19,6 @@ mod faults_found;
 mod forwarded;
 mod gentle;
 mod harness;
-mod hostile_framing;
-mod hostile_volume;
 mod interim;
 mod jitter;
 mod limits;
@@ -36,9 +35,9 @@ mod sharing;
 mod shutdown;
 mod sim;
 mod sim_faults;
-#[allow(dead_code, unused_imports, reason = "the hostile suite uses the rest")]
-mod support;
 mod systemd;
 #[cfg(feature = "tls")]
 mod tls;
 mod zone;
+
+use larder_test_support as support;

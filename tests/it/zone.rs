@@ -10,10 +10,14 @@ const HOME: [u8; 4] = [127, 0, 0, 1];
 const AWAY: [u8; 4] = [127, 0, 0, 2];
 const PROXY: [u8; 4] = [127, 0, 0, 9];
 
-/// A place, the fields sent from there below a `Host`, and whether that clears the cache.
+/// A place, the fields sent from there below a `Host`, and whether that clears the cache. Where a token is set it must be
+/// among the fields, too.
 struct Attempt(&'static str, [u8; 4], &'static str, &'static str, bool);
 
-const ATTEMPTS: [Attempt; 39] = [
+/// The fields that say it is set.
+const TOKEN: &str = "Authorization: Bearer swordfish\r\n";
+
+const ATTEMPTS: [Attempt; 42] = [
     Attempt("from home", HOME, "localhost", "", true),
     Attempt("from elsewhere", AWAY, "localhost", "", false),
     // The token.
@@ -210,6 +214,27 @@ const ATTEMPTS: [Attempt; 39] = [
         false,
     ),
     Attempt(
+        "a page of ours by its address",
+        HOME,
+        "localhost:80",
+        "Referer: http://localhost:80/_larder/?a=b\r\n",
+        true,
+    ),
+    Attempt(
+        "a page of another server by its address",
+        HOME,
+        "localhost",
+        "Referer: http://evil.example/localhost\r\n",
+        false,
+    ),
+    Attempt(
+        "a page of another port by its address",
+        HOME,
+        "localhost:80",
+        "Referer: http://localhost:81/\r\n",
+        false,
+    ),
+    Attempt(
         "a form across sites",
         HOME,
         "localhost",
@@ -270,12 +295,31 @@ const ATTEMPTS: [Attempt; 39] = [
     ),
 ];
 
-fn larder(origin: &Origin) -> Proc {
+fn larder(origin: &Origin, token: &str) -> Proc {
     let more = json!({ "admin": { "allow": ["127.0.0.1"], "hosts": ["cache.example.com"] },
         "proxy": { "trustedProxies": ["127.0.0.9"] } });
     Start::with(config_for(origin, more))
-        .environment("ADMIN_TOKEN", "swordfish")
+        .environment("ADMIN_TOKEN", token)
         .run()
+}
+
+/// Tries to clear the cache, and panics unless that works or not as expected.
+#[track_caller]
+fn try_to_clear(proc: &Proc, attempt: &Attempt, fields: &str, clears: bool) {
+    let Attempt(place, from, host, ..) = attempt;
+    let mut home = proc.client();
+    home.get("/a");
+    let mut client = Client::connect_from((*from).into(), proc.addr());
+    client.send(format!(
+        "POST /cache/clear HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n"
+    ));
+    let reply = client.read();
+
+    let status = if clears { 200 } else { 403 };
+    assert_eq!(reply.status, status, "{place}, {fields}: {reply:?}");
+    is_guarded(&reply, place);
+    let cache_status = if clears { "MISS" } else { "HIT" };
+    assert_eq!(home.get("/a").cache_status(), cache_status, "{place}");
 }
 
 /// Content of our own: not to be guessed at, not to be kept, not for pages of others.
@@ -302,35 +346,31 @@ fn is_guarded(reply: &Reply, place: &str) {
 }
 
 #[test]
-fn c20_each_way_to_clear_the_cache_from_outside_is_shut() {
+fn fault_b10_c20_each_way_to_clear_the_cache_from_outside_is_shut() {
     let origin = Origin::serving([("/a", Answer::ok("a"))]);
-    let proc = larder(&origin);
-    let mut home = proc.client();
-    for Attempt(place, from, host, fields, clears) in ATTEMPTS {
-        home.get("/a");
-        let mut client = Client::connect_from(from.into(), proc.addr());
-        client.send(format!(
-            "POST /cache/clear HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n"
-        ));
-        let reply = client.read();
-
-        assert_eq!(
-            reply.status,
-            if clears { 200 } else { 403 },
-            "{place}: {reply:?}"
-        );
-        is_guarded(&reply, place);
-        assert_eq!(
-            home.get("/a").cache_status(),
-            if clears { "MISS" } else { "HIT" },
-            "{place}"
-        );
+    let proc = larder(&origin, "");
+    for attempt in &ATTEMPTS {
+        let Attempt(_, _, _, fields, clears) = attempt;
+        try_to_clear(&proc, attempt, fields, *clears && *fields != TOKEN);
     }
     assert_eq!(
         origin.requests(),
         origin.count("/a"),
         "none of it is the origin's"
     );
+}
+
+#[test]
+fn fault_b10_c20_a_token_that_is_set_is_required_wherever_one_stands() {
+    let origin = Origin::serving([("/a", Answer::ok("a"))]);
+    let proc = larder(&origin, "swordfish");
+    for attempt in &ATTEMPTS {
+        let Attempt(_, _, _, fields, clears) = attempt;
+        try_to_clear(&proc, attempt, fields, *clears && *fields == TOKEN);
+        if !fields.contains("Authorization") && *clears {
+            try_to_clear(&proc, attempt, &format!("{fields}{TOKEN}"), true);
+        }
+    }
     assert!(!proc.log().contains("swordfish"));
 }
 
@@ -338,7 +378,7 @@ fn c20_each_way_to_clear_the_cache_from_outside_is_shut() {
 #[test]
 fn c20_what_is_told_is_read_at_home_only() {
     let origin = Origin::serving([]);
-    let proc = larder(&origin);
+    let proc = larder(&origin, "swordfish");
     for target in [
         "/cache/stats",
         "/queue/stats",
@@ -347,7 +387,10 @@ fn c20_what_is_told_is_read_at_home_only() {
     ] {
         for Attempt(place, from, host, fields, clears) in ATTEMPTS {
             // Whose page it is matters to what changes something; no page can read the answer.
-            if fields.contains("Origin") || fields.contains("Sec-Fetch-Site") {
+            if ["Origin", "Referer", "Sec-Fetch-Site"]
+                .iter()
+                .any(|name| fields.contains(name))
+            {
                 continue;
             }
             let mut client = Client::connect_from(from.into(), proc.addr());

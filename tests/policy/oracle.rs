@@ -2,7 +2,6 @@
 //!
 //! Every disagreement is either a defect of ours or a row of [`differences::INTENDED`].
 
-#[path = "differences.rs"]
 mod differences;
 
 use std::time::{Duration, SystemTime};

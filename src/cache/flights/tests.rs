@@ -52,42 +52,6 @@ fn i4_a_flight_looks_again_before_it_asks_and_stores_before_it_answers() {
 }
 
 #[test]
-fn who_asks_for_the_same_joins_and_is_answered_together() {
-    let mut harness = Harness::new(2);
-    assert_eq!(
-        harness.step(Work::Arrived(shared("/a").with_client())),
-        ["Fetch 0"]
-    );
-    assert!(
-        harness
-            .step(Work::Arrived(shared("/a").with_client()))
-            .is_empty()
-    );
-    assert!(
-        harness
-            .step(Work::Arrived(shared("/a").in_background()))
-            .is_empty()
-    );
-    assert_eq!(
-        harness.step(Work::Arrived(shared("/b").with_client())),
-        ["Fetch 1"]
-    );
-    assert_eq!(
-        harness.flights.gauges(),
-        Gauges {
-            flights: 2,
-            parked: 3,
-            active: 2,
-            queued: 0
-        }
-    );
-    assert_eq!(
-        harness.step(harness.completes_shared(0, "/a")),
-        ["Insert", "Answer 2"]
-    );
-}
-
-#[test]
 fn i5_a_panic_tells_everybody_and_gives_the_permit_back() {
     let mut harness = Harness::new(1);
     harness.step(Work::Arrived(shared("/a").with_client()));

@@ -41,6 +41,8 @@ pub(in crate::cache) fn stored_as(
         lifetime,
         selecting: selecting.map(Box::new),
         hits: AtomicU32::new(0),
+        uses: Default::default(),
+        rule: Default::default(),
         used: AtomicU32::new(0),
     })
 }
@@ -345,7 +347,9 @@ impl AsRef<[u8]> for Witness {
 
 impl Drop for Witness {
     fn drop(&mut self) {
-        self.seen[usize::from(self.store.shelf.is_locked())].fetch_add(1, Ordering::SeqCst);
+        let locked = |shard: &Shard| shard.lock.0.entries.is_locked();
+        let is_locked = self.store.shards.iter().any(locked);
+        self.seen[usize::from(is_locked)].fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -390,6 +394,177 @@ fn nothing_is_dropped_under_the_lock() {
     assert_eq!(dropped(), (11, 0), "one crowded out, one replaced");
     assert_eq!(store.sweep(Duration::from_secs(21)), 10);
     assert_eq!(dropped(), (21, 0));
+}
+
+#[test]
+fn entries_leave_in_the_order_they_came_whatever_their_shards() {
+    let store = Store::new(1 << 20, 64);
+    let name = |number: usize| format!("/{number}");
+    for number in 0..64 {
+        put(&store, stored(&name(number), 1));
+    }
+    for number in 64..128 {
+        put(&store, stored(&name(number), 1));
+        assert!(store.peek(&name(number - 64)).is_none(), "{number}");
+        assert!(store.peek(&name(number - 63)).is_some(), "{number}");
+    }
+}
+
+#[test]
+fn a_large_one_takes_its_room_from_all_shards() {
+    let store = Store::new(1 << 20, 10_000);
+    for number in 0..2000 {
+        put(&store, stored(&format!("/{number}"), 250));
+    }
+    let before = store.gauges();
+    let large = (1 << 20) - charge("/large", 0);
+    assert_eq!(put(&store, stored("/large", large)), Inserted::New);
+    assert_eq!((store.gauges().entries, store.gauges().bytes), (1, 1 << 20));
+    let evicted = (store.gauges().evictions - before.evictions) as usize;
+    assert_eq!(evicted, before.entries);
+}
+
+#[test]
+fn uses_of_what_was_kept_from_a_look_up_keep_it_from_eviction() {
+    let store = Store::new(1 << 20, 100);
+    put(&store, stored("/kept", 1));
+    put(&store, stored("/other", 1));
+    let prefix = store.prefix(None, "anonymous");
+    let kept = store.peek("/kept").expect("stored");
+    kept.newest().count_use();
+    kept.newest().count_use();
+    assert!(store.find_plain(&prefix.key_of(b"/kept")).is_none());
+    for number in 0..1000 {
+        put(&store, stored(&number.to_string(), 1));
+    }
+    assert!(store.peek("/kept").is_some());
+    assert!(store.peek("/other").is_none());
+}
+
+/// The hit on this target, if it is plain.
+fn plain_hit(store: &Store, target: &str) -> Option<PlainHit> {
+    let prefix = store.prefix(None, "anonymous");
+    store.find_plain(&prefix.key_of(target.as_bytes()))
+}
+
+#[test]
+fn a_plain_hit_is_void_once_its_shard_has_changed() {
+    const TEXT: &str = "cache:GET:anonymous:/a";
+    let store = Store::new(1 << 20, 100);
+    let changes: [(&str, &dyn Fn()); 7] = [
+        ("replaced", &|| _ = put(&store, stored(TEXT, 2))),
+        ("another variant", &|| {
+            store.insert(variant(TEXT, Some("de"), 1, 60), &asked(Some("de")));
+        }),
+        ("removed", &|| drop(store.remove(TEXT))),
+        ("purged", &|| _ = store.remove_matching(|key| key == TEXT)),
+        ("over", &|| _ = store.sweep(Duration::from_secs(1_000_000))),
+        ("cleared", &|| _ = store.clear()),
+        ("evicted", &|| {
+            for number in 0..100 {
+                put(&store, stored(&number.to_string(), 1));
+            }
+        }),
+    ];
+    for (name, change) in changes {
+        store.clear();
+        put(&store, stored(TEXT, 1));
+        let hit = plain_hit(&store, "/a").expect("plain");
+        store.find(TEXT);
+        store.peek(TEXT);
+        store.pin(Key::from("/b"));
+        store.unpin("/b");
+        store.remove("/never stored");
+        store.sweep(Duration::ZERO);
+        assert!(store.is_current(&hit), "before it is {name}");
+        hit.stored.set_uses(0);
+        change();
+        assert!(!store.is_current(&hit), "{name}");
+    }
+}
+
+#[test]
+fn what_is_in_other_shards_does_not_void_a_hit() {
+    let store = Store::new(1 << 20, 100);
+    put(&store, stored("cache:GET:anonymous:/a", 1));
+    let hit = plain_hit(&store, "/a").expect("plain");
+    for number in 0..64 {
+        let text = number.to_string();
+        let hash = store.hasher.hash(&text);
+        if !std::ptr::eq(store.shard(hash), store.shard(hit.hash)) {
+            put(&store, stored(&text, 1));
+        }
+    }
+    assert!(store.is_current(&hit));
+}
+
+#[test]
+fn only_what_no_request_field_decides_about_is_plain() {
+    let text = |target: &str| format!("cache:GET:anonymous:{target}");
+    let store = Store::new(1 << 20, 100);
+    put(&store, stored(&text("/plain"), 1));
+    store.insert(
+        variant(&text("/one"), Some("de"), 1, 60),
+        &asked(Some("de")),
+    );
+    for language in ["de", "en"] {
+        let stored = variant(&text("/two"), Some(language), 1, 60);
+        store.insert(stored, &asked(Some(language)));
+    }
+    let part = Arc::into_inner(stored(&text("/part"), 1)).expect("the only one");
+    let status = StatusCode::PARTIAL_CONTENT;
+    put(&store, Arc::new(Stored { status, ..part }));
+    let plain = ["/plain", "/one", "/two", "/part", "/none"]
+        .map(|target| plain_hit(&store, target).is_some());
+    assert_eq!(plain, [true, false, false, false, false]);
+}
+
+/// Four threads do what they like; the ceilings hold at every moment, and at the end the accounts are exact.
+#[test]
+fn the_ceilings_hold_whatever_many_threads_do() {
+    const MAX: (usize, usize) = (40_000, 60);
+    let store = Store::new(MAX.0, MAX.1);
+    let act = |seed: u64| {
+        let mut random = seed;
+        for _ in 0..4000 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let key = format!("/{}", random % 97);
+            match random >> 32 & 15 {
+                0..8 => {
+                    let size = random >> 40 & 0x7FF;
+                    put(&store, stored(&key, size as usize));
+                }
+                8 => drop(store.remove(&key)),
+                9 => drop(store.pin(Key::from(key.as_str()))),
+                10 => store.unpin(&key),
+                11 if random >> 40 & 63 == 0 => _ = store.clear(),
+                12 => _ = store.remove_matching(|key| key.ends_with('7')),
+                _ => drop(store.find(&key)),
+            }
+            let gauges = store.gauges();
+            assert!(gauges.bytes <= MAX.0 && gauges.entries <= MAX.1);
+            assert!(gauges.pinned_bytes <= MAX.0 / 2 && gauges.pinned_entries <= MAX.1 / 2);
+        }
+    };
+    std::thread::scope(|scope| {
+        for seed in 1..5 {
+            scope.spawn(move || act(seed * 0x9E37_79B9));
+        }
+    });
+    let some = store.some(1000);
+    let bytes: usize = some.iter().map(|stored| stored.charge()).sum();
+    let gauges = store.gauges();
+    assert_eq!((gauges.entries, gauges.bytes), (some.len(), bytes));
+    assert!(gauges.evictions > 0);
+    for number in 0..97 {
+        store.unpin(&format!("/{number}"));
+    }
+    let gauges = store.gauges();
+    assert_eq!((gauges.pinned_entries, gauges.pinned_bytes), (0, 0));
+    store.clear();
+    assert_eq!((store.gauges().entries, store.gauges().bytes), (0, 0));
 }
 
 #[derive(Clone, Debug)]

@@ -179,14 +179,14 @@ fn beyond_16_the_least_recently_used_one_goes() {
         "16 and not one more"
     );
     let found = store.find("/").expect("all");
-    let used = |language, tenths: u64| {
+    let used = |language, seconds: u64| {
         let stored = found.select(&asked(Some(language))).expect("one");
-        stored.note_use(Duration::from_millis(100 * tenths));
+        stored.note_use(Duration::from_secs(seconds));
     };
-    for (language, tenths) in LANGUAGES[..16].iter().zip(1000..) {
-        used(language, tenths);
+    for (language, seconds) in LANGUAGES[..16].iter().zip(100..) {
+        used(language, seconds);
     }
-    used("aa", 2000);
+    used("aa", 200);
     assert_eq!(put(&store, "qq", 10), Inserted::Crowded);
     assert!(!languages(&store).contains(&"bb"), "used first");
     assert!(languages(&store).contains(&"aa"), "stored first, used last");
@@ -234,7 +234,7 @@ fn of_those_used_at_one_time_the_oldest_goes() {
 #[test]
 fn only_what_stands_beside_others_notes_when_it_was_used() {
     let (alone, beside) = (stored("/", 1), variant("/", None, 1, 60));
-    for (stored, expected) in [(alone, 0), (beside, 123)] {
+    for (stored, expected) in [(alone, 0), (beside, 12)] {
         stored.note_use(Duration::from_millis(12_345));
         assert_eq!(stored.last_used(), expected);
     }

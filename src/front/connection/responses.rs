@@ -68,6 +68,11 @@ impl Part {
         self.stage
     }
 
+    /// Whether the connection ends after the response.
+    pub fn closes(&self) -> bool {
+        self.closes
+    }
+
     /// A part that is not the end.
     pub fn of(stage: Stage, segment: Option<Segment>, closes: bool) -> Part {
         Part {

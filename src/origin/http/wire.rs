@@ -15,6 +15,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::time::Duration as Wait;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
+use super::blanks::{self, Blanks};
 use super::interim::{self, Start};
 use crate::origin::resolve::Addresses;
 use crate::origin::{InterimSink, forward};
@@ -173,6 +174,7 @@ impl<In: Transport> Connector<In> for Wire {
                 wire: self.clone(),
                 exchange,
                 interim: None,
+                in_head: false,
             }
         }))
     }
@@ -185,6 +187,8 @@ pub(super) struct Line<T> {
     exchange: Arc<Exchange>,
     /// Interim responses to this exchange so far; `None` once something else has begun.
     interim: Option<usize>,
+    /// The head of the final response is not complete yet.
+    in_head: bool,
 }
 
 impl<T: Transport> Line<T> {
@@ -212,6 +216,32 @@ impl<T: Transport> Line<T> {
     }
 }
 
+impl<T: Transport> Line<T> {
+    /// Removes the blanks of RFC 9112 §5.1 from the head of the final response, which ureq refuses. False: the input ends in one
+    /// that may have to go.
+    fn remove_blanks(&mut self) -> bool {
+        if !self.in_head || self.interim.is_some() {
+            return true;
+        }
+        let buffers = self.inner.buffers();
+        let input = buffers.input();
+        match blanks::at_start(input) {
+            Blanks::None => {}
+            Blanks::NoneInHead => self.in_head = false,
+            Blanks::Unclear => return false,
+            Blanks::Removed(bytes) => {
+                let length = input.len();
+                buffers.input_consume(length);
+                buffers.input_append_buf()[..bytes.len()].copy_from_slice(&bytes);
+                buffers.input_appended(bytes.len());
+                // Once more: whether the head is complete decides that the body is left alone.
+                return self.remove_blanks();
+            }
+        }
+        true
+    }
+}
+
 impl<T: Transport> Transport for Line<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         self.inner.buffers()
@@ -222,16 +252,22 @@ impl<T: Transport> Transport for Line<T> {
         self.exchange = self.wire.current();
         self.exchange.sent.store(true, Ordering::Relaxed);
         self.interim = Some(0);
+        self.in_head = true;
         self.inner.transmit_output(amount, timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        let awaited = self.inner.await_input(self.exchange.shorten(timeout));
-        match &awaited {
-            Ok(true) => {
-                self.exchange.heard.store(true, Ordering::Relaxed);
-                self.take_interim();
+        let mut awaited = self.inner.await_input(self.exchange.shorten(timeout));
+        if matches!(awaited, Ok(true)) {
+            self.exchange.heard.store(true, Ordering::Relaxed);
+            self.take_interim();
+            if !self.remove_blanks() {
+                // Once: an origin that sends nothing but blanks is refused, and prolongs no limit for ever.
+                awaited = self.inner.await_input(self.exchange.shorten(timeout));
+                self.remove_blanks();
             }
+        }
+        match &awaited {
             Err(ureq::Error::Io(error)) if is_reset(error) => {
                 self.exchange.reset.store(true, Ordering::Relaxed)
             }

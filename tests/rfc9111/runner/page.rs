@@ -1,4 +1,4 @@
-//! `docs/RFC9111.md`, made from the scenarios.
+//! The report `target/reports/RFC9111.md`, made from the scenarios, and the counts in `docs/RFC9111.md`.
 
 use std::fmt::Write;
 
@@ -12,23 +12,25 @@ pub struct Elsewhere {
     pub tests: Vec<String>,
 }
 
-/// The page. `files`: each file's name with its scenarios, in the order they are shown in.
-pub fn markdown(files: &[(&str, Vec<Scenario>)], elsewhere: &[Elsewhere]) -> String {
-    let mut out = String::from(
-        "# What of RFC 9111 is shown\n\n\
-        Every scenario that `cargo test --test rfc9111` plays through the whole proxy, by file of `tests/rfc9111`. This page is \
-        generated:\n`LARDER_BLESS=1 cargo test --test rfc9111` writes it. *must*: the RFC demands it; *should*: it recommends it; \
-        *choice*: it leaves it\nopen, and this is what Larder does.\n\n\
-        | file | must | should | choice | all |\n|---|---:|---:|---:|---:|\n",
-    );
+/// The table of counts that `docs/RFC9111.md` shows. `files`: each file's name with its scenarios, in the order of the report.
+pub fn summary(files: &[(&str, Vec<Scenario>)]) -> String {
+    let mut out =
+        String::from("| file | must | should | choice | all |\n|---|---:|---:|---:|---:|\n");
     for (file, scenarios) in files {
-        counts(&mut out, &format!("[{file}](#{file})"), scenarios);
+        counts(&mut out, file, scenarios);
     }
     let all: Vec<Scenario> = files
         .iter()
         .flat_map(|(_, scenarios)| scenarios.clone())
         .collect();
     counts(&mut out, "all", &all);
+    out
+}
+
+/// The whole report: every scenario.
+pub fn markdown(files: &[(&str, Vec<Scenario>)], elsewhere: &[Elsewhere]) -> String {
+    let mut out = String::from("# What of RFC 9111 is shown, case by case\n\n");
+    out.push_str(&summary(files));
     for (file, scenarios) in files {
         let _ = write!(
             out,

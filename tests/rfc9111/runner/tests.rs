@@ -182,7 +182,7 @@ fn each_framing_of_the_origin_is_told_apart() {
 
 #[test]
 fn the_example_is_one() {
-    let lines = include_str!("../../rfc9111.rs")
+    let lines = include_str!("../main.rs")
         .lines()
         .filter_map(|line| line.strip_prefix("//!"));
     let example: String = lines

@@ -110,6 +110,8 @@ pub(super) fn stored_for(key: Key, received: Now, ttl: Duration) -> Arc<Stored> 
         lifetime,
         selecting: None,
         hits: AtomicU32::new(0),
+        uses: Default::default(),
+        rule: Default::default(),
         used: AtomicU32::new(0),
     })
 }

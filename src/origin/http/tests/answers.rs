@@ -151,3 +151,23 @@ fn responses_without_a_body_end_at_once_and_keep_only_the_length_of_the_other_re
         assert!(!response.fields.contains_key("connection"));
     }
 }
+
+/// RFC 9112 §5.1: a proxy removes them.
+#[test]
+fn blanks_before_a_colon_are_removed_however_the_head_is_cut() {
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length : 8\r\nX-Kept \t: a b\r\n\r\nh\r\nA : b";
+    for cut in 1..answer.len() {
+        let (begin, rest) = answer.split_at(cut);
+        let (go, going) = channel();
+        let steps = vec![Step::Hear, say(begin), Step::Await(going), say(rest)];
+        let script = Script::play(vec![steps]);
+        let mut origin = origin(script.port);
+        let fetching = std::thread::spawn(move || origin.fetch(&get()));
+        script.next_heard();
+        go.send(()).unwrap();
+        let response = whole(fetching.join().unwrap());
+        assert_eq!(response.body.as_ref(), b"h\r\nA : b", "cut at {cut}");
+        let kept = response.fields.get("X-Kept").unwrap();
+        assert_eq!(kept, "a b", "cut at {cut}");
+    }
+}
