@@ -92,7 +92,9 @@ fn stored() -> Lifetime {
 fn what_a_request_asks(bencher: Bencher<'_, '_>) {
     let request = request();
     let rule = Rule::default();
-    bencher.bench_local(|| RequestTraits::of(&Method::GET, black_box(&request), false, &[], &rule));
+    bencher.bench_local(|| {
+        RequestTraits::of(&Method::GET, black_box(&request), false, &rule, |_| false)
+    });
 }
 
 #[divan::bench]
@@ -151,7 +153,7 @@ fn whether_an_answer_is_stored(bencher: Bencher<'_, '_>) {
         sent: &request,
         claims_another: false,
         has_body: false,
-        identity: false,
+        custom: false,
         names_itself: false,
         status: StatusCode::OK,
         response: &response,

@@ -25,7 +25,6 @@ pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod control;
-pub mod digits;
 pub mod endpoints;
 pub mod front;
 pub mod logging;

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
 use crate::budget::Lease;
-use crate::digits::{Digits, hexadecimal};
 
 /// A client's request, whole: its body is in memory before anything else sees it.
 #[derive(Debug)]
@@ -93,7 +92,7 @@ pub enum IdText<'a> {
     /// Its client's own.
     Own(&'a str),
     /// Ours: the process's mark and the request's number.
-    Ours(Digits, Digits),
+    Ours(Hexadecimal, Hexadecimal),
 }
 
 impl<'a> IdText<'a> {
@@ -101,7 +100,7 @@ impl<'a> IdText<'a> {
     pub fn new(mark: u32, id: RequestId, own: Option<&'a HeaderValue>) -> IdText<'a> {
         match own.and_then(|own| own.to_str().ok()) {
             Some(own) => IdText::Own(own),
-            None => IdText::Ours(hexadecimal(mark.into(), 8), hexadecimal(id.0, 1)),
+            None => IdText::Ours(Hexadecimal::of(mark.into(), 8), Hexadecimal::of(id.0, 1)),
         }
     }
 
@@ -120,6 +119,34 @@ impl fmt::Display for IdText<'_> {
     }
 }
 
+/// A number in base sixteen, without the formatting machinery and without allocating: every reply has two.
+#[derive(Clone, Copy)]
+pub struct Hexadecimal {
+    /// Those that count are at the end.
+    digits: [u8; 16],
+    from: usize,
+}
+
+impl Hexadecimal {
+    /// With zeros before it until there are `least` digits, 16 at most.
+    fn of(mut number: u64, least: usize) -> Hexadecimal {
+        let mut digits = [b'0'; 16];
+        let mut from = digits.len();
+        while number > 0 {
+            from -= 1;
+            digits[from] = b"0123456789abcdef"[(number % 16) as usize];
+            number /= 16;
+        }
+        from = from.min(digits.len() - least);
+        Hexadecimal { digits, from }
+    }
+
+    fn as_str(&self) -> &str {
+        // Only ASCII digits are ever written.
+        std::str::from_utf8(&self.digits[self.from..]).unwrap_or_default()
+    }
+}
+
 /// An origin's response, complete and final (never 1xx). Never changed once made.
 #[derive(Debug)]
 pub struct Response {
@@ -129,4 +156,30 @@ pub struct Response {
     pub fields: HeaderMap,
     /// The content, exactly the origin's bytes.
     pub body: Bytes,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn is_as_printed(number: u64) {
+        assert_eq!(Hexadecimal::of(number, 1).as_str(), format!("{number:x}"));
+        assert_eq!(Hexadecimal::of(number, 8).as_str(), format!("{number:08x}"));
+    }
+
+    #[test]
+    fn the_edges_are_as_the_formatting_machinery_prints_them() {
+        [0, 9, 10, 15, 16, 0xFFFF_FFFF, 1 << 32, u64::MAX]
+            .into_iter()
+            .for_each(is_as_printed);
+    }
+
+    proptest! {
+        #[test]
+        fn every_number_is_as_the_formatting_machinery_prints_it(number: u64, bits in 0u32..64) {
+            is_as_printed(number >> bits);
+        }
+    }
 }

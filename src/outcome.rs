@@ -4,8 +4,6 @@ use std::fmt;
 
 use http::StatusCode;
 
-use crate::digits::decimal;
-
 /// How a reply came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -179,11 +177,11 @@ impl Outcome {
         };
         if let Some(status) = status {
             out.write_str("; fwd-status=")?;
-            out.write_str(decimal(status.into()).as_str())?;
+            out.write_str(itoa::Buffer::new().format(status))?;
         }
         if let Some(ttl) = ttl {
-            out.write_str(if ttl < 0 { "; ttl=-" } else { "; ttl=" })?;
-            out.write_str(decimal(ttl.unsigned_abs()).as_str())?;
+            out.write_str("; ttl=")?;
+            out.write_str(itoa::Buffer::new().format(ttl))?;
         }
         match self {
             Outcome::Fetched { stored: true, .. } => out.write_str("; stored")?,

@@ -10,7 +10,7 @@ use http::header::ORIGIN;
 use crate::policy::check::{Check, JsonKind};
 use crate::policy::home::{NO_ANSWER, PlausibilityCheck};
 use crate::policy::rate::RateLimit;
-use crate::policy::rule::{Rule, SetCookie};
+use crate::policy::rule::{IgnoreFields, Rule, SetCookie};
 use crate::route::{Pattern, Route};
 
 /// A path, the seconds between two polls (0: not polled), until refreshed and until no longer fresh.
@@ -127,7 +127,7 @@ fn control() -> Option<Route> {
 }
 
 /// What holds on all its paths, at the pace of a line. pypowerwall-server gives cookies to everybody and varies by Origin;
-/// nothing in its answers depends on either.
+/// nothing in its answers depends on either, nor on any other field of a request.
 fn timed(&(_, poll, stale, ttl): &RoutePreset) -> Rule {
     let poll_interval = Some(Duration::from_secs(poll)).filter(|interval| !interval.is_zero());
     Rule {
@@ -138,6 +138,7 @@ fn timed(&(_, poll, stale, ttl): &RoutePreset) -> Rule {
         set_cookie: Some(SetCookie::Strip),
         strip_cookies: true,
         strip_origin: true,
+        ignore_fields: IgnoreFields::All,
         ignore_vary: vec![ORIGIN],
         cors: true,
         own_location: true,
@@ -239,7 +240,11 @@ mod tests {
             .filter(|route| route.rule.rate_limit.is_none());
         for Route { pattern, rule } in readings {
             assert!(
-                rule.strip_cookies && rule.strip_origin && rule.cors && rule.own_location,
+                rule.strip_cookies
+                    && rule.strip_origin
+                    && rule.cors
+                    && rule.own_location
+                    && rule.ignore_fields == IgnoreFields::All,
                 "{pattern:?}"
             );
             assert_eq!(

@@ -22,11 +22,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{Method, StatusCode, header};
+use http::{HeaderName, Method, StatusCode, header};
 
 use crate::cache::expiring_set::ExpiringSet;
 use crate::cache::flights::{FetchRequest, Flights, Gauges, Shared, Work};
-use crate::cache::key::{Key, KeyPrefix};
+use crate::cache::key::KeyPrefix;
 use crate::cache::store::{Inserted, Store, Stored};
 use crate::cache::variant_churn::VariantChurn;
 use crate::clock::{Clock, Now};
@@ -43,6 +43,7 @@ use crate::policy::home::Plausibility;
 use crate::policy::rate::Buckets;
 use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{Reuse, reuse};
+use crate::policy::sharing::is_ignored_keyed;
 use crate::policy::storing::is_failure;
 use crate::reply::{Reply, Responder};
 use crate::route::{self, BuiltIn, Routes};
@@ -104,6 +105,8 @@ pub struct Proxy {
     plausibility: Mutex<Plausibility>,
     /// Keys a client's word made us fetch of late. Protects: how often that happens.
     forced: Mutex<ExpiringSet>,
+    /// Keys whose origin answers with a type its client does not take. Protects: which they are.
+    unheeded: Mutex<ExpiringSet>,
     /// Keys with too many variants. Protects: how often that happens.
     variant_churn: Mutex<VariantChurn>,
     /// Who had the origin asked how often, on routes with a `rateLimit`. Protects: what is left to whom.
@@ -162,6 +165,7 @@ impl Proxy {
             )),
             polls,
             forced: Mutex::default(),
+            unheeded: Mutex::default(),
             variant_churn: Mutex::default(),
             buckets: Mutex::default(),
             mark,
@@ -210,7 +214,25 @@ impl Proxy {
         }
         self.polls.note_demand(&request.target, now);
         let traits = self.traits(request);
+        if traits.ignores_keyed {
+            return None;
+        }
         self.reply_at_once(self.selected(request, &traits)?, request, &traits, now)
+    }
+
+    /// Takes the keyed fields off that the route of a request ignores: they are part of no key then, and are not sent.
+    fn drop_ignored_keyed(&self, request: &mut Request) {
+        let rule = self.routes.find(&request.target).rule;
+        if matches!(request.method, Method::GET | Method::HEAD)
+            && self.traits(request).ignores_keyed
+        {
+            let is_ignored = |name: &&HeaderName| is_ignored_keyed(name, rule);
+            let ignored: Vec<HeaderName> =
+                request.fields.keys().filter(is_ignored).cloned().collect();
+            for name in ignored {
+                request.fields.remove(name);
+            }
+        }
     }
 
     /// What is counted.
@@ -232,7 +254,8 @@ impl Proxy {
             }
             None => {}
         }
-        let request = under_its_own_name(request);
+        let mut request = under_its_own_name(request);
+        self.drop_ignored_keyed(&mut request);
         if forward::seen_own_via(&request.fields, &self.via) {
             return responder.reply(Reply::failed(Cause::Loop, None));
         }
@@ -256,20 +279,22 @@ impl Proxy {
 
     /// Fetches the answer to a GET again in the background, unless somebody already does.
     ///
-    /// `identity`: the request names its client. What is fetched with its word is stored on the origin's own only, and is nobody
+    /// `custom`: the request has a custom field. What is fetched with it is stored on the origin's own word only, and is nobody
     /// else's failure if it fails.
-    fn refresh(&self, request: &Request, stored: &Stored, identity: bool) {
-        let joins = joins(&stored.key, stored, request);
+    fn refresh(&self, request: &Request, stored: &Stored, custom: bool) {
+        let rule = self.routes.find(&request.target).rule;
+        let joins = joins(&stored.key, Some(stored), request, rule, custom);
         let mut request = plain(request);
         // What one client asks for itself, such as no-store, is no word on what is fetched for everybody.
         for name in [header::CACHE_CONTROL, header::PRAGMA] {
             request.fields.remove(name);
         }
-        if identity {
-            let joins = Key::from(format!("{joins}\nnamed").as_str());
-            return self.fetch_for_nobody(request, stored.key.clone(), joins, polls::For::Named);
-        }
-        self.fetch_for_nobody(request, stored.key.clone(), joins, polls::For::Everybody);
+        let on_behalf = if custom {
+            polls::For::Custom
+        } else {
+            polls::For::Everybody
+        };
+        self.fetch_for_nobody(request, stored.key.clone(), joins, on_behalf);
     }
 
     /// Drops everything that is stored, and keeps what is being fetched from being stored; answers how many there were.
@@ -332,20 +357,33 @@ impl Proxy {
     }
 
     fn look(&self, flight: FlightId, fetch_request: &FetchRequest, class: Class, now: Now) -> Work {
-        let found = fetch_request
-            .key
-            .as_ref()
-            .and_then(|key| self.store.peek(key.as_str()));
-        let found =
-            found.and_then(|variants| variants.into_selected(&fetch_request.request.fields));
-        let fresh = found.filter(|stored| {
-            match reuse(&stored.lifetime, &RequestDirectives::default(), now) {
-                Reuse::Fresh { refresh_due, .. } => class == Class::Client || !refresh_due,
-                _ => false,
-            }
-        });
-        let whole = fresh.filter(|stored| stored.status != StatusCode::PARTIAL_CONTENT);
-        whole.map_or(Work::Missing(flight), |stored| Work::Found(flight, stored))
+        match self.fresh_for(fetch_request, class, now) {
+            Some(stored) => Work::Found(flight, stored),
+            None => Work::Missing(flight),
+        }
+    }
+
+    /// A fresh answer to what would be fetched. For a background flight it is none if it is due for a refresh.
+    fn fresh_for(
+        &self,
+        fetch_request: &FetchRequest,
+        class: Class,
+        now: Now,
+    ) -> Option<Arc<Stored>> {
+        let key = fetch_request.key.as_ref()?;
+        let request = &fetch_request.request;
+        let stored = self
+            .store
+            .peek(key.as_str())?
+            .into_selected(&request.fields)?;
+        let is_fresh = match reuse(&stored.lifetime, &RequestDirectives::default(), now) {
+            Reuse::Fresh { refresh_due, .. } => class == Class::Client || !refresh_due,
+            _ => false,
+        };
+        let is_whole = stored.status != StatusCode::PARTIAL_CONTENT;
+        let may_have = fetch_request.shared || self.is_for_custom(&stored, request);
+        let is_answer = is_fresh && is_whole && may_have && !self.is_excluded(&stored, request);
+        is_answer.then_some(stored)
     }
 
     /// Stores an answer, unless it would replace a good one that may still be served by one that is not.

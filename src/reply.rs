@@ -11,7 +11,6 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use crate::cache::store::Stored;
 use crate::clock::{Clock, Now};
-use crate::digits::decimal;
 use crate::message::{IdText, Response};
 use crate::origin::{InterimSink, Opening};
 use crate::outcome::{Cause, Fwd, Outcome};
@@ -282,14 +281,14 @@ pub fn head(
                 out,
                 &[
                     "Age: ",
-                    decimal(stored.lifetime.age(*now).as_secs()).as_str(),
+                    itoa::Buffer::new().format(stored.lifetime.age(*now).as_secs()),
                 ],
             );
             push(
                 out,
                 &[
                     "\r\nX-Cache-Expires-In: ",
-                    decimal(ttl.max(0).unsigned_abs()).as_str(),
+                    itoa::Buffer::new().format(ttl.max(0)),
                     "\r\n",
                 ],
             );

@@ -166,8 +166,7 @@ impl Flights {
             return turn_away(waiter, &fetch_request, cause, None, todo);
         }
         let is_not_collapsed = fetch_request
-            .key
-            .as_ref()
+            .collapse_key()
             .is_some_and(|key| self.not_collapsed.has(key, now));
         let joinable = fetch_request.joins.as_ref().filter(|_| !is_not_collapsed);
         if let Some(flight) = joinable.and_then(|key| self.by_key.get(key)).copied() {
@@ -308,7 +307,7 @@ impl Flights {
         } else {
             Heard::Answer
         };
-        if let Some(key) = fetch_request.shared_key() {
+        if let Some(key) = fetch_request.collapse_key() {
             self.not_collapsed.set(key, NOT_COLLAPSED_FOR, now);
         }
         self.heard(&fetch_request, token, heard, false, now, todo);
@@ -350,6 +349,12 @@ impl Flights {
             return;
         }
         let Some(flight) = self.end(id) else { return };
+        if matches!(result, FetchResult::Found(_)) {
+            // The origin was not asked after all.
+            let whose = flight.fetch_request.whose();
+            self.backoff.withdraw(whose, flight.token);
+            return todo.push(Work::Answer(flight.waiters, Arc::new(result)));
+        }
         if let Some(key) = &flight.fetch_request.key {
             match &result {
                 FetchResult::Shared(answer)
@@ -358,20 +363,20 @@ impl Flights {
                     ..
                 } => {
                     self.not_collapsed.clear(key);
+                    if let Some(key) = flight.fetch_request.collapse_key() {
+                        self.not_collapsed.clear(key);
+                    }
                     if !flight.invalidated_meanwhile {
                         todo.push(Work::Insert(answer.clone()));
                     }
                 }
-                // What a client with a name is told says nothing about the answer to all others.
-                FetchResult::Unshared(_) | FetchResult::Confirmed(_)
-                    if flight.fetch_request.shared =>
-                {
-                    self.not_collapsed.set(key, NOT_COLLAPSED_FOR, now);
+                // What a client with a custom field is told says nothing about the answer to all others.
+                FetchResult::Unshared(_) | FetchResult::Confirmed(_) => {
+                    if let Some(key) = flight.fetch_request.collapse_key() {
+                        self.not_collapsed.set(key, NOT_COLLAPSED_FOR, now);
+                    }
                 }
-                FetchResult::Unshared(_)
-                | FetchResult::Confirmed(_)
-                | FetchResult::Found(_)
-                | FetchResult::Failed { .. } => {}
+                FetchResult::Found(_) | FetchResult::Failed { .. } => {}
             }
         }
         let heard = match &result {

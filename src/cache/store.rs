@@ -15,7 +15,7 @@ use super::s3_fifo::totals::{Amount, Totals};
 use super::s3_fifo::{Eviction, MAX_SLOTS, MAX_USES, NoRoom, Queue, S3Fifo};
 use super::variants::{Left, Variants};
 use crate::policy::freshness::Lifetime;
-use crate::policy::vary::Selecting;
+use crate::policy::vary::{Selecting, is_selected};
 use crate::route::RuleId;
 use crate::sync::Mutex;
 
@@ -131,9 +131,14 @@ impl Stored {
 
     /// Whether a request with these fields selects it.
     pub fn is_selected_by(&self, asked: &HeaderMap) -> bool {
-        self.selecting
-            .as_ref()
-            .is_none_or(|selecting| selecting.matches(asked))
+        is_selected(self.selecting.as_deref(), asked)
+    }
+
+    /// Its media type. `None`: it tells none.
+    pub fn content_type(&self) -> Option<&[u8]> {
+        let mut lines = self.head.split(|byte| *byte == b'\n');
+        let value = lines.find_map(|line| line.strip_prefix(b"Content-Type: "))?;
+        Some(value.trim_ascii_end())
     }
 
     /// The origin's fields, read back from the head: for who has time.

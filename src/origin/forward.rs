@@ -7,19 +7,28 @@ use http::uri::{Authority, PathAndQuery};
 use http::{Method, Version};
 
 use crate::message::{Request, Target};
+use crate::policy::request_directives::RequestDirectives;
+use crate::policy::request_fields::{Class, is_forwarding_claim};
 use crate::policy::rule::Rule;
+use crate::policy::sharing::class_on;
 use crate::policy::vary::Selecting;
 
-/// Who will be given the answer to a request.
+/// In which form a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing<'a> {
-    /// Everybody who asks for the same key: the request must not carry what differs between them.
-    Shared {
-        /// What the stored answers are selected by (RFC 9111 §4.1): it may differ, because everybody has the same of it.
+pub enum Form<'a> {
+    /// Larder's own: the answer may be given to everybody who asks for the same key, so the request carries nothing of one
+    /// client's.
+    Canonical {
+        /// What the stored answers are selected by (RFC 9111 §4.1): it may differ, because everybody who gets the answer has the
+        /// same of it.
         selecting: Option<&'a Selecting>,
+        /// What the route says about fields.
+        rule: &'a Rule,
+        /// Its client's range and preconditions go along.
+        conditions: bool,
     },
-    /// The client that sent it, nobody else.
-    Alone,
+    /// The client's: the answer is for it alone, unless the origin says otherwise.
+    Own,
 }
 
 const USER_AGENT: HeaderValue =
@@ -57,18 +66,22 @@ static NEVER_AN_OPTION: [HeaderName; 7] = [
 /// The sender's own (RFC 9110 §7.2, §8.6), or answered by the front already (§10.1.1).
 static OF_THIS_MESSAGE: [HeaderName; 3] = [header::HOST, header::CONTENT_LENGTH, header::EXPECT];
 
-/// Differ from client to client without being part of the key: a shared answer must suit everybody.
-static OF_ONE_CLIENT: [HeaderName; 10] = [
-    X_REQUEST_ID,
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-    header::USER_AGENT,
+/// Of the fields that browsers choose between answers with, those that origins do look at.
+static NEGOTIATION: [HeaderName; 4] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::ORIGIN,
+];
+
+/// A client's range and preconditions.
+static CONDITIONS: [HeaderName; 6] = [
+    header::RANGE,
+    header::IF_RANGE,
     header::IF_MATCH,
     header::IF_NONE_MATCH,
     header::IF_MODIFIED_SINCE,
     header::IF_UNMODIFIED_SINCE,
-    header::IF_RANGE,
-    header::RANGE,
 ];
 
 /// Takes the hop-by-hop fields away, and every field that Connection names but for those it may not name.
@@ -83,16 +96,36 @@ pub fn end_to_end(fields: &mut HeaderMap) {
 
 /// The fields of `request` as the origin is to see them. `via` is this process's pseudonym, a token. `trusted` says that
 /// the peer is a proxy whose word about the client counts.
-pub fn forwarded(request: &Request, sharing: Sharing<'_>, via: &str, trusted: bool) -> HeaderMap {
+pub fn forwarded(request: &Request, form: Form<'_>, via: &str, trusted: bool) -> HeaderMap {
     let mut fields = request.fields.clone();
     end_to_end(&mut fields);
     remove_all(&mut fields, &OF_THIS_MESSAGE);
     if !trusted {
-        remove_where(&mut fields, is_proxy_claim);
+        remove_where(&mut fields, |name| is_proxy_claim(name.as_str()));
     }
-    match sharing {
-        Sharing::Shared { selecting } => share(&mut fields, request, selecting, via),
-        Sharing::Alone => name_client(&mut fields, request.peer),
+    match form {
+        Form::Canonical {
+            selecting,
+            rule,
+            conditions,
+        } => {
+            let is_selecting = |name: &HeaderName| {
+                selecting.is_some_and(|selecting| selecting.names().any(|named| named == name))
+            };
+            let is_kept = |name: &HeaderName| {
+                NEGOTIATION.contains(name)
+                    || is_selecting(name)
+                    || class_on(name, rule) == Class::Keyed
+                    || (conditions && CONDITIONS.contains(name))
+                    || (rule.force.authorization && name == header::AUTHORIZATION)
+            };
+            remove_where(&mut fields, |name| !is_kept(name) || is_never_sent(name));
+            if !is_selecting(&header::USER_AGENT) {
+                fields.insert(header::USER_AGENT, USER_AGENT);
+            }
+            add_own(&mut fields, request, via);
+        }
+        Form::Own => name_client(&mut fields, request.peer),
     }
     append_via(&mut fields, request.version, via);
     if let Some(left) = forwards_left(request) {
@@ -171,20 +204,31 @@ pub fn acceptable(target: &Target) -> bool {
     PathAndQuery::try_from(target.as_str()).is_ok_and(|sent| sent.as_str() == target.as_str())
 }
 
-fn share(fields: &mut HeaderMap, request: &Request, selecting: Option<&Selecting>, via: &str) {
-    let selects = |name: &HeaderName| {
-        selecting.is_some_and(|selecting| selecting.names().any(|named| named == name))
-    };
-    for name in OF_ONE_CLIENT.iter().filter(|name| !selects(name)) {
-        fields.remove(name);
-    }
-    remove_where(fields, is_claim_about_client);
-    if !selects(&header::USER_AGENT) {
-        fields.insert(header::USER_AGENT, USER_AGENT);
-    }
+/// What Larder says of itself in a canonical request, beside its name.
+fn add_own(fields: &mut HeaderMap, request: &Request, via: &str) {
     if let Ok(id) = HeaderValue::try_from(format!("{via}-{}", request.id.0)) {
         fields.insert(X_REQUEST_ID, id);
     }
+    // Who forces a fetch wants it to come from the origin, not from another cache on the way (RFC 9111 §5.2.1.4).
+    if RequestDirectives::of(&request.fields).refresh {
+        fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    for passed in passed_processes(&request.fields) {
+        fields.append(header::VIA, passed);
+    }
+}
+
+/// The members of Via that may name processes of Larder, so that one that is asked again by way of others sees its own.
+fn passed_processes(fields: &HeaderMap) -> impl Iterator<Item = HeaderValue> {
+    let is_process = |member: &&[u8]| {
+        let mark = ["1.0 larder-", "1.1 larder-"]
+            .iter()
+            .find_map(|start| member.strip_prefix(start.as_bytes()));
+        mark.is_some_and(|mark| mark.len() == 8 && mark.iter().all(u8::is_ascii_hexdigit))
+    };
+    list_members(fields, &header::VIA)
+        .filter(is_process)
+        .filter_map(|member| HeaderValue::from_bytes(member).ok())
 }
 
 /// Adds the peer to each chain of addresses that a trusted proxy sent. Where none came, its own begins, in the fields that most
@@ -241,33 +285,32 @@ fn is_proxy_claim(name: &str) -> bool {
     let prefixed = ["x-forwarded-", "x-original-", "x-http-method"]
         .iter()
         .any(|prefix| name.starts_with(prefix));
-    let exact = [
-        "forwarded",
-        "x-real-ip",
-        "x-host",
-        "x-rewrite-url",
-        "x-method-override",
-        "proxy",
-    ];
-    prefixed || exact.contains(&name.as_str())
-}
-
-/// Host and path claims are no part of the key either; only the scheme is the same for a whole deployment.
-fn is_claim_about_client(name: &str) -> bool {
-    is_proxy_claim(name) && name != "x-forwarded-proto"
+    let exact = ["x-host", "x-method-override", "proxy"];
+    prefixed || exact.contains(&name.as_str()) || is_forwarding_claim(name.as_bytes())
 }
 
 /// Whether a shared request never carries this field, so that its answer cannot differ by it.
 pub fn is_never_sent(name: &HeaderName) -> bool {
-    is_claim_about_client(name.as_str())
+    is_proxy_claim(name.as_str())
 }
 
 /// Whether the request, as the origin saw it, claimed another host, path or method than its own: its answer is that one's.
 pub fn claims_another(sent: &HeaderMap) -> bool {
-    let of_the_way = ["x-forwarded-for", "x-forwarded-port", "x-real-ip"];
-    // Forwarded may name a host; ours only stands behind somebody else's.
-    sent.keys()
-        .any(|name| is_claim_about_client(name.as_str()) && !of_the_way.contains(&name.as_str()))
+    let prefixes = ["x-original-", "x-http-method", "x-forwarded-"];
+    // Forwarded may name a host; ours is only appended to somebody else's.
+    let names = ["forwarded", "x-host", "x-rewrite-url", "x-method-override"];
+    let of_the_way = [
+        "x-forwarded-for",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-forwarded-ssl",
+    ];
+    sent.keys().any(|name| {
+        let name = name.as_str().replace('_', "-");
+        let is_named = names.contains(&name.as_str());
+        let claims = is_named || prefixes.iter().any(|start| name.starts_with(start));
+        claims && !of_the_way.contains(&name.as_str())
+    })
 }
 
 /// The members of a comma-separated list field, all its lines taken together (RFC 9110 §5.6.1).
@@ -285,10 +328,10 @@ fn remove_all(fields: &mut HeaderMap, names: &[HeaderName]) {
     }
 }
 
-fn remove_where(fields: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+fn remove_where(fields: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     let names: Vec<HeaderName> = fields
         .keys()
-        .filter(|name| unwanted(name.as_str()))
+        .filter(|name| unwanted(name))
         .cloned()
         .collect();
     remove_all(fields, &names);

@@ -1,10 +1,9 @@
 //! HTTP dates (RFC 9110 §5.6.7) read in their three forms, and the two forms this cache writes.
 //!
 //! Read by hand because the common crates are strict about letter case, where caches have to be lenient, and lenient
-//! about blanks and zones, where they have to be strict.
+//! about blanks and zones, where they have to be strict. Printed by one of them.
 
-use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::clock::Now;
 
@@ -43,52 +42,22 @@ pub fn parse(text: &[u8], now: Now) -> Option<i64> {
     }
 }
 
-/// A date as ASCII text of fixed length.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Stamp<const N: usize>([u8; N]);
-
-impl<const N: usize> Stamp<N> {
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        // Only digits and the ASCII letters of the format are ever written.
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
-impl<const N: usize> fmt::Display for Stamp<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl<const N: usize> fmt::Debug for Stamp<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// IMF-fixdate, as in `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7), of a time since the Unix epoch.
-pub fn imf_fixdate(wall: Duration) -> Stamp<29> {
-    let civil = Civil::of(wall);
-    let mut text = *b"Sun, 00 Jan 0000 00:00:00 GMT";
-    text[..3].copy_from_slice(&WEEKDAYS[civil.weekday].as_bytes()[..3]);
-    write_digits(&mut text[5..7], civil.day);
-    text[8..11].copy_from_slice(MONTHS[civil.month - 1].as_bytes());
-    write_digits(&mut text[12..16], civil.year);
-    write_time(&mut text[17..25], civil.second_of_day);
-    Stamp(text)
+/// IMF-fixdate, as in `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7), of a time since the Unix epoch. Times after the year
+/// 9999 are printed as its last second.
+pub fn imf_fixdate(wall: Duration) -> String {
+    let second = wall.as_secs().min(LAST_SECOND);
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second))
 }
 
 /// ISO 8601 in UTC with milliseconds, as in `1994-11-06T08:49:37.000Z`, of a time since the Unix epoch.
-pub fn iso8601(wall: Duration) -> Stamp<24> {
-    let civil = Civil::of(wall);
-    let mut text = *b"0000-00-00T00:00:00.000Z";
-    write_digits(&mut text[..4], civil.year);
-    write_digits(&mut text[5..7], civil.month);
-    write_digits(&mut text[8..10], civil.day);
-    write_time(&mut text[11..19], civil.second_of_day);
-    write_digits(&mut text[20..23], wall.subsec_millis() as usize);
-    Stamp(text)
+pub fn iso8601(wall: Duration) -> String {
+    let date = imf_fixdate(wall);
+    let month = month(&date.as_bytes()[8..11]).unwrap_or_default();
+    let milliseconds = wall.subsec_millis();
+    let year = &date[12..16];
+    let day = &date[5..7];
+    let time = &date[17..25];
+    format!("{year}-{month:02}-{day}T{time}.{milliseconds:03}Z")
 }
 
 /// ` 06 Nov 1994 08:49:37 GMT`
@@ -115,7 +84,7 @@ fn rfc850_after_weekday(mut text: Cursor<'_>, now: Now) -> Option<i64> {
     text.exactly(b" ")?;
     let second = text.time()?;
     text.zone()?;
-    let this_year = i64::try_from(Civil::of(now.wall).year).ok()?;
+    let this_year: i64 = imf_fixdate(now.wall)[12..16].parse().ok()?;
     let year = this_year - this_year.rem_euclid(100) + short;
     let year = match year - this_year {
         51.. => year - 100,
@@ -176,62 +145,6 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-/// A moment in the Gregorian calendar, UTC.
-struct Civil {
-    year: usize,
-    /// 1 to 12.
-    month: usize,
-    /// 1 to 31.
-    day: usize,
-    /// 0 is Sunday.
-    weekday: usize,
-    second_of_day: usize,
-}
-
-impl Civil {
-    /// The inverse of [`days_from_civil`], for moments from 1970 to the end of 9999; later ones are taken as that end.
-    fn of(wall: Duration) -> Civil {
-        // Fits a usize of 32 bits from here on: fewer than 3 million days.
-        let (days, second_of_day) = (
-            wall.as_secs().min(LAST_SECOND) / 86_400,
-            wall.as_secs().min(LAST_SECOND) % 86_400,
-        );
-        let (days, second_of_day) = (days as usize, second_of_day as usize);
-        let shifted = days + 719_468;
-        let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let march_month = (5 * day_of_year + 2) / 153;
-        let month = if march_month < 10 {
-            march_month + 3
-        } else {
-            march_month - 9
-        };
-        Civil {
-            year: era * 400 + year_of_era + usize::from(month <= 2),
-            month,
-            day: day_of_year - (153 * march_month + 2) / 5 + 1,
-            weekday: (days + 4) % 7,
-            second_of_day,
-        }
-    }
-}
-
-fn write_digits(place: &mut [u8], mut number: usize) {
-    for digit in place.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-}
-
-/// `08:49:37` into a place that has its colons already.
-fn write_time(place: &mut [u8], second_of_day: usize) {
-    write_digits(&mut place[..2], second_of_day / 3_600);
-    write_digits(&mut place[3..5], second_of_day / 60 % 60);
-    write_digits(&mut place[6..8], second_of_day % 60);
 }
 
 /// What is left to read.

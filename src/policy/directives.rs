@@ -1,11 +1,12 @@
 //! Cache-Control (RFC 9111 §5.2), and the targeted fields that speak in its place (RFC 9213).
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, ValueIter};
 use http::{HeaderMap, HeaderName, HeaderValue};
-
-use super::structured::{self, Value};
+use sfv::visitor::{DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, ItemVisitor};
+use sfv::{BareItemFromInput, KeyRef, Parser, Version};
 
 /// The longest time a cache reckons with, 2^31 seconds (RFC 9111 §1.2.2). Longer ones saturate here.
 pub const LONGEST: Duration = Duration::from_secs(1 << 31);
@@ -129,14 +130,11 @@ impl Directives {
     /// The directives of a targeted field (RFC 9213 §2.1). `None`: empty, no dictionary, or a directive has a value of the
     /// wrong type.
     fn of_targeted(text: &[u8]) -> Option<Directives> {
-        let mut last: [Option<Value>; TARGETED.len()] = [None; TARGETED.len()];
-        let mut is_empty = true;
-        structured::dictionary(text, |key, value| {
-            is_empty = false;
-            if let Some(at) = TARGETED.iter().position(|name| name.as_bytes() == key) {
-                last[at] = Some(value);
-            }
-        })?;
+        // The types are those of RFC 8941, which RFC 9213 builds on: a Date or a Display String is an error.
+        let parser = Parser::new(text).with_version(Version::Rfc8941);
+        let Targeted { last, is_empty } = parser
+            .parse_dictionary_with_visitor(Targeted::default())
+            .ok()?;
         let value = |name: &str| {
             TARGETED
                 .iter()
@@ -197,6 +195,72 @@ const TARGETED: [&str; 12] = [
     "stale-while-revalidate",
     "stale-if-error",
 ];
+
+/// The members of a targeted field that are directives. Of a key that is told twice, the last counts (RFC 9651 §4.2.2).
+struct Targeted {
+    /// By their places in [`TARGETED`].
+    last: [Option<Value>; TARGETED.len()],
+    is_empty: bool,
+}
+
+impl Default for Targeted {
+    fn default() -> Targeted {
+        Targeted {
+            last: [None; TARGETED.len()],
+            is_empty: true,
+        }
+    }
+}
+
+/// What a member is, as far as a directive can be told from it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Value {
+    Integer(i64),
+    /// A key without a value is true.
+    Boolean(bool),
+    String,
+    /// No directive has one.
+    Other,
+}
+
+impl<'de> DictionaryVisitor<'de> for Targeted {
+    type Out = Targeted;
+    type Error = Infallible;
+
+    fn entry(&mut self, key: &'de KeyRef) -> Result<impl EntryVisitor<'de>, Infallible> {
+        self.is_empty = false;
+        let at = TARGETED.iter().position(|name| *name == key.as_str());
+        Ok(at.map(|at| Member(&mut self.last[at])))
+    }
+
+    fn finish(self) -> Result<Targeted, Infallible> {
+        Ok(self)
+    }
+}
+
+/// Where the value of a member goes.
+struct Member<'a>(&'a mut Option<Value>);
+
+impl<'de> EntryVisitor<'de> for Member<'_> {
+    type Error = Infallible;
+
+    fn item(self) -> Result<impl ItemVisitor<'de>, Infallible> {
+        Ok(|item: BareItemFromInput<'de>| {
+            *self.0 = Some(match item {
+                BareItemFromInput::Integer(number) => Value::Integer(number.into()),
+                BareItemFromInput::Boolean(set) => Value::Boolean(set),
+                BareItemFromInput::String(_) => Value::String,
+                _ => Value::Other,
+            });
+            Ok::<_, Infallible>(Ignored)
+        })
+    }
+
+    fn inner_list(self) -> Result<impl InnerListVisitor<'de>, Infallible> {
+        *self.0 = Some(Value::Other);
+        Ok(Ignored)
+    }
+}
 
 /// What the origin says to this cache about one response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

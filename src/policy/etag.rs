@@ -27,10 +27,29 @@ pub(super) fn strongly_equal(one: &[u8], other: &[u8]) -> bool {
 
 /// Weak comparison: the same text but for `W/`.
 pub(super) fn weakly_equal(one: &[u8], other: &[u8]) -> bool {
-    fn opaque(tag: &[u8]) -> &[u8] {
-        tag.strip_prefix(b"W/").unwrap_or(tag)
-    }
     opaque(one) == opaque(other)
+}
+
+/// Weak comparison of tags to which a server may have appended the coding, as in `"abc-gzip"` or `"abc--gzip"`.
+pub(super) fn is_same_but_for_coding(one: &[u8], other: &[u8]) -> bool {
+    without_coding(opaque(one)) == without_coding(opaque(other))
+}
+
+fn opaque(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(b"W/").unwrap_or(tag)
+}
+
+/// The tag up to its closing quotation mark and the coding before that.
+fn without_coding(opaque: &[u8]) -> &[u8] {
+    let Some(text) = opaque.strip_suffix(b"\"") else {
+        return opaque;
+    };
+    let codings = [&b"-gzip"[..], b"-br", b"-zstd", b"-deflate"];
+    let bare = codings.iter().find_map(|coding| text.strip_suffix(*coding));
+    match bare {
+        Some(bare) => bare.strip_suffix(b"-").unwrap_or(bare),
+        None => text,
+    }
 }
 
 /// Whether the list `name` of a request (If-Match, If-None-Match), all its lines taken together, names a response that

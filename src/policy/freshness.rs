@@ -208,7 +208,7 @@ pub struct Received<'a> {
 pub enum Allowed {
     /// The rule's, else the origin's, else the default.
     Any,
-    /// The origin's own word only: the request named its client.
+    /// The origin's own word only, or where there are no defaults, §4.2.2: the request has a custom field.
     OriginOnly,
 }
 
@@ -278,9 +278,7 @@ fn whose_directives(
         return Some((LifetimeSource::Origin, ttl));
     }
     if defaults.pure() && rule.cache_ttl.is_none() {
-        return heuristic(response)
-            .filter(|_| ours)
-            .map(|ttl| (LifetimeSource::Heuristic, ttl));
+        return heuristic(response).map(|ttl| (LifetimeSource::Heuristic, ttl));
     }
     default_ttl(response.status, rule, defaults)
         .filter(|_| ours)

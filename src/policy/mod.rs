@@ -7,8 +7,8 @@
 //! |---|---|---|---|
 //! | what does each field do to sharing? | a request arrives | [`request_fields`] | §3, ours |
 //! | may this request share a flight and the store? | a request arrives | [`sharing`] | §3, §3.5 |
-//! | what does its client want of the cache? | a request arrives | [`directives`] | §5.2.1, §5.4 |
-//! | which stored response is for it? | something is stored | [`vary`] | §4.1 |
+//! | what does its client want of the cache? | a request arrives | [`request_directives`] | §5.2.1, §5.4 |
+//! | which stored response is for it? | something is stored | [`vary`], [`accept`] | §4.1 |
 //! | may that one answer it? | something is stored | [`reuse`], [`freshness`] | §4.2 |
 //! | does its client have it already, or want a part? | it may answer | [`conditions`], [`ranges`] | §4.3.2, §3.3 |
 //! | what is the origin asked to confirm? what did it? | it may not answer | [`validation`], [`ranges`] | §4.3, §3.4 |
@@ -17,9 +17,10 @@
 //! | does its client ask too often? | the origin would be asked | [`rate`] | ours |
 //! | what else is no longer good? | an unsafe request succeeded | [`invalidation`] | §4.4 |
 //!
-//! [`rule`] holds what the configuration says about a route, applied over the RFC; [`directives`], [`structured`],
+//! [`rule`] holds what the configuration says about a route, applied over the RFC; [`directives`],
 //! [`dates`] and [`age`] read the fields the other modules judge by.
 
+pub mod accept;
 pub mod age;
 pub mod check;
 pub mod conditions;
@@ -36,7 +37,6 @@ pub mod reuse;
 pub mod rule;
 pub mod sharing;
 pub mod storing;
-pub mod structured;
 pub mod validation;
 pub mod vary;
 

@@ -15,6 +15,7 @@
 use std::time::Duration;
 
 use http::HeaderName;
+use memchr::{memchr_iter, memrchr};
 
 use super::{dates, directives, etag, ranges};
 use crate::clock::Now;
@@ -141,31 +142,31 @@ fn is_date(value: &[u8]) -> bool {
     dates::parse(value, now).is_some()
 }
 
-/// Whether an Accept leaves every media type acceptable: it has `*/*`, and nothing in it has the weight zero.
+/// Whether an Accept surely leaves every media type acceptable: its last member is `*/*`, where clients write it, and no
+/// parameter in it is zero, as a weight that excludes a type would be.
 fn admits_every_type(accept: &[u8]) -> bool {
     if accept == b"*/*" {
         return true;
     }
-    let mut admits = false;
-    for member in accept.split(|byte| *byte == b',') {
-        let mut parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let is_everything = parts.next() == Some(b"*/*");
-        let mut is_plain = true;
-        for parameter in parts {
-            match parameter {
-                [b'q' | b'Q', b'=', b'0'] => return false,
-                [b'q' | b'Q', b'=', b'0', b'.', digits @ ..] => {
-                    if !digits.iter().any(|digit| matches!(digit, b'1'..=b'9')) {
-                        return false;
-                    }
-                }
-                [b'q' | b'Q', b'=', b'1', ..] => {}
-                _ => is_plain = false,
-            }
+    let last = memrchr(b',', accept).map_or(accept, |comma| &accept[comma + 1..]);
+    let Some(parameters) = last.trim_ascii().strip_prefix(b"*/*") else {
+        return false;
+    };
+    let is_weight = match parameters {
+        [b';', b'q', b'=', weight @ ..] | [b';', b' ', b'q', b'=', weight @ ..] => {
+            !weight.contains(&b';')
         }
-        admits |= is_everything && is_plain;
-    }
-    admits
+        _ => false,
+    };
+    let is_zero = |equals_sign: usize| match &accept[equals_sign + 1..] {
+        [b'0', b'.', decimals @ ..] => {
+            let is_digit = |byte: &&u8| byte.is_ascii_digit();
+            let mut digits = decimals.iter().take_while(is_digit);
+            digits.all(|digit| *digit == b'0')
+        }
+        value => value.first() == Some(&b'0'),
+    };
+    (parameters.is_empty() || is_weight) && !memchr_iter(b'=', accept).any(is_zero)
 }
 
 /// Neutral fields that no reply from the store depends on.
@@ -188,6 +189,9 @@ const IDLE: &[&str] = &[
     "sec-ch-device-memory",
     "sec-ch-dpr",
     "sec-ch-ua",
+    // Of a family below, but in every request of many browsers: found at once here.
+    "sec-ch-ua-mobile",
+    "sec-ch-ua-platform",
     "sec-ch-width",
     "sec-fetch-dest",
     "sec-fetch-mode",
@@ -321,20 +325,33 @@ impl Row {
     }
 
     /// Whether `name`, whose ends these are, is this row's in any letter case.
+    #[inline(always)]
     fn is(&self, name: &[u8], ends: Ends) -> bool {
-        if self.ends != ends || self.name.len() != name.len() {
-            return false;
-        }
-        // The ends overlap or touch in names up to 16 bytes; longer ones have a middle.
-        name.len() <= 16 || is_middle_equal(name, self.name)
+        self.ends.first == ends.first
+            && self.ends.last == ends.last
+            && self.name.len() == name.len()
+            // The ends overlap or touch in names up to 16 bytes; longer ones have a middle.
+            && (name.len() <= 16 || is_middle_equal(name, self.name))
     }
 }
 
-fn is_middle_equal(name: &[u8], known: &[u8]) -> bool {
-    let (name, _) = name.as_chunks::<8>();
-    let (known, _) = known.as_chunks::<8>();
-    let word = |chunk: &[u8; 8]| fold(u64::from_le_bytes(*chunk));
-    name.iter().map(word).eq(known.iter().map(word))
+/// Whether two names of the same length are equal in all but the first and the last eight bytes.
+fn is_middle_equal(mut name: &[u8], mut known: &[u8]) -> bool {
+    while let (
+        [_, _, _, _, _, _, _, _, name_rest @ ..],
+        [_, _, _, _, _, _, _, _, known_rest @ ..],
+    ) = (name, known)
+    {
+        let (Some(one), Some(other)) = (first_word(name_rest), first_word(known_rest)) else {
+            break;
+        };
+        if one != other {
+            return false;
+        }
+        name = name_rest;
+        known = known_rest;
+    }
+    true
 }
 
 /// The first and the last bytes of a name in lower case: all of it up to 16 bytes.
@@ -345,34 +362,52 @@ struct Ends {
 }
 
 impl Ends {
+    // Patterns, because calls are not inlined where the compiler is asked for a small program.
+    #[inline(always)]
     const fn of(name: &[u8]) -> Ends {
-        if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-            return Ends {
-                first: fold(u64::from_le_bytes(*first)),
-                last: fold(u64::from_le_bytes(*last)),
-            };
+        if let (Some(first), Some(last)) = (first_word(name), last_word(name)) {
+            return Ends { first, last };
         }
-        if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-            return Ends {
-                first: fold(u32::from_le_bytes(*first) as u64),
-                last: fold(u32::from_le_bytes(*last) as u64),
-            };
-        }
-        let word = match *name {
-            [one] => u32::from_le_bytes([one, 0, 0, 0]),
-            [one, two] => u32::from_le_bytes([one, two, 0, 0]),
-            [one, two, three] => u32::from_le_bytes([one, two, three, 0]),
-            _ => 0,
+        let (first, last) = match *name {
+            [a, b, c, d, ..] => {
+                let [.., w, x, y, z] = *name else {
+                    return Ends { first: 0, last: 0 };
+                };
+                ([a, b, c, d], [w, x, y, z])
+            }
+            [a, b, c] => ([a, b, c, 0], [0; 4]),
+            [a, b] => ([a, b, 0, 0], [0; 4]),
+            [a] => ([a, 0, 0, 0], [0; 4]),
+            [] => ([0; 4], [0; 4]),
         };
         Ends {
-            first: fold(word as u64),
-            last: 0,
+            first: fold(u32::from_le_bytes(first) as u64),
+            last: fold(u32::from_le_bytes(last) as u64),
         }
+    }
+}
+
+/// The first eight bytes, folded.
+#[inline(always)]
+const fn first_word(name: &[u8]) -> Option<u64> {
+    match *name {
+        [a, b, c, d, e, f, g, h, ..] => Some(fold(u64::from_le_bytes([a, b, c, d, e, f, g, h]))),
+        _ => None,
+    }
+}
+
+/// The last eight bytes, folded.
+#[inline(always)]
+const fn last_word(name: &[u8]) -> Option<u64> {
+    match *name {
+        [.., a, b, c, d, e, f, g, h] => Some(fold(u64::from_le_bytes([a, b, c, d, e, f, g, h]))),
+        _ => None,
     }
 }
 
 /// Puts the letters of a word in lower case. Bytes from `@` to `_` that are no letters change too, to bytes that no listed
 /// name has; all others stay as they are.
+#[inline(always)]
 const fn fold(word: u64) -> u64 {
     word | ((word & 0x4040_4040_4040_4040) >> 1)
 }
@@ -462,6 +497,7 @@ const fn index() -> [u8; SLOTS] {
     index
 }
 
+#[inline(always)]
 const fn slot(ends: Ends, length: usize) -> usize {
     // Multiplication by an odd number spreads each bit over all higher ones (2^64 divided by the golden ratio).
     let mixed = (ends.first ^ ends.last.rotate_left(29) ^ length as u64)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderName, StatusCode};
 
 use super::check::Check;
@@ -45,6 +46,10 @@ pub struct Rule {
     pub strip_cookies: bool,
     /// How often one client may have the origin asked. `None`: as often as it likes.
     pub rate_limit: Option<RateLimit>,
+    /// Request fields whose value is part of the key, besides those that always are.
+    pub vary_on: Vec<HeaderName>,
+    /// Request fields that no answer depends on here.
+    pub ignore_fields: IgnoreFields,
     /// Whether Origin is taken off requests. Preset only.
     pub strip_origin: bool,
     /// Request fields by which Vary does not count. Preset only.
@@ -53,6 +58,31 @@ pub struct Rule {
     pub cors: bool,
     /// Whether a Location whose authority is the origin's is made path-absolute. Preset only.
     pub own_location: bool,
+}
+
+/// Request fields that no answer depends on, beside those known to be harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IgnoreFields {
+    /// These.
+    These(Vec<HeaderName>),
+    /// All of them but Authorization.
+    All,
+}
+
+impl Default for IgnoreFields {
+    fn default() -> IgnoreFields {
+        IgnoreFields::These(Vec::new())
+    }
+}
+
+impl IgnoreFields {
+    /// Whether this field is among them.
+    pub fn has(&self, name: &HeaderName) -> bool {
+        match self {
+            IgnoreFields::These(names) => names.contains(name),
+            IgnoreFields::All => name != AUTHORIZATION,
+        }
+    }
 }
 
 /// The origin's words a route sets aside. None by default.

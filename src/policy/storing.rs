@@ -1,9 +1,9 @@
 //! Whether a response may be stored (RFC 9111 §3).
 
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, COOKIE, HOST, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, PRAGMA, RANGE,
-    SET_COOKIE,
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL,
+    CONTENT_ENCODING, CONTENT_LANGUAGE, COOKIE, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, PRAGMA, RANGE, SET_COOKIE,
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
@@ -12,7 +12,9 @@ use super::directives::ResponseDirectives;
 use super::freshness::{Allowed, Lifetime, LifetimeSource, Received, lifetime};
 use super::ranges::content_range;
 use super::request_directives::RequestDirectives;
+use super::request_fields::Class;
 use super::rule::{Defaults, Rule, SetCookie};
+use super::sharing::class_on;
 use super::vary::{Nominated, Selecting, nominated};
 use crate::clock::Now;
 
@@ -42,8 +44,8 @@ pub struct Exchange<'a> {
     pub claims_another: bool,
     /// Whether the request had a body.
     pub has_body: bool,
-    /// Whether [`super::sharing`] found a field that names the client.
-    pub identity: bool,
+    /// Whether [`super::sharing`] found a custom field.
+    pub custom: bool,
     /// Whether the response says that it is what a GET for the same target would bring (RFC 9110 §9.3.3): asked of POST only.
     pub names_itself: bool,
     /// The response's status code.
@@ -112,8 +114,8 @@ pub enum Refusal {
     Vary,
     /// The request had Authorization, and nothing in the response allows sharing it (§3.5).
     Authorization,
-    /// The request names its client, and the origin gave no explicit freshness.
-    Identity,
+    /// The request has a custom field, and the origin gave no explicit freshness.
+    Custom,
     /// Nobody gives it a lifetime, or the one it has is over and nothing can confirm it.
     NoLifetime,
 }
@@ -135,7 +137,7 @@ impl Refusal {
             Refusal::SetCookie => "set-cookie",
             Refusal::Vary => "vary",
             Refusal::Authorization => "authorization",
-            Refusal::Identity => "identity",
+            Refusal::Custom => "custom",
             Refusal::NoLifetime => "no-lifetime",
         }
     }
@@ -232,13 +234,13 @@ fn lifetime_of(
         received: at,
         ..
     } = *exchange;
-    let allowed = if exchange.identity {
+    let allowed = if exchange.custom {
         Allowed::OriginOnly
     } else {
         Allowed::Any
     };
-    let unnamed = if exchange.identity {
-        Refusal::Identity
+    let unnamed = if exchange.custom {
+        Refusal::Custom
     } else {
         Refusal::NoLifetime
     };
@@ -290,7 +292,7 @@ fn response_permits(
     if response.contains_key(SET_COOKIE) && set_cookie == SetCookie::Refuse && !said.public {
         return Err(Refusal::SetCookie);
     }
-    // §3.5, and so whatever the configured identity fields are.
+    // §3.5.
     if exchange.request.contains_key(AUTHORIZATION)
         && !response_directives.shares_authorized()
         && !rule.force.authorization
@@ -302,8 +304,8 @@ fn response_permits(
 
 /// Which requests the response is for (§4.1).
 ///
-/// A coded response that does not say so is taken to differ by Accept-Encoding: many origins forget, and the next client may
-/// not know the coding.
+/// Many origins forget to say so. So a coded response is taken to differ by Accept-Encoding, one with Content-Language by
+/// Accept-Language, and one for pages of one web origin by Origin. Keyed fields count as named, too.
 fn selecting(exchange: &Exchange<'_>) -> Result<Option<Box<Selecting>>, Refusal> {
     let coded = exchange.response.contains_key(CONTENT_ENCODING);
     let mut names = match nominated(exchange.response, |name| counts(name, exchange)) {
@@ -314,10 +316,38 @@ fn selecting(exchange: &Exchange<'_>) -> Result<Option<Box<Selecting>>, Refusal>
     if names.iter().any(|name| OF_ONE_REQUEST.contains(name)) {
         return Err(Refusal::Vary);
     }
-    if coded && !names.contains(&ACCEPT_ENCODING) && counts(&ACCEPT_ENCODING, exchange) {
-        names.push(ACCEPT_ENCODING);
+    let is_worded = exchange.response.contains_key(CONTENT_LANGUAGE);
+    let forgotten = [
+        (ACCEPT_ENCODING, coded),
+        (ACCEPT_LANGUAGE, is_worded),
+        (ORIGIN, is_for_one_origin(exchange.response)),
+    ];
+    let forgotten = forgotten
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(name, _)| name);
+    let sent_and_keyed = exchange
+        .sent
+        .keys()
+        .filter(|name| class_on(name, exchange.rule) == Class::Keyed);
+    let keyed = exchange.rule.vary_on.iter().chain(sent_and_keyed).cloned();
+    for name in forgotten.chain(keyed) {
+        if !names.contains(&name) && counts(&name, exchange) {
+            names.push(name);
+        }
     }
     Ok((!names.is_empty()).then(|| Box::new(Selecting::of(names, exchange.sent, coded))))
+}
+
+/// Whether pages of one web origin only may read the response. Which one is asked is then told by Origin, or by its absence.
+fn is_for_one_origin(response: &HeaderMap) -> bool {
+    let mut allowed = response.get_all(ACCESS_CONTROL_ALLOW_ORIGIN).iter();
+    allowed.any(|line| line.as_bytes().trim_ascii() != b"*")
+}
+
+/// Whether the cookies of a response are stored with it, for everybody.
+pub fn stores_cookies(rule: &Rule, defaults: &Defaults) -> bool {
+    rule.set_cookie.unwrap_or(defaults.set_cookie) == SetCookie::Store
 }
 
 /// Whether requests can differ by this field at the origin: those that never carry it there cannot. One that goes alone may

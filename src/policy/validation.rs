@@ -60,11 +60,16 @@ pub fn ask(request: &mut HeaderMap, stored: &[HeaderMap]) {
 /// Which of the responses the origin was [asked](ask) about a 304 confirms (RFC 9111 §4.3.4): its place in `stored`, where
 /// the newest comes first. `None`: it confirms none for certain, and updates none.
 ///
-/// A strong tag names its own response only, a weak one the newest that is weakly equal. Without a tag it has to be clear
+/// Where one response was asked about, a tag that is weakly equal means it, or one that differs by the coding that servers
+/// append to tags. Among several, a strong tag names its own response only, a weak one the newest that is weakly equal. Without a tag it has to be clear
 /// which one is meant: several responses of a resource may well share a Last-Modified. A 304 without any
 /// validator is out of line, yet common; where one response was asked about, it can mean no other.
 pub fn confirmed(answer: &HeaderMap, stored: &[HeaderMap]) -> Option<usize> {
     if let Some(tag) = etag::of(answer) {
+        if let [only] = stored {
+            let own = etag::of(only)?;
+            return etag::is_same_but_for_coding(own, tag).then_some(0);
+        }
         let equal = if etag::is_weak(tag) {
             etag::weakly_equal
         } else {

@@ -3,6 +3,8 @@
 use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::request_fields::{Class, classify_name};
+
 /// The most fields a response may nominate. One that nominates more is selected by no request we could keep apart.
 pub const MAX_NOMINATED: usize = 16;
 
@@ -144,6 +146,18 @@ impl Selecting {
     }
 }
 
+/// Whether a request selects a stored response (§4.1): by the fields it was selected by, and by having no keyed field
+/// that the request which brought it did not have.
+pub fn is_selected(selecting: Option<&Selecting>, asked: &HeaderMap) -> bool {
+    let is_told_apart = |name: &HeaderName| {
+        selecting.is_some_and(|selecting| selecting.names().any(|named| named == name))
+    };
+    selecting.is_none_or(|selecting| selecting.matches(asked))
+        && asked
+            .keys()
+            .all(|name| classify_name(name) != Class::Keyed || is_told_apart(name))
+}
+
 /// The value of a field, its lines parted by [`END_OF_LINE`]; `several` is where they are put together if there is more
 /// than one. `None`: absent.
 fn value<'a>(
@@ -192,7 +206,7 @@ fn write_value(name: &HeaderName, value: &[u8], out: &mut String) {
 }
 
 /// Printable ASCII as it is, all else and `%` as two digits after a `%`. No blank comes out.
-fn write_escaped(bytes: &[u8], out: &mut String) {
+pub(super) fn write_escaped(bytes: &[u8], out: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for byte in bytes {
         if byte.is_ascii_graphic() && *byte != b'%' {

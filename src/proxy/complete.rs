@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode, header};
+use http::{HeaderName, Method, StatusCode, header};
 
 use super::find::shape;
 use super::{Proxy, plain};
@@ -16,7 +16,7 @@ use crate::origin::Opening;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::rule::Fallback;
-use crate::policy::sharing::is_conditional;
+use crate::policy::sharing::{Reason, is_conditional};
 use crate::reply::{Failure, Reply};
 
 impl Proxy {
@@ -83,6 +83,9 @@ impl Proxy {
         }
         for mut waiter in waiters {
             match result {
+                FetchResult::Found(stored) if self.is_excluded(stored, &waiter.request) => {
+                    self.retry_alone(waiter);
+                }
                 FetchResult::Found(stored) => match waiter.reply_from(stored, Outcome::Hit, now) {
                     Some(reply) => {
                         stored.count_hit();
@@ -155,6 +158,10 @@ impl Proxy {
 
     /// Tells one waiter an answer that was stored, if it is for a request like this one.
     fn share(&self, mut waiter: Waiter, answer: &Shared, now: Now) {
+        if self.is_told_apart(&waiter, &answer.stored) {
+            waiter.alone = None;
+            waiter.fwd = Fwd::UriMiss;
+        }
         let outcome = match answer.validated {
             true => Outcome::Validated {
                 forced: waiter.fwd == Fwd::Request,
@@ -168,12 +175,23 @@ impl Proxy {
             }),
             // What came of its own request the second time is its answer, whatever the origin says that it differs by.
             _ if waiter.leads && waiter.again => waiter.reply_of(&answer.stored, outcome, now),
+            _ if !waiter.leads && self.is_excluded(&answer.stored, &waiter.request) => None,
             _ => waiter.reply_from(&answer.stored, outcome, now),
         };
         match reply {
             Some(reply) => waiter.responder.reply(reply),
             None => self.retry_alone(waiter),
         }
+    }
+
+    /// Whether a request was custom until this answer named its custom fields in Vary.
+    fn is_told_apart(&self, waiter: &Waiter, stored: &Stored) -> bool {
+        let is_custom = matches!(waiter.alone, Some(Reason::Identity | Reason::Custom));
+        let selecting = stored.selecting.as_ref().filter(|_| is_custom);
+        selecting.is_some_and(|selecting| {
+            let is_named = |name: &HeaderName| selecting.names().any(|named| named == name);
+            !self.traits_unless_named(&waiter.request, is_named).custom
+        })
     }
 
     /// The origin knows no HEAD: the answer to GET tells the same, and is stored.
@@ -257,9 +275,9 @@ impl Waiter {
 
     fn fetched(&self, stored: bool) -> Outcome {
         match self.alone {
-            Some(detail) => Outcome::Alone {
+            Some(reason) => Outcome::Alone {
                 fwd: self.fwd,
-                detail,
+                detail: reason.detail(),
             },
             None => Outcome::Fetched {
                 fwd: self.fwd,

@@ -93,6 +93,7 @@ impl Proxy {
             poll,
             safe: true,
             plain: false,
+            unusual: false,
             interim_sink: None,
         };
         self.submit(Work::Arrived(Arrival {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::response::{FetchedResponse, Processed};
 use super::{Proxy, interim};
@@ -11,12 +11,12 @@ use crate::cache::flights::{FetchRequest, FetchResult, Work};
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Response;
-use crate::origin::permits::FlightId;
+use crate::origin::permits::{Class, FlightId};
 use crate::origin::{Fetched, Opening, Origin, OriginRequest, forward};
 use crate::outcome::{Cause, FetchError};
 use crate::policy::freshness::Lifetime;
 use crate::policy::ranges::Joined;
-use crate::policy::storing::is_failure;
+use crate::policy::storing::{is_failure, stores_cookies};
 use crate::policy::{dates, ranges, validation};
 
 /// What is stored for a fetch request while its origin is asked: what a 304 may confirm, or what a part completes.
@@ -39,6 +39,8 @@ enum Applied {
         response: Response,
         /// The lifetime of what it confirmed (RFC 9111 §4.3.4). `None`: it completed it.
         confirms: Option<Lifetime>,
+        /// The Set-Cookie lines of the answer: they are its client's.
+        cookies: Vec<HeaderValue>,
     },
     /// It speaks of something that is not stored.
     Useless,
@@ -69,6 +71,9 @@ impl Proxy {
         fetch_request: &FetchRequest,
         origin: &mut dyn Origin,
     ) {
+        if let Some(stored) = self.found_meanwhile(fetch_request) {
+            return self.submit(Work::Completed(flight, FetchResult::Found(stored)));
+        }
         let asked = self.clock.now();
         let mut completion = Completion {
             proxy: self,
@@ -120,6 +125,14 @@ impl Proxy {
         }
     }
 
+    /// A request with custom fields waits for its permit alone: meanwhile others may have fetched what it may have, too.
+    fn found_meanwhile(&self, fetch_request: &FetchRequest) -> Option<Arc<Stored>> {
+        if fetch_request.shared || fetch_request.joins.is_none() || fetch_request.even_if_fresh {
+            return None;
+        }
+        self.fresh_for(fetch_request, Class::Background, self.clock.now())
+    }
+
     /// Asks the origin, with conditions where something is stored and nothing speaks against them.
     fn ask(
         &self,
@@ -134,18 +147,28 @@ impl Proxy {
         }
         let asked = self.clock.now();
         let fetched = self.dated(origin.fetch(&request)?);
+        if is_unasked_304(&request, &fetched) {
+            return Err(FetchError::Protocol);
+        }
         let applied = if is_plain {
             Applied::Itself(fetched)
         } else {
-            known.apply(fetched)
+            let rule = self.routes.find(&request.target).rule;
+            let stores_cookies = stores_cookies(rule, &self.config.cache.defaults);
+            known.apply(fetched, stores_cookies)
         };
         Ok(match applied {
             Applied::Itself(fetched) => Asked::of(fetched, request.fields, asked),
-            Applied::Whole { response, confirms } => Asked::Whole(FetchedResponse {
+            Applied::Whole {
+                response,
+                confirms,
+                cookies,
+            } => Asked::Whole(FetchedResponse {
                 response,
                 sent: request.fields,
                 asked,
                 confirms,
+                cookies,
             }),
             Applied::Useless => Asked::Useless,
         })
@@ -179,9 +202,12 @@ impl Proxy {
         completion.flight = None;
     }
 
-    /// What is stored for a fetch request that everybody shares: the response it would replace, else all that a strong tag may show
+    /// What is stored for a fetch request that others may join: the response it would replace, else all that a strong tag may show
     /// to be this one's too (RFC 9111 §4.1). A weak one may stand for several codings of one thing.
     fn known_for(&self, fetch_request: &FetchRequest) -> Known {
+        if !fetch_request.shared {
+            return self.known_for_custom(fetch_request);
+        }
         let Some(variants) = fetch_request
             .shared_key()
             .and_then(|key| self.store.peek(key.as_str()))
@@ -206,20 +232,50 @@ impl Proxy {
         }
     }
 
+    /// What a request with custom fields may be answered with, if the origin confirms it.
+    fn known_for_custom(&self, fetch_request: &FetchRequest) -> Known {
+        let request = &fetch_request.request;
+        let key = fetch_request.key.as_ref();
+        let stored = key
+            .filter(|_| fetch_request.joins.is_some())
+            .and_then(|key| self.store.peek(key.as_str()))
+            .and_then(|variants| variants.into_selected(&request.fields))
+            .filter(|stored| self.is_for_custom(stored, request));
+        let Some(stored) = stored else {
+            return Known::default();
+        };
+        Known {
+            fields: vec![stored.fields()],
+            stored: vec![stored],
+            selecting: None,
+            are_others: false,
+        }
+    }
+
     fn origin_request(&self, fetch_request: &FetchRequest, known: &Known) -> OriginRequest {
         let request = &fetch_request.request;
+        let rule = self.routes.find(&request.target).rule;
         let trusted = self.config.proxy.trusts(request.peer);
         let has_body = request.body.lease.is_some();
+        let related = fetch_request
+            .related_key
+            .as_ref()
+            .and_then(|key| self.store.peek(key.as_str()));
         let selecting = known
             .selecting
             .as_ref()
+            .or(related.as_ref().map(|related| related.newest()))
             .and_then(|stored| stored.selecting.as_deref());
-        let sharing = match fetch_request.shared {
-            true => forward::Sharing::Shared { selecting },
-            false => forward::Sharing::Alone,
+        let form = if fetch_request.is_canonical() {
+            forward::Form::Canonical {
+                selecting,
+                rule,
+                conditions: !fetch_request.shared,
+            }
+        } else {
+            forward::Form::Own
         };
-        let mut fields = forward::forwarded(request, sharing, &self.via, trusted);
-        let rule = self.routes.find(&request.target).rule;
+        let mut fields = forward::forwarded(request, form, &self.via, trusted);
         forward::strip(&mut fields, rule);
         if fetch_request.shared && rule.poll_interval.is_some() {
             // What the clock fetches has no client whose codings it could ask for; all take it as it is.
@@ -239,6 +295,19 @@ impl Proxy {
     }
 }
 
+/// A 304 to a request without a precondition that could have brought it (RFC 9110 §15.4.5): there is nothing it speaks of.
+fn is_unasked_304(request: &OriginRequest, fetched: &Fetched) -> bool {
+    let status = match fetched {
+        Fetched::Whole(response) => response.status,
+        Fetched::Opening(opening) => opening.status,
+    };
+    let asks = |name| request.fields.contains_key(name);
+    status == StatusCode::NOT_MODIFIED
+        && matches!(request.method, Method::GET | Method::HEAD)
+        && !asks(header::IF_NONE_MATCH)
+        && !asks(header::IF_MODIFIED_SINCE)
+}
+
 impl Asked {
     fn of(fetched: Fetched, sent: HeaderMap, asked: Now) -> Asked {
         match fetched {
@@ -247,6 +316,7 @@ impl Asked {
                 sent,
                 asked,
                 confirms: None,
+                cookies: Vec::new(),
             }),
             Fetched::Opening(opening) => Asked::Opening(opening),
         }
@@ -284,7 +354,15 @@ impl Known {
     }
 
     /// Whether this answer to that request is about what is stored, and what it then is.
-    fn apply(&self, fetched: Fetched) -> Applied {
+    ///
+    /// Unless cookies are stored for everybody, those of the answer are set apart.
+    fn apply(&self, mut fetched: Fetched, stores_cookies: bool) -> Applied {
+        let cookies = match &mut fetched {
+            Fetched::Whole(answer) if !stores_cookies && is_about_stored(answer.status) => {
+                take_cookies(&mut answer.fields)
+            }
+            _ => Vec::new(),
+        };
         let answer = match &fetched {
             Fetched::Whole(answer) => answer,
             // The rest alone, passed on as it comes, is not what its client asks for.
@@ -312,6 +390,7 @@ impl Known {
                 Applied::Whole {
                     response,
                     confirms: Some(stored.lifetime),
+                    cookies,
                 }
             }
             (StatusCode::PARTIAL_CONTENT, Some((stored, fields))) => {
@@ -332,6 +411,7 @@ impl Known {
                 Applied::Whole {
                     response,
                     confirms: None,
+                    cookies,
                 }
             }
             (StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::NOT_MODIFIED, Some(_)) => {
@@ -340,6 +420,17 @@ impl Known {
             _ => Applied::Itself(fetched),
         }
     }
+}
+
+/// Whether an answer only adds to what is stored; another one is put in its place, with all its fields.
+fn is_about_stored(status: StatusCode) -> bool {
+    status == StatusCode::NOT_MODIFIED
+}
+
+fn take_cookies(fields: &mut HeaderMap) -> Vec<HeaderValue> {
+    let cookies = fields.get_all(header::SET_COOKIE).iter().cloned().collect();
+    fields.remove(header::SET_COOKIE);
+    cookies
 }
 
 impl Completion<'_> {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::AUTHORIZATION;
-use http::{Method, StatusCode};
+use http::header::{ACCEPT, AUTHORIZATION};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::join::is_safe;
 use super::{Proxy, ROLE};
@@ -14,6 +14,7 @@ use crate::clock::Now;
 use crate::config::ClientDirectives;
 use crate::message::Request;
 use crate::outcome::{Cause, Fwd, Outcome};
+use crate::policy::accept;
 use crate::policy::conditions::{self, Evaluation};
 use crate::policy::directives::ResponseDirectives;
 use crate::policy::freshness::LifetimeSource;
@@ -21,6 +22,7 @@ use crate::policy::ranges::{Serving, serving};
 use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{self, Reuse, reuse};
 use crate::policy::sharing::{Reason, RequestTraits, Sharing};
+use crate::policy::vary::{Nominated, nominated};
 use crate::reply::{Reply, Shape};
 
 /// How often a client's word makes us fetch a key whose route says nothing of it.
@@ -37,15 +39,40 @@ pub(super) enum Decision {
 impl Proxy {
     /// What a cache has to know of this request.
     pub(super) fn traits(&self, request: &Request) -> RequestTraits {
+        let traits = self.traits_unless_named(request, |_| false);
+        if !traits.custom {
+            return traits;
+        }
+        // A field that a stored Vary names is not custom for that key.
+        let known = self
+            .store
+            .peek(Key::new(None, ROLE, &request.target).as_str());
+        match known.and_then(|known| known.newest().selecting.clone()) {
+            Some(selecting) => self
+                .traits_unless_named(request, |name| selecting.names().any(|named| named == name)),
+            None => traits,
+        }
+    }
+
+    /// The same, where Vary names these fields.
+    pub(super) fn traits_unless_named(
+        &self,
+        request: &Request,
+        is_named: impl Fn(&HeaderName) -> bool,
+    ) -> RequestTraits {
         let rule = self.routes.find(&request.target).rule;
         let has_body = request.body.lease.is_some();
-        RequestTraits::of(
-            &request.method,
-            &request.fields,
-            has_body,
-            &self.config.cache.identity_fields,
-            rule,
-        )
+        RequestTraits::of(&request.method, &request.fields, has_body, rule, is_named)
+    }
+
+    /// Whether a request has a custom field that this response does not name in Vary.
+    pub(super) fn is_custom_beside(&self, request: &Request, response: &HeaderMap) -> bool {
+        let named = match nominated(response, |_| true) {
+            Nominated::Fields(names) => names,
+            Nominated::Nothing | Nominated::Everything => Vec::new(),
+        };
+        self.traits_unless_named(request, |name| named.contains(name))
+            .custom
     }
 
     /// The stored response selected for this request, fresh or not.
@@ -54,7 +81,11 @@ impl Proxy {
         request: &Request,
         traits: &RequestTraits,
     ) -> Option<Arc<Stored>> {
-        if matches!(traits.sharing, Sharing::Alone(reason) if reason != Reason::Identity) {
+        let is_custom = matches!(
+            traits.sharing,
+            Sharing::Alone(Reason::Identity | Reason::Custom)
+        );
+        if matches!(traits.sharing, Sharing::Alone(_)) && !is_custom {
             return None;
         }
         let key = self.prefix.key_of(request.target.as_str().as_bytes());
@@ -62,19 +93,41 @@ impl Proxy {
             .store
             .find_target(&key)?
             .into_selected(&request.fields)?;
-        (traits.sharing != Sharing::Alone(Reason::Identity) || self.is_for_named(&stored, request))
-            .then_some(stored)
+        let may_have = !is_custom || self.is_for_custom(&stored, request);
+        (may_have && !self.is_excluded(&stored, request)).then_some(stored)
     }
 
-    /// A client with a name gets from the shared cache only what the origin itself declared fit for all; one with
+    /// Whether a request does not take a stored response for its type. Not where the origin has shown that it heeds no Accept
+    /// (RFC 9110 §12.5.1): it would only be asked for the same again.
+    pub(super) fn is_excluded(&self, stored: &Stored, request: &Request) -> bool {
+        self.excludes(request, stored.content_type())
+            && !self.unheeded.lock().has(&stored.key, self.clock.now())
+    }
+
+    /// Whether the Accept of a request says that this type is no answer, on a route where it counts.
+    pub(super) fn excludes(&self, request: &Request, content_type: Option<&[u8]>) -> bool {
+        let is_excluded = content_type.is_some_and(|kind| accept::excludes(&request.fields, kind));
+        is_excluded
+            && !self
+                .routes
+                .find(&request.target)
+                .rule
+                .ignore_fields
+                .has(&ACCEPT)
+    }
+
+    /// A client with a custom field gets from the shared cache only what the origin itself declared fit for all; one with
     /// Authorization what §3.5 allows.
-    fn is_for_named(&self, stored: &Stored, request: &Request) -> bool {
+    pub(super) fn is_for_custom(&self, stored: &Stored, request: &Request) -> bool {
         let shares = || {
             ResponseDirectives::of(&stored.fields(), &self.config.cache.targeted_fields)
                 .shares_authorized()
         };
-        stored.lifetime.source() == LifetimeSource::Origin
-            && (!request.fields.contains_key(AUTHORIZATION) || shares())
+        let is_origins = matches!(
+            stored.lifetime.source(),
+            LifetimeSource::Origin | LifetimeSource::Heuristic
+        );
+        is_origins && (!request.fields.contains_key(AUTHORIZATION) || shares())
     }
 
     /// The reply from this stored response, if it may be sent without asking the origin; begins its refresh when that is due.
@@ -97,7 +150,7 @@ impl Proxy {
         };
         let shape = shape(&stored, request, traits.conditional, traits.range, now)?;
         if refresh_due {
-            self.refresh(request, &stored, traits.identity);
+            self.refresh(request, &stored, traits.custom);
         }
         stored.count_hit();
         stored.note_use(now.mono);

@@ -13,10 +13,11 @@ use crate::clock::Now;
 use crate::config::ClientDirectives;
 use crate::message::Request;
 use crate::outcome::Fwd;
+use crate::policy::accept;
 use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{Reuse, reuse};
-use crate::policy::rule::Fallback;
-use crate::policy::sharing::{Reason, RequestTraits, Sharing};
+use crate::policy::rule::{Fallback, Rule};
+use crate::policy::sharing::{Reason, RequestTraits, Sharing, write_custom, write_keyed};
 use crate::reply::Responder;
 
 impl Proxy {
@@ -34,11 +35,16 @@ impl Proxy {
         let key =
             is_storable(&request.method, alone).then(|| Key::new(None, ROLE, &request.target));
         let known = key.as_ref().and_then(|key| self.store.peek(key.as_str()));
-        let joins = match (&key, &known, alone) {
-            (Some(key), Some(known), None) => Some(joins(key, known.newest(), &request)),
-            (Some(key), None, None) => Some(key.clone()),
-            _ => None,
+        // What is asked about one client's own copy or part answers nobody else.
+        let is_shareable = match alone {
+            None => true,
+            Some(Reason::Identity | Reason::Custom) => !traits.range && !traits.conditional,
+            Some(_) => false,
         };
+        let joins = key.as_ref().filter(|_| is_shareable).map(|key| {
+            let known = known.as_ref().map(|known| &**known.newest());
+            joins(key, known, &request, rule, alone.is_some())
+        });
         let forced = selected.as_ref().is_some_and(|stored| {
             matches!(
                 reuse(&stored.lifetime, &traits.directives, now),
@@ -67,11 +73,8 @@ impl Proxy {
         let shared = alone.is_none();
         let asked = Arc::clone(&request);
         let interim_sink = responder.interim_sink();
-        let is_related = matches!(
-            alone,
-            Some(Reason::Head | Reason::Range | Reason::Conditional)
-        );
-        let related_key = is_related.then(|| Key::new(None, ROLE, &asked.target));
+        let related_key = related_key(&asked, alone);
+        let unusual = !accept::is_usual(&asked.fields);
         let fetch_request = FetchRequest {
             request: asked,
             key,
@@ -82,6 +85,7 @@ impl Proxy {
             poll,
             safe,
             plain: false,
+            unusual,
             interim_sink,
         };
         // A request that is not shared gets the origin's real error, never a fallback body.
@@ -91,7 +95,6 @@ impl Proxy {
         } else {
             Fallback::Error
         };
-        let alone = alone.map(Reason::detail);
         let cors = rule.cors;
         let waiter = Waiter {
             request,
@@ -116,13 +119,11 @@ impl Proxy {
         let shared = waiter.alone.is_none();
         let key = shared.then(|| Key::new(None, ROLE, &waiter.request.target));
         let known = key.as_ref().and_then(|key| self.store.peek(key.as_str()));
-        let joins = match (&key, known) {
-            (Some(key), Some(known)) if !waiter.again => {
-                Some(joins(key, known.newest(), &waiter.request))
-            }
-            (Some(key), None) if !waiter.again => Some(key.clone()),
-            _ => None,
-        };
+        let rule = self.routes.find(&waiter.request.target).rule;
+        let joins = key.as_ref().filter(|_| !waiter.again).map(|key| {
+            let known = known.as_ref().map(|known| &**known.newest());
+            joins(key, known, &waiter.request, rule, false)
+        });
         waiter.leads = false;
         waiter.again = true;
         let poll = key
@@ -130,16 +131,19 @@ impl Proxy {
             .and_then(|_| self.polls.place_of(&waiter.request.target));
         let request = Arc::clone(&waiter.request);
         let interim_sink = waiter.responder.interim_sink();
+        let related_key = related_key(&request, waiter.alone);
+        let unusual = !accept::is_usual(&request.fields);
         let fetch_request = FetchRequest {
             request,
             key,
             shared,
-            related_key: None,
+            related_key,
             joins,
             even_if_fresh: false,
             poll,
             safe: true,
             plain: false,
+            unusual,
             interim_sink,
         };
         self.submit(Work::Arrived(Arrival {
@@ -149,15 +153,37 @@ impl Proxy {
     }
 }
 
-/// What flights for this request are collapsed by: its key, and where it is known what the resource varies by, what this
-/// request selects.
-pub(super) fn joins(key: &Key, known: &Stored, request: &Request) -> Key {
-    let Some(selecting) = &known.selecting else {
+/// What flights for this request are collapsed by: its key; where it is known what the resource varies by, what this request
+/// selects; its keyed fields; and if it is a custom request, its custom ones.
+pub(super) fn joins(
+    key: &Key,
+    known: Option<&Stored>,
+    request: &Request,
+    rule: &Rule,
+    is_custom: bool,
+) -> Key {
+    let mut text = String::new();
+    if let Some(selecting) = known.and_then(|known| known.selecting.as_ref()) {
+        selecting.write_text(&request.fields, &mut text);
+    }
+    write_keyed(&request.fields, rule, &mut text);
+    if is_custom {
+        text.push_str("\ncustom");
+        write_custom(&request.fields, rule, &mut text);
+    }
+    if text.is_empty() {
         return key.clone();
-    };
-    let mut text = format!("{key}\n");
-    selecting.write_text(&request.fields, &mut text);
-    Key::from(text.as_str())
+    }
+    Key::from(format!("{key}\n{text}").as_str())
+}
+
+/// The key of the answer to everybody that a request alone is related to. `None`: it goes alone for another reason, or shares.
+fn related_key(request: &Request, alone: Option<Reason>) -> Option<Key> {
+    let is_related = matches!(
+        alone,
+        Some(Reason::Head | Reason::Range | Reason::Conditional)
+    );
+    is_related.then(|| Key::new(None, ROLE, &request.target))
 }
 
 /// Why a request is not shared. `None`: it is.
@@ -177,7 +203,7 @@ fn why_alone(traits: &RequestTraits, selected: Option<&Stored>) -> Option<Reason
 /// Whether the answer may be stored at all: it is everybody's, or the origin may say that it is.
 fn is_storable(method: &Method, alone: Option<Reason>) -> bool {
     match alone {
-        None | Some(Reason::Identity | Reason::Range | Reason::Conditional) => {
+        None | Some(Reason::Identity | Reason::Custom | Reason::Range | Reason::Conditional) => {
             method == Method::GET
         }
         Some(Reason::Method) => method == Method::POST,

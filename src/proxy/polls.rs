@@ -12,6 +12,7 @@ use crate::cache::key::Key;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::message::{Request, Target};
+use crate::policy::accept;
 use crate::policy::rule::Rule;
 use crate::route::Route;
 
@@ -30,8 +31,8 @@ pub(super) enum For {
     Clock,
     /// What is stored ages.
     Everybody,
-    /// What is stored ages, and a client with a name has asked: its fields go along, and stay its own.
-    Named,
+    /// What is stored ages, and a client with a custom field has asked: its fields go along, and stay its own.
+    Custom,
 }
 
 /// How a target is polled.
@@ -192,7 +193,8 @@ impl Proxy {
         for (stored, selecting) in selecting.take(MAX_VARIANTS_POLLED) {
             let mut request = self.own_request(polled.target.clone());
             selecting.repeat(&mut request.fields);
-            let joins = joins(&polled.key, stored, &request);
+            let rule = self.routes.find(&polled.target).rule;
+            let joins = joins(&polled.key, Some(stored), &request, rule, false);
             self.fetch_for_nobody(request, polled.key.clone(), joins, For::Clock);
         }
     }
@@ -203,10 +205,11 @@ impl Proxy {
             .polls
             .place_of(&request.target)
             .filter(|_| key == joins);
+        let unusual = !accept::is_usual(&request.fields);
         let request = Arc::new(request);
         let key = Some(key);
         let joins = Some(joins);
-        let shared = on_behalf != For::Named;
+        let shared = on_behalf != For::Custom;
         let even_if_fresh = on_behalf == For::Clock;
         let fetch_request = FetchRequest {
             request,
@@ -218,6 +221,7 @@ impl Proxy {
             poll,
             safe: true,
             plain: false,
+            unusual,
             interim_sink: None,
         };
         self.submit(Work::Arrived(Arrival {

@@ -22,11 +22,14 @@ use crate::policy::freshness::Lifetime;
 use crate::policy::home::PlausibilityResult;
 use crate::policy::ranges::{ContentRange, Joined, join};
 use crate::policy::rule::{Rule, SetCookie};
-use crate::policy::storing::{Exchange, Refusal, Storing, is_failure, may_store};
+use crate::policy::storing::{Exchange, Refusal, Storing, is_failure, may_store, stores_cookies};
 use crate::policy::vary::Selecting;
 use crate::policy::{dates, invalidation, validation};
 use crate::reply;
 use crate::route::{Match, RuleId};
+
+/// How long an origin that did not heed an Accept is taken not to heed any, for the same key.
+const UNHEEDED_FOR: Duration = Duration::from_secs(300);
 
 /// A whole response, and the request it answers.
 pub(super) struct FetchedResponse {
@@ -37,6 +40,8 @@ pub(super) struct FetchedResponse {
     pub asked: Now,
     /// The origin only confirmed what was stored with this lifetime. `None`: it sent it.
     pub confirms: Option<Lifetime>,
+    /// Set-Cookie lines that belong to the client whose request was sent, and are stored for nobody.
+    pub cookies: Vec<HeaderValue>,
 }
 
 /// What a whole response makes of its flight.
@@ -59,16 +64,20 @@ impl Proxy {
             sent,
             asked,
             confirms,
+            mut cookies,
         } = fetched;
         let request = &fetch_request.request;
         let status = response.status;
         let received = self.clock.now();
-        if request.method == Method::HEAD {
+        if request.method == Method::HEAD && !self.traits(request).custom {
             self.after_head(request, &response, &sent, asked);
         }
         let Match { rule, id, .. } = self.routes.find(&request.target);
         let storing = self.storing(request, &response, &sent, (asked, received));
         self.adapt(fetch_request, &mut response.fields);
+        if rule.set_cookie == Some(SetCookie::Strip) {
+            cookies.clear();
+        }
         let answer = match (storing, &fetch_request.key) {
             (
                 Storing::Store {
@@ -80,7 +89,11 @@ impl Proxy {
                 let joined = self.joined(key, request, &response);
                 let kept = joined.as_ref().unwrap_or(&response);
                 let (stored, left_out) =
-                    self.rendered(key, id, kept, lifetime, selecting, received);
+                    self.rendered(key, (rule, id), kept, lifetime, selecting, received);
+                if self.excludes(request, stored.content_type()) {
+                    let mut unheeded = self.unheeded.lock();
+                    unheeded.set(key, UNHEEDED_FOR, received);
+                }
                 let stored = Arc::new(stored);
                 let sent = Arc::new(sent);
                 let validated = confirms.is_some();
@@ -130,7 +143,12 @@ impl Proxy {
                 FetchResult::failed(Cause::CheckFailed)
             }
             // The leader is told what came where not all of that is stored, or its request went alone.
-            Ok((answer, left_out)) if left_out || !fetch_request.shared => {
+            Ok((answer, left_out))
+                if left_out
+                    || !cookies.is_empty()
+                    || (!fetch_request.shared && confirms.is_none()) =>
+            {
+                give_cookies(&mut response, cookies);
                 FetchResult::Shared(Shared {
                     whole: Some(Arc::new(response)),
                     ..answer
@@ -138,11 +156,15 @@ impl Proxy {
             }
             Ok((answer, _)) => FetchResult::Shared(answer),
             Err(_) => match (confirms, &fetch_request.key) {
-                (Some(lifetime), Some(key)) => FetchResult::Confirmed(Arc::new(
-                    self.rendered(key, id, &response, lifetime, None, received)
-                        .0,
-                )),
-                _ => FetchResult::Unshared(Arc::new(response)),
+                (Some(lifetime), Some(key)) if cookies.is_empty() => {
+                    let (stored, _) =
+                        self.rendered(key, (rule, id), &response, lifetime, None, received);
+                    FetchResult::Confirmed(Arc::new(stored))
+                }
+                _ => {
+                    give_cookies(&mut response, cookies);
+                    FetchResult::Unshared(Arc::new(response))
+                }
             },
         };
         let unconfirmed = match (plausibility, rule.plausibility) {
@@ -173,7 +195,7 @@ impl Proxy {
             sent,
             claims_another: forward::claims_another(sent),
             has_body: request.body.lease.is_some(),
-            identity: self.traits(request).identity,
+            custom: self.is_custom_beside(request, &response.fields),
             names_itself: self.names_itself(request, &response.fields),
             status: response.status,
             response: &response.fields,
@@ -234,11 +256,11 @@ impl Proxy {
     }
 
     /// A response as it is stored, and whether fields of it are left out: those that may not be used again unconfirmed
-    /// (RFC 9111 §5.2.2.4).
+    /// (RFC 9111 §5.2.2.4), and cookies.
     fn rendered(
         &self,
         key: &Key,
-        rule: RuleId,
+        (rule, id): (&Rule, RuleId),
         response: &Response,
         lifetime: Lifetime,
         selecting: Option<Box<Selecting>>,
@@ -246,13 +268,16 @@ impl Proxy {
     ) -> (Stored, bool) {
         let response_directives =
             ResponseDirectives::of(&response.fields, &self.config.cache.targeted_fields);
-        let unconfirmed = fields_to_confirm(&response.fields, &response_directives);
-        let left_out = unconfirmed
+        let mut unwanted = fields_to_confirm(&response.fields, &response_directives);
+        if !stores_cookies(rule, &self.config.cache.defaults) {
+            unwanted.push(header::SET_COOKIE);
+        }
+        let left_out = unwanted
             .iter()
             .any(|name| response.fields.contains_key(name));
         let lifetime = self.jittered(key, lifetime, received);
         let (head, fields_end) =
-            reply::stored_head(response, &unconfirmed, &lifetime, received, &self.via);
+            reply::stored_head(response, &unwanted, &lifetime, received, &self.via);
         let hits = AtomicU32::new(0);
         let used = AtomicU32::new(0);
         let uses = AtomicU8::new(0);
@@ -268,7 +293,7 @@ impl Proxy {
                 body,
                 lifetime,
                 selecting,
-                rule,
+                rule: id,
                 hits,
                 used,
                 uses,
@@ -321,8 +346,9 @@ impl Proxy {
             selecting,
         } = self.storing(&plain(request), &response, sent, (asked, received))
         {
-            let id = self.routes.find(&request.target).id;
-            let (stored, _) = self.rendered(&key, id, &response, lifetime, selecting, received);
+            let Match { rule, id, .. } = self.routes.find(&request.target);
+            let (stored, _) =
+                self.rendered(&key, (rule, id), &response, lifetime, selecting, received);
             let stored = Arc::new(stored);
             let sent = Arc::new(sent.clone());
             self.submit(Work::Insert(Shared {
@@ -412,5 +438,12 @@ impl Proxy {
                 fields,
                 &self.authorities(request),
             )
+    }
+}
+
+/// Puts the Set-Cookie lines back that are their client's alone.
+fn give_cookies(response: &mut Response, cookies: Vec<HeaderValue>) {
+    for cookie in cookies {
+        response.fields.append(header::SET_COOKIE, cookie);
     }
 }

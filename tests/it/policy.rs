@@ -226,19 +226,19 @@ fn h6_each_of_five_fields_fetches_stores_and_says_refresh() {
         ("Cache-Refresh", "true"),
         ("X-Cache-Refresh", "true"),
     ];
-    let origin = Origin::answering(|seen| Answer::ok(seen.values("X-Turn").join("")));
+    let origin = Origin::answering(|seen| Answer::ok(seen.values("Accept-Language").join("")));
     let app = App::start(&config_for(&origin, json!({})));
     let mut client = app.client();
     for (number, (name, value)) in fields.into_iter().enumerate() {
         let target = format!("/{number}");
         client
-            .get_with(&target, &[("X-Turn", "1")])
+            .get_with(&target, &[("Accept-Language", "1")])
             .expect("MISS", "1");
         client
-            .get_with(&target, &[("X-Turn", "2"), (name, value)])
+            .get_with(&target, &[("Accept-Language", "2"), (name, value)])
             .expect("REFRESH", "2");
         client
-            .get_with(&target, &[("X-Turn", "3")])
+            .get_with(&target, &[("Accept-Language", "3")])
             .expect("HIT", "2");
         assert_eq!(origin.count(&target), 2, "{name}: {value}");
     }
@@ -276,7 +276,10 @@ fn h8_every_reply_tells_its_age_how_it_came_about_and_who_passed_it_on() {
 #[test]
 fn i5_an_unsafe_request_makes_its_target_and_what_it_names_worthless_and_nothing_else() {
     let origin = Origin::answering(|seen| match (seen.method.as_str(), seen.target.as_str()) {
-        ("GET", target) => Answer::ok(format!("{target} {}", seen.values("X-Turn").join(""))),
+        ("GET", target) => Answer::ok(format!(
+            "{target} {}",
+            seen.values("Accept-Language").join("")
+        )),
         (_, "/fails") => Answer::status(409),
         _ => Answer::status(204)
             .field("Location", "/list")
@@ -293,7 +296,7 @@ fn i5_an_unsafe_request_makes_its_target_and_what_it_names_worthless_and_nothing
     ];
     for target in targets {
         client
-            .get_with(target, &[("X-Turn", "1")])
+            .get_with(target, &[("Accept-Language", "1")])
             .expect("MISS", &format!("{target} 1"));
     }
     assert_eq!(client.request("PUT", "/fails", &[], b"x").status, 409);
@@ -301,63 +304,78 @@ fn i5_an_unsafe_request_makes_its_target_and_what_it_names_worthless_and_nothing
 
     for target in &targets[..3] {
         client
-            .get_with(target, &[("X-Turn", "2")])
+            .get_with(target, &[("Accept-Language", "2")])
             .expect("MISS", &format!("{target} 2"));
     }
     for target in &targets[3..] {
         client
-            .get_with(target, &[("X-Turn", "2")])
+            .get_with(target, &[("Accept-Language", "2")])
             .expect("HIT", &format!("{target} 1"));
     }
 }
 
 #[test]
 fn c3_no_store_goes_by_and_no_cache_refreshes_but_not_more_often_than_the_route_allows() {
-    let origin = Origin::answering(|seen| Answer::ok(seen.values("X-Turn").join("")));
+    let origin = Origin::answering(|seen| Answer::ok(seen.values("Accept-Language").join("")));
     let rules = json!({ "urlConfigs": [{ "path": "/slow", "cacheTTL": 100, "staleTime": 20 }] });
     let app = App::start(&config_for(&origin, rules));
     let mut client = app.client();
     client
-        .get_with("/slow", &[("X-Turn", "1")])
+        .get_with("/slow", &[("Accept-Language", "1")])
         .expect("MISS", "1");
 
     client
-        .get_with("/slow", &[("X-Turn", "2"), ("Cache-Control", "no-store")])
+        .get_with(
+            "/slow",
+            &[("Accept-Language", "2"), ("Cache-Control", "no-store")],
+        )
         .expect("BYPASS", "2");
     client
-        .get_with("/slow", &[("X-Turn", "3")])
+        .get_with("/slow", &[("Accept-Language", "3")])
         .expect("HIT", "1");
     // F5, again and again: one fetch per staleTime, whichever of the words it was.
     for _ in 0..5 {
         client
-            .get_with("/slow", &[("X-Turn", "4"), ("Cache-Control", "no-cache")])
+            .get_with(
+                "/slow",
+                &[("Accept-Language", "4"), ("Cache-Control", "no-cache")],
+            )
             .expect("HIT", "1");
     }
     assert_eq!(origin.count("/slow"), 2);
     app.skip_seconds(20);
     client
-        .get_with("/slow", &[("X-Turn", "5"), ("Cache-Control", "no-cache")])
+        .get_with(
+            "/slow",
+            &[("Accept-Language", "5"), ("Cache-Control", "no-cache")],
+        )
         .expect("REFRESH", "5");
     client
-        .get_with("/slow", &[("X-Turn", "6"), ("Cache-Control", "no-cache")])
+        .get_with(
+            "/slow",
+            &[("Accept-Language", "6"), ("Cache-Control", "no-cache")],
+        )
         .expect("HIT", "5");
     assert_eq!(origin.count("/slow"), 3);
 }
 
 #[test]
 fn c3_strict_takes_the_clients_word_literally() {
-    let origin = Origin::answering(|seen| Answer::ok(seen.values("X-Turn").join("")));
+    let origin = Origin::answering(|seen| Answer::ok(seen.values("Accept-Language").join("")));
     let app = App::start(&config_for(
         &origin,
         json!({ "cache": { "clientDirectives": "strict" } }),
     ));
     let mut client = app.client();
     client
-        .get_with("/a", &[("X-Turn", "0")])
+        .get_with("/a", &[("Accept-Language", "0")])
         .expect("MISS", "0");
     for turn in ["1", "2", "3"] {
         client
-            .get_with("/a", &[("X-Turn", turn), ("Cache-Control", "no-cache")])
+            .get_with(
+                "/a",
+                &[("Accept-Language", turn), ("Cache-Control", "no-cache")],
+            )
             .expect("REFRESH", turn);
     }
 }

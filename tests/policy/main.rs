@@ -80,7 +80,7 @@ impl Exchanged {
             sent: &self.request,
             claims_another: false,
             has_body: false,
-            identity: false,
+            custom: false,
             names_itself: false,
             status: StatusCode::from_u16(self.status).expect("a status code"),
             response: &self.response,

@@ -50,7 +50,7 @@ impl Flights {
                 .report(whose, token, heard, fetch_request.poll.is_some(), now);
         let counting = fetch_request
             .shared_key()
-            .filter(|_| !fetch_request.is_cross_check());
+            .filter(|_| !fetch_request.is_cross_check() && !fetch_request.unusual);
         if let Some(until) = counting.and_then(|key| self.backoff.count(key, heard, now)) {
             change = Change::OriginDown(until);
         }

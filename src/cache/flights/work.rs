@@ -15,6 +15,7 @@ use crate::origin::permits::{Class, FlightId};
 use crate::outcome::{Cause, FetchError, Fwd};
 use crate::policy::freshness::FailureKind;
 use crate::policy::rule::Fallback;
+use crate::policy::sharing::Reason;
 use crate::reply::Responder;
 
 /// Something that happened, or something to be done.
@@ -122,6 +123,8 @@ pub struct FetchRequest {
     pub safe: bool,
     /// It is asked without conditions of ours.
     pub plain: bool,
+    /// It asks for a type, language, coding or web origin that few ask for: its failure says nothing of the key.
+    pub unusual: bool,
     /// Who is told of interim responses: the client whose request this is. `None`: nobody.
     pub interim_sink: Option<Arc<dyn InterimSink>>,
 }
@@ -132,13 +135,29 @@ impl FetchRequest {
         self.key.as_ref().filter(|_| self.shared)
     }
 
+    /// What is not collapsed for a while once its answer could not be shared: the key, or what requests with the same custom
+    /// fields join.
+    pub(super) fn collapse_key(&self) -> Option<&Key> {
+        if self.shared {
+            self.key.as_ref()
+        } else {
+            self.joins.as_ref()
+        }
+    }
+
     /// Whose failures hold it back, and whom its own failure counts against.
     pub(super) fn whose(&self) -> Whose<&Key> {
         match (self.shared_key(), &self.related_key) {
+            (Some(key), _) if self.unusual => Whose::Related(key),
             (Some(key), _) => Whose::Key(key),
             (None, Some(key)) => Whose::Related(key),
             (None, None) => Whose::Nobody,
         }
+    }
+
+    /// Whether it is sent in Larder's canonical form: what is asked for everybody, or related to that.
+    pub fn is_canonical(&self) -> bool {
+        self.shared || self.related_key.is_some()
     }
 
     /// A GET or HEAD without a body: asking it twice is as asking it once (RFC 9110 §9.2.2).
@@ -170,7 +189,7 @@ pub struct Waiter {
     /// Why the origin is asked for them.
     pub fwd: Fwd,
     /// Why the request goes alone. `None`: it may share.
-    pub alone: Option<&'static str>,
+    pub alone: Option<Reason>,
     /// What was fetched for it before was for other requests than this one (RFC 9111 §4.1).
     pub again: bool,
 }

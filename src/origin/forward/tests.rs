@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::message::{Body, RequestId};
+use crate::policy::rule::{Force, IgnoreFields};
 
 fn fields(lines: &[(&str, &str)]) -> HeaderMap {
     let mut fields = HeaderMap::new();
@@ -99,57 +100,112 @@ fn a_shared_request_carries_nothing_of_one_client() {
         ("Forwarded", "for=1.1.1.1"),
         ("X-Real-IP", "1.1.1.1"),
         ("Via", "1.0 first"),
+        ("X-Api-Version", "2"),
+        ("X-Custom", "theirs"),
+        ("Referer", "theirs"),
     ]);
     let ours = [
         "accept: text/html".to_owned(),
         "accept-encoding: gzip".to_owned(),
-        // What is said to caches is said to all of them on the way (RFC 9111 §5.2).
+        // Its client forces the fetch: what another cache on the way has will not do either.
         "cache-control: no-cache".to_owned(),
-        "pragma: no-cache".to_owned(),
         format!("user-agent: larder/{}", env!("CARGO_PKG_VERSION")),
-        "via: 1.0 first".to_owned(),
         "via: 1.1 larder-1f".to_owned(),
+        "x-api-version: 2".to_owned(),
         "x-request-id: larder-1f-77".to_owned(),
     ];
-    assert_eq!(
-        shown(&forwarded(
-            &asked,
-            Sharing::Shared { selecting: None },
-            "larder-1f",
-            false
-        )),
-        ours
-    );
-
-    let mut behind_a_proxy = ours.to_vec();
-    behind_a_proxy.insert(7, "x-forwarded-proto: https".to_owned());
-    assert_eq!(
-        shown(&forwarded(
-            &asked,
-            Sharing::Shared { selecting: None },
-            "larder-1f",
-            true
-        )),
-        behind_a_proxy
-    );
+    for trusted in [false, true] {
+        let sent = forwarded(&asked, canonical(&Rule::default()), "larder-1f", trusted);
+        assert_eq!(shown(&sent), ours, "trusted: {trusted}");
+    }
 
     // Known to matter: everybody who shares this flight has the same.
-    let named = vec![header::USER_AGENT, HeaderName::from_static("traceparent")];
+    let named = vec![
+        header::USER_AGENT,
+        HeaderName::from_static("traceparent"),
+        HeaderName::from_static("x-forwarded-host"),
+    ];
     let selecting = Selecting::of(named, &asked.fields, false);
-    let selected = shown(&forwarded(
-        &asked,
-        Sharing::Shared {
-            selecting: Some(&selecting),
-        },
-        "larder-1f",
-        false,
-    ));
+    let form = Form::Canonical {
+        selecting: Some(&selecting),
+        rule: &Rule::default(),
+        conditions: false,
+    };
+    let selected = shown(&forwarded(&asked, form, "larder-1f", true));
     assert!(
         selected.contains(&"user-agent: curl".to_owned())
             && selected.contains(&"traceparent: t".to_owned()),
         "{selected:?}"
     );
-    assert_eq!(selected.len(), ours.len() + 1);
+    assert_eq!(selected.len(), ours.len() + 1, "{selected:?}");
+
+    let form = Form::Canonical {
+        selecting: None,
+        rule: &Rule::default(),
+        conditions: true,
+    };
+    let related = forwarded(&asked, form, "larder-1f", false);
+    let conditions = CONDITIONS.iter().filter(|name| related.contains_key(*name));
+    assert_eq!(conditions.count(), CONDITIONS.len());
+    assert_eq!(shown(&related).len(), ours.len() + CONDITIONS.len());
+}
+
+#[test]
+fn a_route_adds_fields_to_the_canonical_form_and_takes_some_away() {
+    let asked = request(&[
+        ("X-Tenant", "a"),
+        ("X-Api-Version", "2"),
+        ("Authorization", "Basic x"),
+    ]);
+    let sent = |rule: &Rule| {
+        let sent = forwarded(&asked, canonical(rule), "l", false);
+        let names = ["x-tenant", "x-api-version", "authorization"];
+        names.map(|name| sent.contains_key(name))
+    };
+    assert_eq!(sent(&Rule::default()), [false, true, false]);
+    let keyed = Rule {
+        vary_on: vec![HeaderName::from_static("x-tenant")],
+        ignore_fields: IgnoreFields::All,
+        ..Rule::default()
+    };
+    assert_eq!(sent(&keyed), [true, false, false]);
+    let forced = Rule {
+        force: Force {
+            authorization: true,
+            ..Force::default()
+        },
+        ..Rule::default()
+    };
+    assert_eq!(sent(&forced), [false, true, true]);
+}
+
+#[test]
+fn a_canonical_request_passes_on_which_processes_of_larder_it_passed() {
+    let asked = request(&[
+        (
+            "Via",
+            "1.1 evil, 1.1 larder-0123abcd, 1.0 larder-00000000 (x)",
+        ),
+        ("Via", "1.0 larder-ffffffff"),
+    ]);
+    let sent = forwarded(&asked, canonical(&Rule::default()), "larder-1f", false);
+    let via: Vec<_> = sent.get_all(header::VIA).iter().collect();
+    assert_eq!(
+        via,
+        [
+            "1.1 larder-0123abcd",
+            "1.0 larder-ffffffff",
+            "1.1 larder-1f"
+        ]
+    );
+}
+
+fn canonical(rule: &Rule) -> Form<'_> {
+    Form::Canonical {
+        selecting: None,
+        rule,
+        conditions: false,
+    }
 }
 
 #[test]
@@ -179,7 +235,7 @@ fn a_request_alone_keeps_its_own_fields_and_names_its_client() {
         }
         expected.push("x-request-id: theirs".to_owned());
         assert_eq!(
-            shown(&forwarded(&asked, Sharing::Alone, "l", trusted)),
+            shown(&forwarded(&asked, Form::Own, "l", trusted)),
             expected,
             "trusted: {trusted}"
         );
@@ -227,7 +283,7 @@ fn p10_a_chain_goes_on_where_it_came_and_begins_where_none_did() {
     let of = |peer: &str, lines: &[(&str, &str)], trusted| {
         let mut asked = request(lines);
         asked.peer = peer.parse().unwrap();
-        let mut sent = shown(&forwarded(&asked, Sharing::Alone, "l", trusted));
+        let mut sent = shown(&forwarded(&asked, Form::Own, "l", trusted));
         sent.retain(|line| line.contains("forwarded"));
         sent.join(" | ")
     };
@@ -309,7 +365,7 @@ fn max_forwards_is_one_less_and_counts_for_two_methods_only() {
             ..request(&lines)
         };
         assert_eq!(forwards_left(&asked), left, "{method} {values:?}");
-        let forwarded = forwarded(&asked, Sharing::Alone, "l", false);
+        let forwarded = forwarded(&asked, Form::Own, "l", false);
         assert_eq!(
             forwarded
                 .get("max-forwards")
@@ -327,6 +383,8 @@ fn addresses_and_schemes_are_no_claim_of_another_resource() {
         "X-Forwarded-Proto",
         "X-Forwarded-Port",
         "X-Real-IP",
+        "True-Client-IP",
+        "CF-Ray",
         "Via",
         "X-Request-Id",
     ] {
@@ -348,7 +406,7 @@ fn a_mapped_ipv4_client_is_named_as_ipv4() {
     let mut asked = request(&[]);
     asked.peer = "::ffff:192.0.2.9".parse().unwrap();
     assert_eq!(
-        forwarded(&asked, Sharing::Alone, "l", false)["x-forwarded-for"],
+        forwarded(&asked, Form::Own, "l", false)["x-forwarded-for"],
         "192.0.2.9"
     );
 }
@@ -366,6 +424,9 @@ fn only_trusted_peers_may_speak_for_the_client() {
         "X-Original-URL",
         "X-Original-Host",
         "X-Rewrite-URL",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+        "Fly-Client-IP",
         "X-HTTP-Method",
         "X-HTTP-Method-Override",
         "X-Method-Override",
@@ -373,7 +434,7 @@ fn only_trusted_peers_may_speak_for_the_client() {
     ] {
         let asked = request(&[(name, "said")]);
         let said = |trusted| {
-            let sent = forwarded(&asked, Sharing::Alone, "l", trusted);
+            let sent = forwarded(&asked, Form::Own, "l", trusted);
             sent.get(name)
                 .is_some_and(|value| value.as_bytes().starts_with(b"said"))
         };
@@ -386,7 +447,7 @@ fn only_trusted_peers_may_speak_for_the_client() {
 fn via_tells_the_version_received_and_is_recognised_when_it_comes_back() {
     let mut asked = request(&[]);
     asked.version = Version::HTTP_10;
-    let sent = forwarded(&asked, Sharing::Alone, "larder-1f", false);
+    let sent = forwarded(&asked, Form::Own, "larder-1f", false);
     assert_eq!(sent["via"], "1.0 larder-1f");
     assert!(seen_own_via(&sent, "larder-1f"));
 
@@ -464,8 +525,9 @@ proptest! {
         asked.fields.append(header::CONNECTION, HeaderValue::try_from(named.join(" ,")).unwrap());
         asked.fields.append(header::CONNECTION, HeaderValue::from_bytes(&noise).unwrap());
 
-        let sharing = if shared { Sharing::Shared { selecting: None } } else { Sharing::Alone };
-        let sent = forwarded(&asked, sharing, "l", trusted);
+        let rule = Rule::default();
+        let form = if shared { canonical(&rule) } else { Form::Own };
+        let sent = forwarded(&asked, form, "l", trusted);
         let lower: Vec<_> = named.iter().map(|name| name.to_ascii_lowercase()).collect();
         for name in sent.keys() {
             prop_assert!(!HOP_BY_HOP.contains(name), "{}", name);

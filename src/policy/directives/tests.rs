@@ -262,7 +262,7 @@ fn a_targeted_field_is_a_dictionary_of_directives() {
 
 #[test]
 fn one_wrong_member_voids_a_targeted_field() {
-    let void: [&[&str]; 22] = [
+    let void: [&[&str]; 24] = [
         &[""],
         &[" "],
         &["max-age=60,"],
@@ -285,6 +285,8 @@ fn one_wrong_member_voids_a_targeted_field() {
         &["max-age=60, must-revalidate=yes"],
         &["stale-if-error=?1"],
         &["max-age=1234567890123456"],
+        &["max-age=60, a=@1659578233"],
+        &["max-age=60, a=%\"x\""],
     ];
     for lines in void {
         assert_eq!(targeted(lines), None, "{lines:?}");

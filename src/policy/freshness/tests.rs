@@ -586,9 +586,11 @@ fn heuristics_are_for_some_statuses_and_where_nobody_else_speaks() {
         None,
         "the route has its own"
     );
+    let of_custom = judge_as(200, &[TAG], &Rule::default(), &pure(), Allowed::OriginOnly);
     assert_eq!(
-        judge_as(200, &[TAG], &Rule::default(), &pure(), Allowed::OriginOnly),
-        None
+        of_custom.map(|found| found.source()),
+        Some(LifetimeSource::Heuristic),
+        "a custom request, too"
     );
 }
 

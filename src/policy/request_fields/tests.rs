@@ -10,7 +10,7 @@ const NEUTRAL: &str = "Accept, Accept-Charset, Accept-Encoding, Accept-Language,
     Connection, Content-Length, Content-Type, Device-Memory, DNT, Downlink, DPR, Early-Data, ECT, Expect, From, Host, \
     HTTP2-Settings, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range, Keep-Alive, Max-Forwards, \
     Origin, Pragma, Priority, Proxy-Connection, Purpose, Range, Referer, RTT, Save-Data, Sec-CH-UA, Sec-CH-UA-Mobile, \
-    Sec-CH-UA-Full-Version-List, Sec-CH-Prefers-Color-Scheme, Sec-CH-DPR, Sec-CH-Width, Sec-CH-Viewport-Height, \
+    Sec-CH-UA-Platform,     Sec-CH-UA-Full-Version-List, Sec-CH-Prefers-Color-Scheme, Sec-CH-DPR, Sec-CH-Width, Sec-CH-Viewport-Height, \
     Sec-CH-Device-Memory, Sec-Fetch-Dest, Sec-Fetch-Mode, Sec-Fetch-Site, Sec-Fetch-User, Sec-Fetch-Storage-Access, Sec-GPC, \
     Sec-Purpose, TE, Trailer, Upgrade, Upgrade-Insecure-Requests, User-Agent, Via, Viewport-Width, Width, X-Cache-Refresh, \
     X-Purpose, X-Prometheus-Scrape-Timeout-Seconds, X-Dashboard-Uid, X-Panel-Id, X-Panel-Plugin-Id, X-Datasource-Uid, \
@@ -246,6 +246,8 @@ fn an_accept_that_excludes_a_type_is_not_plain_for_a_hit() {
         chrome,
         "application/json, text/plain, */*",
         "a/b;v=1, */*;q=0.01",
+        "*/*;q=1.000",
+        "a/b, */*; q=0.3",
     ] {
         assert!(is_plain_for_hit(b"Accept", accept.as_bytes()), "{accept}");
     }
@@ -259,6 +261,9 @@ fn an_accept_that_excludes_a_type_is_not_plain_for_a_hit() {
         "text/html;q=0, */*",
         "*/*;level=1",
         "x*/*",
+        "*/*;q=0.",
+        "*/*;q=0.5;level=1",
+        "a/b;q=0.000,*/*",
         &long,
     ] {
         assert!(!is_plain_for_hit(b"Accept", accept.as_bytes()), "{accept}");

@@ -23,7 +23,7 @@ struct Scene {
     taken_off: &'static [&'static str],
     claims_another: bool,
     has_body: bool,
-    identity: bool,
+    custom: bool,
     names_itself: bool,
     status: u16,
     response: HeaderMap,
@@ -40,7 +40,7 @@ fn scene() -> Scene {
         taken_off: &[],
         claims_another: false,
         has_body: false,
-        identity: false,
+        custom: false,
         names_itself: false,
         status: 200,
         response: HeaderMap::new(),
@@ -82,7 +82,7 @@ impl Scene {
             sent: &sent,
             claims_another: self.claims_another,
             has_body: self.has_body,
-            identity: self.identity,
+            custom: self.custom,
             names_itself: self.names_itself,
             status: StatusCode::from_u16(self.status).expect("a status code"),
             response: &self.response,
@@ -589,7 +589,7 @@ fn vary_by_what_never_reaches_the_origin_does_not_count() {
 #[test]
 fn authorization_needs_one_of_three_words() {
     let asked = |line: &str| Scene {
-        identity: true,
+        custom: true,
         ..scene()
             .asking("authorization", "x")
             .answering("cache-control", line)
@@ -602,9 +602,9 @@ fn authorization_needs_one_of_three_words() {
     ] {
         asked(line).is_stored_by(LifetimeSource::Origin);
     }
-    asked("public").is_refused_for(Refusal::Identity);
+    asked("public").is_refused_for(Refusal::Custom);
     Scene {
-        identity: false,
+        custom: false,
         ..asked("max-age=9")
     }
     .is_refused_for(Refusal::Authorization);
@@ -616,7 +616,7 @@ fn authorization_needs_one_of_three_words() {
         ..Rule::default()
     };
     Scene {
-        identity: false,
+        custom: false,
         ..asked("")
     }
     .under(forced)
@@ -630,13 +630,13 @@ fn other_identity_needs_explicit_freshness() {
         ..Rule::default()
     };
     let asked = || Scene {
-        identity: true,
+        custom: true,
         ..scene().asking("cookie", "a=b").under(ruled.clone())
     };
-    asked().is_refused_for(Refusal::Identity);
+    asked().is_refused_for(Refusal::Custom);
     asked()
         .answering("cache-control", "public")
-        .is_refused_for(Refusal::Identity);
+        .is_refused_for(Refusal::Custom);
     asked()
         .answering("cache-control", "max-age=9")
         .is_stored_by(LifetimeSource::Origin);
@@ -703,4 +703,66 @@ fn a_failed_check_outranks_every_other_reason_on_2xx_only() {
         ..bad()
     }
     .is_stored_by(LifetimeSource::Default);
+}
+
+#[test]
+fn what_origins_forget_to_name_in_vary_counts_as_named() {
+    scene()
+        .answering("content-language", "de")
+        .is_selected_by(&["accept-language"]);
+    scene()
+        .answering("access-control-allow-origin", "http://page.example")
+        .is_selected_by(&["origin"]);
+    scene()
+        .answering("access-control-allow-origin", "null")
+        .is_selected_by(&["origin"]);
+    scene()
+        .answering("access-control-allow-origin", "*")
+        .is_selected_by(&[]);
+    scene()
+        .answering("vary", "Origin")
+        .answering("access-control-allow-origin", "http://page.example")
+        .is_selected_by(&["origin"]);
+
+    let (_, selecting) = scene()
+        .asking("origin", "http://page.example")
+        .answering("access-control-allow-origin", "http://page.example")
+        .stored();
+    let selecting = selecting.expect("it varies");
+    assert!(
+        !selecting.matches(&HeaderMap::new()),
+        "absence is a value of its own"
+    );
+    let stripping = Rule {
+        strip_origin: true,
+        ..Rule::default()
+    };
+    scene()
+        .answering("access-control-allow-origin", "http://page.example")
+        .under(stripping)
+        .is_selected_by(&[]);
+}
+
+#[test]
+fn keyed_fields_count_as_named() {
+    scene()
+        .asking("x-api-version", "2")
+        .asking("x-custom", "a")
+        .is_selected_by(&["x-api-version"]);
+    let keyed = Rule {
+        vary_on: vec![HeaderName::from_static("x-tenant")],
+        ..Rule::default()
+    };
+    scene().under(keyed).is_selected_by(&["x-tenant"]);
+}
+
+#[test]
+fn cookies_are_stored_only_where_the_user_says_so() {
+    let defaults = Defaults::default();
+    let storing = Rule {
+        set_cookie: Some(SetCookie::Store),
+        ..Rule::default()
+    };
+    assert!(!stores_cookies(&Rule::default(), &defaults));
+    assert!(stores_cookies(&storing, &defaults));
 }

@@ -116,11 +116,25 @@ fn a_tag_confirms_the_response_that_has_it() {
     for (tag, expected) in cases {
         assert_eq!(confirmed(&tagged(tag), &stored), expected, "{tag}");
     }
-    assert_eq!(
-        confirmed(&tagged("\"b\""), &stored[..1]),
-        None,
-        "a strong tag does not confirm a weak one"
-    );
+    let alone = [
+        ("W/\"b\"", "\"b\"", true),
+        ("\"b\"", "W/\"b\"", true),
+        ("\"b-gzip\"", "\"b\"", true),
+        ("\"b\"", "\"b--gzip\"", true),
+        ("W/\"b-br\"", "\"b\"", true),
+        ("\"b\"", "\"c\"", false),
+        ("\"b-x\"", "\"b\"", false),
+        ("b-gzip", "b", false),
+        ("b", "\"b\"", false),
+    ];
+    for (offered, tag, is_confirmed) in alone {
+        let expected = is_confirmed.then_some(0);
+        assert_eq!(
+            confirmed(&tagged(tag), &[tagged(offered)]),
+            expected,
+            "{offered} was offered alone, {tag} came"
+        );
+    }
     assert_eq!(
         confirmed(
             &fields(&[("etag", "\"a\""), ("last-modified", NOON)]),

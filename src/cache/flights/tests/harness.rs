@@ -158,6 +158,7 @@ pub(super) fn alone(path: &'static str, safe: bool) -> FetchRequest {
         safe,
         related_key: None,
         plain: false,
+        unusual: false,
         interim_sink: None,
     }
 }

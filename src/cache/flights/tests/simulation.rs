@@ -7,6 +7,7 @@ use super::account::Account;
 use super::harness::*;
 use super::*;
 use crate::origin::limits::Quota;
+use crate::policy::sharing::Reason;
 
 const SEEDS: u64 = 200;
 const ARRIVALS: u64 = 1_000;
@@ -201,7 +202,7 @@ impl Simulation {
         }
         let mut waiter = waiter(stored.filter(|_| !fresh), tally);
         waiter.request = Arc::clone(&fetch_request.request);
-        waiter.alone = (!fetch_request.shared).then_some("identity");
+        waiter.alone = (!fetch_request.shared).then_some(Reason::Identity);
         self.join_or_start(Arrival {
             waiter: Some(waiter),
             fetch_request,
