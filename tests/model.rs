@@ -19,6 +19,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use larder::cache::flights::{FetchRequest, Gauges};
 use larder::clock::Clock;
 use larder::config::{Config, Preset};
+use larder::front::mailbox::{Mailbox, Wake};
 use larder::message::{Body, Request, Response, Target};
 use larder::origin::permits::FlightId;
 use larder::origin::{Fetched, Opening, Origin, OriginRequest, Rest};
@@ -169,6 +170,74 @@ fn a_stop_at_any_moment_forgets_nobody() {
             );
         }
     });
+}
+
+/// A worker answers requests of its own, which takes the locks of flights and store, while threads that complete flights leave
+/// their replies in its mailbox: nobody waits for the other, and no message is left while the worker sleeps.
+#[test]
+fn must_show_4_workers_and_completing_threads_never_wait_for_each_other() {
+    explore(|| {
+        let house = House::new(Manner::Personal);
+        let mailbox = Arc::new(Mailbox::new(Bed::default()));
+        for _ in 0..3 {
+            let mailbox = Arc::clone(&mailbox);
+            house.proxy.answer(request(Method::GET), Post { mailbox });
+        }
+        let mut told = 0;
+        let mut messages = Vec::new();
+        while told < 3 {
+            if mailbox.may_sleep() {
+                mailbox.waker().sleep();
+            }
+            mailbox.take(&mut messages);
+            told += messages.drain(..).count();
+        }
+        house.close();
+    });
+}
+
+/// Where a worker sleeps, as it does in its poll.
+#[derive(Default)]
+struct Bed {
+    woken: shuttle::sync::Mutex<bool>,
+    changed: shuttle::sync::Condvar,
+}
+
+impl Bed {
+    fn sleep(&self) {
+        let mut woken = self.woken.lock().expect("no panic while it is held");
+        while !*woken {
+            woken = self.changed.wait(woken).expect("no panic while it is held");
+        }
+        *woken = false;
+    }
+}
+
+impl Wake for Bed {
+    fn wake(&self) {
+        *self.woken.lock().expect("no panic while it is held") = true;
+        self.changed.notify_all();
+    }
+}
+
+/// Leaves its reply in a worker's mailbox.
+struct Post {
+    mailbox: Arc<Mailbox<Reply, Bed>>,
+}
+
+impl Responder for Post {
+    fn reply(&mut self, reply: Reply) {
+        self.mailbox.send(reply);
+    }
+
+    fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
+        self.mailbox.send(Reply::failed(Cause::Slow, None));
+        Box::new(Nowhere)
+    }
+
+    fn gone(&self) -> bool {
+        false
+    }
 }
 
 /// Runs a scenario under two schedulers: one that finds what many switches lead to, one that finds what few do.

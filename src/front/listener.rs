@@ -10,7 +10,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::limits::Limits;
-use super::mailbox::{Mailbox, Message};
+use super::message::{Message, WorkerMailbox};
 use super::platform;
 use super::shared::{Phase, Shared};
 use super::worker::{WAKE, Worker};
@@ -93,7 +93,7 @@ impl Front {
             let poll = Poll::new()?;
             let waker = Waker::new(poll.registry(), WAKE)?;
             polls.push(poll);
-            mailboxes.push(Arc::new(Mailbox::new(waker)));
+            mailboxes.push(Arc::new(WorkerMailbox::new(waker)));
         }
         let shared = Arc::new(Shared::new(limits, proxy, mailboxes.clone()));
         let mut threads = Vec::new();

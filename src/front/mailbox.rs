@@ -1,88 +1,86 @@
 //! What other threads have for a worker, and how they wake it.
 
-use mio::Waker;
-use mio::net::TcpStream;
-use std::net::IpAddr;
-
-use super::connection::Part;
-use super::limits::ConnectionSlot;
-use crate::metrics::RejectReason;
 use crate::sync::Mutex;
 
-/// Which connection of a worker: its place, and which of those that had that place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Address {
-    pub index: u32,
-    pub generation: u64,
+/// Wakes the thread that sleeps.
+pub trait Wake {
+    /// Wakes it, or has it not fall asleep the next time. Never waits.
+    fn wake(&self);
 }
 
-/// Something for a worker to do.
-pub(super) enum Message {
-    /// A client was accepted.
-    Client(TcpStream, IpAddr, ConnectionSlot),
-    /// A client was accepted that cannot be kept: it is told why.
-    Rejected(TcpStream, IpAddr, RejectReason),
-    /// A part of a response.
-    Respond(Address, u64, Part),
-    /// Too many bytes wait for slow clients: the one that most wait for is cut.
-    CutLargest,
-    /// The time or the phase of the server has changed.
-    Look,
+impl Wake for mio::Waker {
+    fn wake(&self) {
+        // It fails only where the system has no memory; then the worker sees the message when it wakes next.
+        let _ = mio::Waker::wake(self);
+    }
 }
 
 /// The messages for one worker. Sending never waits: a message was paid for when its sender was made (a place among a
 /// connection's responses, a connection's slot).
-pub(super) struct Mailbox {
+pub struct Mailbox<M, W> {
     /// Protects: what was not taken out yet, and whether the worker has to be woken for it. Held for a push or a swap.
-    inbox: Mutex<Inbox>,
-    waker: Waker,
+    inbox: Mutex<Inbox<M>>,
+    waker: W,
 }
 
-#[derive(Default)]
-struct Inbox {
-    messages: Vec<Message>,
+struct Inbox<M> {
+    messages: Vec<M>,
     /// The worker looks at nothing until it is woken.
     sleeping: bool,
 }
 
-impl Mailbox {
+impl<M, W: Wake> Mailbox<M, W> {
     /// An empty mailbox of the worker this wakes.
-    pub(super) fn new(waker: Waker) -> Mailbox {
+    pub fn new(waker: W) -> Mailbox<M, W> {
         Mailbox {
-            inbox: Mutex::default(),
+            inbox: Mutex::new(Inbox {
+                messages: Vec::new(),
+                sleeping: false,
+            }),
             waker,
         }
     }
 
     /// Leaves a message.
-    pub(super) fn send(&self, message: Message) {
-        self.send_all(&mut vec![message]);
+    pub fn send(&self, message: M) {
+        let wake = {
+            let mut inbox = self.inbox.lock();
+            inbox.messages.push(message);
+            std::mem::take(&mut inbox.sleeping)
+        };
+        if wake {
+            self.waker.wake();
+        }
     }
 
     /// Leaves all these messages, with one wake-up.
-    pub(super) fn send_all(&self, messages: &mut Vec<Message>) {
+    pub fn send_all(&self, messages: &mut Vec<M>) {
         let wake = {
             let mut inbox = self.inbox.lock();
             inbox.messages.append(messages);
             std::mem::take(&mut inbox.sleeping)
         };
         if wake {
-            // It fails only where the system has no memory; then the worker sees the message when it wakes next.
-            let _ = self.waker.wake();
+            self.waker.wake();
         }
     }
 
     /// True when the worker may sleep: nothing has been left, and whoever leaves something wakes it.
-    pub(super) fn may_sleep(&self) -> bool {
+    pub fn may_sleep(&self) -> bool {
         let mut inbox = self.inbox.lock();
         inbox.sleeping = inbox.messages.is_empty();
         inbox.sleeping
     }
 
     /// Takes all that was left, in exchange for an empty list.
-    pub(super) fn take(&self, empty: &mut Vec<Message>) {
+    pub fn take(&self, empty: &mut Vec<M>) {
         let mut inbox = self.inbox.lock();
         inbox.sleeping = false;
         std::mem::swap(&mut inbox.messages, empty);
+    }
+
+    /// What wakes the worker.
+    pub fn waker(&self) -> &W {
+        &self.waker
     }
 }

@@ -17,10 +17,11 @@ pub mod framing;
 pub mod head;
 pub mod limits;
 pub mod listener;
+pub mod mailbox;
 pub mod plain;
 
 mod hot;
-mod mailbox;
+mod message;
 mod platform;
 mod render;
 mod reply_handle;

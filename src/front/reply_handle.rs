@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode, Version};
 use parking_lot::{Condvar, Mutex};
 
 use super::connection::{Part, Segment, Stage, Watcher};
-use super::mailbox::{Address, Mailbox, Message};
+use super::message::{Address, Message, WorkerMailbox};
 use super::render::{self, Asked, Form, Framing};
 use super::shared::{Phase, Shared};
 use crate::origin::{InterimSink, Opening};
@@ -33,7 +33,7 @@ pub(super) struct ReplyHandle {
 #[derive(Clone)]
 struct Way {
     shared: Arc<Shared>,
-    mailbox: Arc<Mailbox>,
+    mailbox: Arc<WorkerMailbox>,
     to: Address,
     number: u64,
     progress: Arc<Progress>,
@@ -53,7 +53,7 @@ impl ReplyHandle {
     /// A handle for the response of that number, whose progress the connection tells there.
     pub(super) fn new(
         shared: Arc<Shared>,
-        mailbox: Arc<Mailbox>,
+        mailbox: Arc<WorkerMailbox>,
         to: Address,
         number: u64,
         progress: Arc<Progress>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use super::limits::{BodyBudget, ConnectionLimit, Limits};
-use super::mailbox::{Mailbox, Message};
+use super::message::{Message, WorkerMailbox};
 use super::unsent::Unsent;
 use crate::clock::Clock;
 use crate::proxy::Proxy;
@@ -36,11 +36,15 @@ pub(super) struct Shared {
     unsent_most: usize,
     phase: AtomicU8,
     /// The workers' mailboxes, and how many bytes wait for the clients of each.
-    workers: Vec<(Arc<Mailbox>, AtomicUsize)>,
+    workers: Vec<(Arc<WorkerMailbox>, AtomicUsize)>,
 }
 
 impl Shared {
-    pub(super) fn new(limits: Limits, proxy: Arc<Proxy>, workers: Vec<Arc<Mailbox>>) -> Shared {
+    pub(super) fn new(
+        limits: Limits,
+        proxy: Arc<Proxy>,
+        workers: Vec<Arc<WorkerMailbox>>,
+    ) -> Shared {
         let store = proxy.config().cache.max_bytes;
         Shared {
             connections: ConnectionLimit::new(
@@ -84,7 +88,7 @@ impl Shared {
     }
 
     /// The mailbox of a worker; those beyond the last begin anew.
-    pub(super) fn mailbox(&self, worker: usize) -> Option<&Arc<Mailbox>> {
+    pub(super) fn mailbox(&self, worker: usize) -> Option<&Arc<WorkerMailbox>> {
         let at = worker.checked_rem(self.workers.len())?;
         self.workers.get(at).map(|(mailbox, _)| mailbox)
     }

@@ -16,7 +16,7 @@ use super::connection::{Connection, Expired, Fate, Next, Part, Refused, Segment,
 use super::head::Head;
 use super::hot::HotEntries;
 use super::limits::ConnectionSlot;
-use super::mailbox::{Address, Mailbox, Message};
+use super::message::{Address, Message, WorkerMailbox};
 use super::plain::{self, Memo, Plain};
 use super::render::{self, Asked, Form};
 use super::reply_handle::{Progress, ReplyHandle};
@@ -46,7 +46,7 @@ const MOST_REJECTED: usize = 16;
 pub(super) struct Worker {
     number: usize,
     poll: Poll,
-    mailbox: Arc<Mailbox>,
+    mailbox: Arc<WorkerMailbox>,
     shared: Arc<Shared>,
     slots: Vec<Slot>,
     free: Vec<u32>,
@@ -106,7 +106,7 @@ impl Worker {
     pub(super) fn new(
         number: usize,
         poll: Poll,
-        mailbox: Arc<Mailbox>,
+        mailbox: Arc<WorkerMailbox>,
         shared: Arc<Shared>,
     ) -> Worker {
         let now = shared.clock.now();

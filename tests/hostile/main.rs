@@ -15,6 +15,7 @@ mod attackers;
 mod bodies;
 mod budgets;
 mod calls;
+mod cuts;
 mod descriptors;
 mod faults;
 mod heads;
