@@ -228,21 +228,24 @@ def latency(bench):
 def misses(bench):
     def miss(cache):
         path = f"/miss/{cache.name}/{time.monotonic_ns()}/{{}}"
+        before = asked("")
         taken = load.load(cache, bench.plan.misses, 1, "browser", path)
+        if asked("") - before < bench.plan.misses:
+            sys.exit(f"{cache.name}: not all of these were misses")
         return [taken.wall_us, taken.cpu_us]
 
     def post(cache):
         taken = load.load(cache, bench.plan.misses, 1, "browser", "/post", method="POST", body=1000)
         return [taken.wall_us, taken.cpu_us]
 
+    def asked(path):
+        return int(servers.ask(bench.origin.port, f"/count{path}")[1])
+
     lines = []
     for what, figure in (("a miss", miss), ("a POST of 1 KB", post)):
         wall, cpu = bench.in_turn(figure)
         lines.append(row(f"{what} at 1 connection: wall µs", wall, "{:.0f}", min, ("≤", 1.0, "nginx")))
         lines.append(row(f"{what} at 1 connection: CPU µs", cpu, "{:.0f}", min))
-
-    def asked(path):
-        return int(servers.ask(bench.origin.port, f"/count{path}")[1])
 
     def coalesced(cache):
         path = f"/slow/{cache.name}/{time.monotonic_ns()}"

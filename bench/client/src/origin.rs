@@ -6,6 +6,7 @@
 //! | `/stored/N` | N bytes, fresh for an hour |
 //! | `/slow/...` | the page, after one second |
 //! | `/count/...` | how often `/...` was asked for, below `/slow/` only |
+//! | `/count` | how often anything was asked for |
 //! | anything else | the page: 1.5 KB of JSON, fresh for an hour |
 
 use std::collections::HashMap;
@@ -110,6 +111,7 @@ impl Serving {
             let count = self.counts().get(path).copied().unwrap_or(0);
             return self.write("no-store", count.to_string().as_bytes());
         }
+        *self.counts().entry(String::new()).or_default() += 1;
         if target.starts_with("/slow/") {
             *self.counts().entry(target.to_owned()).or_default() += 1;
             std::thread::sleep(SLOW);

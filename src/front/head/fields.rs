@@ -96,11 +96,27 @@ fn read_line(raw: &Bytes, line: &[u8]) -> Result<(HeaderName, HeaderValue), Refu
     }
     let colon = memchr(b':', line).ok_or(Refusal::FieldName)?;
     let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
+    if is_framing_in_disguise(name) {
+        return Err(Refusal::FieldName);
+    }
     // RFC 9112 §5.1: whitespace before the colon is refused with every other byte that is no token.
     let name = HeaderName::from_bytes(name).map_err(|_| Refusal::FieldName)?;
     let value =
         HeaderValue::from_maybe_shared(raw.slice_ref(value)).map_err(|_| Refusal::FieldValue)?;
     Ok((name, value))
+}
+
+/// Whether a name becomes that of a framing field where `_` is taken for `-`, as gateways to CGI and WSGI do: the origin would
+/// see another body than we do.
+fn is_framing_in_disguise(name: &[u8]) -> bool {
+    let is_named = |framing: &[u8]| {
+        name.len() == framing.len()
+            && name.iter().zip(framing).all(|(byte, known)| {
+                let byte = if *byte == b'_' { b'-' } else { *byte };
+                byte.eq_ignore_ascii_case(known)
+            })
+    };
+    name.contains(&b'_') && (is_named(b"transfer-encoding") || is_named(b"content-length"))
 }
 
 fn read_length(value: &[u8]) -> Result<u64, Refusal> {

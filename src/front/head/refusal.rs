@@ -25,7 +25,7 @@ pub enum Refusal {
     TooManyFields,
     /// A field is continued on a second line.
     Fold,
-    /// A field line has no colon, or something before it that is no token.
+    /// A field line has no colon, something before it that is no token, or a framing field's name with `_` for `-`.
     FieldName,
     /// A field value holds a control character.
     FieldValue,

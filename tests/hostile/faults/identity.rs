@@ -21,7 +21,7 @@ use crate::support::{
 };
 
 /// So many clients are connected at a time, in one round after another.
-const CROWDS: [usize; 4] = [600, 1100, 2100, 5000];
+const SIZES: [usize; 4] = [600, 1100, 2100, 5000];
 /// Requests of all rounds together.
 const REQUESTS: usize = 60_000;
 const SOAK_REQUESTS: usize = 1_000_000;
@@ -242,8 +242,8 @@ fn fault_a1_each_of_many_connections_gets_its_own_replies() {
     let _turn = crowd_turn();
     many_descriptors();
     let soak = std::env::var_os("LARDER_SOAK").is_some();
-    let requests = if soak { SOAK_REQUESTS } else { REQUESTS } / CROWDS.len() / DRIVERS;
-    for (round, crowd) in CROWDS.into_iter().enumerate() {
+    let requests = if soak { SOAK_REQUESTS } else { REQUESTS } / SIZES.len() / DRIVERS;
+    for (round, crowd) in SIZES.into_iter().enumerate() {
         let mut configuration = connections(crowd + 1000);
         configuration["backend"] = json!({ "maxConcurrentRequests": 16 });
         configuration["cache"] = json!({ "slowRequestTimeout": 30_000 });
