@@ -2,7 +2,7 @@
 
 use http::header::{
     AUTHORIZATION, CONNECTION, COOKIE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_UNMODIFIED_SINCE, PROXY_AUTHORIZATION,
+    IF_UNMODIFIED_SINCE, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -221,7 +221,8 @@ fn is_excused(
                 .eq_ignore_ascii_case(name.as_str().as_bytes())
         })
     };
-    let is_for_this_hop = fields.get_all(CONNECTION).iter().any(names_it);
+    let is_for_this_hop =
+        name == TRANSFER_ENCODING || fields.get_all(CONNECTION).iter().any(names_it);
     is_for_this_hop || (selects(name) && name != AUTHORIZATION && name != PROXY_AUTHORIZATION)
 }
 
@@ -455,13 +456,14 @@ mod tests {
 
     #[test]
     fn a_custom_field_is_one_that_nothing_excuses() {
-        let cases: [(Lines, bool); 16] = [
+        let cases: [(Lines, bool); 17] = [
             (&[("x-token", "a")], true),
             (&[("x_real_ip", "a")], true),
             (&[("x-api-version", "a"), ("user-agent", "x")], false),
             // Vary names it, or it ends here.
             (&[("x-told-apart", "a")], false),
             (&[("x-token", "a"), ("connection", "close, X-Token")], false),
+            (&[("transfer-encoding", "chunked")], false),
             (&[("authorization", "a"), ("connection", "x-token")], true),
             // A malformed value is as good as a custom field.
             (&[("range", "junk")], true),
