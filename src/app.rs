@@ -148,7 +148,7 @@ impl App {
         let served = Arc::clone(&proxy);
         others.push(spawn("scheduler", move || offering.run(&served)).map_err(thread)?);
         let control = Some(control::Server::start(
-            &control::Settings::default(),
+            &proxy.config().control,
             &control::Environment::of_this_process(),
             front.addr().port(),
             &proxy,

@@ -41,7 +41,14 @@ const ARROWS: [(&str, &[&str]); 29] = [
     ("logging", &["secret", "threads"]),
     (
         "control",
-        &["endpoints", "message", "proxy", "reply", "threads"],
+        &[
+            "config",
+            "endpoints",
+            "message",
+            "proxy",
+            "reply",
+            "threads",
+        ],
     ),
     (
         "endpoints",
@@ -209,11 +216,6 @@ const MAY_STAY: &[(&str, &str, &str)] = &[
     ("src/policy/request_fields", "fly", "the fields of fly.io"),
     ("src/origin/forward/tests.rs", "fly", "the fields of fly.io"),
     ("src/admin/", "troubles", "until the endpoints leave it"),
-    (
-        "src/config/section.rs",
-        "witness",
-        "a reserved key of the configuration",
-    ),
     ("src/cache/fifo.rs", "marks", "until the store is renamed"),
     (
         "src/cache/crowds.rs",

@@ -31,9 +31,9 @@ enum Unfound {
 
 /// Clears, and tells how it went: 0 done, 1 not, 2 a port must be named.
 pub fn run(loaded: &Loaded) -> ExitCode {
-    let settings = Settings::default();
+    let settings = &loaded.config.control;
     let is_named = loaded.sources.of("proxy.port") != Source::Preset;
-    let running = match find(&settings, loaded.config.proxy.port, is_named) {
+    let running = match find(settings, loaded.config.proxy.port, is_named) {
         Ok(running) => running,
         Err(unfound) => {
             eprintln!("not cleared: {unfound}");

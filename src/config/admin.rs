@@ -1,15 +1,14 @@
-//! `admin`: who may use our own endpoints, and under which names.
+//! `admin`: who may use Larder's own endpoints, and under which names.
 
 use std::net::IpAddr;
 
 use super::Network;
-use super::section::Section;
 use crate::secret::Secret;
 
 /// Clients that need no token: a named zone, an address, or a block of addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {
-    /// As it stands in the file.
+    /// As it is written in the file.
     pub text: String,
     blocks: Vec<Network>,
 }
@@ -53,18 +52,18 @@ impl Zone {
     }
 }
 
-/// `admin`: our own endpoints.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `admin`: Larder's own endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admin {
-    /// `rootNames`: whether they have their names at the root, beside those below `/_larder`. Default true.
+    /// `rootNames`: whether they have names at the root, beside those below `/_larder`.
     pub root_names: bool,
-    /// `allow`: who may use them without a token. Default `loopback` and `private`.
+    /// `allow`: who may use them without a token.
     pub allow: Vec<Zone>,
-    /// `tokenEnv`: the environment variable that holds the token. Default `ADMIN_TOKEN`.
+    /// `tokenEnv`: the environment variable that holds the token.
     pub token_env: String,
-    /// What opens them from elsewhere than the local network. `None`: nothing does.
+    /// The token for everybody else. `None`: nobody else may use them.
     pub token: Option<Secret>,
-    /// `hosts`: names under which they may be asked for, beside addresses and names that are local by their form. Default none.
+    /// `hosts`: names under which they answer, beside addresses and names that are local by their form.
     pub hosts: Vec<String>,
 }
 
@@ -84,156 +83,25 @@ impl Admin {
     }
 }
 
-impl Default for Admin {
-    fn default() -> Admin {
-        Admin {
-            root_names: true,
-            allow: ZONES
-                .iter()
-                .filter_map(|(name, _)| Zone::parse(name))
-                .collect(),
-            token_env: "ADMIN_TOKEN".to_owned(),
-            token: None,
-            hosts: Vec::new(),
-        }
-    }
-}
-
-/// Reads the section; the token is in the variables.
-pub(super) fn read(section: &mut Section<'_>, admin: &mut Admin) {
-    section.flag("rootNames", &mut admin.root_names);
-    let expected = "\"loopback\", \"private\", an IP address or a block such as \"100.64.0.0/10\"";
-    section.list("allow", &mut admin.allow, expected, Zone::parse);
-    let expected = "the name of an environment variable";
-    section.set("tokenEnv", &mut admin.token_env, expected, |value| {
-        value
-            .as_str()
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-    });
-    let name = |text: &str| {
-        let lawful = !text.is_empty()
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
-        lawful.then(|| text.to_ascii_lowercase())
-    };
-    section.list(
-        "hosts",
-        &mut admin.hosts,
-        "a name such as \"cache.example.com\", without a port",
-        name,
-    );
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::super::variables::Variables;
-    use super::super::{Config, Overrides};
     use super::*;
 
-    fn config(text: &str, environment: &[(&str, &str)]) -> Config {
-        static MADE: AtomicUsize = AtomicUsize::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let folder =
-            std::env::temp_dir().join(format!("larder-admin-{}-{number}", std::process::id()));
-        std::fs::write(&folder, text).expect("a file");
-        let environment = environment
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-            .collect();
-        let variables = Variables {
-            environment,
-            ..Variables::default()
-        };
-        let loaded = Config::load(
-            Some(&folder),
-            &Overrides {
-                variables,
-                ..Overrides::default()
-            },
-        );
-        std::fs::remove_file(&folder).expect("removed");
-        loaded.expect("lawful")
-    }
-
     #[test]
-    fn the_token_is_in_the_variable_that_is_named_and_nowhere_printed() {
-        let found = config(
-            r#"{"admin":{"tokenEnv":"OTHER","rootNames":false}}"#,
-            &[("OTHER", "swordfish")],
-        );
-        assert!(
-            found
-                .admin
-                .token
-                .as_ref()
-                .is_some_and(|token| token.is(b"swordfish"))
-        );
-        assert!(!found.admin.root_names);
-        assert!(!format!("{found:?}").contains("swordfish"));
-        let usual = config("{}", &[("ADMIN_TOKEN", "x")]);
-        assert!(usual.admin.token.is_some() && usual.admin.root_names);
-        assert_eq!(
-            config("{ }", &[("ADMIN_TOKEN", "")]).admin,
-            Admin::default()
-        );
-    }
-
-    #[test]
-    fn fault_f10_a_short_token_is_a_warning() {
-        let warnings = |token| config("{}", &[("ADMIN_TOKEN", token)]).warnings;
-        let is_told = |warning: &String| warning.starts_with("ADMIN_TOKEN has fewer than 16");
-        assert!(warnings("fifteen-letters").iter().any(is_told));
-        assert!(
-            warnings("abc")
-                .iter()
-                .all(|warning| !warning.contains("abc"))
-        );
-        assert_eq!(warnings("sixteen-letters!"), Vec::<String>::new());
-        assert_eq!(config("{}", &[]).warnings, Vec::<String>::new());
-    }
-
-    #[test]
-    fn wrong_keys_are_named() {
-        let wrong = r#"{"admin":{"rootNames":"no","tokenEnv":"","hosts":["a:80","ok.example"],"token":"x"}}"#;
-        let problems = Config::from_json(wrong).expect_err("wrong").to_string();
-        for path in [
-            "admin.rootNames",
-            "admin.tokenEnv",
-            "admin.hosts[0]",
-            "admin.token",
+    fn a_zone_is_named_or_numbered() {
+        for (zone, address, is_inside) in [
+            ("loopback", "127.0.0.1", true),
+            ("loopback", "::1", true),
+            ("loopback", "192.168.0.1", false),
+            ("private", "192.168.0.1", true),
+            ("private", "fe80::1", true),
+            ("private", "8.8.8.8", false),
+            ("100.64.0.0/10", "100.64.9.9", true),
         ] {
-            assert!(problems.contains(path), "{path}: {problems}");
+            let address = address.parse().expect("an address");
+            let found = Zone::parse(zone).map(|zone| zone.contains(address));
+            assert_eq!(found, Some(is_inside), "{zone} {address}");
         }
-        assert!(!problems.contains("hosts[1]"));
-    }
-
-    #[test]
-    fn who_is_allowed_is_named_or_numbered() {
-        let allowed = config(r#"{"admin":{"allow":["loopback","100.64.0.0/10"]}}"#, &[])
-            .admin
-            .allow;
-        let is_in = |address: &str| {
-            allowed
-                .iter()
-                .any(|zone| zone.contains(address.parse().expect("an address")))
-        };
-        assert!(is_in("127.0.0.1") && is_in("::1") && is_in("100.64.9.9") && !is_in("192.168.0.1"));
-        assert!(
-            config(r#"{"admin":{"allow":[]}}"#, &[])
-                .admin
-                .allow
-                .is_empty()
-        );
-        let wrong = Config::from_json(r#"{"admin":{"allow":["everybody"]}}"#)
-            .expect_err("wrong")
-            .to_string();
-        assert!(
-            wrong.contains("admin.allow[0]") && wrong.contains("private"),
-            "{wrong}"
-        );
+        assert_eq!(Zone::parse("everybody"), None);
     }
 }

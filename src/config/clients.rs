@@ -1,4 +1,4 @@
-//! Who a client is where proxies stand between (`proxy.trustedProxies`).
+//! Who the client is behind proxies (`proxy.trustedProxies`).
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,30 +1,43 @@
 //! The lines of a `.env` file: `NAME=value`, as shells and the programs Larder replaces write them.
 //!
-//! `export` may stand before a name, blanks around it; `#` after a blank begins a comment. A value in single quotes is taken
+//! `export` may precede a name, blanks around it; `#` after a blank begins a comment. A value in single quotes is taken
 //! as it is, one in double quotes knows `\n`, `\"` and `\\`; both may run over several lines. Nothing is substituted.
 
 use super::Problems;
 
+/// A variable of a `.env` file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DotEnv {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub text: String,
+    /// The line it begins on, from 1.
+    pub line: usize,
+}
+
 /// Every variable, in order. A line that is none is a problem, named by its number alone: it may hold a secret.
-pub fn variables(text: &str, problems: &mut Problems) -> Vec<(String, String)> {
+pub fn variables(text: &str, problems: &mut Problems) -> Vec<DotEnv> {
     let mut found = Vec::new();
     let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
     while !rest.is_empty() {
+        let number = text[..text.len() - rest.len()].matches('\n').count() + 1;
         let line = rest.lines().next().unwrap_or_default();
         let is_blank = line.trim_start().is_empty() || line.trim_start().starts_with('#');
         match (!is_blank).then(|| variable(rest)) {
             None => rest = after_line(rest),
-            Some(Some((name, value, after))) => {
-                found.push((name.to_owned(), value));
+            Some(Some((name, text, after))) => {
+                found.push(DotEnv {
+                    name: name.to_owned(),
+                    text,
+                    line: number,
+                });
                 rest = after;
             }
             Some(None) => {
-                let number = text[..text.len() - rest.len()].matches('\n').count() + 1;
-                problems.add(
-                    format!(".env line {number}"),
-                    "something else",
-                    "NAME=value, or # and a comment",
-                );
+                let message =
+                    "this line sets no variable. Write NAME=value, or # before a comment.";
+                problems.add_at(&format!(".env line {number}"), message);
                 rest = after_line(rest);
             }
         }
@@ -32,7 +45,7 @@ pub fn variables(text: &str, problems: &mut Problems) -> Vec<(String, String)> {
     found
 }
 
-/// The variable at the beginning of a text: its name, its value, and what stands behind its line.
+/// The variable at the beginning of a text: its name, its value, and the text after its line.
 fn variable(text: &str) -> Option<(&str, String, &str)> {
     let (name, behind) = text.split_at(text.lines().next()?.find('=')?);
     let (name, behind) = (name.trim(), &behind[1..]);
@@ -61,7 +74,7 @@ fn variable(text: &str) -> Option<(&str, String, &str)> {
     }
 }
 
-/// A value up to its closing quote, and what stands behind that. `None`: it is never closed.
+/// A value up to its closing quote, and the text after that. `None`: it is never closed.
 fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices();
@@ -103,13 +116,11 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> (Vec<(String, String)>, Vec<String>) {
+    fn read(text: &str) -> (Vec<DotEnv>, Vec<String>) {
         let mut problems = Problems::default();
         let found = variables(text, &mut problems);
-        (
-            found,
-            problems.0.into_iter().map(|problem| problem.path).collect(),
-        )
+        let places = problems.0.into_iter().map(|problem| problem.place);
+        (found, places.collect())
     }
 
     #[test]
@@ -130,11 +141,12 @@ mod tests {
             ("\u{feff}A=b", "b"),
         ];
         for (text, expected) in cases {
-            assert_eq!(
-                read(text),
-                (vec![("A".to_owned(), expected.to_owned())], vec![]),
-                "{text}"
-            );
+            let variable = DotEnv {
+                name: "A".to_owned(),
+                text: expected.to_owned(),
+                line: 1,
+            };
+            assert_eq!(read(text), (vec![variable], vec![]), "{text}");
         }
     }
 
@@ -143,8 +155,11 @@ mod tests {
         let (found, problems) = read(
             "# all\n\nA=1\nno_variable\nB='two\nlines'\n9 C=3\nD=\"open\nH\n=5\nE=5\nF='x' y\nG=7",
         );
-        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["A", "B", "E", "G"]);
+        let found: Vec<(&str, usize)> = found
+            .iter()
+            .map(|found| (&found.name[..], found.line))
+            .collect();
+        assert_eq!(found, [("A", 3), ("B", 5), ("E", 11), ("G", 13)]);
         assert_eq!(
             problems,
             [4, 7, 8, 9, 10, 12].map(|line| format!(".env line {line}"))

@@ -1,102 +1,81 @@
-//! What each environment variable means: those of the programs Larder replaces, and a few of its own.
+//! What each environment variable means: those that set a key, and those of the programs Larder replaces.
 
 use std::fmt;
 
-use serde_json::Value;
-
-use super::settings::Setting;
+use super::key::When;
+use super::nearest::nearest;
+use super::source::Setting;
+use super::table::Table;
 use super::variables::Variables;
 
 /// What a variable means here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// It stands for this key.
-    Sets(&'static str),
-    /// It stands for this key if `PW_GATEWAYS` is set; otherwise it is pypowerwall's own.
-    SetsWithGateways(&'static str),
-    /// True or 1 stands for `log.level` debug; other texts mean nothing.
-    Verbose,
+    /// It sets this key, under this condition.
+    Sets(&'static str, When),
     /// It names the configuration file.
     File,
-    /// It opens our own endpoints to who has it (`admin.tokenEnv`).
+    /// It is the token of `admin.tokenEnv`.
     Token,
-    /// It waits for this part.
-    NotBuilt(&'static str),
-    /// It has nothing to say here, for this reason.
+    /// It waits for this part, which Larder does not have yet.
+    NotYet(&'static str),
+    /// It changes nothing, for this reason.
     Nothing(&'static str),
 }
 
-use Meaning::{File, NotBuilt, Nothing, Sets, SetsWithGateways, Token, Verbose};
+use Meaning::{File, NotYet, Nothing, Sets, Token};
 
 const SHARED: &str = "a store shared through Redis";
 const DATABASE: &str = "mysql:// origins";
 const GATEWAYS: &str = "several gateways";
+const LIVE: &str = "live updates";
 const MQTT: &str = "publishing to MQTT";
-const POWERWALL: &str = "it belongs to the pypowerwall server behind";
-const NODE: &str = "there is no Node.js here";
+const POWERWALL: &str = "the pypowerwall server behind Larder reads it";
+const OUTAGE: &str = "Larder always logs one line when an outage begins and one when it ends";
+const NODE: &str = "Larder does not use Node.js";
 
-/// Every known variable; a name that ends in `*` is every name that begins so. Where two stand for one key, the later wins.
-pub const VARIABLES: [(&str, Meaning); 56] = [
-    ("LARDER_PRESET", Sets("preset")),
+/// Variables that set no key; a name that ends in `*` is every name that begins so.
+const OTHERS: [(&str, Meaning); 42] = [
     ("CONFIG_PATH", File),
-    ("BACKEND_URL", Sets("backend.url")),
-    (
-        "MAX_CONCURRENT_REQUESTS",
-        Sets("backend.maxConcurrentRequests"),
-    ),
-    ("PORT", Sets("proxy.port")),
-    ("PW_PORT", SetsWithGateways("proxy.port")),
-    ("PROXY_PORT", Sets("proxy.port")),
-    ("PW_BIND_ADDRESS", SetsWithGateways("proxy.bind")),
-    ("CACHE_TTL_SECONDS", Sets("cache.defaultTTL")),
-    ("DEFAULT_TTL", Sets("cache.defaultTTL")),
-    ("DEFAULT_STALE_TIME", Sets("cache.defaultStaleTime")),
-    ("SLOW_REQUEST_TIMEOUT", Sets("cache.slowRequestTimeout")),
-    ("PW_CACHE_TTL", Sets("cache.graceTime")),
-    ("PW_DEBUG", Verbose),
-    ("DEBUG", Verbose),
-    ("LOG_LEVEL", Sets("log.level")),
-    ("CACHE_URL", NotBuilt(SHARED)),
-    ("REDIS_HOST", NotBuilt(SHARED)),
-    ("REDIS_PORT", NotBuilt(SHARED)),
-    ("REDIS_PASSWORD", NotBuilt(SHARED)),
-    ("XDG_CACHE_HOME", Nothing("answers are kept in memory")),
-    ("METRIX_PREFIX", NotBuilt("metrics")),
-    ("METRICS_PREFIX", NotBuilt("metrics")),
     ("ADMIN_TOKEN", Token),
-    ("JWT_SECRET", NotBuilt("roles")),
-    ("FRONTEND_URL", NotBuilt("live updates")),
-    ("REALTIME_API_SECRET", NotBuilt("live updates")),
-    ("CORS_ORIGINS", NotBuilt("live updates")),
-    ("DB_HOST", NotBuilt(DATABASE)),
-    ("DB_PORT", NotBuilt(DATABASE)),
-    ("DB_USERNAME", NotBuilt(DATABASE)),
-    ("DB_PASSWORD", NotBuilt(DATABASE)),
-    ("DB_DATABASE", NotBuilt(DATABASE)),
-    ("MQTT_PASSWORD", NotBuilt(MQTT)),
-    ("MQTT_*", NotBuilt(MQTT)),
-    ("PW_GATEWAYS", NotBuilt(GATEWAYS)),
-    ("PW_CONTROL_SECRET", NotBuilt(GATEWAYS)),
-    ("PW_NEG_SOLAR", NotBuilt(GATEWAYS)),
+    ("CACHE_URL", NotYet(SHARED)),
+    ("REDIS_HOST", NotYet(SHARED)),
+    ("REDIS_PORT", NotYet(SHARED)),
+    ("REDIS_PASSWORD", NotYet(SHARED)),
+    ("METRIX_PREFIX", NotYet("metrics")),
+    ("METRICS_PREFIX", NotYet("metrics")),
+    ("JWT_SECRET", NotYet("roles")),
+    ("FRONTEND_URL", NotYet(LIVE)),
+    ("REALTIME_API_SECRET", NotYet(LIVE)),
+    ("CORS_ORIGINS", NotYet(LIVE)),
+    ("DB_HOST", NotYet(DATABASE)),
+    ("DB_PORT", NotYet(DATABASE)),
+    ("DB_USERNAME", NotYet(DATABASE)),
+    ("DB_PASSWORD", NotYet(DATABASE)),
+    ("DB_DATABASE", NotYet(DATABASE)),
+    ("MQTT_PASSWORD", NotYet(MQTT)),
+    ("MQTT_*", NotYet(MQTT)),
+    ("PW_GATEWAYS", NotYet(GATEWAYS)),
+    ("PW_CONTROL_SECRET", NotYet(GATEWAYS)),
+    ("PW_NEG_SOLAR", NotYet(GATEWAYS)),
     (
-        "PW_CACHE_EXPIRE",
-        Nothing("how often to ask is pollInterval of a member of urlConfigs"),
+        "XDG_CACHE_HOME",
+        Nothing("Larder stores responses in memory"),
     ),
+    (
+        "CACHE_DIRECTORY",
+        Nothing("systemd sets it, and Larder stores responses in memory"),
+    ),
+    ("PW_CACHE_EXPIRE", Nothing("use pollInterval in urlConfigs")),
     (
         "PW_GRACEFUL_DEGRADATION",
-        Nothing("the last good answer is always served, for cache.graceTime"),
+        Nothing("Larder always serves the last good response, for cache.graceTime"),
     ),
-    (
-        "PW_SUPPRESS_NETWORK_ERRORS",
-        Nothing("an outage is always one line when it begins and one when it ends"),
-    ),
-    (
-        "PW_NETWORK_ERROR_RATE_LIMIT",
-        Nothing("an outage is always one line when it begins and one when it ends"),
-    ),
+    ("PW_SUPPRESS_NETWORK_ERRORS", Nothing(OUTAGE)),
+    ("PW_NETWORK_ERROR_RATE_LIMIT", Nothing(OUTAGE)),
     (
         "PW_FAIL_FAST",
-        Nothing("a failing origin is always left alone for a while: backend.backoff"),
+        Nothing("Larder always pauses after failures: backend.backoff"),
     ),
     ("PW_HOST", Nothing(POWERWALL)),
     ("PW_GW_PWD", Nothing(POWERWALL)),
@@ -108,12 +87,12 @@ pub const VARIABLES: [(&str, Meaning); 56] = [
     ("PW_HTTPS", Nothing(POWERWALL)),
     ("PROXY_BASE_URL", Nothing(POWERWALL)),
     ("PW_*", Nothing(POWERWALL)),
-    ("KEYDB_PORT", Nothing("the compose file reads it")),
+    ("KEYDB_PORT", Nothing("only the compose file reads it")),
     ("NODE_ENV", Nothing(NODE)),
     ("NODE_OPTIONS", Nothing(NODE)),
 ];
 
-/// Variables with a secret: never shown, and `NAME_FILE` may name a file it stands in.
+/// Variables with a secret: never shown, and `NAME_FILE` may name a file that holds it.
 pub const SECRETS: [&str; 10] = [
     "ADMIN_TOKEN",
     "JWT_SECRET",
@@ -127,99 +106,137 @@ pub const SECRETS: [&str; 10] = [
     "PW_PASSWORD",
 ];
 
-/// What the variables that are set say, in the order in which they win.
-pub fn settings(variables: &Variables) -> Vec<Setting> {
-    let of = |(name, _): &(&str, Meaning)| {
-        let (text, source) = variables.find(name)?;
-        let (path, value) = match meaning(name, variables)? {
-            Sets("log.level") => ("log.level", Value::from(text.to_ascii_lowercase())),
-            Sets(path) => (
-                path,
-                text.trim()
-                    .parse::<u64>()
-                    .map_or_else(|_| Value::from(text), Value::from),
-            ),
-            Verbose if is_true(text) => ("log.level", Value::from("debug")),
-            _ => return None,
-        };
-        Some(Setting {
-            path,
-            value,
-            source,
-        })
-    };
-    VARIABLES.iter().filter_map(of).collect()
+/// A variable that begins so and is not known was probably meant for Larder.
+const OURS: [&str; 7] = [
+    "LARDER_",
+    "PROXY_",
+    "BACKEND_",
+    "CACHE_",
+    "ADMIN_",
+    "SLOW_REQUEST_",
+    "MAX_CONCURRENT_",
+];
+
+/// Every known variable. Of two that set one key, the later wins.
+pub fn all(table: &Table) -> Vec<(&'static str, Meaning)> {
+    let sets = table.keys.iter().flat_map(|key| {
+        let sets = |(name, when): &(&'static str, When)| (*name, Sets(key.path, *when));
+        key.variables.iter().map(sets)
+    });
+    sets.chain(OTHERS).collect()
 }
 
-/// The variable of a program that stands before any API, if one is set (SEMANTICS "Which preset").
+/// What the variables that are set say, the strongest last.
+pub fn settings(table: &Table, variables: &Variables) -> Vec<Setting> {
+    let of = |(name, _): (&'static str, Meaning)| {
+        let (text, source) = variables.find(name)?;
+        match meaning(table, name, variables)? {
+            Sets(_, When::True(_)) if !is_true(text) => None,
+            Sets(path, When::True(word)) => Some(Setting::new(path, word, source)),
+            Sets(path, _) => Some(Setting::new(path, text, source)),
+            _ => None,
+        }
+    };
+    all(table).into_iter().filter_map(of).collect()
+}
+
+/// The variable of a program for any API, if one is set (docs/decisions/0014).
 pub fn speaks_of_an_api(variables: &Variables) -> Option<&'static str> {
-    ["CACHE_URL", "CACHE_TTL_SECONDS", "REDIS_HOST", "DB_HOST"]
+    let names = ["CACHE_URL", "CACHE_TTL_SECONDS", "REDIS_HOST", "DB_HOST"];
+    names
         .into_iter()
         .find(|name| variables.find(name).is_some())
 }
 
-/// Every known variable that is set, with what it means. A secret that stands in a file goes by the name of the variable that
-/// names the file.
-pub fn known(variables: &Variables) -> Vec<(&str, Meaning)> {
-    let of = |name| {
-        let secret = |name: &str| {
-            name.strip_suffix("_FILE")
-                .filter(|secret| SECRETS.contains(secret))
-                .map(str::to_owned)
-        };
-        let is_in_file =
-            SECRETS.contains(&name) && variables.find(&format!("{name}_FILE")).is_some();
-        let known = secret(name).unwrap_or_else(|| name.to_owned());
-        meaning(&known, variables)
-            .filter(|_| !is_in_file)
-            .map(|meaning| (name, meaning))
-    };
-    variables.names().into_iter().filter_map(of).collect()
+/// Every known variable that is set, with what it means: first those that set something. A secret in a file goes by the name of
+/// the variable that names the file.
+pub fn explained(variables: &Variables) -> Vec<(&str, String)> {
+    let known = known(&Table::larder(), variables);
+    let is_idle = |(_, meaning): &(&str, Meaning)| matches!(meaning, NotYet(_) | Nothing(_));
+    let (nothing, something): (Vec<_>, Vec<_>) = known.into_iter().partition(is_idle);
+    let all = something.into_iter().chain(nothing);
+    all.map(|(name, meaning)| (name, meaning.to_string()))
+        .collect()
 }
 
-/// One sentence on the variables that wait for something. `None`: no such variable is set.
-pub fn waiting(variables: &Variables) -> Option<String> {
-    let waits = |(name, meaning)| match meaning {
-        NotBuilt(part) => Some(format!("{name} ({part})")),
+/// Warnings about the variables: one for all that wait for something, one for each that is probably misspelt. `token` is the
+/// name of the variable with the token.
+pub fn warnings(table: &Table, variables: &Variables, token: &str) -> Vec<String> {
+    let known = known(table, variables);
+    let waits = |(name, meaning): &(&str, Meaning)| match meaning {
+        NotYet(part) => Some(format!("{name} ({part})")),
         _ => None,
     };
-    let names: Vec<String> = known(variables).into_iter().filter_map(waits).collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "set, but waiting for what is not built yet: {}",
-            names.join(", ")
-        )
-    })
+    let waiting: Vec<String> = known.iter().filter_map(waits).collect();
+    let mut warnings = Vec::new();
+    if !waiting.is_empty() {
+        let waiting = waiting.join(", ");
+        warnings.push(format!(
+            "these variables are set, but Larder does not use them yet: {waiting}"
+        ));
+    }
+    let names = all(table);
+    let is_ours = |name: &&str| OURS.iter().any(|prefix| name.starts_with(prefix));
+    for name in variables.names().into_iter().filter(is_ours) {
+        if name == token || meaning(table, name, variables).is_some() {
+            continue;
+        }
+        let meant = nearest(name, names.iter().map(|(known, _)| *known));
+        let meant = meant.map_or(String::new(), |meant| format!(". Did you mean {meant}?"));
+        let place = variables
+            .find(name)
+            .map_or(String::new(), |(_, source)| source.place());
+        warnings.push(format!(
+            "{place}: Larder has no variable of this name{meant}"
+        ));
+    }
+    warnings
 }
 
 impl fmt::Display for Meaning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Sets(path) => write!(f, "stands for {path}"),
-            SetsWithGateways(path) => write!(f, "stands for {path} where PW_GATEWAYS is set"),
-            Verbose => f.write_str("true or 1 stands for log.level debug"),
+            Sets(path, When::Set) => write!(f, "sets {path}"),
+            Sets(path, When::True(word)) => write!(f, "sets {path} to {word} if it is true or 1"),
+            Sets(path, When::WithGateways) => write!(f, "sets {path} if PW_GATEWAYS is set"),
             File => f.write_str("names the configuration file"),
-            Token => f.write_str("opens our own endpoints to who has it"),
-            NotBuilt(part) => write!(f, "not built yet: {part}"),
-            Nothing(reason) => write!(f, "means nothing here: {reason}"),
+            Token => f.write_str("bearer token for Larder's own endpoints"),
+            NotYet(part) => write!(f, "changes nothing: Larder does not have {part} yet"),
+            Nothing(reason) => write!(f, "changes nothing: {reason}"),
         }
     }
 }
 
+/// The known variables that are set. A secret in a file goes by the name of the variable that names the file.
+fn known<'a>(table: &Table, variables: &'a Variables) -> Vec<(&'a str, Meaning)> {
+    let is_in_file =
+        |name: &str| SECRETS.contains(&name) && variables.find(&format!("{name}_FILE")).is_some();
+    let names = variables
+        .names()
+        .into_iter()
+        .filter(|name| !is_in_file(name));
+    names
+        .filter_map(|name| Some((name, meaning(table, name, variables)?)))
+        .collect()
+}
+
 /// What a name means beside the others that are set. `None`: it is not known.
-fn meaning(name: &str, variables: &Variables) -> Option<Meaning> {
-    let fits = |known: &str| {
-        known
-            .strip_suffix('*')
-            .map_or(known == name, |prefix| name.starts_with(prefix))
+fn meaning(table: &Table, name: &str, variables: &Variables) -> Option<Meaning> {
+    let secret = name
+        .strip_suffix("_FILE")
+        .filter(|secret| SECRETS.contains(secret));
+    let name = secret.unwrap_or(name);
+    let fits = |known: &str| match known.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => known == name,
     };
-    let (_, meaning) = VARIABLES.iter().find(|(known, _)| fits(known))?;
+    let (_, meaning) = all(table).into_iter().find(|(known, _)| fits(known))?;
     match meaning {
-        SetsWithGateways(path) if variables.find("PW_GATEWAYS").is_some() => Some(Sets(path)),
-        SetsWithGateways(_) => Some(Nothing(
-            "without PW_GATEWAYS it is the pypowerwall server's own",
+        Sets(_, When::WithGateways) if variables.find("PW_GATEWAYS").is_none() => Some(Nothing(
+            "without PW_GATEWAYS it is for the pypowerwall server",
         )),
-        other => Some(*other),
+        Sets(path, When::WithGateways) => Some(Sets(path, When::Set)),
+        other => Some(other),
     }
 }
 
@@ -232,145 +249,118 @@ fn is_true(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-    use std::time::Duration;
 
     use log::LevelFilter;
 
-    use super::super::{Config, Overrides, Preset, Problems};
+    use super::super::{Config, Overrides};
     use super::*;
 
     fn variables(environment: &[(&str, &str)]) -> Variables {
-        let environment = environment
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-            .collect();
+        let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
         Variables {
-            environment,
+            environment: environment.iter().map(owned).collect(),
             ..Variables::default()
         }
     }
 
-    fn load(environment: &[(&str, &str)]) -> Result<Config, Problems> {
-        Config::load(
-            None,
-            &Overrides {
-                variables: variables(environment),
-                ..Overrides::default()
-            },
-        )
+    fn load(environment: &[(&str, &str)]) -> Config {
+        let overrides = Overrides {
+            variables: variables(environment),
+            ..Overrides::default()
+        };
+        Config::load(None, &overrides).expect("valid")
     }
 
     #[test]
     fn each_variable_once_and_every_secret_among_them() {
-        let names: HashSet<&str> = VARIABLES.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names.len(), VARIABLES.len());
+        let all = all(&Table::larder());
+        let names: HashSet<&str> = all.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names.len(), all.len());
         assert!(SECRETS.iter().all(|name| names.contains(name)));
     }
 
     #[test]
-    fn k7_variables_of_the_seeds_are_understood() {
-        let config = load(&[
-            ("BACKEND_URL", "http://10.0.0.9:80"),
-            ("PROXY_PORT", "2"),
-            ("PORT", "1"),
-            ("DEFAULT_TTL", "9"),
-            ("DEFAULT_STALE_TIME", "8"),
-            ("SLOW_REQUEST_TIMEOUT", "7"),
-            ("PW_CACHE_TTL", "6"),
-            ("MAX_CONCURRENT_REQUESTS", "5"),
-        ]);
-        let config = config.expect("lawful");
-        assert_eq!(config.backend.origin.to_string(), "http://10.0.0.9:80");
-        assert_eq!(
-            (config.proxy.port, config.backend.max_concurrent_requests),
-            (2, 5)
-        );
-        let defaults = &config.cache.defaults;
-        let times = [defaults.ttl, defaults.stale_time, defaults.grace_time];
-        assert_eq!(times, [9, 8, 6].map(Duration::from_secs));
-        assert_eq!(config.cache.slow_request_timeout, Duration::from_millis(7));
-        assert_eq!(config.preset, Preset::Pypowerwall);
-    }
-
-    #[test]
-    fn c1_a_port_of_pypowerwall_counts_only_beside_gateways() {
-        let port = |environment: &[(&str, &str)]| load(environment).expect("lawful").proxy.port;
-        assert_eq!(port(&[("PW_PORT", "9")]), 8676);
-        assert_eq!(port(&[("PW_PORT", "9"), ("PORT", "8")]), 8);
-        assert_eq!(
-            port(&[("PW_PORT", "9"), ("PORT", "8"), ("PW_GATEWAYS", "[]")]),
-            9
-        );
-        assert_eq!(
-            port(&[("PW_PORT", "9"), ("PROXY_PORT", "7"), ("PW_GATEWAYS", "[]")]),
-            7
-        );
+    fn k7_variables_set_keys_and_the_later_of_two_wins() {
+        let both = [("PW_PORT", "9"), ("PORT", "8"), ("PW_GATEWAYS", "[]")];
+        let cases: [(&[(&str, &str)], u16); 5] = [
+            (&[("PW_PORT", "9")], 8676),
+            (&both[..2], 8),
+            (&both, 9),
+            (
+                &[("PW_PORT", "9"), ("PROXY_PORT", "7"), ("PW_GATEWAYS", "[]")],
+                7,
+            ),
+            (&[("PROXY_PORT", "")], 8676),
+        ];
+        for (environment, port) in cases {
+            assert_eq!(load(environment).proxy.port, port, "{environment:?}");
+        }
+        assert_eq!(load(&[("PROXY_BIND", "127.0.0.1")]).proxy.bind, "127.0.0.1");
+        assert_eq!(load(&[("PW_BIND_ADDRESS", "127.0.0.1")]).proxy.bind, "::");
     }
 
     #[test]
     fn c29_levels_of_the_log() {
-        let level = |environment: &[(&str, &str)]| load(environment).expect("lawful").log.level;
-        assert_eq!(level(&[("DEBUG", "true")]), LevelFilter::Debug);
-        assert_eq!(level(&[("PW_DEBUG", "Yes")]), LevelFilter::Debug);
-        assert_eq!(level(&[("DEBUG", "express:*")]), LevelFilter::Info);
-        assert_eq!(
-            level(&[("LOG_LEVEL", "WARNING"), ("DEBUG", "1")]),
-            LevelFilter::Warn
-        );
-    }
-
-    #[test]
-    fn a_variable_of_an_api_program_selects_its_preset() {
-        for name in ["CACHE_URL", "CACHE_TTL_SECONDS", "REDIS_HOST", "DB_HOST"] {
-            assert_eq!(
-                load(&[(name, "1800")]).expect("lawful").preset,
-                Preset::Api,
-                "{name}"
-            );
+        for (environment, level) in [
+            (&[("DEBUG", "true")][..], LevelFilter::Debug),
+            (&[("PW_DEBUG", "Yes")], LevelFilter::Debug),
+            (&[("DEBUG", "express:*")], LevelFilter::Info),
+            (
+                &[("LOG_LEVEL", "WARNING"), ("DEBUG", "1")],
+                LevelFilter::Warn,
+            ),
+        ] {
+            assert_eq!(load(environment).log.level, level, "{environment:?}");
         }
-        let named = load(&[
-            ("CACHE_TTL_SECONDS", "1800"),
-            ("LARDER_PRESET", "pypowerwall"),
-        ]);
-        assert_eq!(named.expect("lawful").preset, Preset::Pypowerwall);
     }
 
     #[test]
-    fn a_wrong_variable_is_named() {
-        let problems = load(&[("PROXY_PORT", "eighty"), ("DEFAULT_TTL", "")]).expect_err("no port");
-        assert_eq!(problems.0.len(), 1);
+    fn f3_a_misspelt_variable_is_a_warning_with_the_nearest_name() {
+        let given = variables(&[
+            ("PROXY_PROT", "1"),
+            ("LARDER_SOMETHING_ELSE", "1"),
+            ("LARDER_TOKEN", "x"),
+            ("PW_PROT", "1"),
+            ("HOME", "/"),
+            ("CACHE_DIRECTORY", "/var/cache/larder"),
+        ]);
         assert_eq!(
-            problems.0[0].path,
-            "proxy.port (from environment PROXY_PORT)"
+            warnings(&Table::larder(), &given, "LARDER_TOKEN"),
+            [
+                "environment variable LARDER_SOMETHING_ELSE: Larder has no variable of this name",
+                "environment variable PROXY_PROT: Larder has no variable of this name. Did you mean PROXY_PORT?",
+            ]
         );
     }
 
     #[test]
-    fn g1_every_known_variable_tells_what_it_means() {
+    fn every_known_variable_is_explained_and_those_that_change_nothing_come_last() {
         let given = variables(&[
             ("PW_HOST", "x"),
             ("HOME", "/"),
             ("MQTT_HOST", "x"),
             ("ADMIN_TOKEN_FILE", "/x"),
             ("PW_PORT", "1"),
+            ("PROXY_PORT", "1"),
         ]);
-        let told: Vec<String> = known(&given)
-            .iter()
-            .map(|(name, meaning)| format!("{name} {meaning}"))
-            .collect();
+        let message = explained(&given)
+            .into_iter()
+            .map(|(name, meaning)| format!("{name} {meaning}"));
         assert_eq!(
-            told,
+            message.collect::<Vec<String>>(),
             [
-                "ADMIN_TOKEN_FILE opens our own endpoints to who has it",
-                "MQTT_HOST not built yet: publishing to MQTT",
-                "PW_HOST means nothing here: it belongs to the pypowerwall server behind",
-                "PW_PORT means nothing here: without PW_GATEWAYS it is the pypowerwall server's own",
+                "ADMIN_TOKEN_FILE bearer token for Larder's own endpoints",
+                "PROXY_PORT sets proxy.port",
+                "MQTT_HOST changes nothing: Larder does not have publishing to MQTT yet",
+                "PW_HOST changes nothing: the pypowerwall server behind Larder reads it",
+                "PW_PORT changes nothing: without PW_GATEWAYS it is for the pypowerwall server",
             ]
         );
-        let waiting = waiting(&variables(&[("MQTT_HOST", "x"), ("PW_HOST", "x")]));
         assert_eq!(
-            waiting.as_deref(),
-            Some("set, but waiting for what is not built yet: MQTT_HOST (publishing to MQTT)")
+            warnings(&Table::larder(), &given, "ADMIN_TOKEN"),
+            [
+                "these variables are set, but Larder does not use them yet: MQTT_HOST (publishing to MQTT)"
+            ]
         );
     }
 }

@@ -19,17 +19,20 @@ pub enum OriginUrl {
     Sim(String),
 }
 
-const HTTP: &str = "http://host, https://host or the same with :port, without path, query or user";
-const NO_TLS: &str = "an http:// or sim:// URL: this build of Larder is without TLS; one with the feature `tls` takes https://";
+const HTTP: &str = "http://host:port or https://host:port, such as \"http://192.168.1.7:8675\"";
+const NO_PATH: &str =
+    "the URL up to the port, without path and query: clients name the path themselves";
+const NO_USER: &str = "the URL without user and password: clients send their own";
+const NO_TLS: &str = "an http:// or sim:// URL: this build of Larder has no TLS";
 const SIM: &str = "sim://powerwall, with or without a query such as ?latency=200ms&fail=0.1";
 
 impl OriginUrl {
-    /// Reads a URL, or says what was expected instead.
+    /// Reads a URL, or says what to write instead.
     pub fn parse(url: &str) -> Result<OriginUrl, Cow<'static, str>> {
         let (scheme, rest) = url.split_once("://").ok_or(HTTP)?;
         match scheme.to_ascii_lowercase().as_str() {
-            "http" => authority(rest).map(OriginUrl::Http).ok_or(HTTP.into()),
-            "https" if tls::IS_BUILT => authority(rest).map(OriginUrl::Https).ok_or(HTTP.into()),
+            "http" => Ok(OriginUrl::Http(authority(rest)?)),
+            "https" if tls::IS_BUILT => Ok(OriginUrl::Https(authority(rest)?)),
             "https" => Err(NO_TLS.into()),
             "sim" => {
                 let query = simulation(rest).ok_or(SIM)?;
@@ -86,13 +89,22 @@ impl fmt::Display for OriginUrl {
     }
 }
 
-fn authority(rest: &str) -> Option<Authority> {
-    let authority: Authority = rest.strip_suffix('/').unwrap_or(rest).parse().ok()?;
+fn authority(rest: &str) -> Result<Authority, &'static str> {
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    if rest[..end].contains('@') {
+        return Err(NO_USER);
+    }
+    let authority: Authority = rest[..end].parse().map_err(|_| HTTP)?;
     let port = authority.as_str().strip_prefix(authority.host());
     let has_good_port = port == Some("") || authority.port_u16().is_some_and(|port| port > 0);
-    let is_plain =
-        !authority.host().is_empty() && !authority.as_str().contains('@') && has_good_port;
-    is_plain.then_some(authority)
+    if authority.host().is_empty() || !has_good_port {
+        return Err(HTTP);
+    }
+    if end < rest.len() {
+        return Err(NO_PATH);
+    }
+    Ok(authority)
 }
 
 /// The query.
@@ -115,33 +127,21 @@ mod tests {
 
     #[test]
     fn urls_are_shown_as_they_are_written() {
-        let written = [
-            "http://a",
-            "http://10.0.0.1:65535",
-            "http://[fd00::1]:80",
-            "sim://powerwall",
-            "sim://powerwall?latency=200ms&fail=0.1&null=1&hang=/freq&drop=0.05&seed=7",
-        ];
-        for url in written {
-            assert_eq!(
-                OriginUrl::parse(url)
-                    .map(|origin| origin.to_string())
-                    .as_deref(),
-                Ok(url)
-            );
-        }
-        let variants = [
-            ("HTTP://A:1/", "http://A:1"),
-            ("SIM://Powerwall/?", "sim://powerwall"),
-            ("sim://powerwall/", "sim://powerwall"),
-        ];
-        for (url, shown) in variants {
-            assert_eq!(
-                OriginUrl::parse(url)
-                    .map(|origin| origin.to_string())
-                    .as_deref(),
-                Ok(shown)
-            );
+        for (url, shown, port) in [
+            ("http://a", "http://a", 80),
+            ("HTTP://A:1/", "http://A:1", 1),
+            ("http://10.0.0.1:65535", "http://10.0.0.1:65535", 65535),
+            ("http://[fd00::1]:80", "http://[fd00::1]:80", 80),
+            (
+                "sim://powerwall?latency=200ms&fail=0.1&hang=/freq",
+                "sim://powerwall?latency=200ms&fail=0.1&hang=/freq",
+                80,
+            ),
+            ("SIM://Powerwall/?", "sim://powerwall", 80),
+        ] {
+            let origin = OriginUrl::parse(url).expect(url);
+            assert_eq!(origin.to_string(), shown);
+            assert_eq!(origin.port(), port, "{url}");
         }
     }
 
@@ -151,40 +151,54 @@ mod tests {
         if !tls::IS_BUILT {
             return assert_eq!(parsed, Err(NO_TLS.into()));
         }
-        assert_eq!(
-            parsed
-                .as_ref()
-                .map(|origin| (origin.to_string(), origin.port())),
-            Ok(("https://a".into(), 443))
-        );
-        assert_eq!(
-            OriginUrl::parse("https://a:8443").map(|origin| origin.port()),
-            Ok(8443)
-        );
-        assert_eq!(
-            OriginUrl::parse("http://a").map(|origin| origin.port()),
-            Ok(80)
-        );
-        assert_eq!(OriginUrl::parse("https://u:p@a"), Err(HTTP.into()));
+        let origin = parsed.expect("a URL");
+        assert_eq!(origin.to_string(), "https://a");
+        assert_eq!(origin.port(), 443);
+        assert_eq!(OriginUrl::parse("https://u:p@a"), Err(NO_USER.into()));
     }
 
     #[test]
-    fn what_is_no_origin_is_told_what_one_looks_like() {
-        let wrong = [
-            ("", HTTP),
-            ("a:80", HTTP),
-            ("http://a/b", HTTP),
-            ("http://u@a", HTTP),
-            ("http://a:0", HTTP),
-            ("sim://", SIM),
-            ("sim://house", SIM),
-            ("sim://powerwall:80", SIM),
-            ("sim://powerwall/freq", SIM),
-            ("sim://powerwall?a b", SIM),
-            ("sim://powerwall?a#b", SIM),
+    fn a_wrong_url_is_told_what_to_write() {
+        let groups: [(&str, &[&str]); 4] = [
+            (
+                HTTP,
+                &[
+                    "",
+                    "a",
+                    "a:80",
+                    "http:",
+                    "http://",
+                    "http:///",
+                    "http://a:",
+                    "http://a:0",
+                    "http://a:65536",
+                    "http://a:x",
+                    "http://:80",
+                    "http://a b",
+                    "http://[::1",
+                ],
+            ),
+            (
+                NO_PATH,
+                &["http://a//", "http://a/b", "http://a?b", "http://a#b"],
+            ),
+            (NO_USER, &["http://u@a", "http://u@a:80", "http://u:p@a/b"]),
+            (
+                SIM,
+                &[
+                    "sim://",
+                    "sim://house",
+                    "sim://powerwall:80",
+                    "sim://powerwall/freq",
+                    "sim://powerwall?a b",
+                    "sim://powerwall?a#b",
+                ],
+            ),
         ];
-        for (url, expected) in wrong {
-            assert_eq!(OriginUrl::parse(url), Err(expected.into()), "{url}");
+        for (expected, urls) in groups {
+            for url in urls {
+                assert_eq!(OriginUrl::parse(url), Err(expected.into()), "{url}");
+            }
         }
     }
 }

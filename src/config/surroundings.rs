@@ -1,4 +1,4 @@
-//! What a lawful configuration may still get wrong about the machine it is for: an origin that is this proxy itself, or one
+//! What a valid configuration may still get wrong about the machine it is for: an origin that is this proxy itself, or one
 //! on the loopback of a container.
 
 use std::fs;
@@ -48,13 +48,15 @@ impl Surroundings {
             .trim_end_matches(']');
         let port = config.backend.origin.port();
         if port == config.proxy.port && self.listens(&config.proxy.bind, host) {
-            let found = format!("{}, where Larder itself listens", config.backend.origin);
-            let expected = format!("the server behind it, or another proxy.port than {port}");
-            problems.add("backend.url", found, expected);
+            let message = format!(
+                "is {}, where Larder itself listens. Write the address of the server behind Larder, or choose another proxy.port.",
+                config.backend.origin
+            );
+            problems.add("backend.url", message);
         } else if self.in_container && addresses(host).iter().any(|ip| is_this_machine(*ip)) {
             config.warnings.push(format!(
-                "backend.url is {}, which inside a container is the container itself: name the other service as the compose \
-                 file does, such as {}://pypowerwall:{port}",
+                "backend.url is {}, which inside a container is the container itself: use the name of the other service in the \
+                 compose file, such as {}://pypowerwall:{port}",
                 config.backend.origin,
                 if config.backend.origin.is_https() { "https" } else { "http" }
             ));
@@ -138,7 +140,7 @@ mod tests {
     };
 
     /// Problems and warnings of an origin, for a proxy that listens on `bind` port 8676.
-    fn told(bind: &str, origin: &str, surroundings: &Surroundings) -> (Vec<String>, Vec<String>) {
+    fn judged(bind: &str, origin: &str, surroundings: &Surroundings) -> (Vec<String>, Vec<String>) {
         let text = format!(
             r#"{{ "preset": "api", "proxy": {{ "bind": "{bind}" }}, "backend": {{ "url": "{origin}" }} }}"#
         );
@@ -175,43 +177,45 @@ mod tests {
             ("::", "sim://powerwall", false),
         ];
         for (bind, origin, itself) in cases {
-            let (problems, _) = told(bind, origin, &HERE);
+            let (problems, _) = judged(bind, origin, &HERE);
             assert_eq!(
                 problems.len(),
                 usize::from(itself),
                 "{origin} before {bind}: {problems:?}"
             );
         }
-        let (problems, _) = told("::", "http://localhost:8676", &Surroundings::default());
+        let (problems, _) = judged("::", "http://localhost:8676", &Surroundings::default());
         assert_eq!(
             problems,
             [
-                "backend.url: found http://localhost:8676, where Larder itself listens, expected the server behind it, or \
-              another proxy.port than 8676"
+                "the configuration line 1, column 60: backend.url is http://localhost:8676, where Larder itself listens. Write \
+                 the address of the server behind Larder, or choose another proxy.port."
             ]
         );
     }
 
     #[test]
     fn a_loopback_origin_inside_a_container_is_a_warning_with_its_remedy() {
-        let (problems, warnings) = told("::", "http://localhost:8675", &HERE);
+        let (problems, warnings) = judged("::", "http://localhost:8675", &HERE);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(
             warnings,
             [
-                "backend.url is http://localhost:8675, which inside a container is the container itself: name the other service \
-              as the compose file does, such as http://pypowerwall:8675"
+                "backend.url is http://localhost:8675, which inside a container is the container itself: use the name of the \
+                 other service in the compose file, such as http://pypowerwall:8675"
             ]
         );
-        assert_eq!(
-            told("::", "http://pypowerwall:8675", &HERE).1,
-            Vec::<String>::new()
-        );
-        assert_eq!(told("::", "sim://powerwall", &HERE).1, Vec::<String>::new());
-        assert_eq!(
-            told("::", "http://localhost:8675", &Surroundings::default()).1,
-            Vec::<String>::new()
-        );
+        for (origin, surroundings) in [
+            ("http://pypowerwall:8675", HERE),
+            ("sim://powerwall", HERE),
+            ("http://localhost:8675", Surroundings::default()),
+        ] {
+            assert_eq!(
+                judged("::", origin, &surroundings),
+                (vec![], vec![]),
+                "{origin}"
+            );
+        }
     }
 
     #[test]

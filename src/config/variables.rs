@@ -1,15 +1,10 @@
-//! Environment variables: the process's own, those of a `.env` file below them, and secrets that stand in files of theirs.
+//! Environment variables: the process's own, those of a `.env` file below them, and secrets in files of their own.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
-use super::environment;
-use super::settings::Source;
-use super::{Problems, dotenv};
-
-/// A file of variables or a secret is refused beyond this many bytes.
-const LARGEST_FILE: u64 = 64 * 1024;
+use super::dotenv::{self, DotEnv};
+use super::file::{self, Unreadable};
+use super::{Problems, Source, environment};
 
 /// What is known of the environment. Empty texts count as unset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,7 +12,7 @@ pub struct Variables {
     /// The process's own, name and text. Names that mean nothing here are ignored.
     pub environment: Vec<(String, String)>,
     /// Those of a `.env` file, which the process's own win over.
-    pub dotenv: Vec<(String, String)>,
+    pub dotenv: Vec<DotEnv>,
     /// What is wrong with the files they came from.
     pub problems: Problems,
 }
@@ -30,12 +25,10 @@ impl Variables {
             environment,
             ..Variables::default()
         };
-        match read_text(&folder.join(".env")) {
+        match file::text(&folder.join(".env")) {
             Ok(text) => variables.dotenv = dotenv::variables(&text, &mut variables.problems),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => variables
-                .problems
-                .add(".env", error.to_string(), "a readable text file"),
+            Err(Unreadable::Missing) => {}
+            Err(Unreadable::Wrong(message)) => variables.problems.add_at(".env", message),
         }
         for name in environment::SECRETS {
             variables.read_secret(name);
@@ -43,28 +36,23 @@ impl Variables {
         variables
     }
 
-    /// The text of a variable and where it stands. `None`: unset or empty.
+    /// The text of a variable and where it is set. `None`: unset or empty.
     pub fn find(&self, name: &str) -> Option<(&str, Source)> {
-        let find = |list: &'_ [_]| {
-            list.iter()
-                .rposition(|(known, text): &(String, String)| known == name && !text.is_empty())
-        };
-        if let Some(at) = find(&self.environment) {
-            return Some((
-                &self.environment[at].1,
-                Source::Environment(name.to_owned()),
-            ));
+        let is_it = |(known, text): &&(String, String)| known == name && !text.is_empty();
+        if let Some((name, text)) = self.environment.iter().rev().find(is_it) {
+            return Some((text, Source::Environment(name.clone())));
         }
-        let at = find(&self.dotenv)?;
-        Some((&self.dotenv[at].1, Source::DotEnv(name.to_owned())))
+        let mut set = self.dotenv.iter().rev().filter(|set| !set.text.is_empty());
+        let set = set.find(|set| set.name == name)?;
+        Some((&set.text, Source::DotEnv(set.name.clone(), set.line)))
     }
 
     /// The names of all that are set, in order, each once.
     pub fn names(&self) -> Vec<&str> {
-        let set = self
-            .environment
-            .iter()
-            .chain(&self.dotenv)
+        let environment = self.environment.iter().map(|(name, text)| (name, text));
+        let dotenv = self.dotenv.iter().map(|set| (&set.name, &set.text));
+        let set = environment
+            .chain(dotenv)
             .filter(|(_, text)| !text.is_empty());
         let mut names: Vec<&str> = set.map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
@@ -72,126 +60,79 @@ impl Variables {
         names
     }
 
-    /// Every variable that is set and known here, with what it means, as a sentence without its subject.
+    /// Every variable that is set and known here, with what it means: first those that set something, then those that change
+    /// nothing, and why.
     pub fn known(&self) -> Vec<(&str, String)> {
-        environment::known(self)
-            .into_iter()
-            .map(|(name, meaning)| (name, meaning.to_string()))
-            .collect()
+        environment::explained(self)
     }
 
     fn read_secret(&mut self, name: &str) {
         let pointer = format!("{name}_FILE");
-        let Some((path, _)) = self.find(&pointer) else {
+        let Some((path, source)) = self.find(&pointer) else {
             return;
         };
+        let place = source.place();
         if self.find(name).is_some() {
-            return self
-                .problems
-                .add(&pointer, format!("{name} as well"), "one of the two");
+            let message = format!("{name} is set as well. Remove one of the two.");
+            return self.problems.add_at(&place, message);
         }
-        match read_text(Path::new(path)) {
+        match file::text(Path::new(path)) {
             // Editors end a file with a line break, which no secret has.
-            Ok(text) => self.environment.push((
-                name.to_owned(),
-                text.trim_end_matches(['\r', '\n']).to_owned(),
-            )),
-            Err(error) => self.problems.add(
-                &pointer,
-                error.to_string(),
-                "the path of a readable text file",
-            ),
+            Ok(text) => {
+                let text = text.trim_end_matches(['\r', '\n']).to_owned();
+                self.environment.push((name.to_owned(), text));
+            }
+            Err(unreadable) => {
+                let message = format!("{path}: {}", unreadable.message());
+                self.problems.add_at(&place, message);
+            }
         }
-    }
-}
-
-fn read_text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let size = File::open(path)?
-        .take(LARGEST_FILE + 1)
-        .read_to_string(&mut text)?;
-    if size as u64 > LARGEST_FILE {
-        Err(io::Error::other("more than 64 KiB"))
-    } else {
-        Ok(text)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::PathBuf;
 
     use super::*;
 
-    /// A folder of its own for one test, gone with it.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Folder {
-            let folder = std::env::temp_dir()
-                .join(format!("larder-variables-{name}-{}", std::process::id()));
-            fs::create_dir_all(&folder).expect("a folder");
-            Folder(folder)
+    /// What is gathered in a folder with these files, the names of files in the environment being relative to it.
+    fn gather(name: &str, files: &[(&str, &[u8])], environment: &[(&str, &str)]) -> Variables {
+        let folder = std::env::temp_dir().join(format!("larder-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        for (name, text) in files {
+            fs::write(folder.join(name), text).expect("a file");
         }
-
-        fn write(&self, name: &str, text: &[u8]) -> String {
-            fs::write(self.0.join(name), text).expect("a file");
-            self.0
-                .join(name)
-                .to_str()
-                .expect("a path of text")
-                .to_owned()
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
+        let at = |text: &str| text.replace('@', &folder.display().to_string());
+        let environment = environment
             .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-            .collect()
+            .map(|(name, text)| ((*name).to_owned(), at(text)));
+        let variables = Variables::gather(environment.collect(), &folder);
+        fs::remove_dir_all(&folder).expect("removed");
+        variables
     }
 
     #[test]
     fn the_real_environment_wins_over_the_file_unless_it_is_empty() {
-        let folder = Folder::new("both");
-        folder.write(".env", b"A=file\nB=file\nC=one\nC=two\n");
-        let variables = Variables::gather(pairs(&[("A", "real"), ("B", "")]), &folder.0);
-        assert_eq!(
-            variables.find("A"),
-            Some(("real", Source::Environment("A".to_owned())))
-        );
-        assert_eq!(
-            variables.find("B"),
-            Some(("file", Source::DotEnv("B".to_owned())))
-        );
-        assert_eq!(
-            variables.find("C").map(|(text, _)| text),
-            Some("two"),
-            "the later line"
-        );
-        assert_eq!(variables.find("D"), None);
+        let dotenv: &[u8] = b"A=file\nB=file\nC=one\nC=two\n";
+        let variables = gather("both", &[(".env", dotenv)], &[("A", "real"), ("B", "")]);
+        for (name, expected) in [
+            ("A", Some(("real", Source::Environment("A".to_owned())))),
+            ("B", Some(("file", Source::DotEnv("B".to_owned(), 2)))),
+            ("C", Some(("two", Source::DotEnv("C".to_owned(), 4)))),
+            ("D", None),
+        ] {
+            assert_eq!(variables.find(name), expected);
+        }
         assert_eq!(variables.names(), ["A", "B", "C"]);
     }
 
     #[test]
-    fn a_secret_may_stand_in_a_file() {
-        let folder = Folder::new("secret");
-        let path = folder.write("token", b"open sesame\r\n");
-        let variables = Variables::gather(
-            pairs(&[("ADMIN_TOKEN_FILE", &path), ("PORT_FILE", &path)]),
-            &folder.0,
-        );
-        assert_eq!(
-            variables.find("ADMIN_TOKEN").map(|(text, _)| text),
-            Some("open sesame")
-        );
+    fn a_secret_may_be_in_a_file() {
+        let environment = [("ADMIN_TOKEN_FILE", "@/token"), ("PORT_FILE", "@/token")];
+        let variables = gather("secret", &[("token", b"open sesame\r\n")], &environment);
+        let token = variables.find("ADMIN_TOKEN").map(|(text, _)| text);
+        assert_eq!(token, Some("open sesame"));
         assert_eq!(variables.find("PORT"), None, "a port is no secret");
         assert_eq!(
             variables.problems,
@@ -202,30 +143,18 @@ mod tests {
 
     #[test]
     fn files_that_cannot_be_read_are_problems() {
-        let folder = Folder::new("wrong");
-        folder.write(".env", b"A=\xff");
-        let given = [
+        let environment = [
             ("ADMIN_TOKEN_FILE", "/nowhere/token"),
             ("JWT_SECRET_FILE", "/dev/null"),
             ("JWT_SECRET", "x"),
         ];
-        let problems = Variables::gather(pairs(&given), &folder.0).problems;
-        let paths: Vec<&str> = problems
-            .0
-            .iter()
-            .map(|problem| problem.path.as_str())
-            .collect();
-        assert_eq!(paths, [".env", "ADMIN_TOKEN_FILE", "JWT_SECRET_FILE"]);
         assert_eq!(
-            Variables::gather(Vec::new(), Path::new("/nowhere")).problems,
-            Problems::default()
+            gather("wrong", &[(".env", b"A=\xff")], &environment)
+                .problems
+                .to_string(),
+            ".env: line 1 is not UTF-8 text. Save the file as UTF-8.\n\
+             environment variable ADMIN_TOKEN_FILE: /nowhere/token: there is no such file. Check its name and folder.\n\
+             environment variable JWT_SECRET_FILE: JWT_SECRET is set as well. Remove one of the two."
         );
-        let large = folder.write("large", "x".repeat(1 << 17).as_bytes());
-        let problems = Variables::gather(
-            pairs(&[("ADMIN_TOKEN_FILE", &large)]),
-            Path::new("/nowhere"),
-        )
-        .problems;
-        assert_eq!(problems.0[0].found, "more than 64 KiB");
     }
 }

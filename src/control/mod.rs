@@ -17,6 +17,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 pub use self::place::{Environment, Found};
 use self::service::{Listening, Service};
+pub use crate::config::{Control as Settings, ControlSocket};
 use crate::endpoints;
 use crate::proxy::Proxy;
 
@@ -24,28 +25,6 @@ use crate::proxy::Proxy;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Connections the kernel completes before they are accepted.
 const BACKLOG: i32 = 64;
-
-/// `control`: where the control server listens.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
-    /// `socket`: the Unix socket. Default `auto`.
-    pub socket: ControlSocket,
-    /// `listen`: an address beside it, where the rules of the admin zone apply. Default none.
-    pub listen: Option<SocketAddr>,
-}
-
-/// Where the control socket is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum ControlSocket {
-    /// `$RUNTIME_DIRECTORY/larder.sock`, else `$XDG_RUNTIME_DIR/larder-<port>.sock`, else in a directory of its user below the
-    /// system's directory for temporary files.
-    #[default]
-    Auto,
-    /// This path.
-    Path(PathBuf),
-    /// There is none.
-    Off,
-}
 
 /// The running control server. Dropping it stops it.
 pub struct Server {

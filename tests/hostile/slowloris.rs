@@ -16,7 +16,10 @@ const BOUND: Duration = Duration::from_secs(5);
 #[test]
 fn must_show_1_two_thousand_slow_heads_keep_nobody_waiting() {
     let _turn = crowd_turn();
-    let target = Target::start(json!({ "proxy": { "headerTimeout": 3000 } }), 8192);
+    let target = Target::start(
+        json!({ "proxy": { "headerTimeout": 3000, "maxConnections": 1024 } }),
+        8192,
+    );
     let mut quiet = Waits::default();
     ask(&target, &mut quiet, Instant::now() + Duration::from_secs(1));
 

@@ -441,7 +441,7 @@ fn sim_a_wrong_parameter_ends_the_start_and_the_right_ones_are_told() {
         ("sim://powerwall?seed=1&seed=2", "seed is given twice"),
         (
             "sim://house",
-            "expected sim://powerwall, with or without a query",
+            "Write sim://powerwall, with or without a query",
         ),
     ];
     for (origin, told) in wrong {

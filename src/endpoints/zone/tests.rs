@@ -1,7 +1,7 @@
 use http::HeaderName;
 
 use super::*;
-use crate::config::Network;
+use crate::config::{Config, Network};
 use crate::secret::Secret;
 
 type Fields<'a> = &'a [(&'a str, &'a str)];
@@ -19,7 +19,7 @@ fn admitted(peer: &str, fields: Fields<'_>) -> bool {
     let admin = Admin {
         token: Some(Secret::new("swordfish".to_owned())),
         hosts: vec!["cache.example.com".to_owned()],
-        ..Admin::default()
+        ..Config::default().admin
     };
     let trusted = ["192.168.7.7", "127.0.0.9"].map(|text| Network::parse(text).expect("a network"));
     let proxy = Proxy {
@@ -87,7 +87,7 @@ fn elsewhere_the_token_opens_and_nothing_else() {
     let no_token = admits(
         "8.8.8.8".parse().expect("an address"),
         &map(&[("Host", "larder"), ("Authorization", "Bearer ")]),
-        &Admin::default(),
+        &Config::default().admin,
         &Proxy::default(),
     );
     let sentence = no_token.expect_err("without a token configured nothing opens");
@@ -219,7 +219,7 @@ fn fault_b10_a_foreign_page_changes_nothing() {
             .copied()
             .collect();
         assert_eq!(
-            may_change(&map(&fields), &Admin::default()).is_ok(),
+            may_change(&map(&fields), &Config::default().admin).is_ok(),
             expected,
             "{fields:?}"
         );
@@ -230,7 +230,7 @@ fn fault_b10_a_foreign_page_changes_nothing() {
 fn a_token_that_is_set_is_required_for_a_change() {
     let admin = Admin {
         token: Some(Secret::new("swordfish".to_owned())),
-        ..Admin::default()
+        ..Config::default().admin
     };
     let without = may_change(&map(&[("Host", "larder")]), &admin);
     assert!(without.is_err_and(|sentence| sentence.contains("ADMIN_TOKEN")));
