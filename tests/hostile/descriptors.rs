@@ -35,11 +35,7 @@ fn must_show_2_ten_floods_of_500_connections_at_64_descriptors() {
     }
     drop(connected);
     target.unharmed();
-    println!(
-        "turned away: {} connections, {} descriptors",
-        target.rejected("connections"),
-        target.rejected("descriptors")
-    );
+    println!("turned away: {}", target.rejected("connections"));
 }
 
 #[test]
