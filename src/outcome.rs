@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 
 /// How a reply came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum Outcome {
         fwd: Fwd,
         /// Why alone.
         detail: &'static str,
+        /// The request field that is the reason. `None`: no field is.
+        field: Option<FieldName>,
     },
     /// Our own error.
     Failed {
@@ -44,6 +46,38 @@ pub enum Outcome {
     },
     /// One of our own endpoints.
     BuiltIn,
+}
+
+/// The name of a request field, up to its first 39 characters: no longer ones are known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct FieldName {
+    text: [u8; 39],
+    length: u8,
+}
+
+impl FieldName {
+    /// The name as it is compared: in lower case.
+    pub fn of(name: &HeaderName) -> FieldName {
+        let mut text = [0; 39];
+        let mut length = 0;
+        for (place, byte) in text.iter_mut().zip(name.as_str().bytes()) {
+            *place = byte;
+            length += 1;
+        }
+        FieldName { text, length }
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        // Names of fields are ASCII.
+        std::str::from_utf8(&self.text[..usize::from(self.length)]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for FieldName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// Why a request was forwarded, in the words of RFC 9211 §2.2.
@@ -188,7 +222,12 @@ impl Outcome {
             Outcome::Stale { reason: cause } | Outcome::Failed { cause, .. } => {
                 write!(out, "; detail={}", cause.detail())?
             }
-            Outcome::Alone { detail, .. } => write!(out, "; detail={detail}")?,
+            Outcome::Alone { detail, field, .. } => {
+                write!(out, "; detail={detail}")?;
+                if let Some(field) = field {
+                    write!(out, "; field=\"{}\"", field.as_str())?;
+                }
+            }
             _ => {}
         }
         if let Outcome::Fetched {
@@ -343,6 +382,12 @@ mod tests {
         let alone = Outcome::Alone {
             fwd: Fwd::Method,
             detail: "method",
+            field: None,
+        };
+        let custom = Outcome::Alone {
+            fwd: Fwd::Bypass,
+            detail: "custom",
+            field: Some(FieldName::of(&HeaderName::from_static("x-access-token"))),
         };
         let failed = |fwd| Outcome::Failed {
             cause: Cause::NoPermit,
@@ -367,6 +412,12 @@ mod tests {
                 "BYPASS",
                 "MISS",
                 "larder; fwd=method; fwd-status=200; ttl=7; detail=method",
+            ),
+            (
+                custom,
+                "BYPASS",
+                "MISS",
+                "larder; fwd=bypass; fwd-status=200; ttl=7; detail=custom; field=\"x-access-token\"",
             ),
             (
                 failed(Some(Fwd::UriMiss)),

@@ -3,13 +3,13 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
 
 use super::OriginUrl;
 use super::problems::shown;
 use crate::policy::directives::LONGEST;
-use crate::policy::rule::Force;
+use crate::policy::rule::{Force, IgnoreFields};
 use crate::policy::storing::may_have_own_ttl;
 
 /// A kind of value, which becomes a `T` in the [`Config`](super::Config).
@@ -425,6 +425,23 @@ pub fn force() -> Kind<Force> {
                 .filter(|part| *PARTS[*part](&mut force))
                 .collect(),
         )
+    };
+    Kind::new(kind.name, kind.schema, parse, print)
+}
+
+/// A list of request fields, or `*` for all of them.
+pub fn ignored(name: Kind<HeaderName>) -> Kind<IgnoreFields> {
+    let kind = list(name);
+    let parse = move |value: &Value| {
+        if *value == json!(["*"]) {
+            Ok(IgnoreFields::All)
+        } else {
+            (kind.parse)(value).map(IgnoreFields::These)
+        }
+    };
+    let print = move |fields: &IgnoreFields| match fields {
+        IgnoreFields::All => json!(["*"]),
+        IgnoreFields::These(names) => (kind.print)(names),
     };
     Kind::new(kind.name, kind.schema, parse, print)
 }

@@ -164,8 +164,6 @@ pub struct Cache {
     pub max_entries: usize,
     /// `maxObjectBytes`.
     pub max_object_bytes: usize,
-    /// `identityFields`.
-    pub identity_fields: Vec<HeaderName>,
     /// `targetedFields`: the strongest first (RFC 9213 §2.1). Empty: none.
     pub targeted_fields: Vec<HeaderName>,
     /// `clientDirectives`.

@@ -17,6 +17,13 @@ use super::{Surroundings, Variables, environment, routes};
 use crate::origin::http::tls;
 use crate::secret::Secret;
 
+/// Keys that Larder had once, and what to do instead.
+const NO_LONGER: [(&str, &str); 1] = [(
+    "cache.identityFields",
+    "Remove it: every field that Larder does not know keeps clients apart. On a route, varyOn lists fields that responses \
+     depend on, and ignoreFields those that they do not.",
+)];
+
 /// Keys of this design that Larder does not have yet, wherever they occur.
 const NOT_YET: [&str; 14] = [
     "auth",
@@ -145,6 +152,8 @@ pub fn names(
             if !member.is_null() {
                 names(known, member, at, &path, table, problems);
             }
+        } else if let Some((_, remedy)) = NO_LONGER.iter().find(|(gone, _)| *gone == path) {
+            problems.add(&place, format!("is no longer a key. {remedy}"));
         } else if NOT_YET.contains(&name.as_str()) {
             if !member.is_null() {
                 let message = "is a key that Larder does not have yet. Remove it.";

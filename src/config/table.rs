@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderName, StatusCode};
 use log::LevelFilter;
 
@@ -12,8 +11,8 @@ use super::admin::Zone;
 use super::key::When::{Set, True, WithGateways};
 use super::key::{Key, by_preset, key, other_name, route_key};
 use super::kinds::{
-    Kind, flag, force, list, list_of, milliseconds, none_at_zero, number, one_or_list, optional,
-    origin, pause, plugins, seconds, size, status_times, string, text, timeout, words,
+    Kind, flag, force, ignored, list, list_of, milliseconds, none_at_zero, number, one_or_list,
+    optional, origin, pause, plugins, seconds, size, status_times, string, text, timeout, words,
 };
 use super::{ClientDirectives, Config, ControlSocket, Network, OriginUrl, Preset};
 use crate::origin::allow::Allowed;
@@ -189,8 +188,6 @@ fn cache() -> Vec<Key<Config>> {
             .doc("Largest body that is stored. Larger ones are passed on."),
         key("cache.statusTTL", status_times(), |c| &mut c.cache.defaults.status_ttl, vec![(StatusCode::NOT_FOUND, secs(10))])
             .doc("Lifetimes of single status codes, used before `cache.defaultTTL`."),
-        key("cache.identityFields", list(field()), |c| &mut c.cache.identity_fields, identity_fields())
-            .doc("Request fields that identify a client. A response to a request with one of them is shared only if the origin allows it explicitly."),
         key("cache.targetedFields", list(field()), |c| &mut c.cache.targeted_fields, vec![HeaderName::from_static("cdn-cache-control")])
             .doc("Response fields for caches like this one (RFC 9213). The first valid one replaces `Cache-Control` and `Expires`. `[]` ignores them."),
         key("cache.clientDirectives", words(&CLIENT_DIRECTIVES), |c| &mut c.cache.client_directives, ClientDirectives::Limited)
@@ -293,6 +290,14 @@ fn routes() -> Vec<Key<Route>> {
             .doc("`strip` removes `Cookie` from requests, so that clients with cookies share responses.")
             .otherwise("`keep`; the preset's paths: `strip`")
             .example("\"strip\""),
+        route_key("varyOn", list(field()), |r| &mut r.rule.vary_on)
+            .doc("Request fields that responses depend on, besides those Larder knows. They are sent to the origin, and each value has a stored response of its own.")
+            .otherwise("none")
+            .example("[\"X-Tenant\"]"),
+        route_key("ignoreFields", ignored(field()), |r| &mut r.rule.ignore_fields)
+            .doc("Request fields that no response depends on, so that clients with different values share responses. `[\"*\"]` means all of them, but not `Authorization`.")
+            .otherwise("none; the preset's paths: `[\"*\"]`")
+            .example("[\"X-Session-Id\"]"),
         route_key("rateLimit.perMinute", number(0, u32::MAX), |r| &mut rate_limit(r).per_minute)
             .doc("Most requests of one client address in a minute that are not answered from memory. 0 means no limit.")
             .required()
@@ -314,14 +319,6 @@ fn rate_limit(route: &mut Route) -> &mut RateLimit {
         unsafe_only: false,
         route: 0,
     })
-}
-
-fn identity_fields() -> Vec<HeaderName> {
-    let own = ["x-api-key", "x-auth-token"].map(HeaderName::from_static);
-    [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION]
-        .into_iter()
-        .chain(own)
-        .collect()
 }
 
 const PRESETS: [(&str, Preset); 2] = [("pypowerwall", Preset::Pypowerwall), ("api", Preset::Api)];

@@ -61,7 +61,7 @@ const EVERY_KEY: &str = r#"{
         "maxHeaderBytes": "2KiB", "maxBodyBytes": 0, "headerTimeout": 11, "bodyTimeout": 12, "keepAliveTimeout": 13,
         "writeTimeout": 14, "trustedProxies": ["10.0.0.0/8"], "debug": true },
     "cache": { "defaultTTL": 11, "defaultStaleTime": 0.25, "slowRequestTimeout": 0, "slowGrace": 3, "graceTime": 4, "jitter": 1,
-        "maxBytes": "1GiB", "maxEntries": 6, "maxObjectBytes": 7, "statusTTL": { "410": 60 }, "identityFields": ["X-Who"],
+        "maxBytes": "1GiB", "maxEntries": 6, "maxObjectBytes": 7, "statusTTL": { "410": 60 },
         "targetedFields": [], "clientDirectives": "strict", "storeSetCookie": true },
     "control": { "socket": "/run/l.sock", "listen": "[::1]:9" },
     "admin": { "rootNames": false, "allow": ["loopback"], "tokenEnv": "OTHER", "hosts": ["cache.example.com"] },
@@ -69,7 +69,8 @@ const EVERY_KEY: &str = r#"{
     "urlConfigs": [{ "path": "/a?b", "pollInterval": 90, "pollIdleInterval": 99, "pollIdleAfter": 98, "cacheTTL": 60, "staleTime": 2,
         "refreshMinInterval": 5, "slowGrace": 3, "graceTime": 4, "onExhausted": "empty",
         "check": { "json": "array", "require": ["/0/a~1b"], "nonEmpty": true, "notText": ["x"] },
-        "force": ["no-store", "private"], "setCookie": "store", "cookies": "strip", "rateLimit": { "perMinute": 7, "unsafeOnly": true } }]
+        "force": ["no-store", "private"], "setCookie": "store", "cookies": "strip", "varyOn": ["X-Tenant"], "ignoreFields": ["X-Noise"],
+        "rateLimit": { "perMinute": 7, "unsafeOnly": true } }]
 }"#;
 
 #[test]

@@ -2,7 +2,7 @@
 
 use http::header::{
     AUTHORIZATION, CONNECTION, COOKIE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_UNMODIFIED_SINCE, PROXY_AUTHORIZATION,
+    IF_UNMODIFIED_SINCE, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -221,8 +221,24 @@ fn is_excused(
                 .eq_ignore_ascii_case(name.as_str().as_bytes())
         })
     };
-    let is_for_this_hop = fields.get_all(CONNECTION).iter().any(names_it);
+    let is_for_this_hop =
+        name == TRANSFER_ENCODING || fields.get_all(CONNECTION).iter().any(names_it);
     is_for_this_hop || (selects(name) && name != AUTHORIZATION && name != PROXY_AUTHORIZATION)
+}
+
+/// The field that makes a request custom: one that says who the client is, else the first. `None`: it has none.
+pub fn custom_field<'a>(fields: &'a HeaderMap, rule: &Rule) -> Option<&'a HeaderName> {
+    let mut first = None;
+    for (name, value) in fields {
+        if !is_custom(class_on(name, rule), name, value) || is_excused(name, fields, &|_| false) {
+            continue;
+        }
+        if NAMES_A_CLIENT.contains(name) {
+            return Some(name);
+        }
+        first = first.or(Some(name));
+    }
+    first
 }
 
 /// Appends the custom fields of a request, printable ASCII. Two requests have equal texts exactly if they have the same ones.
@@ -440,13 +456,14 @@ mod tests {
 
     #[test]
     fn a_custom_field_is_one_that_nothing_excuses() {
-        let cases: [(Lines, bool); 16] = [
+        let cases: [(Lines, bool); 17] = [
             (&[("x-token", "a")], true),
             (&[("x_real_ip", "a")], true),
             (&[("x-api-version", "a"), ("user-agent", "x")], false),
             // Vary names it, or it ends here.
             (&[("x-told-apart", "a")], false),
             (&[("x-token", "a"), ("connection", "close, X-Token")], false),
+            (&[("transfer-encoding", "chunked")], false),
             (&[("authorization", "a"), ("connection", "x-token")], true),
             // A malformed value is as good as a custom field.
             (&[("range", "junk")], true),
@@ -464,6 +481,25 @@ mod tests {
             let found = traits("GET", lines, false, &Rule::default());
             assert_eq!(found.custom, expected, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn the_field_that_makes_a_request_custom_is_known() {
+        let field = |lines: &[(&'static str, &'static str)]| {
+            let mut fields = HeaderMap::new();
+            for (name, value) in lines {
+                fields.append(*name, HeaderValue::from_static(value));
+            }
+            custom_field(&fields, &Rule::default()).map(|name| name.as_str().to_owned())
+        };
+        assert_eq!(field(&[("accept", "*/*"), ("x-api-version", "2")]), None);
+        assert_eq!(field(&[("x-a", "1"), ("x-b", "1")]).as_deref(), Some("x-a"));
+        assert_eq!(
+            field(&[("x-a", "1"), ("cookie", "1")]).as_deref(),
+            Some("cookie")
+        );
+        assert_eq!(field(&[("range", "junk")]).as_deref(), Some("range"));
+        assert_eq!(field(&[("x-a", "1"), ("connection", "x-a")]), None);
     }
 
     #[test]

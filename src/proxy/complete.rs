@@ -278,6 +278,7 @@ impl Waiter {
             Some(reason) => Outcome::Alone {
                 fwd: self.fwd,
                 detail: reason.detail(),
+                field: self.special,
             },
             None => Outcome::Fetched {
                 fwd: self.fwd,

@@ -80,6 +80,7 @@ impl Proxy {
             fallback: Fallback::Error,
             fwd: Fwd::UriMiss,
             alone: None,
+            special: None,
             again: false,
         };
         // Not joinable: a fetch that began before the pending answer came cannot confirm it.

@@ -12,12 +12,14 @@ use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::config::ClientDirectives;
 use crate::message::Request;
-use crate::outcome::Fwd;
+use crate::outcome::{FieldName, Fwd};
 use crate::policy::accept;
 use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::rule::{Fallback, Rule};
-use crate::policy::sharing::{Reason, RequestTraits, Sharing, write_custom, write_keyed};
+use crate::policy::sharing::{
+    Reason, RequestTraits, Sharing, custom_field, write_custom, write_keyed,
+};
 use crate::reply::Responder;
 
 impl Proxy {
@@ -96,6 +98,11 @@ impl Proxy {
             Fallback::Error
         };
         let cors = rule.cors;
+        let special = match alone {
+            Some(Reason::Identity | Reason::Custom) => custom_field(&request.fields, rule),
+            _ => None,
+        };
+        let special = special.map(FieldName::of);
         let waiter = Waiter {
             request,
             responder,
@@ -105,6 +112,7 @@ impl Proxy {
             fallback,
             fwd,
             alone,
+            special,
             again: false,
         };
         self.submit(Work::Arrived(Arrival {

@@ -43,7 +43,8 @@ fn fault_b1_an_answer_to_one_token_is_nobody_elses_under_a_default_lifetime() {
         for token in ["alice", "bob"] {
             let reply = client.get_with("/a", &[(name, token)]);
             reply.expect("BYPASS", &format!("for {token}"));
-            assert!(how(&reply).contains("detail=custom"), "{reply:?}");
+            let named = format!("detail=custom; field=\"{}\"", name.to_ascii_lowercase());
+            assert!(how(&reply).ends_with(&named), "{reply:?}");
         }
         client.get("/a").expect("MISS", "for ");
         // Nor is what is stored for everybody an answer to a token, where only a lifetime of ours says that it is.
@@ -550,4 +551,38 @@ fn a_custom_request_looks_again_once_it_may_ask() {
         assert_eq!(client.read().text(), "all");
     }
     assert_eq!(origin.count("/a"), 1);
+}
+
+#[test]
+fn a_route_says_which_fields_select_and_which_do_not_matter() {
+    let origin = Origin::answering(|seen| {
+        let tenant = seen.values("X-Tenant").join("");
+        let noise = seen.values("X-Noise").join("");
+        Answer::ok(format!("tenant {tenant} noise {noise}"))
+    });
+    let more = json!({ "urlConfigs": [
+        { "path": "/a", "varyOn": ["X-Tenant"], "ignoreFields": ["X-Noise"] },
+        { "path": "/b", "ignoreFields": ["*"] },
+    ] });
+    let app = App::start(&config_for(&origin, more));
+    let mut client = app.client();
+    for tenant in ["one", "two"] {
+        let body = format!("tenant {tenant} noise ");
+        let fields = |noise| [("X-Tenant", tenant), ("X-Noise", noise)];
+        client.get_with("/a", &fields("1")).expect("MISS", &body);
+        client.get_with("/a", &fields("2")).expect("HIT", &body);
+    }
+    client.get("/a").expect("MISS", "tenant  noise ");
+    let fields = [
+        ("X-Tenant", "one"),
+        ("X-Requested-With", "x"),
+        ("Cookie", "a=b"),
+    ];
+    client
+        .get_with("/b", &fields)
+        .expect("MISS", "tenant  noise ");
+    client.get("/b").expect("HIT", "tenant  noise ");
+    client
+        .get_with("/b", &[("Authorization", "Basic x")])
+        .expect("BYPASS", "tenant  noise ");
 }

@@ -12,7 +12,7 @@ use crate::message::{Request, Response};
 use crate::origin::InterimSink;
 use crate::origin::backoff::Whose;
 use crate::origin::permits::{Class, FlightId};
-use crate::outcome::{Cause, FetchError, Fwd};
+use crate::outcome::{Cause, FetchError, FieldName, Fwd};
 use crate::policy::freshness::FailureKind;
 use crate::policy::rule::Fallback;
 use crate::policy::sharing::Reason;
@@ -190,6 +190,8 @@ pub struct Waiter {
     pub fwd: Fwd,
     /// Why the request goes alone. `None`: it may share.
     pub alone: Option<Reason>,
+    /// The custom field that is the reason. `None`: no field is.
+    pub special: Option<FieldName>,
     /// What was fetched for it before was for other requests than this one (RFC 9111 §4.1).
     pub again: bool,
 }

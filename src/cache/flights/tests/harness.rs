@@ -190,6 +190,7 @@ pub(super) fn waiter(stale: Option<Arc<Stored>>, tally: Arc<Tally>) -> Waiter {
         fallback: Fallback::Error,
         fwd: Fwd::UriMiss,
         alone: None,
+        special: None,
         again: false,
     }
 }
