@@ -202,7 +202,7 @@ impl Connection {
     pub fn left_unsent(&mut self, rest: Bytes, now: Duration) {
         let number = self.next_number;
         self.next_number += 1;
-        self.responses.push(number, false, now);
+        self.responses.push(number, now);
         self.respond(
             number,
             Part::whole([Some(Segment::new(rest)), None], false),
@@ -276,8 +276,17 @@ impl Connection {
     }
 
     /// Adds a part of the response to a request. False: that response is not, or no longer, waited for.
+    ///
+    /// Behind a response that ends the connection nothing is sent (RFC 9112 §9.6): where it has no length, its client would
+    /// take the next one for a part of its body.
     pub fn respond(&mut self, number: u64, part: Part, now: Duration) -> bool {
-        self.responses.add(number, part, now)
+        let closes = part.closes();
+        let added = self.responses.add(number, part, now);
+        if added && closes {
+            self.responses.drop_behind(number);
+            self.finish();
+        }
+        added
     }
 
     /// Has somebody told what becomes of the response to a request.
@@ -300,9 +309,7 @@ impl Connection {
         if taken > 0 {
             self.active = now;
         }
-        if self.responses.take(taken, now) {
-            self.finish();
-        }
+        self.responses.take(taken, now);
     }
 
     /// Bytes that wait to be sent, those of responses whose turn has not come included.
@@ -481,7 +488,7 @@ impl Connection {
         let closes = !head.keep_alive || step.stopping;
         let number = self.next_number;
         self.next_number += 1;
-        self.responses.push(number, closes, step.now);
+        self.responses.push(number, step.now);
         self.alone = !head.method.is_safe();
         if closes {
             self.left_over = !self.unread.is_empty();
@@ -515,7 +522,7 @@ impl Connection {
         self.left_over = true;
         let number = self.next_number;
         self.next_number += 1;
-        self.responses.push(number, true, now);
+        self.responses.push(number, now);
         let segment = Segment::new(Bytes::from(response));
         self.responses
             .add(number, Part::whole([Some(segment), None], true), now);

@@ -106,8 +106,15 @@ struct Response {
     /// The final response has begun.
     begun: bool,
     whole: bool,
-    closes: bool,
     interims: usize,
+}
+
+impl Response {
+    fn tell_gone(&self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.gone();
+        }
+    }
 }
 
 impl Responses {
@@ -120,7 +127,7 @@ impl Responses {
     }
 
     /// A response will be owed under this number.
-    pub(super) fn push(&mut self, number: u64, closes: bool, now: Duration) {
+    pub(super) fn push(&mut self, number: u64, now: Duration) {
         if self.queue.is_empty() {
             self.since = now;
         }
@@ -130,14 +137,13 @@ impl Responses {
             watcher: None,
             begun: false,
             whole: false,
-            closes,
             interims: 0,
         });
     }
 
     /// Something of our own to be sent behind all that is owed, that answers no request.
     pub(super) fn push_interim(&mut self, bytes: &'static [u8], now: Duration) {
-        self.push(NO_REQUEST, false, now);
+        self.push(NO_REQUEST, now);
         let segment = Segment::new(Bytes::from_static(bytes));
         self.add(NO_REQUEST, Part::whole([Some(segment), None], false), now);
     }
@@ -181,7 +187,6 @@ impl Responses {
                 return false;
             }
         }
-        response.closes |= part.closes;
         let added = part.segments.into_iter().flatten();
         response
             .segments
@@ -214,8 +219,8 @@ impl Responses {
             .take(MOST_SEGMENTS)
     }
 
-    /// So many bytes were taken; true when the last response before the end of the connection has left.
-    pub(super) fn take(&mut self, mut taken: usize, now: Duration) -> bool {
+    /// So many bytes were taken.
+    pub(super) fn take(&mut self, mut taken: usize, now: Duration) {
         if taken > 0 {
             self.since = now;
         }
@@ -234,17 +239,12 @@ impl Responses {
                 watcher.taken(before - taken);
             }
             if !first.whole || !first.segments.is_empty() {
-                return false;
+                return;
             }
-            let closes = first.closes;
             self.queue.pop_front();
-            if closes && self.queue.is_empty() {
-                return true;
-            }
         }
         // An idle connection holds no queue.
         self.queue = VecDeque::new();
-        false
     }
 
     pub(super) fn unsent(&self) -> usize {
@@ -259,11 +259,23 @@ impl Responses {
     }
 
     pub(super) fn tell_gone(&self) {
-        for response in &self.queue {
-            if let Some(watcher) = &response.watcher {
-                watcher.gone();
-            }
+        self.queue.iter().for_each(Response::tell_gone);
+    }
+
+    /// Drops what is owed behind the response of that number, and tells those who answer.
+    pub(super) fn drop_behind(&mut self, number: u64) {
+        let at = self
+            .queue
+            .iter()
+            .position(|response| response.number == number);
+        if let Some(at) = at {
+            self.drop_from(at + 1);
         }
+    }
+
+    fn drop_from(&mut self, at: usize) {
+        self.queue.iter().skip(at).for_each(Response::tell_gone);
+        self.queue.truncate(at);
     }
 
     /// Drops all that is owed, and tells those who answer.

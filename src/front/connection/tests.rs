@@ -516,3 +516,21 @@ proptest! {
         prop_assert!(expected.starts_with(own), "{}", sent);
     }
 }
+
+#[test]
+fn nothing_follows_a_response_that_ends_the_connection() {
+    let mut scene = Scene::new();
+    scene.send([GET, GET, POST].concat());
+    assert!(scene.answer(1, "two"));
+    // An answer without a length to an HTTP/1.0 client ends where the connection ends.
+    let (number, _) = scene.requests[0];
+    let segment = || Some(Segment::new(Bytes::from_static(b"one")));
+    let head = Part::of(Stage::Begun, segment(), true);
+    assert!(scene.connection.respond(number, head, scene.now));
+    let rest = Part::of(Stage::Whole, segment(), false);
+    assert!(scene.connection.respond(number, rest, scene.now));
+    scene.take();
+    assert_eq!(scene.sent(), "oneone");
+    assert_eq!(scene.texts().len(), 2);
+    assert_eq!(scene.connection.fate(), Fate::Close);
+}
