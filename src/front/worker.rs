@@ -280,14 +280,11 @@ impl Worker {
         else {
             return;
         };
-        if part.stage() == Stage::Broken {
-            if part.closes() {
-                // Only a reset tells this client that the end of the connection is not the end of the body.
-                let _ = SockRef::from(&client.stream).set_linger(Some(Duration::ZERO));
-            }
-            client.connection.cut();
-        } else {
-            client.connection.respond(number, part, now);
+        let needs_reset = part.stage() == Stage::Broken && part.closes();
+        client.connection.respond(number, part, now);
+        if needs_reset && client.connection.fate() == Fate::Close {
+            // Only a reset tells this client that the end of the connection is not the end of the body.
+            let _ = SockRef::from(&client.stream).set_linger(Some(Duration::ZERO));
         }
         self.serve(to.index);
     }

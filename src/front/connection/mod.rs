@@ -280,13 +280,30 @@ impl Connection {
     /// Behind a response that ends the connection nothing is sent (RFC 9112 §9.6): where it has no length, its client would
     /// take the next one for a part of its body.
     pub fn respond(&mut self, number: u64, part: Part, now: Duration) -> bool {
+        if part.stage() == Stage::Broken {
+            self.break_off(number);
+            return false;
+        }
         let closes = part.closes();
         let added = self.responses.add(number, part, now);
         if added && closes {
-            self.responses.drop_behind(number);
+            let behind = self.responses.position(number).map_or(0, |at| at + 1);
+            self.responses.drop_from(behind);
             self.finish();
         }
         added
+    }
+
+    /// A response cannot be completed. The ones before it can: they are the last.
+    fn break_off(&mut self, number: u64) {
+        match self.responses.position(number) {
+            None => {}
+            Some(0) => self.cut(),
+            Some(at) => {
+                self.responses.drop_from(at);
+                self.finish();
+            }
+        }
     }
 
     /// Has somebody told what becomes of the response to a request.

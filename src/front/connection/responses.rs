@@ -49,7 +49,7 @@ pub enum Stage {
     Begun,
     /// This is its end.
     Whole,
-    /// It cannot be completed: the connection is cut.
+    /// It cannot be completed: the connection ends before it, or is cut within it.
     Broken,
 }
 
@@ -161,11 +161,7 @@ impl Responses {
     /// Adds a part. False: that response is not owed, or is whole already.
     pub(super) fn add(&mut self, number: u64, part: Part, now: Duration) -> bool {
         let had_output = self.have_output();
-        let Some(at) = self
-            .queue
-            .iter()
-            .position(|response| response.number == number)
-        else {
+        let Some(at) = self.position(number) else {
             return false;
         };
         let response = &mut self.queue[at];
@@ -183,7 +179,7 @@ impl Responses {
                 response.whole = true;
             }
             Stage::Broken => {
-                // Nothing may follow what was sent of it: the caller cuts.
+                // Nothing may follow what was sent of it: the caller sees to that.
                 return false;
             }
         }
@@ -262,18 +258,14 @@ impl Responses {
         self.queue.iter().for_each(Response::tell_gone);
     }
 
-    /// Drops what is owed behind the response of that number, and tells those who answer.
-    pub(super) fn drop_behind(&mut self, number: u64) {
-        let at = self
-            .queue
-            .iter()
-            .position(|response| response.number == number);
-        if let Some(at) = at {
-            self.drop_from(at + 1);
-        }
+    /// How many responses come before the one of that number. `None`: it is not owed.
+    pub(super) fn position(&self, number: u64) -> Option<usize> {
+        let mut numbers = self.queue.iter().map(|response| response.number);
+        numbers.position(|known| known == number)
     }
 
-    fn drop_from(&mut self, at: usize) {
+    /// Drops all that is owed but the first so many, and tells those who answer.
+    pub(super) fn drop_from(&mut self, at: usize) {
         self.queue.iter().skip(at).for_each(Response::tell_gone);
         self.queue.truncate(at);
     }

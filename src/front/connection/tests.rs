@@ -534,3 +534,28 @@ fn nothing_follows_a_response_that_ends_the_connection() {
     assert_eq!(scene.texts().len(), 2);
     assert_eq!(scene.connection.fate(), Fate::Close);
 }
+
+#[test]
+fn a_response_that_breaks_off_takes_none_before_it_along() {
+    let mut scene = Scene::new();
+    scene.send([GET, GET, GET].concat());
+    let (first, second) = (scene.requests[0].0, scene.requests[1].0);
+    let head = Part::of(
+        Stage::Begun,
+        Some(Segment::new(Bytes::from_static(b"two"))),
+        false,
+    );
+    assert!(scene.connection.respond(second, head, scene.now));
+    let broken = || Part::of(Stage::Broken, None, false);
+    scene.connection.respond(second, broken(), scene.now);
+    assert_eq!(scene.connection.fate(), Fate::Open);
+    assert!(scene.answer(0, "one"));
+    scene.take();
+    assert_eq!(scene.sent(), "one");
+    assert_eq!(scene.connection.fate(), Fate::Close);
+
+    let mut alone = Scene::new();
+    alone.send(GET);
+    alone.connection.respond(first, broken(), alone.now);
+    assert_eq!(alone.connection.fate(), Fate::Close);
+}
