@@ -147,7 +147,8 @@ struct ReadingBody {
     decoder: Decoder,
     bytes: Vec<u8>,
     lease: Lease,
-    until: Duration,
+    /// Since when it is waited for.
+    since: Duration,
     /// The client waits for `100 Continue`, which waits for the responses before it.
     continue_pending: bool,
 }
@@ -253,7 +254,7 @@ impl Connection {
     pub fn next(&mut self, step: &Step<'_>) -> Next {
         loop {
             if self.responses.have_output() || self.responses.len() >= MAX_PENDING {
-                self.pause();
+                self.pause(step.now);
                 return Next::Wait;
             }
             let outcome = match &self.reading {
@@ -325,6 +326,7 @@ impl Connection {
     pub fn sent(&mut self, taken: usize, now: Duration) {
         if taken > 0 {
             self.active = now;
+            self.pause(now);
         }
         self.responses.take(taken, now);
     }
@@ -388,7 +390,7 @@ impl Connection {
             }
             Reading::Head(_, None) => None,
             Reading::Body(body) if body.continue_pending && !self.responses.is_empty() => None,
-            Reading::Body(body) => Some(body.until),
+            Reading::Body(body) => Some(body.since + limits.body_timeout),
         }
     }
 
@@ -447,7 +449,7 @@ impl Connection {
             decoder,
             bytes: Vec::new(),
             lease: step.bodies.lease(self.peer),
-            until: step.now + step.limits.body_timeout,
+            since: step.now,
             head,
         })))
     }
@@ -459,7 +461,7 @@ impl Connection {
         if body.continue_pending && self.unread.is_empty() {
             if self.responses.is_empty() {
                 body.continue_pending = false;
-                body.until = step.now + step.limits.body_timeout;
+                body.since = step.now;
                 self.responses.push_interim(render::CONTINUE, step.now);
             }
             return Ok(Some(Next::Wait));
@@ -521,10 +523,12 @@ impl Connection {
         })
     }
 
-    /// Waits for output to leave: a head that has begun has the time it may take anew.
-    fn pause(&mut self) {
-        if let Reading::Head(_, since) = &mut self.reading {
-            *since = None;
+    /// Nothing is read while output waits: what has begun to arrive has the time it may take anew.
+    fn pause(&mut self, now: Duration) {
+        match &mut self.reading {
+            Reading::Head(_, since) => *since = None,
+            Reading::Body(body) => body.since = now,
+            _ => {}
         }
     }
 

@@ -559,3 +559,16 @@ fn a_response_that_breaks_off_takes_none_before_it_along() {
     alone.connection.respond(first, broken(), alone.now);
     assert_eq!(alone.connection.fate(), Fate::Close);
 }
+
+#[test]
+fn a_client_that_takes_its_replies_has_its_time_for_a_request_afterwards() {
+    for (begun, seconds) in [(&POST[..POST.len() - 1], 20), ("GET /", 10)] {
+        let mut scene = Scene::new();
+        scene.send([GET, begun].concat());
+        scene.answer(0, "reply");
+        scene.now = Duration::from_secs(25);
+        scene.take();
+        assert_eq!(scene.deadline(), Some(25 + seconds), "{begun}");
+        assert_eq!(scene.wait(1), Expired::Nothing, "{begun}");
+    }
+}
