@@ -701,6 +701,10 @@ impl Worker {
 
     /// Too many bytes wait for slow clients: the one that most wait for goes.
     fn cut_largest(&mut self) {
+        // Several of them may have said so, of whom one was enough.
+        if !self.shared.has_too_much_unsent() {
+            return;
+        }
         let clients = self.slots.iter().enumerate();
         let unsent = clients.filter_map(|(index, entry)| {
             let client = entry.client.as_ref()?;
