@@ -242,12 +242,12 @@ impl Connection {
     /// The client sends nothing more after what was received.
     pub fn end(&mut self) {
         self.ended = true;
-        self.responses.tell_gone();
+        self.responses.tell_ended();
     }
 
     /// The client is known to send nothing more after what it has sent, of which some may not be received yet.
     pub fn will_end(&self) {
-        self.responses.tell_gone();
+        self.responses.tell_ended();
     }
 
     /// What the bytes received so far amount to. To be asked again until it says [`Next::Wait`].

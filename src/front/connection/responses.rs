@@ -87,7 +87,9 @@ impl Part {
 pub trait Watcher: Send + Sync {
     /// The client took so many more bytes of it.
     fn taken(&self, bytes: usize);
-    /// The client is gone, or sends nothing more.
+    /// The client sends nothing more: most clients of whom that is seen are gone, some just say so early.
+    fn ended(&self);
+    /// Nothing more of it reaches the client.
     fn gone(&self);
 }
 
@@ -254,8 +256,12 @@ impl Responses {
             .flat_map(|response| response.segments.iter_mut())
     }
 
-    pub(super) fn tell_gone(&self) {
-        self.queue.iter().for_each(Response::tell_gone);
+    pub(super) fn tell_ended(&self) {
+        for response in &self.queue {
+            if let Some(watcher) = &response.watcher {
+                watcher.ended();
+            }
+        }
     }
 
     /// How many responses come before the one of that number. `None`: it is not owed.
@@ -272,7 +278,7 @@ impl Responses {
 
     /// Drops all that is owed, and tells those who answer.
     pub(super) fn drop_all(&mut self) {
-        self.tell_gone();
+        self.drop_from(0);
         self.queue = VecDeque::new();
     }
 }

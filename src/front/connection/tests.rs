@@ -354,6 +354,7 @@ impl Watcher for Seen {
     fn taken(&self, bytes: usize) {
         self.taken.fetch_add(bytes, Ordering::SeqCst);
     }
+    fn ended(&self) {}
     fn gone(&self) {
         self.gone.store(true, Ordering::SeqCst);
     }
