@@ -31,6 +31,11 @@ impl Budget {
         self.taken.load(Ordering::Acquire)
     }
 
+    /// Whether a clone or a lease shares it, however few bytes that has taken yet.
+    pub fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.taken) > 1
+    }
+
     fn take(&self, bytes: usize) -> bool {
         let sum = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= self.ceiling);
         self.taken

@@ -151,7 +151,7 @@ impl BodyBudget {
     pub fn lease(&self, peer: IpAddr) -> Lease {
         let network = proxy::network_of(peer);
         let mut by_network = self.by_network.lock();
-        by_network.retain(|known, budget| *known == network || budget.taken() > 0);
+        by_network.retain(|known, budget| *known == network || budget.is_in_use());
         let own = by_network
             .entry(network)
             .or_insert_with(|| Budget::new(self.per_network))
@@ -241,5 +241,22 @@ mod tests {
         assert!(!second.grow_to(10));
         assert!(second.grow_to(5));
         assert!(other.grow_to(20));
+    }
+
+    #[test]
+    fn bodies_that_have_no_byte_yet_are_on_their_networks_budget_too() {
+        let bodies = BodyBudget::new(10);
+        let mut first = bodies.lease("192.0.2.1".parse().expect("an address"));
+        let _other = bodies.lease("192.0.2.2".parse().expect("an address"));
+        let mut second = bodies.lease("192.0.2.1".parse().expect("an address"));
+        assert!(first.grow_to(20));
+        assert!(!second.grow_to(1));
+        drop((first, second));
+        let _third = bodies.lease("192.0.2.3".parse().expect("an address"));
+        assert_eq!(
+            bodies.by_network.lock().len(),
+            2,
+            "who has none is forgotten"
+        );
     }
 }

@@ -42,6 +42,9 @@ struct Way {
 /// What the connection tells of one response.
 #[derive(Default)]
 pub(super) struct Progress {
+    /// The client sends nothing more, and is probably gone.
+    ended: AtomicBool,
+    /// Nothing more reaches the client.
     gone: AtomicBool,
     /// Protects: bytes that were passed on and not taken yet. Nobody does IO meanwhile.
     lag: Mutex<usize>,
@@ -118,7 +121,7 @@ impl Responder for ReplyHandle {
     }
 
     fn gone(&self) -> bool {
-        self.way.progress.is_gone()
+        self.way.progress.ended.load(Ordering::Acquire) || self.way.progress.is_gone()
     }
 
     fn interim_sink(&self) -> Option<Arc<dyn InterimSink>> {
@@ -241,6 +244,10 @@ impl Watcher for Progress {
         // The head is taken too, but was never passed on.
         *lag = lag.saturating_sub(bytes);
         self.changed.notify_all();
+    }
+
+    fn ended(&self) {
+        self.ended.store(true, Ordering::Release);
     }
 
     fn gone(&self) {

@@ -98,6 +98,11 @@ impl Shared {
         self.workers.len()
     }
 
+    /// True while more bytes wait for slow clients than may.
+    pub(super) fn has_too_much_unsent(&self) -> bool {
+        self.unsent.bytes() > self.unsent_most
+    }
+
     /// Notes how many bytes wait for a worker's clients. When too many wait in all, the worker with the most is told.
     pub(super) fn note_unsent(&self, worker: usize, before: usize, after: usize) {
         let Some((_, own)) = self.workers.get(worker) else {
@@ -105,7 +110,7 @@ impl Shared {
         };
         own.fetch_add(after, Ordering::AcqRel);
         own.fetch_sub(before, Ordering::AcqRel);
-        if after <= before || self.unsent.bytes() <= self.unsent_most {
+        if after <= before || !self.has_too_much_unsent() {
             return;
         }
         let most = self

@@ -16,23 +16,32 @@ pub struct Unsent {
 #[derive(Default)]
 struct Waiting {
     bytes: usize,
-    /// By address and length, how many hold it. An address stays taken for as long as anybody is in here.
-    holders: HashMap<(usize, usize), usize>,
+    /// By the address where they end, which is the same however many of them a client has taken. An address stays taken for
+    /// as long as anybody is in here.
+    holders: HashMap<usize, Holders>,
+}
+
+/// Clients that wait for bytes that end at one address.
+#[derive(Default)]
+struct Holders {
+    count: usize,
+    /// The most that one of them waited for.
+    bytes: usize,
 }
 
 impl Unsent {
     /// Counts these bytes for one more client, until the result is dropped.
     pub(super) fn count(self: &Arc<Unsent>, bytes: &Bytes) -> Counted {
-        let place = (bytes.as_ptr().addr(), bytes.len());
+        let end = bytes.as_ptr().addr() + bytes.len();
         let mut waiting = self.waiting.lock();
-        let holders = waiting.holders.entry(place).or_insert(0);
-        *holders += 1;
-        if *holders == 1 {
-            waiting.bytes += bytes.len();
-        }
+        let holders = waiting.holders.entry(end).or_default();
+        let more = bytes.len().saturating_sub(holders.bytes);
+        holders.count += 1;
+        holders.bytes += more;
+        waiting.bytes += more;
         Counted {
             unsent: Arc::clone(self),
-            place,
+            end,
         }
     }
 
@@ -45,19 +54,20 @@ impl Unsent {
 /// Bytes counted in an [`Unsent`] for one client.
 pub struct Counted {
     unsent: Arc<Unsent>,
-    place: (usize, usize),
+    end: usize,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         let mut waiting = self.unsent.waiting.lock();
-        let Some(holders) = waiting.holders.get_mut(&self.place) else {
+        let Some(holders) = waiting.holders.get_mut(&self.end) else {
             return;
         };
-        *holders -= 1;
-        if *holders == 0 {
-            waiting.holders.remove(&self.place);
-            waiting.bytes -= self.place.1;
+        holders.count -= 1;
+        if holders.count == 0 {
+            let bytes = holders.bytes;
+            waiting.holders.remove(&self.end);
+            waiting.bytes -= bytes;
         }
     }
 }
@@ -80,5 +90,18 @@ mod tests {
         assert_eq!(unsent.bytes(), 110);
         drop(second);
         assert_eq!(unsent.bytes(), 10);
+    }
+
+    #[test]
+    fn bytes_count_once_however_much_of_them_each_has_taken() {
+        let unsent = Arc::new(Unsent::default());
+        let body = Bytes::from(vec![0; 100]);
+        let late = unsent.count(&body.slice(60..));
+        assert_eq!(unsent.bytes(), 40);
+        let early = unsent.count(&body.slice(10..));
+        assert_eq!(unsent.bytes(), 90);
+        drop(early);
+        drop(late);
+        assert_eq!(unsent.bytes(), 0);
     }
 }

@@ -280,14 +280,11 @@ impl Worker {
         else {
             return;
         };
-        if part.stage() == Stage::Broken {
-            if part.closes() {
-                // Only a reset tells this client that the end of the connection is not the end of the body.
-                let _ = SockRef::from(&client.stream).set_linger(Some(Duration::ZERO));
-            }
-            client.connection.cut();
-        } else {
-            client.connection.respond(number, part, now);
+        let needs_reset = part.stage() == Stage::Broken && part.closes();
+        client.connection.respond(number, part, now);
+        if needs_reset && client.connection.fate() == Fate::Close {
+            // Only a reset tells this client that the end of the connection is not the end of the body.
+            let _ = SockRef::from(&client.stream).set_linger(Some(Duration::ZERO));
         }
         self.serve(to.index);
     }
@@ -704,6 +701,10 @@ impl Worker {
 
     /// Too many bytes wait for slow clients: the one that most wait for goes.
     fn cut_largest(&mut self) {
+        // Several of them may have said so, of whom one was enough.
+        if !self.shared.has_too_much_unsent() {
+            return;
+        }
         let clients = self.slots.iter().enumerate();
         let unsent = clients.filter_map(|(index, entry)| {
             let client = entry.client.as_ref()?;

@@ -1,8 +1,11 @@
 //! What an origin may say oddly, and what its client then reads.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+
 use serde_json::json;
 
-use crate::support::{Answer, App, Origin, config_for};
+use crate::support::{Answer, App, Gate, Origin, config_for};
 
 #[test]
 fn an_odd_status_line_is_an_answer() {
@@ -185,4 +188,34 @@ fn a_body_shorter_than_announced_is_never_stored() {
         app.skip_seconds(600);
         client.get("/a").expect("MISS", "whole");
     }
+}
+
+#[test]
+fn a_client_that_has_ended_its_side_gets_all_of_a_body_that_is_passed_on() {
+    let gate = Gate::closed();
+    let rest = gate.clone();
+    let origin = Origin::answering(move |_| {
+        let rest = rest.clone();
+        let begun = Answer::ok("01234").claiming(10);
+        begun.by_hand(move |stream| {
+            rest.pass();
+            stream.write_all(b"56789")
+        })
+    });
+    let app = App::start(&config_for(&origin, json!({})));
+    let mut client = TcpStream::connect(app.addr()).expect("a connection");
+    client
+        .write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        .expect("sent");
+    client.shutdown(Shutdown::Write).expect("ended");
+    let mut reply = Vec::new();
+    while !reply.ends_with(b"\r\n\r\n01234") {
+        let mut piece = [0; 1024];
+        let read = client.read(&mut piece).expect("the first half");
+        assert!(read > 0, "{}", String::from_utf8_lossy(&reply));
+        reply.extend_from_slice(&piece[..read]);
+    }
+    gate.open();
+    client.read_to_end(&mut reply).expect("the rest");
+    assert!(reply.ends_with(b"0123456789"));
 }

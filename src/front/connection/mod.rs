@@ -147,7 +147,8 @@ struct ReadingBody {
     decoder: Decoder,
     bytes: Vec<u8>,
     lease: Lease,
-    until: Duration,
+    /// Since when it is waited for.
+    since: Duration,
     /// The client waits for `100 Continue`, which waits for the responses before it.
     continue_pending: bool,
 }
@@ -202,7 +203,7 @@ impl Connection {
     pub fn left_unsent(&mut self, rest: Bytes, now: Duration) {
         let number = self.next_number;
         self.next_number += 1;
-        self.responses.push(number, false, now);
+        self.responses.push(number, now);
         self.respond(
             number,
             Part::whole([Some(Segment::new(rest)), None], false),
@@ -241,19 +242,19 @@ impl Connection {
     /// The client sends nothing more after what was received.
     pub fn end(&mut self) {
         self.ended = true;
-        self.responses.tell_gone();
+        self.responses.tell_ended();
     }
 
     /// The client is known to send nothing more after what it has sent, of which some may not be received yet.
     pub fn will_end(&self) {
-        self.responses.tell_gone();
+        self.responses.tell_ended();
     }
 
     /// What the bytes received so far amount to. To be asked again until it says [`Next::Wait`].
     pub fn next(&mut self, step: &Step<'_>) -> Next {
         loop {
             if self.responses.have_output() || self.responses.len() >= MAX_PENDING {
-                self.pause();
+                self.pause(step.now);
                 return Next::Wait;
             }
             let outcome = match &self.reading {
@@ -276,8 +277,34 @@ impl Connection {
     }
 
     /// Adds a part of the response to a request. False: that response is not, or no longer, waited for.
+    ///
+    /// Behind a response that ends the connection nothing is sent (RFC 9112 §9.6): where it has no length, its client would
+    /// take the next one for a part of its body.
     pub fn respond(&mut self, number: u64, part: Part, now: Duration) -> bool {
-        self.responses.add(number, part, now)
+        if part.stage() == Stage::Broken {
+            self.break_off(number);
+            return false;
+        }
+        let closes = part.closes();
+        let added = self.responses.add(number, part, now);
+        if added && closes {
+            let behind = self.responses.position(number).map_or(0, |at| at + 1);
+            self.responses.drop_from(behind);
+            self.finish();
+        }
+        added
+    }
+
+    /// A response cannot be completed. The ones before it can: they are the last.
+    fn break_off(&mut self, number: u64) {
+        match self.responses.position(number) {
+            None => {}
+            Some(0) => self.cut(),
+            Some(at) => {
+                self.responses.drop_from(at);
+                self.finish();
+            }
+        }
     }
 
     /// Has somebody told what becomes of the response to a request.
@@ -299,10 +326,9 @@ impl Connection {
     pub fn sent(&mut self, taken: usize, now: Duration) {
         if taken > 0 {
             self.active = now;
+            self.pause(now);
         }
-        if self.responses.take(taken, now) {
-            self.finish();
-        }
+        self.responses.take(taken, now);
     }
 
     /// Bytes that wait to be sent, those of responses whose turn has not come included.
@@ -364,7 +390,7 @@ impl Connection {
             }
             Reading::Head(_, None) => None,
             Reading::Body(body) if body.continue_pending && !self.responses.is_empty() => None,
-            Reading::Body(body) => Some(body.until),
+            Reading::Body(body) => Some(body.since + limits.body_timeout),
         }
     }
 
@@ -423,7 +449,7 @@ impl Connection {
             decoder,
             bytes: Vec::new(),
             lease: step.bodies.lease(self.peer),
-            until: step.now + step.limits.body_timeout,
+            since: step.now,
             head,
         })))
     }
@@ -435,7 +461,7 @@ impl Connection {
         if body.continue_pending && self.unread.is_empty() {
             if self.responses.is_empty() {
                 body.continue_pending = false;
-                body.until = step.now + step.limits.body_timeout;
+                body.since = step.now;
                 self.responses.push_interim(render::CONTINUE, step.now);
             }
             return Ok(Some(Next::Wait));
@@ -481,7 +507,7 @@ impl Connection {
         let closes = !head.keep_alive || step.stopping;
         let number = self.next_number;
         self.next_number += 1;
-        self.responses.push(number, closes, step.now);
+        self.responses.push(number, step.now);
         self.alone = !head.method.is_safe();
         if closes {
             self.left_over = !self.unread.is_empty();
@@ -497,10 +523,12 @@ impl Connection {
         })
     }
 
-    /// Waits for output to leave: a head that has begun has the time it may take anew.
-    fn pause(&mut self) {
-        if let Reading::Head(_, since) = &mut self.reading {
-            *since = None;
+    /// Nothing is read while output waits: what has begun to arrive has the time it may take anew.
+    fn pause(&mut self, now: Duration) {
+        match &mut self.reading {
+            Reading::Head(_, since) => *since = None,
+            Reading::Body(body) => body.since = now,
+            _ => {}
         }
     }
 
@@ -515,7 +543,7 @@ impl Connection {
         self.left_over = true;
         let number = self.next_number;
         self.next_number += 1;
-        self.responses.push(number, true, now);
+        self.responses.push(number, now);
         let segment = Segment::new(Bytes::from(response));
         self.responses
             .add(number, Part::whole([Some(segment), None], true), now);

@@ -49,7 +49,7 @@ pub enum Stage {
     Begun,
     /// This is its end.
     Whole,
-    /// It cannot be completed: the connection is cut.
+    /// It cannot be completed: the connection ends before it, or is cut within it.
     Broken,
 }
 
@@ -87,7 +87,9 @@ impl Part {
 pub trait Watcher: Send + Sync {
     /// The client took so many more bytes of it.
     fn taken(&self, bytes: usize);
-    /// The client is gone, or sends nothing more.
+    /// The client sends nothing more: most clients of whom that is seen are gone, some just say so early.
+    fn ended(&self);
+    /// Nothing more of it reaches the client.
     fn gone(&self);
 }
 
@@ -106,8 +108,15 @@ struct Response {
     /// The final response has begun.
     begun: bool,
     whole: bool,
-    closes: bool,
     interims: usize,
+}
+
+impl Response {
+    fn tell_gone(&self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.gone();
+        }
+    }
 }
 
 impl Responses {
@@ -120,7 +129,7 @@ impl Responses {
     }
 
     /// A response will be owed under this number.
-    pub(super) fn push(&mut self, number: u64, closes: bool, now: Duration) {
+    pub(super) fn push(&mut self, number: u64, now: Duration) {
         if self.queue.is_empty() {
             self.since = now;
         }
@@ -130,14 +139,13 @@ impl Responses {
             watcher: None,
             begun: false,
             whole: false,
-            closes,
             interims: 0,
         });
     }
 
     /// Something of our own to be sent behind all that is owed, that answers no request.
     pub(super) fn push_interim(&mut self, bytes: &'static [u8], now: Duration) {
-        self.push(NO_REQUEST, false, now);
+        self.push(NO_REQUEST, now);
         let segment = Segment::new(Bytes::from_static(bytes));
         self.add(NO_REQUEST, Part::whole([Some(segment), None], false), now);
     }
@@ -155,11 +163,7 @@ impl Responses {
     /// Adds a part. False: that response is not owed, or is whole already.
     pub(super) fn add(&mut self, number: u64, part: Part, now: Duration) -> bool {
         let had_output = self.have_output();
-        let Some(at) = self
-            .queue
-            .iter()
-            .position(|response| response.number == number)
-        else {
+        let Some(at) = self.position(number) else {
             return false;
         };
         let response = &mut self.queue[at];
@@ -177,11 +181,10 @@ impl Responses {
                 response.whole = true;
             }
             Stage::Broken => {
-                // Nothing may follow what was sent of it: the caller cuts.
+                // Nothing may follow what was sent of it: the caller sees to that.
                 return false;
             }
         }
-        response.closes |= part.closes;
         let added = part.segments.into_iter().flatten();
         response
             .segments
@@ -214,8 +217,8 @@ impl Responses {
             .take(MOST_SEGMENTS)
     }
 
-    /// So many bytes were taken; true when the last response before the end of the connection has left.
-    pub(super) fn take(&mut self, mut taken: usize, now: Duration) -> bool {
+    /// So many bytes were taken.
+    pub(super) fn take(&mut self, mut taken: usize, now: Duration) {
         if taken > 0 {
             self.since = now;
         }
@@ -234,17 +237,12 @@ impl Responses {
                 watcher.taken(before - taken);
             }
             if !first.whole || !first.segments.is_empty() {
-                return false;
+                return;
             }
-            let closes = first.closes;
             self.queue.pop_front();
-            if closes && self.queue.is_empty() {
-                return true;
-            }
         }
         // An idle connection holds no queue.
         self.queue = VecDeque::new();
-        false
     }
 
     pub(super) fn unsent(&self) -> usize {
@@ -258,17 +256,29 @@ impl Responses {
             .flat_map(|response| response.segments.iter_mut())
     }
 
-    pub(super) fn tell_gone(&self) {
+    pub(super) fn tell_ended(&self) {
         for response in &self.queue {
             if let Some(watcher) = &response.watcher {
-                watcher.gone();
+                watcher.ended();
             }
         }
     }
 
+    /// How many responses come before the one of that number. `None`: it is not owed.
+    pub(super) fn position(&self, number: u64) -> Option<usize> {
+        let mut numbers = self.queue.iter().map(|response| response.number);
+        numbers.position(|known| known == number)
+    }
+
+    /// Drops all that is owed but the first so many, and tells those who answer.
+    pub(super) fn drop_from(&mut self, at: usize) {
+        self.queue.iter().skip(at).for_each(Response::tell_gone);
+        self.queue.truncate(at);
+    }
+
     /// Drops all that is owed, and tells those who answer.
     pub(super) fn drop_all(&mut self) {
-        self.tell_gone();
+        self.drop_from(0);
         self.queue = VecDeque::new();
     }
 }

@@ -354,6 +354,7 @@ impl Watcher for Seen {
     fn taken(&self, bytes: usize) {
         self.taken.fetch_add(bytes, Ordering::SeqCst);
     }
+    fn ended(&self) {}
     fn gone(&self) {
         self.gone.store(true, Ordering::SeqCst);
     }
@@ -514,5 +515,61 @@ proptest! {
         let own = sent.split('H').next().unwrap_or_default();
         let expected: String = (0..64).map(|nth| format!("<{nth}>")).collect();
         prop_assert!(expected.starts_with(own), "{}", sent);
+    }
+}
+
+#[test]
+fn nothing_follows_a_response_that_ends_the_connection() {
+    let mut scene = Scene::new();
+    scene.send([GET, GET, POST].concat());
+    assert!(scene.answer(1, "two"));
+    // An answer without a length to an HTTP/1.0 client ends where the connection ends.
+    let (number, _) = scene.requests[0];
+    let segment = || Some(Segment::new(Bytes::from_static(b"one")));
+    let head = Part::of(Stage::Begun, segment(), true);
+    assert!(scene.connection.respond(number, head, scene.now));
+    let rest = Part::of(Stage::Whole, segment(), false);
+    assert!(scene.connection.respond(number, rest, scene.now));
+    scene.take();
+    assert_eq!(scene.sent(), "oneone");
+    assert_eq!(scene.texts().len(), 2);
+    assert_eq!(scene.connection.fate(), Fate::Close);
+}
+
+#[test]
+fn a_response_that_breaks_off_takes_none_before_it_along() {
+    let mut scene = Scene::new();
+    scene.send([GET, GET, GET].concat());
+    let (first, second) = (scene.requests[0].0, scene.requests[1].0);
+    let head = Part::of(
+        Stage::Begun,
+        Some(Segment::new(Bytes::from_static(b"two"))),
+        false,
+    );
+    assert!(scene.connection.respond(second, head, scene.now));
+    let broken = || Part::of(Stage::Broken, None, false);
+    scene.connection.respond(second, broken(), scene.now);
+    assert_eq!(scene.connection.fate(), Fate::Open);
+    assert!(scene.answer(0, "one"));
+    scene.take();
+    assert_eq!(scene.sent(), "one");
+    assert_eq!(scene.connection.fate(), Fate::Close);
+
+    let mut alone = Scene::new();
+    alone.send(GET);
+    alone.connection.respond(first, broken(), alone.now);
+    assert_eq!(alone.connection.fate(), Fate::Close);
+}
+
+#[test]
+fn a_client_that_takes_its_replies_has_its_time_for_a_request_afterwards() {
+    for (begun, seconds) in [(&POST[..POST.len() - 1], 20), ("GET /", 10)] {
+        let mut scene = Scene::new();
+        scene.send([GET, begun].concat());
+        scene.answer(0, "reply");
+        scene.now = Duration::from_secs(25);
+        scene.take();
+        assert_eq!(scene.deadline(), Some(25 + seconds), "{begun}");
+        assert_eq!(scene.wait(1), Expired::Nothing, "{begun}");
     }
 }
