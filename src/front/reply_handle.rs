@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
@@ -18,8 +17,6 @@ use crate::reply::{Reply, Responder, Sink};
 
 /// Bytes a client may lag behind a body that is passed on as it comes.
 const MAX_LAG: usize = 256 * 1024;
-/// How often a thread that waits for a slow client looks at the time.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Answers one request of one connection, from any thread. Good for one reply; dropped without one it answers 500, so that
 /// no client is left waiting.
@@ -186,8 +183,7 @@ impl Sink for Relay {
                 self.send(Bytes::from_static(b"\r\n"));
             }
         }
-        let most = self.way.shared.limits.write_timeout;
-        self.way.progress.wait_for(length, most, &self.way.shared)
+        self.way.progress.wait_for(length)
     }
 
     fn end(&mut self) {
@@ -217,22 +213,13 @@ impl Progress {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Notes that so many more bytes were passed on, and waits until the client lags less. False: it is gone, or took nothing
-    /// for that long.
-    fn wait_for(&self, bytes: usize, most: Duration, shared: &Shared) -> bool {
+    /// Notes that so many more bytes were passed on, and waits until the client lags less. False: it is gone. Whether a client
+    /// is too slow is its connection's to say: this response may only wait for those before it.
+    fn wait_for(&self, bytes: usize) -> bool {
         let mut lag = self.lag.lock();
         *lag += bytes;
-        let mut least = *lag;
-        let mut deadline = shared.clock.now().mono + most;
-        while *lag > MAX_LAG {
-            if self.is_gone() || shared.clock.now().mono >= deadline {
-                return false;
-            }
-            self.changed.wait_for(&mut lag, LOOK);
-            if *lag < least {
-                least = *lag;
-                deadline = shared.clock.now().mono + most;
-            }
+        while *lag > MAX_LAG && !self.is_gone() {
+            self.changed.wait(&mut lag);
         }
         !self.is_gone()
     }
