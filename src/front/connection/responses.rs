@@ -12,6 +12,8 @@ use crate::front::unsent::Counted;
 const MOST_SEGMENTS: usize = 16;
 /// Interim responses that may wait before one final response; more are dropped.
 const MOST_INTERIM: usize = 16;
+/// Bytes up to which segments that wait behind each other are put together.
+const SMALL: usize = 4096;
 /// The number of what is no response to a request.
 const NO_REQUEST: u64 = u64::MAX;
 
@@ -112,6 +114,16 @@ struct Response {
 }
 
 impl Response {
+    /// Small pieces become one: each would cost far more memory, and work in every turn, than its bytes.
+    fn push(&mut self, segment: Segment) {
+        let last = self.segments.back_mut();
+        match last.filter(|last| last.bytes.len() + segment.bytes.len() <= SMALL) {
+            _ if segment.bytes.is_empty() => {}
+            Some(last) => *last = Segment::new([&last.bytes[..], &segment.bytes].concat().into()),
+            None => self.segments.push_back(segment),
+        }
+    }
+
     fn tell_gone(&self) {
         if let Some(watcher) = &self.watcher {
             watcher.gone();
@@ -185,10 +197,9 @@ impl Responses {
                 return false;
             }
         }
-        let added = part.segments.into_iter().flatten();
-        response
-            .segments
-            .extend(added.filter(|segment| !segment.bytes.is_empty()));
+        for segment in part.segments.into_iter().flatten() {
+            response.push(segment);
+        }
         if !had_output {
             self.since = now;
         }

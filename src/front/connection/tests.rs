@@ -573,3 +573,19 @@ fn a_client_that_takes_its_replies_has_its_time_for_a_request_afterwards() {
         assert_eq!(scene.wait(1), Expired::Nothing, "{begun}");
     }
 }
+
+#[test]
+fn small_pieces_that_wait_are_put_together() {
+    let mut scene = Scene::new();
+    scene.send(GET);
+    let number = scene.requests[0].0;
+    for _ in 0..10_000 {
+        let piece = Segment::new(Bytes::from_static(b"abc"));
+        let part = Part::of(Stage::Begun, Some(piece), false);
+        assert!(scene.connection.respond(number, part, scene.now));
+    }
+    assert!(scene.connection.unsent_segments().count() < 10);
+    assert_eq!(scene.connection.unsent(), 30_000);
+    scene.take();
+    assert_eq!(scene.sent(), "abc".repeat(10_000));
+}
