@@ -12,7 +12,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
-use super::connection::{Connection, Expired, Fate, Next, Part, Refused, Segment, Stage, Step};
+use super::connection::{Connection, Expired, Fate, Next, Part, Refused, Stage, Step};
 use super::head::Head;
 use super::hot::HotEntries;
 use super::limits::ConnectionSlot;
@@ -424,14 +424,6 @@ impl Worker {
             target: request.target.clone(),
             at: now,
         };
-        if let Some(reply) = shared.proxy.hit(&request, now) {
-            let mut head = Vec::with_capacity(1024);
-            let body = render::reply(&mut head, &reply, &asked, form, &shared);
-            let head = Some(Segment::new(Bytes::from(head)));
-            let part = Part::whole([head, body], form.closes);
-            client.connection.respond(number, part, now.mono);
-            return Some(());
-        }
         let progress = Arc::new(Progress::default());
         client
             .connection
