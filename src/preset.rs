@@ -20,7 +20,7 @@ type RoutePreset = (&'static str, u64, u64, u64);
 const METERS: [RoutePreset; 1] = [("/aggregates", 5, 5, 30)];
 
 /// What some homes do not have, and none has while its gateway is away.
-const MAYBE_EMPTY: [RoutePreset; 23] = [
+const MAYBE_EMPTY: [RoutePreset; 28] = [
     ("/strings", 5, 5, 30),
     ("/freq", 5, 20, 30),
     ("/soe", 30, 25, 60),
@@ -45,26 +45,54 @@ const MAYBE_EMPTY: [RoutePreset; 23] = [
     ("/api/status", 0, 5, 30),
     ("/api/operation", 0, 5, 30),
     ("/api/site_info", 0, 5, 30),
+    ("/api/networks", 0, 5, 30),
+    ("/api/solar_powerwall", 0, 5, 30),
+    ("/api/aggregate/strings", 0, 5, 30),
+    ("/api/aggregate/alerts", 0, 5, 30),
+    ("/api/aggregate/vitals", 0, 5, 30),
 ];
 
 /// Where a zero may mean that nothing is known.
-const MAYBE_ZERO: [RoutePreset; 9] = [
+const MAYBE_ZERO: [RoutePreset; 5] = [
     ("/csv/v2", 10, 10, 60),
     ("/csv", 0, 10, 60),
     ("/json", 0, 10, 60),
     ("/pw/power", 0, 10, 60),
     ("/pw/level", 0, 10, 60),
+];
+
+/// Sums of several gateways.
+const TOTALS: [RoutePreset; 5] = [
     ("/api/aggregate", 0, 5, 30),
+    ("/api/aggregate/", 0, 5, 30),
     ("/api/aggregate/power", 0, 5, 30),
     ("/api/aggregate/soe", 0, 5, 30),
     ("/api/aggregate/battery", 0, 5, 30),
 ];
 
-/// Everything else that answers with readings. Not judged: nothing is known of it.
-const OTHERS: [RoutePreset; 3] = [
-    ("/api/*", 0, 5, 30),
-    ("/pw/*", 0, 10, 60),
-    ("/stats", 0, 5, 30),
+/// Everything else that answers with readings.
+const UNLISTED: [RoutePreset; 2] = [("/api/*", 0, 5, 30), ("/pw/*", 0, 10, 60)];
+
+/// What the program tells of itself. Not judged: it is true whatever becomes of the gateway.
+const OWN: [RoutePreset; 1] = [("/stats", 0, 5, 30)];
+
+/// What acts on every request, or tells of it: never stored.
+const ACTS: [&str; 3] = ["/stats/clear", "/health/reset", "/health"];
+
+/// Commands.
+const CONTROL: &str = "/control/*";
+
+/// Readings of what commands set, which are worthless after one.
+const SET_BY_COMMANDS: [&str; 9] = [
+    CONTROL,
+    "/json",
+    "/pod",
+    "/csv/v2",
+    "/pw/get_reserve",
+    "/pw/get_mode",
+    "/pw/get_time_remaining",
+    "/api/operation",
+    "/api/gateways/*",
 ];
 
 /// Commands that one address may give in a minute.
@@ -97,7 +125,9 @@ pub fn pypowerwall_routes() -> Vec<Route> {
             Some(texts()),
             Some(PlausibilityCheck::CrossChecked),
         ),
-        (&OTHERS, None, None),
+        (&TOTALS, Some(texts()), Some(PlausibilityCheck::Totals)),
+        (&UNLISTED, None, Some(PlausibilityCheck::Unlisted)),
+        (&OWN, None, None),
     ];
     let routes = groups.iter().flat_map(|(presets, check, plausibility)| {
         presets.iter().filter_map(|preset| {
@@ -109,21 +139,28 @@ pub fn pypowerwall_routes() -> Vec<Route> {
             Pattern::parse(preset.0).map(|pattern| Route { pattern, rule })
         })
     });
-    routes.chain(control()).collect()
+    let acts = ACTS.iter().filter_map(|path| never_stored(path));
+    routes.chain(acts).chain(control()).collect()
 }
 
-/// Commands, which are never stored: as many as a person gives, not as many as a program gone wild.
+fn never_stored(path: &str) -> Option<Route> {
+    let rule = Rule {
+        cache_ttl: Some(Duration::ZERO),
+        ..Rule::default()
+    };
+    Pattern::parse(path).map(|pattern| Route { pattern, rule })
+}
+
+/// Commands: as many as a person gives, not as many as a program gone wild.
 fn control() -> Option<Route> {
-    let rate_limit = Some(RateLimit {
+    let mut route = never_stored(CONTROL)?;
+    route.rule.rate_limit = Some(RateLimit {
         per_minute: CONTROLS_PER_MINUTE,
         unsafe_only: true,
         route: 0,
     });
-    let rule = Rule {
-        rate_limit,
-        ..Rule::default()
-    };
-    Pattern::parse("/control/*").map(|pattern| Route { pattern, rule })
+    route.rule.also_invalidates = SET_BY_COMMANDS.to_vec();
+    Some(route)
 }
 
 /// What holds on all its paths, at the pace of a line. pypowerwall-server gives cookies to everybody and varies by Origin;
@@ -172,7 +209,14 @@ mod tests {
         let routes = pypowerwall_routes();
         assert_eq!(
             routes.len(),
-            METERS.len() + MAYBE_EMPTY.len() + MAYBE_ZERO.len() + OTHERS.len() + 1
+            METERS.len()
+                + MAYBE_EMPTY.len()
+                + MAYBE_ZERO.len()
+                + TOTALS.len()
+                + UNLISTED.len()
+                + OWN.len()
+                + ACTS.len()
+                + 1
         );
         assert_eq!(
             routes
@@ -214,16 +258,18 @@ mod tests {
     }
 
     #[test]
-    fn r13_commands_are_counted_and_nothing_else_is_said_of_them() {
+    fn r13_commands_are_counted_and_what_acts_is_never_stored() {
         let limit = RateLimit {
             per_minute: 10,
             unsafe_only: true,
             route: 0,
         };
         assert_eq!(
-            rule("/control/*"),
+            rule(CONTROL),
             Rule {
+                cache_ttl: Some(Duration::ZERO),
                 rate_limit: Some(limit),
+                also_invalidates: SET_BY_COMMANDS.to_vec(),
                 ..Rule::default()
             }
         );
@@ -231,13 +277,17 @@ mod tests {
             .into_iter()
             .filter(|route| route.rule.rate_limit.is_some());
         assert_eq!(limited.count(), 1);
+        for path in ACTS {
+            let rule = rule(path);
+            assert_eq!(rule.cache_ttl, Some(Duration::ZERO), "{path}");
+        }
     }
 
     #[test]
     fn every_path_shares_what_the_server_gives_to_everybody() {
         let readings = pypowerwall_routes()
             .into_iter()
-            .filter(|route| route.rule.rate_limit.is_none());
+            .filter(|route| route.rule.cache_ttl != Some(Duration::ZERO));
         for Route { pattern, rule } in readings {
             assert!(
                 rule.strip_cookies
@@ -257,12 +307,21 @@ mod tests {
 
     #[test]
     fn each_kind_of_body_has_its_judge() {
-        let judges =
-            ["/aggregates", "/vitals", "/json", "/api/*"].map(|path| rule(path).plausibility);
+        let judges = [
+            "/aggregates",
+            "/vitals",
+            "/json",
+            "/api/aggregate/",
+            "/api/*",
+            "/stats",
+        ]
+        .map(|path| rule(path).plausibility);
         let expected = [
             Some(PlausibilityCheck::Aggregates),
             Some(PlausibilityCheck::EmptyIsNews),
             Some(PlausibilityCheck::CrossChecked),
+            Some(PlausibilityCheck::Totals),
+            Some(PlausibilityCheck::Unlisted),
             None,
         ];
         assert_eq!(judges, expected);

@@ -473,6 +473,7 @@ impl Proxy {
                 log::info!("the origin answers again; its breaker is closed");
                 self.executor.origin_up();
             }
+            Work::PollsDue => self.executor.origin_up(),
             // Opened is stepped by `open` alone, which takes the answer itself; nothing else comes out of a step.
             _ => {}
         }

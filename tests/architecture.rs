@@ -120,12 +120,13 @@ const ARROWS: [(&str, &[&str]); 29] = [
 const KNOT: (&str, &str) = ("reply", "cache");
 
 /// What `policy` may name from outside itself.
-const POLICY_MAY_NAME: [&str; 10] = [
+const POLICY_MAY_NAME: [&str; 11] = [
     "crate::clock::Now",
     "http::",
     "memchr::",
     "serde::",
     "sfv::",
+    "std::borrow::Cow",
     "std::convert::Infallible",
     "std::fmt",
     "std::ops::Range",

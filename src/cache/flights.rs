@@ -120,6 +120,11 @@ impl Flights {
             Work::Completed(flight, result) => self.completed(flight, result, now, &mut todo),
             Work::Deadline(flight) => self.overdue(flight, now, &mut todo),
             Work::Invalidated { matches, but } => self.invalidated(&*matches, but),
+            Work::SourceReturned => {
+                if self.backoff.end_waits_for_checks(now) {
+                    todo.push(Work::PollsDue);
+                }
+            }
             Work::Hurry(key) => self.hurry(&key),
             Work::Stop => self.stop(&mut todo),
             // What is to be done by others passes through.

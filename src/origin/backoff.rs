@@ -207,6 +207,12 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         self.origin_failure().map(|(_, until)| until)
     }
 
+    /// Lets every key be asked again whose answers failed their checks; whether one had to wait. How often each has failed in a
+    /// row stays known: one that fails again waits longer than before.
+    pub fn end_waits_for_checks(&mut self, now: Now) -> bool {
+        self.keys.end_waits(Cause::CheckFailed, now)
+    }
+
     /// Whether the origin is asked.
     pub fn breaker(&self, now: Now) -> Breaker {
         match self.origin {

@@ -105,6 +105,18 @@ impl<K: Clone + Eq + Hash> FailureTable<K> {
         failure.until
     }
 
+    /// Ends the waits of the keys that failed last by this cause; whether there were any.
+    pub(super) fn end_waits(&mut self, cause: Cause, now: Now) -> bool {
+        let mut any = false;
+        for failure in self.all.values_mut() {
+            if failure.cause == cause && failure.until > now.mono {
+                failure.until = now.mono;
+                any = true;
+            }
+        }
+        any
+    }
+
     pub(super) fn forget(&mut self, key: &K) {
         if self.all.remove(key).is_some() {
             self.order.retain(|known| known != key);

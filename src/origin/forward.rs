@@ -150,11 +150,15 @@ pub fn forwards_left(request: &Request) -> Option<u64> {
     (has_limit && is_number).then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
-/// Takes off what the route says names nobody: Cookie, Origin.
-pub fn strip(fields: &mut HeaderMap, rule: &Rule) {
+/// Takes off what the route says names nobody: Cookie, Origin. A preflight keeps its Origin, which it asks about (Fetch,
+/// "CORS-preflight fetch").
+pub fn strip(method: &Method, fields: &mut HeaderMap, rule: &Rule) {
     for (name, is_stripped) in [
         (header::COOKIE, rule.strip_cookies),
-        (header::ORIGIN, rule.strip_origin),
+        (
+            header::ORIGIN,
+            rule.strip_origin && *method != Method::OPTIONS,
+        ),
     ] {
         if is_stripped {
             fields.remove(name);

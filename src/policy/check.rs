@@ -53,6 +53,10 @@ pub enum CheckFailure {
     SuddenlyEmpty,
     /// It has neither a battery level nor powers.
     NoReadings,
+    /// It sums up readings of no source at all.
+    NoSource,
+    /// Another answer, requested after it, did not confirm it.
+    Unconfirmed,
 }
 
 impl fmt::Display for CheckFailure {
@@ -72,6 +76,8 @@ impl fmt::Display for CheckFailure {
             CheckFailure::NoReadings => {
                 f.write_str("the body has neither a battery level nor powers")
             }
+            CheckFailure::NoSource => f.write_str("the body sums up readings of no source"),
+            CheckFailure::Unconfirmed => f.write_str("another answer did not confirm the body"),
         }
     }
 }

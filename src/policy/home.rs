@@ -7,19 +7,23 @@
 //! | [`PlausibilityCheck`] | bad | held for a cross-check |
 //! |---|---|---|
 //! | `Aggregates` | no number at `/site/instant_power` | |
-//! | `EmptyIsNews` | says nothing while `/aggregates` is bad, or 10 minutes after it said something | says nothing, and `/aggregates` is old or unknown |
+//! | `EmptyIsNews` | says nothing while the meters are bad, 10 minutes after it said something, or in place of a level while a battery works | says nothing, and the meters are old or unknown; zeros where it said more lately |
+//! | `Unlisted` | the same | the same |
 //! | `CrossChecked` | no readings at all | a level of 0, null or none; power alone while `/aggregates` is bad or old |
+//! | `Totals` | sums of no gateway: `num_online` is 0 | zeros that do not say of how many gateways |
 //!
-//! On all three an empty body and the texts `Not Found`, `TIMEOUT!` and `ERROR!` are bad.
+//! On all but `Unlisted` an empty body and the texts `Not Found`, `TIMEOUT!` and `ERROR!` are bad; there they say nothing.
+//!
+//! The meters that a path is judged by are those of the [`Source`] it reads: the default gateway's, those of the gateway it
+//! names, or the sums of all.
 
 mod reading;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::check::{CheckFailure, WHOLE_UP_TO};
 use crate::clock::Now;
-
-pub use reading::cross_check_agrees;
 
 /// The texts pypowerwall sends, with status 200, instead of an answer.
 pub const NO_ANSWER: [&str; 3] = ["Not Found", "TIMEOUT!", "ERROR!"];
@@ -28,6 +32,12 @@ pub const NO_ANSWER: [&str; 3] = ["Not Found", "TIMEOUT!", "ERROR!"];
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// Paths remembered; more than the preset has. The one longest silent is forgotten first.
 const PATHS: usize = 64;
+/// Gateways whose meters are remembered, the sums of all among them. The one longest not asked is forgotten first.
+const SOURCES: usize = 64;
+/// A home that said nothing for so long was away, if it has been asked.
+const SILENCE: Duration = Duration::from_secs(15);
+/// Where a home tells its battery's level.
+const SOE: &str = "/soe";
 
 /// How a body is judged by what is known of the home it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +46,12 @@ pub enum PlausibilityCheck {
     Aggregates,
     /// Null, nothing but nulls, `SolarOnly` and the like are an answer unless they are news.
     EmptyIsNews,
+    /// As `EmptyIsNews`, on a path of which nothing is known: it need not be JSON.
+    Unlisted,
     /// A CSV or an object with a battery level or powers, whose zero needs a cross-check.
     CrossChecked,
+    /// Sums of several gateways, which are judged by themselves: one gateway that is gone leaves the others' sums valid.
+    Totals,
 }
 
 /// What a body is, in this home, now.
@@ -47,22 +61,48 @@ pub enum PlausibilityResult {
     Good,
     /// No answer, whatever its status says.
     Bad(CheckFailure),
-    /// An answer if [`Plausibility::cross_check_path`], requested after it, is Good and [`cross_check_agrees`]; otherwise none.
-    NeedsCrossCheck,
-    /// An answer if `/aggregates`, requested after it, is Good; of late nothing was heard of it. Judge again then.
-    NeedsMeters,
+    /// An answer if that target, requested after it, says so: see [`Plausibility::confirm`].
+    NeedsCrossCheck(Cow<'static, str>),
+}
+
+/// Whose readings a path has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source<'a> {
+    /// The default gateway.
+    Default,
+    /// The gateway of this id.
+    Gateway(&'a str),
+    /// All gateways together.
+    All,
+}
+
+/// What the meters of one source said last.
+#[derive(Clone, Debug)]
+struct Meters {
+    /// Their path.
+    path: Box<str>,
+    /// When, on the monotonic clock.
+    at: Duration,
+    /// Whether that was an answer.
+    good: bool,
+    /// Whether they ever measured a battery.
+    has_battery: bool,
 }
 
 /// What is known of one home. Bounded; only targets without a query teach it anything, since others are made by clients.
 #[derive(Clone, Debug)]
 pub struct Plausibility {
     aggregates_every: Duration,
-    /// The last body of `/aggregates`: when it came, on the monotonic clock, and whether it was good.
-    aggregates: Option<(Duration, bool)>,
+    /// What the meters said last, by source.
+    meters: Vec<Meters>,
     /// Whether `/soe` ever told a level; `None` until it was asked.
     has_soe: Option<bool>,
     /// Paths that said something, and when last.
     spoken: Vec<(Box<str>, Duration)>,
+    /// When any of them did.
+    last_spoken: Option<Duration>,
+    /// Whether the last body judged was the first in a while to say something.
+    returned: bool,
 }
 
 impl Plausibility {
@@ -70,10 +110,18 @@ impl Plausibility {
     pub fn new(aggregates_every: Duration) -> Plausibility {
         Plausibility {
             aggregates_every,
-            aggregates: None,
+            meters: Vec::new(),
             has_soe: None,
             spoken: Vec::new(),
+            last_spoken: None,
+            returned: false,
         }
+    }
+
+    /// Whether the body judged last was the first to say something after a silence. What failed its check meanwhile is worth
+    /// asking for again; at most once in that time, lest a home that says only some things is asked for the others as often.
+    pub fn has_returned(&self) -> bool {
+        self.returned
     }
 
     /// Judges the body of a 2xx answer, and learns from it.
@@ -84,35 +132,81 @@ impl Plausibility {
         body: &[u8],
         now: Now,
     ) -> PlausibilityResult {
-        let (path, query) = target
-            .split_once('?')
-            .map_or((target, None), |(path, query)| (path, Some(query)));
+        let (path, is_plain) = path_of(target);
+        let source = Source::of(path);
+        let kind = kind.on(path, source);
         let sight = look(kind, body);
-        if query.is_none() {
-            self.learn(path, kind, &sight, now);
+        self.returned = false;
+        if is_plain {
+            self.learn(path, kind, &sight, body, now);
         }
+        let by_meters = || PlausibilityResult::NeedsCrossCheck(source.meters());
         match sight {
             Ok(Sight::Something) => PlausibilityResult::Good,
-            Ok(Sight::Nothing) if self.spoke_lately(path, now) => {
+            Ok(Sight::Nothing) if self.is_news(path, source, now) => {
                 PlausibilityResult::Bad(CheckFailure::SuddenlyEmpty)
             }
-            Ok(Sight::Nothing) => match self.meters(now) {
+            Ok(Sight::Zeros) if self.spoke_lately(path, now) => by_meters(),
+            Ok(Sight::Nothing | Sight::Zeros) => match self.are_well(source, now) {
                 Some(true) => PlausibilityResult::Good,
                 Some(false) => PlausibilityResult::Bad(CheckFailure::SuddenlyEmpty),
-                None => PlausibilityResult::NeedsMeters,
+                None => by_meters(),
             },
-            Ok(Sight::PowerOnly) if self.has_good_aggregates(now) => PlausibilityResult::Good,
-            Ok(Sight::PowerOnly | Sight::ZeroLevel) => PlausibilityResult::NeedsCrossCheck,
+            Ok(Sight::PowerOnly) if self.are_well(source, now) == Some(true) => {
+                PlausibilityResult::Good
+            }
+            Ok(Sight::PowerOnly | Sight::ZeroLevel) if kind == PlausibilityCheck::Totals => {
+                by_meters()
+            }
+            Ok(Sight::PowerOnly | Sight::ZeroLevel) => {
+                PlausibilityResult::NeedsCrossCheck(self.level_path().into())
+            }
             Err(failure) => PlausibilityResult::Bad(failure),
         }
     }
 
-    /// The target that confirms a zero: the battery's own, or the meters where that has no level to tell (no battery).
-    pub fn cross_check_path(&self) -> &'static str {
+    /// Judges a held body again, by the 2xx answer of the target its first judgement named, which was requested after it.
+    /// `None`: there was none. That answer has been judged before.
+    pub fn confirm(
+        &mut self,
+        target: &str,
+        kind: PlausibilityCheck,
+        held: &[u8],
+        (asked, answer): (&str, Option<&[u8]>),
+        now: Now,
+    ) -> PlausibilityResult {
+        let (path, _) = path_of(target);
+        let source = Source::of(path);
+        let kind = kind.on(path, source);
+        let is_confirmed = match kind {
+            PlausibilityCheck::Aggregates => false,
+            PlausibilityCheck::EmptyIsNews | PlausibilityCheck::Unlisted => {
+                let is_zeros = look(kind, held) == Ok(Sight::Zeros);
+                answer.is_some()
+                    && self.are_well(source, now) == Some(true)
+                    && (is_zeros || !self.is_news(path, source, now))
+            }
+            PlausibilityCheck::CrossChecked | PlausibilityCheck::Totals => {
+                answer.is_some_and(|answer| reading::cross_check_agrees(held, answer))
+            }
+        };
+        if is_confirmed {
+            return PlausibilityResult::Good;
+        }
+        // A home without a battery has just said so; then the meters are its cross-check.
+        let other = self.level_path();
+        if kind == PlausibilityCheck::CrossChecked && asked == SOE && other != SOE {
+            return PlausibilityResult::NeedsCrossCheck(other.into());
+        }
+        PlausibilityResult::Bad(CheckFailure::Unconfirmed)
+    }
+
+    /// The target that confirms a level of zero: the battery's own, or the meters where that has no level to tell (no battery).
+    fn level_path(&self) -> &'static str {
         if self.has_soe == Some(false) {
             "/aggregates"
         } else {
-            "/soe"
+            SOE
         }
     }
 
@@ -121,21 +215,50 @@ impl Plausibility {
         path: &str,
         kind: PlausibilityCheck,
         sight: &Result<Sight, CheckFailure>,
+        body: &[u8],
         now: Now,
     ) {
         let spoke = matches!(sight, Ok(Sight::Something));
+        // A CSV may be made of what was read before the gateway went.
+        if spoke && kind != PlausibilityCheck::CrossChecked {
+            let last = self.last_spoken.replace(now.mono);
+            self.returned = last.is_none_or(|last| now.mono.saturating_sub(last) >= SILENCE);
+        }
+        if path == Source::of(path).meters() {
+            self.note_meters(path, spoke, reading::has_battery(body), now.mono);
+        }
         match kind {
-            PlausibilityCheck::Aggregates => self.aggregates = Some((now.mono, spoke)),
-            PlausibilityCheck::EmptyIsNews => {
-                if path == "/soe" {
-                    self.has_soe = Some(spoke || self.has_soe == Some(true));
+            PlausibilityCheck::EmptyIsNews | PlausibilityCheck::Unlisted => {
+                let told = matches!(sight, Ok(Sight::Something | Sight::Zeros));
+                if path == SOE {
+                    self.has_soe = Some(told || self.has_soe == Some(true));
                 }
                 if spoke {
                     self.note_spoken(path, now.mono);
                 }
             }
-            PlausibilityCheck::CrossChecked => {}
+            PlausibilityCheck::Aggregates
+            | PlausibilityCheck::CrossChecked
+            | PlausibilityCheck::Totals => {}
         }
+    }
+
+    fn note_meters(&mut self, path: &str, good: bool, has_battery: bool, at: Duration) {
+        if let Some(known) = self.meters.iter_mut().find(|known| *known.path == *path) {
+            known.at = at;
+            known.good = good;
+            known.has_battery |= has_battery;
+            return;
+        }
+        if self.meters.len() == SOURCES {
+            forget_first_by(&mut self.meters, |meters| meters.at);
+        }
+        self.meters.push(Meters {
+            path: path.into(),
+            at,
+            good,
+            has_battery,
+        });
     }
 
     fn note_spoken(&mut self, path: &str, at: Duration) {
@@ -144,15 +267,18 @@ impl Plausibility {
             return;
         }
         if self.spoken.len() == PATHS {
-            let longest_silent = self
-                .spoken
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, (_, last))| *last)
-                .map(|(at, _)| at);
-            longest_silent.map(|at| self.spoken.swap_remove(at));
+            forget_first_by(&mut self.spoken, |(_, last)| *last);
         }
         self.spoken.push((path.into(), at));
+    }
+
+    /// Whether saying nothing is news from this path: it said something lately, or there is a battery that has a level.
+    fn is_news(&self, path: &str, source: Source<'_>, now: Now) -> bool {
+        let has_battery = || {
+            self.meters_of(source)
+                .is_some_and(|meters| meters.has_battery)
+        };
+        self.spoke_lately(path, now) || (path.ends_with(SOE) && has_battery())
     }
 
     fn spoke_lately(&self, path: &str, now: Now) -> bool {
@@ -162,14 +288,66 @@ impl Plausibility {
             .any(|(known, last)| **known == *path && lately(*last))
     }
 
-    /// Whether the last `/aggregates` was good. `None`: there was none, or too long ago.
-    fn meters(&self, now: Now) -> Option<bool> {
-        let (at, good) = self.aggregates?;
-        (now.mono.saturating_sub(at) <= 2 * self.aggregates_every).then_some(good)
+    fn meters_of(&self, source: Source<'_>) -> Option<&Meters> {
+        let path = source.meters();
+        self.meters.iter().find(|known| *known.path == *path)
     }
 
-    fn has_good_aggregates(&self, now: Now) -> bool {
-        self.meters(now) == Some(true)
+    /// Whether the last answer of a source's meters was good. `None`: there was none, or too long ago.
+    fn are_well(&self, source: Source<'_>, now: Now) -> Option<bool> {
+        let meters = self.meters_of(source)?;
+        (now.mono.saturating_sub(meters.at) <= 2 * self.aggregates_every).then_some(meters.good)
+    }
+}
+
+impl<'a> Source<'a> {
+    fn of(path: &'a str) -> Source<'a> {
+        let below = |prefix: &str| {
+            path.strip_prefix(prefix)
+                .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if below("/api/aggregate").is_some() {
+            return Source::All;
+        }
+        match below("/api/gateways").and_then(|rest| rest.get(1..)?.split_once('/')) {
+            Some((id, part)) if !id.is_empty() && !part.is_empty() => Source::Gateway(id),
+            _ => Source::Default,
+        }
+    }
+
+    /// The path that tells whether this source is there.
+    fn meters(self) -> Cow<'static, str> {
+        match self {
+            Source::Default => "/aggregates".into(),
+            Source::Gateway(id) => format!("/api/gateways/{id}/aggregates").into(),
+            Source::All => "/api/aggregate/battery".into(),
+        }
+    }
+}
+
+impl PlausibilityCheck {
+    /// The meters of each gateway are judged as those of the default one, whatever pattern they are found by.
+    fn on(self, path: &str, source: Source<'_>) -> PlausibilityCheck {
+        match source {
+            Source::Gateway(_) if path == source.meters() => PlausibilityCheck::Aggregates,
+            _ => self,
+        }
+    }
+}
+
+/// The path of a target, and whether that is all of it.
+fn path_of(target: &str) -> (&str, bool) {
+    match target.split_once('?') {
+        Some((path, _)) => (path, false),
+        None => (target, true),
+    }
+}
+
+/// Forgets the element whose time comes first.
+fn forget_first_by<T>(all: &mut Vec<T>, time: impl Fn(&T) -> Duration) {
+    let first = (0..all.len()).min_by_key(|at| all.get(*at).map(&time));
+    if let Some(at) = first {
+        all.swap_remove(at);
     }
 }
 
@@ -180,6 +358,8 @@ enum Sight {
     Something,
     /// Null, or nothing but nulls.
     Nothing,
+    /// Nothing but zeros, and perhaps nulls.
+    Zeros,
     /// Powers that are not all zero, where no level is to be expected.
     PowerOnly,
     /// A battery level of zero, null or none; or powers all zero.
@@ -188,7 +368,10 @@ enum Sight {
 
 fn look(kind: PlausibilityCheck, body: &[u8]) -> Result<Sight, CheckFailure> {
     let text = body.trim_ascii();
-    if NO_ANSWER.iter().any(|refused| refused.as_bytes() == text) {
+    if kind == PlausibilityCheck::Unlisted {
+        return Ok(look_at_anything(text));
+    }
+    if is_no_answer(text) {
         return Err(CheckFailure::RefusedText);
     }
     match (kind, text.first()) {
@@ -198,15 +381,33 @@ fn look(kind: PlausibilityCheck, body: &[u8]) -> Result<Sight, CheckFailure> {
         (PlausibilityCheck::Aggregates, _) => {
             Err(CheckFailure::Missing("/site/instant_power".to_owned()))
         }
-        (PlausibilityCheck::EmptyIsNews, _) => match reading::says_nothing(text) {
-            Some(true) => Ok(Sight::Nothing),
-            Some(false) => Ok(Sight::Something),
-            None => Err(CheckFailure::NotJson),
-        },
+        (PlausibilityCheck::EmptyIsNews | PlausibilityCheck::Unlisted, _) => {
+            reading::sight_of(text).ok_or(CheckFailure::NotJson)
+        }
         (PlausibilityCheck::CrossChecked, _) => reading::of(text)
             .map(|readings| readings.sight())
             .ok_or(CheckFailure::NoReadings),
+        (PlausibilityCheck::Totals, _) => match (reading::online(text), reading::of(text)) {
+            (Some(0.0), _) => Err(CheckFailure::NoSource),
+            (Some(_), Some(_)) => Ok(Sight::Something),
+            (None, Some(readings)) => Ok(readings.sight_of_sums()),
+            (_, None) => Err(CheckFailure::NoReadings),
+        },
     }
+}
+
+/// The same where nothing is known of the path.
+fn look_at_anything(text: &[u8]) -> Sight {
+    if text.is_empty() || is_no_answer(text) {
+        return Sight::Nothing;
+    }
+    let is_judged = text.len() <= WHOLE_UP_TO;
+    let sight = is_judged.then(|| reading::sight_of(text)).flatten();
+    sight.unwrap_or(Sight::Something)
+}
+
+fn is_no_answer(text: &[u8]) -> bool {
+    NO_ANSWER.iter().any(|refused| refused.as_bytes() == text)
 }
 
 #[cfg(test)]

@@ -56,6 +56,9 @@ pub struct Rule {
     pub ignore_vary: Vec<HeaderName>,
     /// Whether every reply says `Access-Control-Allow-Origin: *`, whatever the origin says of it. Preset only.
     pub cors: bool,
+    /// Paths whose stored answers, whatever their query, are worthless after a successful unsafe request here. One that ends in
+    /// `*` stands for all that begin so. Preset only.
+    pub also_invalidates: Vec<&'static str>,
     /// Whether a Location whose authority is the origin's is made path-absolute. Preset only.
     pub own_location: bool,
 }

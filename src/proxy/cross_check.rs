@@ -1,5 +1,6 @@
 //! Cross-checks: an answer that could be a false zero is pending until another answer, requested after it, confirms it.
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -13,24 +14,20 @@ use crate::message::{Body, Request, Target};
 use crate::origin::Opening;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
-use crate::policy::home::{PlausibilityCheck, PlausibilityResult, cross_check_agrees};
+use crate::policy::home::{PlausibilityCheck, PlausibilityResult};
 use crate::policy::rule::Fallback;
 use crate::reply::{Nowhere, Reply, Responder, Sink};
 
-/// What a pending answer needs to be confirmed.
-pub(super) enum Unconfirmed {
-    /// A battery level of zero, which another answer must confirm.
-    Level,
-    /// Nothing at all, which is this home's answer while its meters are well.
-    Emptiness(PlausibilityCheck, Target),
-}
-
 /// An answer that waits for its cross-check.
 pub(super) struct PendingConfirmation {
-    /// What its flight ends with if the cross-check agrees.
+    /// What its flight ends with if the cross-check confirms it.
     pub result: FetchResult,
+    /// What it is an answer of.
+    pub target: Target,
+    pub kind: PlausibilityCheck,
     pub body: Bytes,
-    pub unconfirmed: Unconfirmed,
+    /// The path of its cross-check.
+    pub path: Cow<'static, str>,
 }
 
 /// Waits in the cross-check's flight, and completes the pending one by its answer.
@@ -39,8 +36,6 @@ struct CrossCheck {
     flight: FlightId,
     /// `None` once its flight was completed.
     pending: Option<PendingConfirmation>,
-    /// The path that was asked.
-    path: &'static str,
 }
 
 impl Proxy {
@@ -55,17 +50,13 @@ impl Proxy {
     }
 
     fn start_cross_check(self: &Arc<Proxy>, flight: FlightId, pending: PendingConfirmation) {
-        let path = match pending.unconfirmed {
-            Unconfirmed::Level => self.plausibility.lock().cross_check_path(),
-            Unconfirmed::Emptiness(..) => "/aggregates",
-        };
+        let path = Bytes::copy_from_slice(pending.path.as_bytes());
         let cross_check = CrossCheck {
             proxy: Arc::clone(self),
             flight,
             pending: Some(pending),
-            path,
         };
-        let Some(target) = Target::parse(Bytes::from_static(path.as_bytes())) else {
+        let Some(target) = Target::parse(path) else {
             return;
         };
         let key = Some(Key::new(None, ROLE, &target));
@@ -119,30 +110,24 @@ impl Proxy {
 
 impl CrossCheck {
     fn hear(&mut self, body: Option<&[u8]>) {
-        let Some(pending) = self.pending.take() else {
+        let Some(mut pending) = self.pending.take() else {
             return;
         };
-        let agrees = match &pending.unconfirmed {
-            Unconfirmed::Level => body.is_some_and(|body| cross_check_agrees(&pending.body, body)),
-            Unconfirmed::Emptiness(kind, target) => {
-                let now = self.proxy.clock.now();
-                self.proxy
-                    .plausibility
-                    .lock()
-                    .assess(target.as_str(), *kind, &pending.body, now)
-                    == PlausibilityResult::Good
+        let now = self.proxy.clock.now();
+        let verdict = self.proxy.plausibility.lock().confirm(
+            pending.target.as_str(),
+            pending.kind,
+            &pending.body,
+            (&pending.path, body),
+            now,
+        );
+        let result = match verdict {
+            PlausibilityResult::Good => pending.result,
+            PlausibilityResult::Bad(_) => FetchResult::failed(Cause::CheckFailed),
+            PlausibilityResult::NeedsCrossCheck(path) => {
+                pending.path = path;
+                return self.proxy.start_cross_check(self.flight, pending);
             }
-        };
-        // A home without a battery has just said so; then the meters are its cross-check.
-        let other = matches!(pending.unconfirmed, Unconfirmed::Level)
-            && self.proxy.plausibility.lock().cross_check_path() != self.path;
-        if !agrees && other {
-            return self.proxy.start_cross_check(self.flight, pending);
-        }
-        let result = if agrees {
-            pending.result
-        } else {
-            FetchResult::failed(Cause::CheckFailed)
         };
         self.proxy.submit(Work::Completed(self.flight, result));
     }

@@ -276,7 +276,7 @@ impl Proxy {
             forward::Form::Own
         };
         let mut fields = forward::forwarded(request, form, &self.via, trusted);
-        forward::strip(&mut fields, rule);
+        forward::strip(&request.method, &mut fields, rule);
         if fetch_request.shared && rule.poll_interval.is_some() {
             // What the clock fetches has no client whose codings it could ask for; all take it as it is.
             fields.remove(header::ACCEPT_ENCODING);

@@ -38,6 +38,7 @@ impl Proxy {
         }
         let target = &fetch_request.request.target;
         self.invalidate(target, Some(flight));
+        self.invalidate_paths(&self.routes.find(target).rule.also_invalidates, flight);
         let also = invalidation::also_invalid(
             target.as_str(),
             fields,
@@ -49,6 +50,28 @@ impl Proxy {
         {
             self.invalidate(&target, Some(flight));
         }
+    }
+
+    /// Drops what is stored for these paths, as [`Proxy::invalidate`] does for a target.
+    fn invalidate_paths(&self, paths: &[&'static str], but: FlightId) {
+        if paths.is_empty() {
+            return;
+        }
+        let paths = paths.to_vec();
+        let matches = move |key: &str| {
+            // A flight's key may go on with what it selects by.
+            let target = key.splitn(4, ':').last().unwrap_or_default();
+            let path = target.split(['?', '\n']).next().unwrap_or_default();
+            paths.iter().any(|pattern| match pattern.strip_suffix('*') {
+                Some(prefix) => path.starts_with(prefix),
+                None => path == *pattern,
+            })
+        };
+        self.submit(Work::Invalidated {
+            matches: Box::new(matches.clone()),
+            but: Some(but),
+        });
+        self.store.remove_matching(matches);
     }
 
     /// The names this origin goes by: its own, and what its client calls it.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::complete::refuses_head;
-use super::cross_check::{PendingConfirmation, Unconfirmed};
+use super::cross_check::PendingConfirmation;
 use super::{Proxy, ROLE, plain};
 use crate::cache::flights::{FetchRequest, FetchResult, Shared, Work};
 use crate::cache::key::Key;
@@ -167,18 +167,18 @@ impl Proxy {
                 }
             },
         };
-        let unconfirmed = match (plausibility, rule.plausibility) {
-            (PlausibilityResult::NeedsCrossCheck, _) => Unconfirmed::Level,
-            (PlausibilityResult::NeedsMeters, Some(kind)) => {
-                Unconfirmed::Emptiness(kind, request.target.clone())
+        match (plausibility, rule.plausibility) {
+            (PlausibilityResult::NeedsCrossCheck(path), Some(kind)) => {
+                Processed::Pending(PendingConfirmation {
+                    result,
+                    target: request.target.clone(),
+                    kind,
+                    body,
+                    path,
+                })
             }
-            _ => return Processed::Complete(result),
-        };
-        Processed::Pending(PendingConfirmation {
-            result,
-            body,
-            unconfirmed,
-        })
+            _ => Processed::Complete(result),
+        }
     }
 
     fn storing(
@@ -388,13 +388,19 @@ impl Proxy {
         response: &Response,
         now: Now,
     ) -> PlausibilityResult {
-        match rule.plausibility {
-            Some(kind) if request.method == Method::GET && response.status.is_success() => self
-                .plausibility
-                .lock()
-                .assess(request.target.as_str(), kind, &response.body, now),
-            _ => PlausibilityResult::Good,
+        let kind = match rule.plausibility {
+            Some(kind) if request.method == Method::GET && response.status.is_success() => kind,
+            _ => return PlausibilityResult::Good,
+        };
+        let mut plausibility = self.plausibility.lock();
+        let target = request.target.as_str();
+        let result = plausibility.assess(target, kind, &response.body, now);
+        let has_returned = plausibility.has_returned();
+        drop(plausibility);
+        if has_returned {
+            self.submit(Work::SourceReturned);
         }
+        result
     }
 
     /// Makes the fields of an answer what the route wants them to be for its clients.

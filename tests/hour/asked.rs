@@ -88,9 +88,20 @@ impl Origin for Asked<'_> {
         let again =
             state.quotas.may_repeat() && self.fetch_request.is_repeatable() && self.may_pass();
         let asker = Asker::of(self.fetch_request);
+        let is_reading = matches!(
+            endpoint(request.target.as_str()).kind,
+            Kind::Meters | Kind::MaybeEmpty | Kind::Level
+        );
+        let is_plain = request.method == Method::GET && !request.target.as_str().contains('?');
         let opens = answer
             .as_ref()
             .is_ok_and(|response| self.opens(request, response));
+        let is_whole = answer
+            .as_ref()
+            .is_ok_and(|response| response.status == StatusCode::OK && !opens);
+        if is_reading && is_plain && is_whole && worth == Worth::Good {
+            state.schedule.spoke(now);
+        }
         match self.fetch_request.poll.filter(|_| opens) {
             Some(poll) => state.schedule.paused(self.flight, asker, poll),
             None => state.schedule.heard(self.flight, &asker, heard, again, now),
@@ -144,7 +155,7 @@ impl Asked<'_> {
 fn judged(worth: Worth, kind: Kind) -> Heard {
     match worth {
         Worth::Good => Heard::Answer,
-        Worth::Bad if !matches!(kind, Kind::Csv | Kind::Readings) => Heard::Failure(None),
+        Worth::Bad if !matches!(kind, Kind::Csv | Kind::Readings) => Heard::Nonsense,
         Worth::Bad | Worth::IfMetersAreWellSince(_) => Heard::Unconfirmed,
     }
 }

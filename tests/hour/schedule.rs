@@ -20,6 +20,9 @@ const ENDS_WITHIN: u64 = 10_000;
 const LEAST_ENDS: usize = 10;
 const LEAST_KEYS: usize = 3;
 
+/// After a silence of so long, the first reading has everything asked for again that failed its check.
+const SILENCE: u64 = 15_000;
+
 /// What was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -31,6 +34,8 @@ pub enum Heard {
     Failing(Option<u64>),
     /// Any other answer that is none.
     Failure(Option<u64>),
+    /// A body that failed its check.
+    Nonsense,
     Answer,
     /// What it is worth is not told yet.
     Unconfirmed,
@@ -68,6 +73,8 @@ struct FailureState {
     probe: Option<FlightId>,
     /// The origin itself said until when.
     told: bool,
+    /// The last of them was a failed check.
+    nonsense: bool,
 }
 
 /// How a request ended.
@@ -91,6 +98,8 @@ pub struct Schedule {
     tripped: bool,
     /// A poll whose body pauses.
     paused: Option<(FlightId, Asker, usize)>,
+    /// When a reading was last heard.
+    spoken: Option<u64>,
     /// What counts when its flight is over: unconfirmed answers, and failures that may be asked about once more.
     open: HashMap<FlightId, (Asker, Heard, u64)>,
 }
@@ -139,6 +148,17 @@ impl Schedule {
         }
         if !is_open {
             self.count(asker, heard, now);
+        }
+    }
+
+    /// A reading came.
+    pub fn spoke(&mut self, now: u64) {
+        let last = self.spoken.replace(now);
+        if last.is_some_and(|last| now - last < SILENCE) {
+            return;
+        }
+        for failure in self.keys.values_mut().filter(|failure| failure.nonsense) {
+            failure.until = failure.until.min(now);
         }
     }
 
@@ -201,6 +221,13 @@ impl Schedule {
             }
             Heard::Failing(retry_after) | Heard::Failure(retry_after) => {
                 self.key_fails(key, retry_after, asker.polled, now);
+                self.is_there(is_probe);
+            }
+            Heard::Nonsense => {
+                self.key_fails(key, None, asker.polled, now);
+                if let Some(failure) = key.and_then(|key| self.keys.get_mut(key)) {
+                    failure.nonsense = true;
+                }
                 self.is_there(is_probe);
             }
             Heard::Answer | Heard::Unconfirmed => {
@@ -318,5 +345,6 @@ fn worse(
         until,
         probe: None,
         told,
+        nonsense: false,
     }
 }

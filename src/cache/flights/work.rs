@@ -46,6 +46,8 @@ pub enum Work {
         /// The flight whose answer made them so, and is good itself.
         but: Option<FlightId>,
     },
+    /// What answers are made from is there again: those that failed their checks may be asked for.
+    SourceReturned,
     /// The poll of this key should not wait behind others any longer.
     Hurry(Key),
     /// The server is being stopped: nobody waits any longer.
@@ -90,6 +92,8 @@ pub enum Work {
     OriginProbed,
     /// The origin answers again: its breaker is closed.
     OriginUp,
+    /// Whatever is polled may be asked for again.
+    PollsDue,
 }
 
 /// A request that wants an answer the store does not have.

@@ -469,3 +469,19 @@ fn a_closed_breaker_has_forgotten_what_opened_it() {
     assert!(!ends(&mut breaker, "/b", ERROR, at(5.0)));
     assert_eq!(breaker.breaker(at(5.0)), Breaker::Closed);
 }
+
+#[test]
+fn fault_e7_waits_for_checks_end_and_no_others() {
+    let mut backoff = backoff();
+    let never = Heard::Failure(Cause::Status(500), None);
+    assert!(!backoff.end_waits_for_checks(at(0.0)), "nothing waits");
+    backoff.report(Whose::Key(&key("/bad")), BAD, false, at(0.0));
+    backoff.report(Whose::Key(&key("/500")), never, false, at(0.0));
+    assert!(backoff.end_waits_for_checks(at(1.0)));
+    assert!(!backoff.end_waits_for_checks(at(1.0)), "once");
+    assert_eq!(waits(&mut backoff, &key("/bad"), at(1.0)), None);
+    assert!(waits(&mut backoff, &key("/500"), at(1.0)).is_some());
+    // What fails again waits as after a second failure in a row.
+    backoff.report(Whose::Key(&key("/bad")), BAD, false, at(1.0));
+    assert_eq!(backoff.keys.failures(&key("/bad")), 2);
+}

@@ -40,11 +40,22 @@ pub struct Readings {
     battery_percent: Member,
     total_battery_percent: Member,
     grid: Member,
+    #[serde(alias = "total_site_power")]
     site: Member,
     home: Member,
+    #[serde(alias = "total_load_power")]
     load: Member,
+    #[serde(alias = "total_solar_power")]
     solar: Member,
+    #[serde(alias = "battery_power", alias = "total_battery_power")]
     battery: Member,
+}
+
+/// Of how many gateways sums are.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Online {
+    num_online: Member,
 }
 
 /// What `/soe` or `/aggregates` tells.
@@ -63,13 +74,22 @@ struct CrossCheck {
 #[serde(default)]
 struct Meter {
     instant_power: Member,
+    energy_exported: Member,
+    energy_imported: Member,
 }
 
 /// Whether a held body is confirmed by a later answer of `/soe` or, where there is no battery, of `/aggregates`.
 ///
 /// `/soe` confirms a level less than 1 percentage point away, and powers without a level unless all are zero. `/aggregates`
 /// confirms powers less than 1 % (of the largest) away, and a level of zero only while no power flows through a battery.
+///
+/// Sums are confirmed by the battery's, if those are of any gateway at all, a level and a battery's power less than 1 away.
 pub fn cross_check_agrees(held: &[u8], cross_check: &[u8]) -> bool {
+    if let Some(gateways) = online(cross_check.trim_ascii()) {
+        let sums = (of(held.trim_ascii()), of(cross_check.trim_ascii()));
+        return gateways > 0.0
+            && matches!(sums, (Some(held), Some(said)) if held.agrees_with_sums(&said));
+    }
     let (Some(held), Some(cross_check)) = (
         of(held.trim_ascii()),
         object::<CrossCheck>(cross_check.trim_ascii()),
@@ -87,6 +107,21 @@ pub fn cross_check_agrees(held: &[u8], cross_check: &[u8]) -> bool {
 /// Whether `/site/instant_power` is a number.
 pub fn has_site_power(text: &[u8]) -> bool {
     object::<CrossCheck>(text).is_some_and(|told| power_of(told.site).is_some())
+}
+
+/// Whether the meters measure a battery, or ever did.
+pub fn has_battery(text: &[u8]) -> bool {
+    let battery = object::<CrossCheck>(text.trim_ascii()).and_then(|told| told.battery);
+    battery.is_some_and(|battery| {
+        battery.instant_power.is_nonzero()
+            || battery.energy_exported.is_nonzero()
+            || battery.energy_imported.is_nonzero()
+    })
+}
+
+/// Of how many gateways these sums say that they are.
+pub fn online(text: &[u8]) -> Option<f64> {
+    object::<Online>(text)?.num_online.number()
 }
 
 /// The readings of a body. `None`: it has none.
@@ -134,6 +169,24 @@ impl Readings {
             }
             _ => Sight::ZeroLevel,
         }
+    }
+
+    /// What sums show by themselves, where they do not say of how many gateways they are.
+    pub fn sight_of_sums(&self) -> Sight {
+        let has_power = self.powers().into_iter().any(Member::is_nonzero);
+        if has_power || self.level().is_nonzero() {
+            Sight::Something
+        } else {
+            Sight::ZeroLevel
+        }
+    }
+
+    fn agrees_with_sums(&self, said: &Readings) -> bool {
+        let agrees = |held: Member, said: Member| match (held.number(), said.number()) {
+            (Some(held), Some(said)) => (held - said).abs() < AGREEMENT,
+            _ => held == Member::Absent,
+        };
+        agrees(self.level(), said.level()) && agrees(self.battery, said.battery)
     }
 
     fn level(&self) -> Member {
@@ -220,9 +273,9 @@ fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
         .flatten()
 }
 
-/// Whether a document tells nothing: null, blank, or a container of such, whose members may be containers in turn; or if it
-/// says so in a text. `None`: it is no JSON.
-pub fn says_nothing(text: &[u8]) -> Option<bool> {
+/// What a document shows: nothing if it is null, blank, or a container of such, whose members may be containers in turn, or
+/// if it says so in a text; zeros if there are such among those. `None`: it is no JSON.
+pub fn sight_of(text: &[u8]) -> Option<Sight> {
     let mut document = serde_json::Deserializer::from_slice(text);
     let said = Listening {
         depth: LEVELS,
@@ -231,7 +284,11 @@ pub fn says_nothing(text: &[u8]) -> Option<bool> {
     .deserialize(&mut document)
     .ok()?;
     document.end().ok()?;
-    Some(matches!(said, Said::Nothing | Said::Unknown))
+    Some(match said {
+        Said::Nothing | Said::Unknown => Sight::Nothing,
+        Said::Number(0.0) => Sight::Zeros,
+        Said::Number(_) | Said::Something => Sight::Something,
+    })
 }
 
 impl<'de> Deserialize<'de> for Member {
@@ -285,6 +342,9 @@ impl Said {
         match (self, member) {
             (Said::Unknown, _) | (_, Said::Unknown) => Said::Unknown,
             (Said::Nothing, Said::Nothing) => Said::Nothing,
+            (Said::Nothing | Said::Number(0.0), Said::Nothing | Said::Number(0.0)) => {
+                Said::Number(0.0)
+            }
             _ => Said::Something,
         }
     }

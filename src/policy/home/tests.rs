@@ -4,8 +4,9 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::PlausibilityCheck::{Aggregates, CrossChecked, EmptyIsNews};
-use super::PlausibilityResult::{Bad, Good, NeedsCrossCheck, NeedsMeters};
+use super::PlausibilityCheck::{Aggregates, CrossChecked, EmptyIsNews, Totals, Unlisted};
+use super::PlausibilityResult::{Bad, Good, NeedsCrossCheck};
+use super::reading::cross_check_agrees;
 use super::*;
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -28,7 +29,7 @@ const EMPTY_IS_NEWS: [&str; 12] = [
     "version",
     "soe",
 ];
-const CROSS_CHECKED: [&str; 9] = [
+const CROSS_CHECKED: [&str; 7] = [
     "csv",
     "csv?headers",
     "csv/v2",
@@ -36,11 +37,18 @@ const CROSS_CHECKED: [&str; 9] = [
     "json",
     "pw/power",
     "pw/level",
+];
+const TOTALS: [&str; 3] = [
+    "api/aggregate/battery",
     "api/aggregate/power",
     "api/aggregate/soe",
 ];
 const SOLAR_ONLY: &[u8] = br#"{"site": {"instant_power": -1200}, "load": {"instant_power": 800},
     "solar": {"instant_power": 2000.5}, "battery": {"instant_power": 0}}"#;
+
+fn needs(path: &'static str) -> PlausibilityResult {
+    NeedsCrossCheck(path.into())
+}
 
 fn at(seconds: u64) -> Now {
     Now {
@@ -72,7 +80,8 @@ fn paths(folder: &str) -> Vec<(String, PlausibilityCheck, Vec<u8>)> {
     let checked = [("aggregates", Aggregates)]
         .into_iter()
         .chain(EMPTY_IS_NEWS.map(|path| (path, EmptyIsNews)))
-        .chain(CROSS_CHECKED.map(|path| (path, CrossChecked)));
+        .chain(CROSS_CHECKED.map(|path| (path, CrossChecked)))
+        .chain(TOTALS.map(|path| (path, Totals)));
     checked
         .filter_map(|(path, kind)| Some((format!("/{path}"), kind, recorded(folder, path)?)))
         .collect()
@@ -94,7 +103,7 @@ fn healthy(folder: &str) -> Plausibility {
 fn every_recorded_healthy_body_is_good() {
     for (up, _) in PROGRAMS {
         assert!(paths(up).len() >= 17, "{}", paths(up).len());
-        assert_eq!(healthy(up).cross_check_path(), "/soe");
+        assert_eq!(healthy(up).level_path(), "/soe");
     }
 }
 
@@ -107,17 +116,17 @@ fn every_recorded_outage_body_is_bad_or_fails_its_cross_check() {
                 let cross_checks = [body(down, "soe"), body(down, "aggregates"), body(up, "soe")];
                 match home.assess(&target, kind, &bad, at(1)) {
                     Bad(_) => {}
-                    NeedsCrossCheck => {
-                        for cross_check in &cross_checks {
-                            assert!(!cross_check_agrees(&bad, cross_check), "{down}{target}");
-                        }
-                    }
-                    NeedsMeters => {
+                    NeedsCrossCheck(_) if kind == EmptyIsNews => {
                         home.assess("/aggregates", Aggregates, &body(down, "aggregates"), at(1));
                         assert!(
                             matches!(home.assess(&target, kind, &bad, at(1)), Bad(_)),
                             "{down}{target}"
                         );
+                    }
+                    NeedsCrossCheck(_) => {
+                        for cross_check in &cross_checks {
+                            assert!(!cross_check_agrees(&bad, cross_check), "{down}{target}");
+                        }
                     }
                     Good => panic!("{down}{target}: {}", String::from_utf8_lossy(&bad)),
                 }
@@ -188,14 +197,15 @@ fn no_second_of_a_recorded_outage_passes_for_health() {
             match home.assess(path, kind, &body, at(*seconds)) {
                 Good => {
                     assert!(
-                        is_well && (meters_well || kind == CrossChecked),
+                        is_well && (meters_well || matches!(kind, CrossChecked | Totals)),
                         "{down} {how} {seconds} {path}"
                     )
                 }
-                Bad(_) | NeedsMeters => {
+                Bad(_) => assert!(!is_well || !meters_well, "{down} {how} {seconds} {path}"),
+                NeedsCrossCheck(by) if by != "/soe" => {
                     assert!(!is_well || !meters_well, "{down} {how} {seconds} {path}")
                 }
-                NeedsCrossCheck => assert!(
+                NeedsCrossCheck(_) => assert!(
                     !cross_check_agrees(&body, soe.expect("a level").as_bytes()),
                     "{seconds} {path}"
                 ),
@@ -218,7 +228,7 @@ fn the_stale_power_of_an_outage_fails_its_cross_check() {
     for held in stale {
         assert_eq!(
             Plausibility::new(EVERY).assess("/x", CrossChecked, held, at(0)),
-            NeedsCrossCheck
+            needs("/soe")
         );
         for (folder, path) in [
             (PROGRAMS[0].0, "soe"),
@@ -268,11 +278,12 @@ fn an_empty_answer_is_news_while_the_meters_are_bad_and_waits_for_them_while_the
     let vitals = |home: &mut Plausibility, seconds| {
         home.assess("/vitals", EmptyIsNews, b"null", at(seconds))
     };
-    assert_eq!(vitals(&mut home, 0), NeedsMeters, "not heard of yet");
+    let unknown = needs("/aggregates");
+    assert_eq!(vitals(&mut home, 0), unknown, "not heard of yet");
     home.assess("/aggregates", Aggregates, SOLAR_ONLY, at(0));
     assert_eq!(
         (vitals(&mut home, 10), vitals(&mut home, 11)),
-        (Good, NeedsMeters)
+        (Good, unknown)
     );
     home.assess("/aggregates", Aggregates, b"null", at(12));
     assert_eq!(vitals(&mut home, 12), Bad(CheckFailure::SuddenlyEmpty));
@@ -293,7 +304,7 @@ fn a_target_with_a_query_teaches_nothing() {
         Good
     );
     assert_eq!(home.assess("/soe", EmptyIsNews, b"null", at(0)), Good);
-    assert_eq!(home.cross_check_path(), "/aggregates");
+    assert_eq!(home.level_path(), "/aggregates");
 }
 
 #[test]
@@ -337,11 +348,11 @@ fn homes_without_vitals_strings_or_battery_are_served() {
                 home.assess("/aggregates", Aggregates, SOLAR_ONLY, at(0));
                 home.assess("/alerts", EmptyIsNews, b"[\"GridCodesWrite\"]", at(0));
             }
-            assert_eq!(home.cross_check_path(), "/soe", "until it was asked");
+            assert_eq!(home.level_path(), "/soe", "until it was asked");
             home.assess("/soe", EmptyIsNews, b"null", at(0));
-            assert_eq!(home.cross_check_path(), "/aggregates");
+            assert_eq!(home.level_path(), "/aggregates");
             let confirmed = match home.assess(target, kind, answer.as_bytes(), at(0)) {
-                NeedsCrossCheck => cross_check_agrees(answer.as_bytes(), SOLAR_ONLY),
+                NeedsCrossCheck(_) => cross_check_agrees(answer.as_bytes(), SOLAR_ONLY),
                 verdict => verdict == Good,
             };
             assert_eq!(confirmed, heard || kind == CrossChecked, "{target} {heard}");
@@ -407,9 +418,166 @@ fn a_cross_check_agrees_below_one_per_cent() {
 }
 
 #[test]
+fn sums_are_judged_by_how_many_gateways_they_are_of() {
+    let battery = |online: u32, percent: f64, power: f64| {
+        format!(
+            r#"{{"battery_percent": {percent}, "battery_power": {power}, "num_gateways": 3, "num_online": {online}}}"#
+        )
+    };
+    let zero_power = r#"{"site": 0.0, "battery": 0.0, "load": 0.0, "solar": 0.0}"#;
+    let zero_level = r#"{"percentage": 0.0, "raw_percentage": 0.0, "num_gateways": 0}"#;
+    let mut home = healthy("server-0.13.0-3gateways");
+    // The default gateway is gone: that says nothing of the others.
+    home.assess("/aggregates", Aggregates, b"{}", at(1));
+    home.assess("/soe", EmptyIsNews, b"null", at(1));
+    let assess = |home: &mut Plausibility, text: &str| {
+        home.assess("/api/aggregate/power", Totals, text.as_bytes(), at(1))
+    };
+    let by_the_battery = needs("/api/aggregate/battery");
+    assert_eq!(assess(&mut home, &battery(1, 0.0, 0.0)), Good);
+    assert_eq!(
+        assess(&mut home, &battery(0, 50.0, 1.0)),
+        Bad(CheckFailure::NoSource)
+    );
+    assert_eq!(assess(&mut home, r#"{"site": 1.0, "battery": 0.0}"#), Good);
+    assert_eq!(assess(&mut home, zero_power), by_the_battery);
+    let cases = [
+        (zero_power, battery(1, 50.0, 0.4), true),
+        (zero_power, battery(1, 50.0, 500.0), false),
+        (zero_power, battery(0, 0.0, 0.0), false),
+        (zero_level, battery(2, 0.4, 700.0), true),
+        (zero_level, battery(2, 9.0, 0.0), false),
+        (zero_level, battery(0, 0.0, 0.0), false),
+    ];
+    for (held, answer, expected) in cases {
+        let path = "/api/aggregate/soe";
+        let asked = "/api/aggregate/battery";
+        assert_eq!(
+            home.assess(path, Totals, held.as_bytes(), at(1)),
+            needs(asked)
+        );
+        let verdict = home.confirm(
+            path,
+            Totals,
+            held.as_bytes(),
+            (asked, Some(answer.as_bytes())),
+            at(1),
+        );
+        assert_eq!(verdict == Good, expected, "{held} by {answer}");
+        let unheard = home.confirm(path, Totals, held.as_bytes(), (asked, None), at(1));
+        assert_eq!(unheard, Bad(CheckFailure::Unconfirmed));
+    }
+}
+
+#[test]
+fn a_path_is_judged_by_the_meters_of_its_own_gateway() {
+    let mut home = Plausibility::new(EVERY);
+    home.assess("/aggregates", Aggregates, SOLAR_ONLY, at(0));
+    let own = "/api/gateways/cabin/aggregates";
+    let vitals = "/api/gateways/cabin/vitals";
+    let empty = |home: &mut Plausibility| home.assess(vitals, Unlisted, b"{}", at(0));
+    assert_eq!(empty(&mut home), needs(own));
+    assert!(matches!(home.assess(own, Unlisted, b"{}", at(0)), Bad(_)));
+    assert_eq!(empty(&mut home), Bad(CheckFailure::SuddenlyEmpty));
+    assert_eq!(home.assess(own, Unlisted, SOLAR_ONLY, at(0)), Good);
+    assert_eq!(empty(&mut home), Good);
+    let others = [
+        ("/api/gateways/", Source::Default),
+        ("/api/gateways/x", Source::Default),
+        ("/api/gatewaysx/y/z", Source::Default),
+        ("/api/gateways//z", Source::Default),
+        ("/api/gateways/x/", Source::Default),
+        ("/api/gateways/x/y/z", Source::Gateway("x")),
+        ("/api/aggregate", Source::All),
+        ("/api/aggregate/x", Source::All),
+        ("/api/aggregates", Source::Default),
+    ];
+    for (path, source) in others {
+        assert_eq!(Source::of(path), source, "{path}");
+    }
+}
+
+#[test]
+fn zeros_are_confirmed_by_the_meters_where_there_was_more() {
+    let mut home = healthy("server-0.13.0-3gateways");
+    let zero = br#"{"power": 0}"#;
+    assert_eq!(
+        home.assess("/battery", EmptyIsNews, zero, at(1)),
+        Good,
+        "it never said more"
+    );
+    home.assess("/battery", EmptyIsNews, br#"{"power": -3500}"#, at(1));
+    assert_eq!(
+        home.assess("/battery", EmptyIsNews, zero, at(2)),
+        needs("/aggregates")
+    );
+    let confirm = |home: &mut Plausibility, meters: &[u8]| {
+        home.assess("/aggregates", Aggregates, meters, at(2));
+        home.confirm(
+            "/battery",
+            EmptyIsNews,
+            zero,
+            ("/aggregates", Some(meters)),
+            at(2),
+        )
+    };
+    assert_eq!(confirm(&mut home, SOLAR_ONLY), Good);
+    assert_eq!(confirm(&mut home, b"{}"), Bad(CheckFailure::Unconfirmed));
+}
+
+#[test]
+fn where_a_battery_works_there_is_a_level() {
+    let metered =
+        |battery: &str| format!(r#"{{"site": {{"instant_power": 1}}, "battery": {battery}}}"#);
+    let cases = [
+        ("null", true),
+        ("{}", true),
+        (r#"{"instant_power": 0, "energy_exported": 0}"#, true),
+        (r#"{"instant_power": -5}"#, false),
+        (r#"{"instant_power": 0, "energy_imported": 7}"#, false),
+    ];
+    for (battery, expected) in cases {
+        let mut home = Plausibility::new(EVERY);
+        home.assess(
+            "/aggregates",
+            Aggregates,
+            metered(battery).as_bytes(),
+            at(0),
+        );
+        for path in ["/soe", "/api/system_status/soe"] {
+            let verdict = home.assess(path, EmptyIsNews, b"null", at(0));
+            assert_eq!(verdict == Good, expected, "{path} {battery}");
+        }
+        assert_eq!(home.assess("/vitals", EmptyIsNews, b"null", at(0)), Good);
+    }
+}
+
+#[test]
+fn anything_may_be_on_an_unlisted_path_until_it_is_gone() {
+    let mut home = Plausibility::new(EVERY);
+    home.assess("/aggregates", Aggregates, SOLAR_ONLY, at(0));
+    for text in ["<html>", "a,b", "{\"a\": 1}", "\u{e4}"] {
+        assert_eq!(
+            home.assess("/api/x", Unlisted, text.as_bytes(), at(0)),
+            Good,
+            "{text}"
+        );
+    }
+    for text in ["", "Not Found", "null", "{}"] {
+        let verdict = home.assess("/api/x", Unlisted, text.as_bytes(), at(1));
+        assert_eq!(verdict, Bad(CheckFailure::SuddenlyEmpty), "{text}");
+        assert_eq!(
+            home.assess("/api/y", Unlisted, text.as_bytes(), at(1)),
+            Good,
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_answer_on_any_path() {
     let mut home = healthy("proxy-t97-local");
-    for kind in [Aggregates, EmptyIsNews, CrossChecked] {
+    for kind in [Aggregates, EmptyIsNews, CrossChecked, Totals] {
         for text in ["", " \r\n", "Not Found", "TIMEOUT!\n", "ERROR!", "<html>"] {
             assert!(
                 matches!(home.assess("/x", kind, text.as_bytes(), at(0)), Bad(_)),
@@ -459,15 +627,18 @@ fn what_counts_as_empty() {
         "[]",
         "\"\"",
         "[null, {}]",
+        "0",
+        "[0]",
+        r#"{"power": 0.0, "more": {"a": null}}"#,
         r#"{"a": null, "b": {"c": null, "d": []}}"#,
         r#"{"version": "SolarOnly", "vint": 0}"#,
         r#"{"grid_status": "Unknown", "grid_services_active": null}"#,
         r#"{"din": null, "version": "Unknown", "is_new": false}"#,
     ];
     let full = [
-        "0",
+        "1",
         "false",
-        "[0]",
+        "[0, 1]",
         "\"x\"",
         r#"{"a": {"b": {"c": 1}}}"#,
         r#"{"grid_status": null, "f": 60.0}"#,
@@ -477,7 +648,7 @@ fn what_counts_as_empty() {
     ];
     for text in empty {
         let verdict = home.assess("/x", EmptyIsNews, text.as_bytes(), at(0));
-        assert_eq!(verdict, NeedsMeters, "{text}");
+        assert_eq!(verdict, needs("/aggregates"), "{text}");
     }
     for text in full {
         assert_eq!(
@@ -517,7 +688,7 @@ fn depth_and_size_cost_nothing() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let wide = format!("{{\"a\": {deep}}}");
     let mut home = Plausibility::new(EVERY);
-    for kind in [EmptyIsNews, CrossChecked, Aggregates] {
+    for kind in [EmptyIsNews, Unlisted, CrossChecked, Totals, Aggregates] {
         for text in [deep.as_str(), wide.as_str(), &wide[..WHOLE_UP_TO / 2]] {
             home.assess("/x", kind, text.as_bytes(), at(0));
         }
@@ -533,7 +704,7 @@ fn depth_and_size_cost_nothing() {
 proptest! {
     #[test]
     fn no_bytes_panic(held in proptest::collection::vec(any::<u8>(), 0..60), text in "[\\[\\]{}:,\"a0nul.e -]{0,40}") {
-        for kind in [Aggregates, EmptyIsNews, CrossChecked] {
+        for kind in [Aggregates, EmptyIsNews, Unlisted, CrossChecked, Totals] {
             Plausibility::new(EVERY).assess("/x", kind, &held, at(0));
             Plausibility::new(EVERY).assess("/x", kind, text.as_bytes(), at(0));
         }

@@ -102,6 +102,8 @@ fn solar_only() -> Replay {
             serde_json::from_slice(&origin.healthy().get(target).reply.body).expect("JSON");
         meters["solar"]["instant_power"] = 3000.into();
         meters["battery"]["instant_power"] = 0.into();
+        meters["battery"]["energy_exported"] = 0.into();
+        meters["battery"]["energy_imported"] = 0.into();
         say(target, &meters.to_string());
     }
     say("/csv", "-2100.00,900.00,3000.00,0.00,0.00\n");

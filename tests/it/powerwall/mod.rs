@@ -3,6 +3,7 @@
 mod cadence;
 mod defects;
 mod failures;
+mod faults_found;
 mod homes;
 mod outages;
 mod polls;
