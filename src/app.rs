@@ -24,8 +24,8 @@ use crate::origin::http::tls::Client;
 use crate::origin::http::{HttpSettings, STREAM_PATIENCE};
 use crate::origin::permits::FlightId;
 use crate::origin::resolve::Addresses;
-use crate::origin::sim::{self, SimSettings, Simulation};
 use crate::origin::source::Source;
+use crate::powerwall::sim::{self, SimOrigin, SimSettings, Simulation};
 use crate::proxy::{self, Executor, PollEnd, Proxy};
 use crate::reply::Responder;
 use crate::scheduler::Scheduler;
@@ -431,10 +431,11 @@ fn source(config: &Config, clock: &Clock) -> Result<Source, StartError> {
                 limits,
                 ..SimSettings::parse(query).map_err(wrong)?
             };
-            return Ok(Source::Sim(
-                clock.clone(),
-                Arc::new(Mutex::new(Simulation::new(settings, clock.now()))),
-            ));
+            let simulation = Arc::new(Mutex::new(Simulation::new(settings, clock.now())));
+            let clock = clock.clone();
+            return Ok(Source::Within(Box::new(move || {
+                Box::new(SimOrigin::new(clock.clone(), Arc::clone(&simulation)))
+            })));
         }
     };
     let addresses = Addresses::new(

@@ -33,7 +33,7 @@ pub mod metrics;
 pub mod origin;
 pub mod outcome;
 pub mod policy;
-pub mod preset;
+pub mod powerwall;
 pub mod proxy;
 pub mod reply;
 pub mod route;

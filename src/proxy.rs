@@ -39,7 +39,7 @@ use crate::origin::limits::Restraint;
 use crate::origin::permits::{Class, FlightId};
 use crate::outcome::Cause;
 use crate::policy::freshness::LifetimeSource;
-use crate::policy::home::Plausibility;
+use crate::policy::judge::BodyJudge;
 use crate::policy::rate::Buckets;
 use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{Reuse, reuse};
@@ -101,8 +101,8 @@ pub struct Proxy {
     counters: Arc<Counters>,
     statistics: Statistics,
     polls: Polls,
-    /// What is known of the home behind a pypowerwall. Protects: what the last answers said.
-    plausibility: Mutex<Plausibility>,
+    /// Knows what its origin's bodies are worth. Protects: what the last answers said.
+    judge: Mutex<Box<dyn BodyJudge>>,
     /// Keys a client's word made us fetch of late. Protects: how often that happens.
     forced: Mutex<ExpiringSet>,
     /// Keys whose origin answers with a type its client does not take. Protects: which they are.
@@ -160,9 +160,7 @@ impl Proxy {
             clock,
             counters: Arc::default(),
             statistics: Statistics::default(),
-            plausibility: Mutex::new(Plausibility::new(
-                polls.ttl_of("/aggregates").unwrap_or(cache.defaults.ttl),
-            )),
+            judge: Mutex::new(config.judge()),
             polls,
             forced: Mutex::default(),
             unheeded: Mutex::default(),
@@ -173,6 +171,12 @@ impl Proxy {
             next_id: AtomicU64::new(1),
             config,
         }
+    }
+
+    /// The same with another judge of bodies than the configuration's.
+    pub fn judged_by(mut self, judge: Box<dyn BodyJudge>) -> Proxy {
+        self.judge = Mutex::new(judge);
+        self
     }
 
     /// The id for the next request.

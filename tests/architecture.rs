@@ -29,6 +29,7 @@ const ARROWS: [(&str, &[&str]); 29] = [
             "front",
             "message",
             "origin",
+            "powerwall",
             "proxy",
             "reply",
             "scheduler",
@@ -90,8 +91,14 @@ const ARROWS: [(&str, &[&str]); 29] = [
         ],
     ),
     ("statistics", &["cache", "clock", "message", "sync"]),
-    ("config", &["origin", "policy", "preset", "route", "secret"]),
-    ("preset", &["policy", "route"]),
+    (
+        "config",
+        &["origin", "policy", "powerwall", "route", "secret"],
+    ),
+    (
+        "powerwall",
+        &["clock", "message", "origin", "policy", "route"],
+    ),
     (
         "cache",
         &[
@@ -302,6 +309,28 @@ fn i1_policy_never_reads_a_clock_lock_socket_or_log() {
             "{}: only Now is known",
             source.path
         );
+    }
+}
+
+#[test]
+fn the_core_names_no_powerwall() {
+    let core = ["proxy", "cache", "policy", "origin", "reply", "scheduler"];
+    let foreign = [
+        "powerwall",
+        "aggregates",
+        "soe",
+        "vitals",
+        "battery",
+        "gateway",
+    ];
+    for source in sources()
+        .iter()
+        .filter(|source| core.contains(&source.part()))
+    {
+        let named = words(&source.code)
+            .flat_map(parts)
+            .find(|part| foreign.iter().any(|word| part.contains(word)));
+        assert_eq!(named, None, "{}", source.path);
     }
 }
 

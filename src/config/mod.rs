@@ -46,8 +46,10 @@ use crate::origin::allow::Allow;
 use crate::origin::http::tls::Trust;
 use crate::origin::limits::Quota;
 pub use crate::origin::network::Network;
+use crate::policy::judge::{BodyJudge, Trusting};
 use crate::policy::rule::Defaults;
-use crate::preset::pypowerwall_routes;
+use crate::powerwall::plausibility::Plausibility;
+use crate::powerwall::preset::{METERS_PATH, pypowerwall_routes};
 use crate::route::Route;
 
 /// The whole configuration, valid. What each key means, and its default: [`table`].
@@ -295,6 +297,27 @@ impl Loaded {
 }
 
 impl Config {
+    /// Who knows what bodies are worth here, on the routes whose rule is `judged`.
+    pub fn judge(&self) -> Box<dyn BodyJudge> {
+        match self.preset {
+            Preset::Api => Box::new(Trusting),
+            Preset::Pypowerwall => Box::new(Plausibility::new(self.meters_every())),
+        }
+    }
+
+    /// The lifetime of the meters, where they are polled.
+    fn meters_every(&self) -> Duration {
+        let is_meters = |route: &&Route| {
+            let target = route.pattern.target();
+            target.is_some_and(|target| target.as_str() == METERS_PATH)
+                && route.rule.poll_interval.is_some()
+        };
+        let meters = self.routes.iter().find(is_meters);
+        meters
+            .and_then(|route| route.rule.cache_ttl)
+            .unwrap_or(self.cache.defaults.ttl)
+    }
+
     /// Reads a file under environment and command line, without a look around. `None` as path: no file.
     pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Problems> {
         load(path, overrides, &Surroundings::default()).map(|loaded| loaded.config)

@@ -6,7 +6,7 @@ use std::fmt;
 use http::uri::Authority;
 
 use crate::origin::http::tls;
-use crate::origin::sim::SimSettings;
+use crate::powerwall::sim::SimSettings;
 
 /// What is asked for answers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -269,7 +269,7 @@ fn a_route_of_the_users_changes_the_presets_field_by_field() {
     assert_eq!(rule(&config, "/freq"), freq, "its poll too is the preset's");
     let soe = rule(&config, "/soe");
     assert_eq!(soe.set_cookie, Some(SetCookie::Refuse));
-    assert!(!soe.strip_cookies && soe.plausibility == rule(&untouched, "/soe").plausibility);
+    assert!(!soe.strip_cookies && soe.judged && rule(&untouched, "/soe").judged);
     let check = soe.check.expect("a check");
     assert!(
         check.non_empty && check.json.is_none(),

@@ -10,7 +10,6 @@ pub mod limits;
 pub mod network;
 pub mod permits;
 pub mod resolve;
-pub mod sim;
 pub mod source;
 
 use std::fmt;

@@ -2,20 +2,16 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::Origin;
 use super::http::{HttpOrigin, HttpSettings};
 use super::resolve::Addresses;
-use super::sim::{SimOrigin, Simulation};
-use crate::clock::Clock;
 
 /// What an origin worker connects to.
 pub enum Source {
     /// `http://` or `https://`: a server, asked over HTTP/1.1.
     Http(HttpSettings, Arc<Addresses>),
-    /// `sim://`: the built-in simulated Powerwall, one for all workers.
-    Sim(Clock, Arc<Mutex<Simulation>>),
+    /// Inside this process: how a worker gets its way to it.
+    Within(Box<dyn Fn() -> Box<dyn Origin> + Send + Sync>),
 }
 
 impl Source {
@@ -25,9 +21,7 @@ impl Source {
             Source::Http(settings, addresses) => {
                 Box::new(HttpOrigin::new(settings, Arc::clone(addresses)))
             }
-            Source::Sim(clock, simulation) => {
-                Box::new(SimOrigin::new(clock.clone(), Arc::clone(simulation)))
-            }
+            Source::Within(connect) => connect(),
         }
     }
 
@@ -35,7 +29,7 @@ impl Source {
     pub fn name(&self) -> Option<&Arc<Addresses>> {
         match self {
             Source::Http(_, addresses) => Some(addresses).filter(|addresses| !addresses.is_fixed()),
-            Source::Sim(..) => None,
+            Source::Within(_) => None,
         }
     }
 }

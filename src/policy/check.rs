@@ -49,9 +49,9 @@ pub enum CheckFailure {
     NotAnArray,
     /// This required pointer leads nowhere or to null.
     Missing(String),
-    /// It says nothing where, or while, this home should: see [`super::home`].
+    /// It says nothing where, or while, this home should: see [`super::judge`].
     SuddenlyEmpty,
-    /// It has neither a battery level nor powers.
+    /// It has none of the readings that make an answer here.
     NoReadings,
     /// It sums up readings of no source at all.
     NoSource,
@@ -74,7 +74,7 @@ impl fmt::Display for CheckFailure {
                 f.write_str("the body says nothing, which is news from this home")
             }
             CheckFailure::NoReadings => {
-                f.write_str("the body has neither a battery level nor powers")
+                f.write_str("the body has none of the readings it is asked for")
             }
             CheckFailure::NoSource => f.write_str("the body sums up readings of no source"),
             CheckFailure::Unconfirmed => f.write_str("another answer did not confirm the body"),

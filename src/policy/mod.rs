@@ -12,7 +12,7 @@
 //! | may that one answer it? | something is stored | [`reuse`], [`freshness`] | §4.2 |
 //! | does its client have it already, or want a part? | it may answer | [`conditions`], [`ranges`] | §4.3.2, §3.3 |
 //! | what is the origin asked to confirm? what did it? | it may not answer | [`validation`], [`ranges`] | §4.3, §3.4 |
-//! | is this body an answer at all? | a response arrives | [`check`], [`home`] | ours |
+//! | is this body an answer at all? | a response arrives | [`check`], [`judge`] | ours |
 //! | may this response be stored, and for how long? | a response arrives | [`storing`], [`freshness`], `jitter` | §3, §4.2 |
 //! | does its client ask too often? | the origin would be asked | [`rate`] | ours |
 //! | what else is no longer good? | an unsafe request succeeded | [`invalidation`] | §4.4 |
@@ -27,8 +27,8 @@ pub mod conditions;
 pub mod dates;
 pub mod directives;
 pub mod freshness;
-pub mod home;
 pub mod invalidation;
+pub mod judge;
 pub mod ranges;
 pub mod rate;
 pub mod request_directives;

@@ -6,7 +6,6 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, StatusCode};
 
 use super::check::Check;
-use super::home::PlausibilityCheck;
 use super::rate::RateLimit;
 
 /// The word of the user on one route. The default says nothing: pure RFC 9111, then the [`Defaults`].
@@ -22,8 +21,8 @@ pub struct Rule {
     pub grace_time: Option<Duration>,
     /// What a good body looks like. `None`: every body is good.
     pub check: Option<Check>,
-    /// How a body is judged by what is known of the home, after `check`. Preset only. `None`: not at all.
-    pub plausibility: Option<PlausibilityCheck>,
+    /// Whether a body is judged by what is known of its source, after `check`: see [`super::judge`]. Preset only.
+    pub judged: bool,
     /// How often the target without a query is asked for without anybody's asking. `None`: never.
     pub poll_interval: Option<Duration>,
     /// Whether `poll_interval` is the preset's own: slower while nobody asks even where `poll_idle_interval` does not say so, and

@@ -277,7 +277,7 @@ fn response_permits(
     if is_failure(status) && (rule.cache_ttl.is_some() || rule.check.is_some()) {
         return Err(Refusal::Status);
     }
-    let is_checked = rule.check.is_some() || rule.plausibility.is_some();
+    let is_checked = rule.check.is_some() || rule.judged;
     let is_placed = exchange.sent.contains_key(RANGE) && content_range(response).is_some();
     if status == StatusCode::PARTIAL_CONTENT && (is_checked || !is_placed) {
         return Err(Refusal::Range);

@@ -14,7 +14,7 @@ use crate::message::{Body, Request, Target};
 use crate::origin::Opening;
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
-use crate::policy::home::{PlausibilityCheck, PlausibilityResult};
+use crate::policy::judge::Verdict;
 use crate::policy::rule::Fallback;
 use crate::reply::{Nowhere, Reply, Responder, Sink};
 
@@ -24,7 +24,6 @@ pub(super) struct PendingConfirmation {
     pub result: FetchResult,
     /// What it is an answer of.
     pub target: Target,
-    pub kind: PlausibilityCheck,
     pub body: Bytes,
     /// The path of its cross-check.
     pub path: Cow<'static, str>,
@@ -114,17 +113,16 @@ impl CrossCheck {
             return;
         };
         let now = self.proxy.clock.now();
-        let verdict = self.proxy.plausibility.lock().confirm(
+        let verdict = self.proxy.judge.lock().confirm(
             pending.target.as_str(),
-            pending.kind,
             &pending.body,
             (&pending.path, body),
             now,
         );
         let result = match verdict {
-            PlausibilityResult::Good => pending.result,
-            PlausibilityResult::Bad(_) => FetchResult::failed(Cause::CheckFailed),
-            PlausibilityResult::NeedsCrossCheck(path) => {
+            Verdict::Good => pending.result,
+            Verdict::Bad(_) => FetchResult::failed(Cause::CheckFailed),
+            Verdict::NeedsCrossCheck(path) => {
                 pending.path = path;
                 return self.proxy.start_cross_check(self.flight, pending);
             }

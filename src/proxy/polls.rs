@@ -65,8 +65,6 @@ struct Polled {
     target: Target,
     key: Key,
     poll: Poll,
-    /// Lifetime of its answers.
-    ttl: Duration,
     /// Milliseconds of monotonic time, plus one, when a client last asked for it; 0 = never.
     wanted: AtomicU64,
 }
@@ -97,7 +95,6 @@ impl Polls {
                 key: Key::new(None, ROLE, &target),
                 target,
                 poll,
-                ttl,
                 wanted: AtomicU64::new(0),
             })
         };
@@ -112,14 +109,6 @@ impl Polls {
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
         self.all.iter().map(|polled| &polled.key)
-    }
-
-    /// The lifetime of what is polled at this path.
-    pub(super) fn ttl_of(&self, path: &str) -> Option<Duration> {
-        self.places
-            .get(path)
-            .and_then(|place| self.all.get(*place))
-            .map(|polled| polled.ttl)
     }
 
     /// How often this target is asked for without anybody's asking. `None`: never.

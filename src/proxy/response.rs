@@ -19,7 +19,7 @@ use crate::origin::forward;
 use crate::outcome::Cause;
 use crate::policy::directives::{ResponseDirectives, fields_to_confirm};
 use crate::policy::freshness::Lifetime;
-use crate::policy::home::PlausibilityResult;
+use crate::policy::judge::Verdict;
 use crate::policy::ranges::{ContentRange, Joined, join};
 use crate::policy::rule::{Rule, SetCookie};
 use crate::policy::storing::{Exchange, Refusal, Storing, is_failure, may_store, stores_cookies};
@@ -97,7 +97,7 @@ impl Proxy {
                 let stored = Arc::new(stored);
                 let sent = Arc::new(sent);
                 let validated = confirms.is_some();
-                let checked = rule.check.is_some() || rule.plausibility.is_some();
+                let checked = rule.check.is_some() || rule.judged;
                 let answer = Shared {
                     stored,
                     sent,
@@ -135,13 +135,11 @@ impl Proxy {
                 counts_as_failure,
             });
         }
-        let plausibility = self.assess_plausibility(request, rule, &response, received);
+        let verdict = self.judge(request, rule, &response, received);
         let body = response.body.clone();
         let result = match answer {
             Err(Refusal::CheckFailed(_)) => FetchResult::failed(Cause::CheckFailed),
-            _ if matches!(plausibility, PlausibilityResult::Bad(_)) => {
-                FetchResult::failed(Cause::CheckFailed)
-            }
+            _ if matches!(verdict, Verdict::Bad(_)) => FetchResult::failed(Cause::CheckFailed),
             // The leader is told what came where not all of that is stored, or its request went alone.
             Ok((answer, left_out))
                 if left_out
@@ -167,17 +165,14 @@ impl Proxy {
                 }
             },
         };
-        match (plausibility, rule.plausibility) {
-            (PlausibilityResult::NeedsCrossCheck(path), Some(kind)) => {
-                Processed::Pending(PendingConfirmation {
-                    result,
-                    target: request.target.clone(),
-                    kind,
-                    body,
-                    path,
-                })
-            }
-            _ => Processed::Complete(result),
+        match verdict {
+            Verdict::NeedsCrossCheck(path) => Processed::Pending(PendingConfirmation {
+                result,
+                target: request.target.clone(),
+                body,
+                path,
+            }),
+            Verdict::Good | Verdict::Bad(_) => Processed::Complete(result),
         }
     }
 
@@ -329,7 +324,7 @@ impl Proxy {
         if !validation::head_confirms(&fields, known.body.len() as u64, &answer.fields) {
             let rule = self.routes.find(&request.target).rule;
             // Without a body nothing passes a check: no head takes a good answer away where the user says what one is.
-            if rule.check.is_none() && rule.plausibility.is_none() {
+            if rule.check.is_none() && !rule.judged {
                 self.store.remove(key.as_str());
             }
             return;
@@ -380,27 +375,19 @@ impl Proxy {
         is_ruled || known().is_some_and(|stored| stored.serves_despite(cause, now))
     }
 
-    /// Whether the answer is plausible for this Powerwall, where the route asks.
-    fn assess_plausibility(
-        &self,
-        request: &Request,
-        rule: &Rule,
-        response: &Response,
-        now: Now,
-    ) -> PlausibilityResult {
-        let kind = match rule.plausibility {
-            Some(kind) if request.method == Method::GET && response.status.is_success() => kind,
-            _ => return PlausibilityResult::Good,
-        };
-        let mut plausibility = self.plausibility.lock();
-        let target = request.target.as_str();
-        let result = plausibility.assess(target, kind, &response.body, now);
-        let has_returned = plausibility.has_returned();
-        drop(plausibility);
+    /// What the body is worth by what is known of its source, where the route asks.
+    fn judge(&self, request: &Request, rule: &Rule, response: &Response, now: Now) -> Verdict {
+        if !rule.judged || request.method != Method::GET || !response.status.is_success() {
+            return Verdict::Good;
+        }
+        let mut judge = self.judge.lock();
+        let verdict = judge.judge(request.target.as_str(), &response.body, now);
+        let has_returned = judge.has_returned();
+        drop(judge);
         if has_returned {
             self.submit(Work::SourceReturned);
         }
-        result
+        verdict
     }
 
     /// Makes the fields of an answer what the route wants them to be for its clients.

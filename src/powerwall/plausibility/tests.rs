@@ -5,9 +5,9 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::PlausibilityCheck::{Aggregates, CrossChecked, EmptyIsNews, Totals, Unlisted};
-use super::PlausibilityResult::{Bad, Good, NeedsCrossCheck};
 use super::reading::cross_check_agrees;
 use super::*;
+use crate::policy::judge::Verdict::{Bad, Good, NeedsCrossCheck};
 
 const EVERY: Duration = Duration::from_secs(5);
 /// The same program with its gateway up and down.
@@ -46,7 +46,7 @@ const TOTALS: [&str; 3] = [
 const SOLAR_ONLY: &[u8] = br#"{"site": {"instant_power": -1200}, "load": {"instant_power": 800},
     "solar": {"instant_power": 2000.5}, "battery": {"instant_power": 0}}"#;
 
-fn needs(path: &'static str) -> PlausibilityResult {
+fn needs(path: &'static str) -> Verdict {
     NeedsCrossCheck(path.into())
 }
 
@@ -456,7 +456,7 @@ fn sums_are_judged_by_how_many_gateways_they_are_of() {
             home.assess(path, Totals, held.as_bytes(), at(1)),
             needs(asked)
         );
-        let verdict = home.confirm(
+        let verdict = home.reassess(
             path,
             Totals,
             held.as_bytes(),
@@ -464,7 +464,7 @@ fn sums_are_judged_by_how_many_gateways_they_are_of() {
             at(1),
         );
         assert_eq!(verdict == Good, expected, "{held} by {answer}");
-        let unheard = home.confirm(path, Totals, held.as_bytes(), (asked, None), at(1));
+        let unheard = home.reassess(path, Totals, held.as_bytes(), (asked, None), at(1));
         assert_eq!(unheard, Bad(CheckFailure::Unconfirmed));
     }
 }
@@ -513,7 +513,7 @@ fn zeros_are_confirmed_by_the_meters_where_there_was_more() {
     );
     let confirm = |home: &mut Plausibility, meters: &[u8]| {
         home.assess("/aggregates", Aggregates, meters, at(2));
-        home.confirm(
+        home.reassess(
             "/battery",
             EmptyIsNews,
             zero,

@@ -1,4 +1,4 @@
-//! What one home answers, and what it therefore cannot mean.
+//! What one home answers, and what it therefore cannot mean. PURE.
 //!
 //! A gateway that is gone is reported with status 200, by bodies that another home sends in good health: firmware 23.44 has
 //! no vitals and no strings, a solar-only home no battery. So an empty body is refused only when it is news, and a battery
@@ -22,8 +22,10 @@ mod reading;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::check::{CheckFailure, WHOLE_UP_TO};
+use super::preset::check_of;
 use crate::clock::Now;
+use crate::policy::check::{CheckFailure, WHOLE_UP_TO};
+use crate::policy::judge::{BodyJudge, Verdict};
 
 /// The texts pypowerwall sends, with status 200, instead of an answer.
 pub const NO_ANSWER: [&str; 3] = ["Not Found", "TIMEOUT!", "ERROR!"];
@@ -52,17 +54,6 @@ pub enum PlausibilityCheck {
     CrossChecked,
     /// Sums of several gateways, which are judged by themselves: one gateway that is gone leaves the others' sums valid.
     Totals,
-}
-
-/// What a body is, in this home, now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PlausibilityResult {
-    /// An answer.
-    Good,
-    /// No answer, whatever its status says.
-    Bad(CheckFailure),
-    /// An answer if that target, requested after it, says so: see [`Plausibility::confirm`].
-    NeedsCrossCheck(Cow<'static, str>),
 }
 
 /// Whose readings a path has.
@@ -118,20 +109,8 @@ impl Plausibility {
         }
     }
 
-    /// Whether the body judged last was the first to say something after a silence. What failed its check meanwhile is worth
-    /// asking for again; at most once in that time, lest a home that says only some things is asked for the others as often.
-    pub fn has_returned(&self) -> bool {
-        self.returned
-    }
-
     /// Judges the body of a 2xx answer, and learns from it.
-    pub fn assess(
-        &mut self,
-        target: &str,
-        kind: PlausibilityCheck,
-        body: &[u8],
-        now: Now,
-    ) -> PlausibilityResult {
+    fn assess(&mut self, target: &str, kind: PlausibilityCheck, body: &[u8], now: Now) -> Verdict {
         let (path, is_plain) = path_of(target);
         let source = Source::of(path);
         let kind = kind.on(path, source);
@@ -140,41 +119,39 @@ impl Plausibility {
         if is_plain {
             self.learn(path, kind, &sight, body, now);
         }
-        let by_meters = || PlausibilityResult::NeedsCrossCheck(source.meters());
+        let by_meters = || Verdict::NeedsCrossCheck(source.meters());
         match sight {
-            Ok(Sight::Something) => PlausibilityResult::Good,
+            Ok(Sight::Something) => Verdict::Good,
             Ok(Sight::Nothing) if self.is_news(path, source, now) => {
-                PlausibilityResult::Bad(CheckFailure::SuddenlyEmpty)
+                Verdict::Bad(CheckFailure::SuddenlyEmpty)
             }
             Ok(Sight::Zeros) if self.spoke_lately(path, now) => by_meters(),
             Ok(Sight::Nothing | Sight::Zeros) => match self.are_well(source, now) {
-                Some(true) => PlausibilityResult::Good,
-                Some(false) => PlausibilityResult::Bad(CheckFailure::SuddenlyEmpty),
+                Some(true) => Verdict::Good,
+                Some(false) => Verdict::Bad(CheckFailure::SuddenlyEmpty),
                 None => by_meters(),
             },
-            Ok(Sight::PowerOnly) if self.are_well(source, now) == Some(true) => {
-                PlausibilityResult::Good
-            }
+            Ok(Sight::PowerOnly) if self.are_well(source, now) == Some(true) => Verdict::Good,
             Ok(Sight::PowerOnly | Sight::ZeroLevel) if kind == PlausibilityCheck::Totals => {
                 by_meters()
             }
             Ok(Sight::PowerOnly | Sight::ZeroLevel) => {
-                PlausibilityResult::NeedsCrossCheck(self.level_path().into())
+                Verdict::NeedsCrossCheck(self.level_path().into())
             }
-            Err(failure) => PlausibilityResult::Bad(failure),
+            Err(failure) => Verdict::Bad(failure),
         }
     }
 
     /// Judges a held body again, by the 2xx answer of the target its first judgement named, which was requested after it.
     /// `None`: there was none. That answer has been judged before.
-    pub fn confirm(
+    fn reassess(
         &mut self,
         target: &str,
         kind: PlausibilityCheck,
         held: &[u8],
         (asked, answer): (&str, Option<&[u8]>),
         now: Now,
-    ) -> PlausibilityResult {
+    ) -> Verdict {
         let (path, _) = path_of(target);
         let source = Source::of(path);
         let kind = kind.on(path, source);
@@ -191,14 +168,14 @@ impl Plausibility {
             }
         };
         if is_confirmed {
-            return PlausibilityResult::Good;
+            return Verdict::Good;
         }
         // A home without a battery has just said so; then the meters are its cross-check.
         let other = self.level_path();
         if kind == PlausibilityCheck::CrossChecked && asked == SOE && other != SOE {
-            return PlausibilityResult::NeedsCrossCheck(other.into());
+            return Verdict::NeedsCrossCheck(other.into());
         }
-        PlausibilityResult::Bad(CheckFailure::Unconfirmed)
+        Verdict::Bad(CheckFailure::Unconfirmed)
     }
 
     /// The target that confirms a level of zero: the battery's own, or the meters where that has no level to tell (no battery).
@@ -297,6 +274,34 @@ impl Plausibility {
     fn are_well(&self, source: Source<'_>, now: Now) -> Option<bool> {
         let meters = self.meters_of(source)?;
         (now.mono.saturating_sub(meters.at) <= 2 * self.aggregates_every).then_some(meters.good)
+    }
+}
+
+impl BodyJudge for Plausibility {
+    fn judge(&mut self, target: &str, body: &[u8], now: Now) -> Verdict {
+        match check_of(path_of(target).0) {
+            Some(kind) => self.assess(target, kind, body, now),
+            None => Verdict::Good,
+        }
+    }
+
+    fn confirm(
+        &mut self,
+        target: &str,
+        held: &[u8],
+        cross_check: (&str, Option<&[u8]>),
+        now: Now,
+    ) -> Verdict {
+        match check_of(path_of(target).0) {
+            Some(kind) => self.reassess(target, kind, held, cross_check, now),
+            None => Verdict::Good,
+        }
+    }
+
+    /// The first body to say something after [`SILENCE`]. At most once in that time, lest a home that says only some things is
+    /// asked for the others as often.
+    fn has_returned(&self) -> bool {
+        self.returned
     }
 }
 

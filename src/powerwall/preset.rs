@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use http::header::ORIGIN;
 
+use super::plausibility::{NO_ANSWER, PlausibilityCheck};
 use crate::policy::check::{Check, JsonKind};
-use crate::policy::home::{NO_ANSWER, PlausibilityCheck};
 use crate::policy::rate::RateLimit;
 use crate::policy::rule::{IgnoreFields, Rule, SetCookie};
 use crate::route::{Pattern, Route};
@@ -17,7 +17,8 @@ use crate::route::{Pattern, Route};
 type RoutePreset = (&'static str, u64, u64, u64);
 
 /// What every home has.
-const METERS: [RoutePreset; 1] = [("/aggregates", 5, 5, 30)];
+pub const METERS_PATH: &str = "/aggregates";
+const METERS: [RoutePreset; 1] = [(METERS_PATH, 5, 5, 30)];
 
 /// What some homes do not have, and none has while its gateway is away.
 const MAYBE_EMPTY: [RoutePreset; 28] = [
@@ -98,6 +99,28 @@ const SET_BY_COMMANDS: [&str; 9] = [
 /// Commands that one address may give in a minute.
 const CONTROLS_PER_MINUTE: u32 = 10;
 
+/// How the bodies of this path are judged. `None`: not at all.
+pub fn check_of(path: &str) -> Option<PlausibilityCheck> {
+    let exact = [
+        (&METERS[..], PlausibilityCheck::Aggregates),
+        (&MAYBE_EMPTY, PlausibilityCheck::EmptyIsNews),
+        (&MAYBE_ZERO, PlausibilityCheck::CrossChecked),
+        (&TOTALS, PlausibilityCheck::Totals),
+    ];
+    let is_among = |presets: &[RoutePreset]| presets.iter().any(|preset| preset.0 == path);
+    let is_below = |preset: &RoutePreset| path.starts_with(preset.0.trim_end_matches('*'));
+    exact
+        .into_iter()
+        .find(|(presets, _)| is_among(presets))
+        .map(|(_, kind)| kind)
+        .or_else(|| {
+            UNLISTED
+                .iter()
+                .any(is_below)
+                .then_some(PlausibilityCheck::Unlisted)
+        })
+}
+
 /// The routes of the preset `pypowerwall`, the most important poll first.
 pub fn pypowerwall_routes() -> Vec<Route> {
     let meters = Check {
@@ -110,30 +133,18 @@ pub fn pypowerwall_routes() -> Vec<Route> {
         ..texts()
     };
     let groups = [
-        (
-            &METERS[..],
-            Some(meters),
-            Some(PlausibilityCheck::Aggregates),
-        ),
-        (
-            &MAYBE_EMPTY,
-            Some(json),
-            Some(PlausibilityCheck::EmptyIsNews),
-        ),
-        (
-            &MAYBE_ZERO,
-            Some(texts()),
-            Some(PlausibilityCheck::CrossChecked),
-        ),
-        (&TOTALS, Some(texts()), Some(PlausibilityCheck::Totals)),
-        (&UNLISTED, None, Some(PlausibilityCheck::Unlisted)),
-        (&OWN, None, None),
+        (&METERS[..], Some(meters)),
+        (&MAYBE_EMPTY, Some(json)),
+        (&MAYBE_ZERO, Some(texts())),
+        (&TOTALS, Some(texts())),
+        (&UNLISTED, None),
+        (&OWN, None),
     ];
-    let routes = groups.iter().flat_map(|(presets, check, plausibility)| {
+    let routes = groups.iter().flat_map(|(presets, check)| {
         presets.iter().filter_map(|preset| {
             let rule = Rule {
                 check: check.clone(),
-                plausibility: *plausibility,
+                judged: check_of(preset.0).is_some(),
                 ..timed(preset)
             };
             Pattern::parse(preset.0).map(|pattern| Route { pattern, rule })
@@ -315,7 +326,7 @@ mod tests {
             "/api/*",
             "/stats",
         ]
-        .map(|path| rule(path).plausibility);
+        .map(check_of);
         let expected = [
             Some(PlausibilityCheck::Aggregates),
             Some(PlausibilityCheck::EmptyIsNews),

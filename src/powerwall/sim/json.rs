@@ -24,7 +24,7 @@ pub enum Json {
 /// An object, key by key.
 macro_rules! object {
     ($($key:literal: $value:expr),* $(,)?) => {
-        $crate::origin::sim::json::Json::Object(vec![$($crate::origin::sim::json::member($key, $value)),*])
+        $crate::powerwall::sim::json::Json::Object(vec![$($crate::powerwall::sim::json::member($key, $value)),*])
     };
 }
 pub(crate) use object;

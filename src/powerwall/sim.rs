@@ -21,8 +21,8 @@ use parking_lot::Mutex;
 pub use self::settings::{Limits, SimSettings};
 pub use self::simulation::Simulation;
 use self::simulation::{Coming, Then};
-use super::{FetchError, Fetched, Opening, Origin, OriginRequest, Rest};
 use crate::clock::Clock;
+use crate::origin::{FetchError, Fetched, Opening, Origin, OriginRequest, Rest};
 
 /// One worker's way to the simulation that all workers share.
 pub struct SimOrigin {
