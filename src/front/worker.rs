@@ -448,7 +448,6 @@ impl Worker {
         index: u32,
         requests: &mut usize,
     ) -> io::Result<usize> {
-        let now = self.now.mono;
         let Some(client) = self.client(index) else {
             return Ok(0);
         };
@@ -470,6 +469,9 @@ impl Worker {
         };
         // A short read emptied the socket; where the client has ended, its end is still to be read.
         client.readable = read == buffer.len() || client.read_closed;
+        // What was just received is answered as of now: this thread may have stood still since its poll ended.
+        self.now = self.shared.clock.now();
+        let now = self.now.mono;
         let received = buffer.get(..read).unwrap_or_default();
         let answered = self.answer_plain(index, received, requests)?;
         if let (Some(client), Some(rest)) = (self.client(index), received.get(answered..))
