@@ -20,8 +20,8 @@ use crate::front::limits::{self, Limits};
 use crate::front::listener::{self, Front};
 use crate::message::Request;
 use crate::origin::Origin;
+use crate::origin::http::HttpSettings;
 use crate::origin::http::tls::Client;
-use crate::origin::http::{HttpSettings, STREAM_PATIENCE};
 use crate::origin::permits::FlightId;
 use crate::origin::resolve::Addresses;
 use crate::origin::sim::{self, SimSettings, Simulation};
@@ -36,8 +36,8 @@ use crate::timer::Timer;
 /// How often an origin's name is looked up again, and how long the start waits for the first time.
 const RESOLVE_EVERY: Duration = Duration::from_secs(30);
 const RESOLVE_AT_START: Duration = Duration::from_secs(2);
-/// A silence in a body after which it is passed on as it comes.
-const PAUSE: Duration = Duration::from_millis(500);
+/// A body that is whole so soon after its head is answered in one piece; half of what a first byte may be late.
+const AT_ONCE: Duration = Duration::from_millis(20);
 /// Below the 5 s after which many servers close an idle connection.
 const MAX_IDLE_AGE: Duration = Duration::from_secs(4);
 /// Requests for our own endpoints that may wait for the admin thread.
@@ -267,6 +267,13 @@ impl Executor for Threads {
         }
     }
 
+    fn stream(&self, work: Box<dyn FnOnce() + Send>) {
+        // What was not started is dropped, and so its client is shown that the body is cut.
+        if let Err(error) = spawn("stream", work) {
+            log::error!("cannot start a thread for a stream: {error}");
+        }
+    }
+
     fn wake(&self, at: Duration, flight: FlightId) {
         self.timer.wake(at, flight);
     }
@@ -384,22 +391,22 @@ fn wait_until_idle(front: &Front, at_most: Duration) -> bool {
 }
 
 fn limits(config: &Config) -> Limits {
-    let proxy = &config.proxy;
+    let front = &config.proxy;
     Limits {
         max_connections: limits::connection_limit(
-            proxy.max_connections,
-            config.backend.max_concurrent_requests,
+            front.max_connections,
+            config.backend.max_concurrent_requests + proxy::max_streams(config),
         ),
-        max_connections_per_client: proxy.max_connections_per_client,
+        max_connections_per_client: front.max_connections_per_client,
         head: head::Limits {
-            max_head_bytes: proxy.max_header_bytes,
+            max_head_bytes: front.max_header_bytes,
             ..head::Limits::default()
         },
-        max_body_bytes: proxy.max_body_bytes,
-        header_timeout: proxy.header_timeout,
-        body_timeout: proxy.body_timeout,
-        keep_alive_timeout: proxy.keep_alive_timeout,
-        write_timeout: proxy.write_timeout,
+        max_body_bytes: front.max_body_bytes,
+        header_timeout: front.header_timeout,
+        body_timeout: front.body_timeout,
+        keep_alive_timeout: front.keep_alive_timeout,
+        write_timeout: front.write_timeout,
     }
 }
 
@@ -422,9 +429,8 @@ fn source(config: &Config, clock: &Clock) -> Result<Source, StartError> {
             };
             let limits = sim::Limits {
                 first_byte: backend.first_byte_timeout,
-                pause: PAUSE,
+                at_once: AT_ONCE,
                 idle: backend.idle_timeout,
-                stream_idle: backend.idle_timeout.saturating_mul(STREAM_PATIENCE),
                 total: backend.total_timeout,
             };
             let settings = SimSettings {
@@ -449,7 +455,7 @@ fn source(config: &Config, clock: &Clock) -> Result<Source, StartError> {
         first_byte_timeout: backend.first_byte_timeout,
         idle_timeout: backend.idle_timeout,
         total_timeout: backend.total_timeout,
-        pause: PAUSE,
+        at_once: AT_ONCE,
         max_object_bytes: config.cache.max_object_bytes,
         max_idle_age: MAX_IDLE_AGE,
     };

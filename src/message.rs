@@ -130,3 +130,14 @@ pub struct Response {
     /// The content, exactly the origin's bytes.
     pub body: Bytes,
 }
+
+/// The head of an origin's response whose body is still coming.
+#[derive(Clone, Debug)]
+pub struct ResponseHead {
+    /// The status code.
+    pub status: StatusCode,
+    /// End-to-end fields only, without Content-Length.
+    pub fields: HeaderMap,
+    /// How long its body will be. `None`: that shows at its end.
+    pub length: Option<u64>,
+}

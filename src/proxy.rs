@@ -2,6 +2,7 @@
 //!
 //! Nothing in here waits. Threads, sockets and timers are the [`Executor`]'s.
 
+mod body;
 mod complete;
 mod cross_check;
 mod fetch;
@@ -30,7 +31,7 @@ use crate::cache::key::{Key, KeyPrefix};
 use crate::cache::store::{Inserted, Store, Stored};
 use crate::cache::variant_churn::VariantChurn;
 use crate::clock::{Clock, Now};
-use crate::config::Config;
+use crate::config::{Config, Preset};
 use crate::message::{Body, Request, RequestId};
 use crate::metrics::Counters;
 use crate::origin::backoff::Schedule;
@@ -54,6 +55,7 @@ pub use plain::PlainHit;
 pub use polls::{Idle, Poll, polls};
 pub use rate::network_of;
 
+use body::GrowingBytes;
 use find::Decision;
 use join::joins;
 use polls::Polls;
@@ -65,6 +67,10 @@ const ROLE: &str = "anonymous";
 pub trait Executor: Send + Sync {
     /// Asks the origin and completes the flight, on a thread that may wait. Never waits itself.
     fn fetch(&self, flight: FlightId, fetch_request: FetchRequest);
+    /// Carries this out on a thread of its own: a body that may last for hours.
+    fn stream(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
+    }
     /// Reports the deadline of a flight at this monotonic time.
     fn wake(&self, at: Duration, flight: FlightId);
     /// That deadline is of no interest any more; reporting it all the same does no harm.
@@ -96,6 +102,8 @@ pub struct Proxy {
     /// Protects: who waits for what. Look and Insert are carried out under it (I4, I8); replies never are (I2).
     flights: Mutex<Flights>,
     executor: Box<dyn Executor>,
+    /// What is held by bodies that are not stored yet.
+    growing: GrowingBytes,
     clock: Clock,
     counters: Arc<Counters>,
     statistics: Statistics,
@@ -142,7 +150,9 @@ impl Proxy {
             slow,
             restraint,
             (schedule, u64::from(mark)),
-        );
+        )
+        .with_max_streams(max_streams(&config));
+        let growing = GrowingBytes::new(cache.max_bytes);
         let store = Store::new(cache.max_bytes, cache.max_entries);
         let polls = Polls::new(&config);
         for key in polls.keys() {
@@ -154,6 +164,7 @@ impl Proxy {
             store,
             flights: Mutex::new(flights),
             executor,
+            growing,
             clock,
             counters: Arc::default(),
             statistics: Statistics::default(),
@@ -396,6 +407,12 @@ impl Proxy {
             Work::Fetch(flight, fetch_request) => self.send_out(flight, fetch_request),
             Work::Wake(at, flight) => self.executor.wake(at, flight),
             Work::Forget(at, flight) => self.executor.forget(at, flight),
+            Work::Attach(waiters, growing) => waiters
+                .into_iter()
+                .for_each(|waiter| self.attach(waiter, &growing, now)),
+            Work::Open(_, others) => others
+                .into_iter()
+                .for_each(|waiter| self.retry_alone(waiter)),
             Work::Answer(waiters, result) => self.answer_all(waiters, &result, now),
             Work::Overdue(waiters, cause, until) => {
                 let wait = until.map(|until| until.saturating_sub(now.mono));
@@ -435,9 +452,17 @@ impl Proxy {
                 log::info!("the origin answers again; its breaker is closed");
                 self.executor.origin_up();
             }
-            // Opened is stepped by `open` alone, which takes the answer itself; nothing else comes out of a step.
+            // Nothing else comes out of a step.
             _ => {}
         }
+    }
+}
+
+/// How many bodies that may last for hours there may be at once: a pypowerwall has a thread for each.
+pub(crate) fn max_streams(config: &Config) -> usize {
+    match config.preset {
+        Preset::Pypowerwall => 2,
+        Preset::Api => 64,
     }
 }
 

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
+use crate::cache::shared_body::Reader;
 use crate::cache::store::Stored;
 use crate::clock::{Clock, Now};
 use crate::digits::decimal;
-use crate::message::{IdText, Response};
-use crate::origin::{InterimSink, Opening};
+use crate::message::{IdText, Response, ResponseHead};
+use crate::origin::InterimSink;
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::dates;
 use crate::policy::freshness::Lifetime;
@@ -189,8 +190,9 @@ pub trait Responder: Send {
     /// Tells the answer. Called at most once; never waits.
     fn reply(&mut self, reply: Reply);
 
-    /// Begins an answer that is passed on as it comes. Instead of [`Responder::reply`], at most once.
-    fn open(&mut self, opening: &Opening, outcome: Outcome) -> Box<dyn Sink>;
+    /// Begins an answer whose body is still growing; it is read from `body`. Instead of [`Responder::reply`], at most once;
+    /// never waits.
+    fn open(&mut self, head: &ResponseHead, outcome: Outcome, body: Reader);
 
     /// True when nobody is there any more to be told.
     fn gone(&self) -> bool;
@@ -199,25 +201,6 @@ pub trait Responder: Send {
     fn interim_sink(&self) -> Option<Arc<dyn InterimSink>> {
         None
     }
-}
-
-/// Takes a body as it comes. Dropped before [`Sink::end`]: the body was cut, and the client is shown so.
-pub trait Sink {
-    /// Passes bytes on, waiting while the client is slow; false when it is gone.
-    fn pass_on(&mut self, part: Bytes) -> bool;
-    /// The body is complete.
-    fn end(&mut self);
-}
-
-/// Takes nothing: for who cannot use a body that is passed on as it comes.
-pub struct Nowhere;
-
-impl Sink for Nowhere {
-    fn pass_on(&mut self, _: Bytes) -> bool {
-        false
-    }
-
-    fn end(&mut self) {}
 }
 
 /// The start of a stored answer's head: all that never changes, rendered once, when it was `received`; and where in it the
@@ -338,18 +321,18 @@ pub fn head(
     }
 }
 
-/// The head of an answer that is passed on as it comes, without framing.
+/// The head of an answer whose body is still growing, without framing.
 pub fn opening_head(
     out: &mut Vec<u8>,
-    opening: &Opening,
+    head: &ResponseHead,
     outcome: &Outcome,
     id: &IdText<'_>,
     via: &str,
 ) {
-    status_line(out, opening.status);
-    fields(out, &opening.fields, |_| true);
+    status_line(out, head.status);
+    fields(out, &head.fields, |_| true);
     let _ = write!(out, "Via: 1.1 {via}\r\n");
-    cache_fields(out, outcome, None, Some(opening.status.as_u16()), id);
+    cache_fields(out, outcome, None, Some(head.status.as_u16()), id);
 }
 
 /// The body of a reply.

@@ -1,15 +1,16 @@
-//! The lock of flights and store: parking_lot's, or the model checker's when built with `--cfg larder_shuttle`.
+//! The locks of flights, bodies and store: parking_lot's, or the model checker's when built with `--cfg larder_shuttle`.
 
 #[cfg(not(larder_shuttle))]
-pub use parking_lot::Mutex;
+pub use parking_lot::{Condvar, Mutex};
 
 #[cfg(larder_shuttle)]
-pub use modelled::Mutex;
+pub use modelled::{Condvar, Mutex};
 
 /// shuttle's lock in parking_lot's shape.
 #[cfg(larder_shuttle)]
 mod modelled {
     use std::sync::PoisonError;
+    use std::time::Duration;
 
     use shuttle::sync::MutexGuard;
 
@@ -27,6 +28,23 @@ mod modelled {
         /// unlocks while another one unwinds for the one that panics.
         pub fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    /// shuttle's condition in parking_lot's shape. No wait runs out of time.
+    #[derive(Debug, Default)]
+    pub struct Condvar(shuttle::sync::Condvar);
+
+    impl Condvar {
+        /// As a `parking_lot::Condvar::wait_for` that wakes without a reason: whoever waits looks again.
+        pub fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, most: Duration) {
+            let _ = (guard, most);
+            shuttle::thread::yield_now();
+        }
+
+        /// As `parking_lot::Condvar::notify_all`.
+        pub fn notify_all(&self) {
+            self.0.notify_all();
         }
     }
 }

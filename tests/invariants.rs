@@ -12,18 +12,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 use larder::cache::flights::FetchRequest;
+use larder::cache::shared_body::Reader;
 use larder::cache::store::Stored;
 use larder::clock::Clock;
 use larder::config::{Config, Preset};
 use larder::front::head;
 use larder::front::limits::Limits;
 use larder::front::listener::Front;
-use larder::message::{Body, Request, Response, Target};
+use larder::message::{Body, Request, Response, ResponseHead, Target};
 use larder::origin::permits::FlightId;
-use larder::origin::{Fetched, Opening, Origin, OriginRequest};
+use larder::origin::{Fetched, Origin, OriginRequest};
 use larder::outcome::{FetchError, Outcome};
 use larder::proxy::{Executor, PollEnd, Proxy};
-use larder::reply::{Nowhere, Reply, Responder, Sink};
+use larder::reply::{Reply, Responder};
 
 #[test]
 fn i2_replies_are_given_outside_the_locks() {
@@ -131,9 +132,7 @@ impl Responder for Asking {
         self.told.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
-        Box::new(Nowhere)
-    }
+    fn open(&mut self, _: &ResponseHead, _: Outcome, _: Reader) {}
 
     fn gone(&self) -> bool {
         false

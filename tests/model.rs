@@ -17,14 +17,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use larder::cache::flights::{FetchRequest, Gauges};
+use larder::cache::shared_body::Reader;
 use larder::clock::Clock;
 use larder::config::{Config, Preset};
-use larder::message::{Body, Request, Response, Target};
+use larder::message::{Body, Request, Response, ResponseHead, Target};
 use larder::origin::permits::FlightId;
 use larder::origin::{Fetched, Opening, Origin, OriginRequest, Rest};
 use larder::outcome::{Cause, FetchError, Outcome};
 use larder::proxy::{Executor, PollEnd, Proxy};
-use larder::reply::{Nowhere, Reply, Responder, Sink};
+use larder::reply::{Reply, Responder};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use shuttle::sync::mpsc::{Sender, channel};
@@ -478,9 +479,8 @@ impl Responder for Once {
     }
 
     /// A body that is passed on is of no use to a client that waits for a whole one.
-    fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
+    fn open(&mut self, _: &ResponseHead, _: Outcome, _: Reader) {
         self.tell(Reply::failed(Cause::Slow, None));
-        Box::new(Nowhere)
     }
 
     fn gone(&self) -> bool {

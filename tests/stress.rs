@@ -14,14 +14,15 @@ use crossbeam_channel::{Sender, unbounded};
 use http::{HeaderMap, Method, StatusCode, Version};
 
 use larder::cache::flights::{FetchRequest, Gauges};
+use larder::cache::shared_body::Reader;
 use larder::clock::Clock;
 use larder::config::{Config, Preset};
-use larder::message::{Body, Request, RequestId, Response, Target};
+use larder::message::{Body, Request, RequestId, Response, ResponseHead, Target};
 use larder::origin::permits::FlightId;
-use larder::origin::{Fetched, Opening, Origin, OriginRequest};
+use larder::origin::{Fetched, Origin, OriginRequest};
 use larder::outcome::{FetchError, Outcome};
 use larder::proxy::{Executor, PollEnd, Proxy};
-use larder::reply::{Reply, Responder, Sink};
+use larder::reply::{Reply, Responder};
 
 const CLIENTS: usize = 64;
 const REQUESTS_EACH: usize = 500;
@@ -139,7 +140,7 @@ impl Responder for Client {
         self.0.send(reply).expect("a client that waits");
     }
 
-    fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
+    fn open(&mut self, _: &ResponseHead, _: Outcome, _: Reader) {
         panic!("every answer here is whole")
     }
 

@@ -2,7 +2,10 @@
 //!
 //! ```text
 //! Arrived ──▶ Look ──▶ Found ─────────────────────────▶ Answer
-//!               │                    ┌─▶ Opened ──▶ Ended
+//!               │                    ┌─▶ Opened, Streams ──▶ Ended
+//!               │                    │                        ▲
+//!               │                    ├─▶ Grows ─▶ Attach ─▶ Outgrown
+//!               │                    │            ▼
 //!               └──▶ Missing ──▶ Fetch ─▶ Completed ▶ (Insert) Answer, or Fetch once more
 //!                      (permit)      └─▶ Deadline ──▶ Overdue
 //! ```
@@ -22,7 +25,7 @@ mod turns;
 mod work;
 
 pub use report::{FailureReport, UnderWay};
-pub use work::{Arrival, FetchRequest, FetchResult, Shared, Waiter, Work};
+pub use work::{Arrival, FetchRequest, FetchResult, Growing, Shared, Waiter, Work};
 
 use self::flight::{Flight, Stage, turn_away};
 use super::expiring_set::ExpiringSet;
@@ -33,10 +36,13 @@ use crate::origin::backoff::{Backoff, Heard, Permission, ProbeToken, Schedule, W
 use crate::origin::breaker::Breaker;
 use crate::origin::limits::{Limits, Restraint};
 use crate::origin::permits::{Class, FlightId, Permits};
-use crate::outcome::{Cause, FetchError};
+use crate::outcome::Cause;
 
 /// Background refreshes at once, waiting ones included; more are left to the next request.
 const MAX_BACKGROUND: usize = 256;
+
+/// Streams at once, where nobody says otherwise.
+const MAX_STREAMS: usize = 64;
 
 /// How long a key whose answer could not be shared is not collapsed.
 const NOT_COLLAPSED_FOR: Duration = Duration::from_secs(60);
@@ -59,6 +65,9 @@ pub struct Flights {
     slow: Duration,
     /// Flights the origin has been working on for longer than `slow`.
     late: usize,
+    /// Bodies that may last for hours, and how many there may be.
+    streams: usize,
+    max_streams: usize,
     next: u64,
     stopped: bool,
     /// Deadlines of flights that are over, to be told at the end of the step.
@@ -100,10 +109,18 @@ impl Flights {
             max_parked,
             slow,
             late: 0,
+            streams: 0,
+            max_streams: MAX_STREAMS,
             next: 0,
             stopped: false,
             past: Vec::new(),
         }
+    }
+
+    /// The same with so many streams at once.
+    pub fn with_max_streams(mut self, max_streams: usize) -> Flights {
+        self.max_streams = max_streams;
+        self
     }
 
     /// Takes in what happened and returns what is to be done, in order.
@@ -113,7 +130,10 @@ impl Flights {
             Work::Arrived(arrival) => self.arrived(arrival, now, &mut todo),
             Work::Found(flight, stored) => self.found(flight, stored, &mut todo),
             Work::Missing(flight) => self.missing(flight),
-            Work::Opened(flight) => self.opened(flight, now, &mut todo),
+            Work::Opened(flight) => self.opened(flight, false, now, &mut todo),
+            Work::Streams(flight) => self.opened(flight, true, now, &mut todo),
+            Work::Grows(flight, growing) => self.grows(flight, growing, now, &mut todo),
+            Work::Outgrown(flight) => self.outgrown(flight, now, &mut todo),
             Work::Ended(flight) => drop(self.end(flight)),
             Work::Pending(flight) => self.pending(flight, now, &mut todo),
             Work::Plainly(flight) => self.ask_plainly(flight),
@@ -226,7 +246,20 @@ impl Flights {
         let (Some(flight), Some(waiter)) = (self.flights.get_mut(&id), waiter) else {
             return;
         };
-        if now.mono >= flight.began + self.slow {
+        let is_late = now.mono >= flight.began + self.slow;
+        if let Some(growing) = &flight.growing {
+            let growing = Arc::clone(growing);
+            let takes_it = if is_late {
+                !waiter.has_stale_for(Cause::Slow, now) && waiter.knows_its_place(&growing)
+            } else {
+                waiter.takes_growing(&growing, now)
+            };
+            if takes_it {
+                flight.stage = Stage::Growing;
+                return todo.push(Work::Attach(vec![waiter], growing));
+            }
+        }
+        if is_late {
             return todo.push(Work::Overdue(vec![waiter], Cause::Slow, None));
         }
         flight.waiters.push(waiter);
@@ -275,6 +308,7 @@ impl Flights {
                 repeated: 0,
                 late: false,
                 invalidated_meanwhile: false,
+                growing: None,
             },
         );
         todo.push(Work::Wake(now.mono + self.slow, id));
@@ -294,24 +328,9 @@ impl Flights {
         }
     }
 
-    fn opened(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
-        self.unjoin(id);
-        let Some(flight) = self.flights.get_mut(&id) else {
-            return;
-        };
-        let fetch_request = flight.fetch_request.clone();
-        let token = flight.token;
-        // A poll is to be stored, and nobody takes what is passed on: it has failed.
-        let is_lost = fetch_request.poll.is_some() && flight.waiters.is_empty();
-        let heard = if is_lost {
-            Heard::Failure(Cause::Fetch(FetchError::IdleTimeout), None)
-        } else {
-            Heard::Answer
-        };
-        if let Some(key) = fetch_request.shared_key() {
-            self.not_collapsed.set(key, NOT_COLLAPSED_FOR, now);
-        }
-        self.heard(&fetch_request, token, heard, false, now, todo);
+    /// Only the leader may have this body: it holds the permit, or is one of the streams.
+    fn opened(&mut self, id: FlightId, streams: bool, now: Now, todo: &mut Vec<Work>) {
+        self.is_nobody_elses(id, now, todo);
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
@@ -321,27 +340,90 @@ impl Flights {
             .first()
             .is_some_and(|p| p.leads)
             .then(|| waiters.remove(0));
-        // A body nobody takes needs no permit to stream: the flight ends at once.
-        if leader.is_some() && !self.permits.begin_stream() {
-            todo.extend(leader.map(|leader| Work::Overdue(vec![leader], Cause::NoPermit, None)));
+        // A body nobody takes is not read: the flight ends at once.
+        let Some(leader) = leader else {
+            return todo.push(Work::Open(None, waiters));
+        };
+        if !streams {
+            flight.stage = Stage::Relaying;
+        } else if self.streams < self.max_streams {
+            flight.stage = Stage::Streaming;
+            self.streams += 1;
+            self.late -= usize::from(std::mem::take(&mut flight.late));
+            self.permits.release(flight.class);
+        } else {
+            todo.push(Work::Overdue(vec![leader], Cause::NoPermit, None));
             return todo.push(Work::Open(None, waiters));
         }
-        if leader.is_some() {
-            flight.stage = Stage::Streaming;
+        todo.push(Work::Open(Some(leader), waiters));
+    }
+
+    /// Everybody it is selected for may have this body while it grows.
+    fn grows(&mut self, id: FlightId, growing: Arc<Growing>, now: Now, todo: &mut Vec<Work>) {
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        flight.growing = Some(Arc::clone(&growing));
+        let takes_it = |waiter: &Waiter| waiter.takes_growing(&growing, now);
+        self.attach(id, &growing, takes_it, todo);
+    }
+
+    /// Gives a growing body to those who wait and want it so.
+    fn attach(
+        &mut self,
+        id: FlightId,
+        growing: &Arc<Growing>,
+        takes_it: impl Fn(&Waiter) -> bool,
+        todo: &mut Vec<Work>,
+    ) {
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        let all = std::mem::take(&mut flight.waiters);
+        let (readers, others): (Vec<_>, Vec<_>) = all.into_iter().partition(takes_it);
+        flight.waiters = others;
+        self.parked -= readers.len();
+        if !readers.is_empty() {
+            flight.stage = Stage::Growing;
+            todo.push(Work::Attach(readers, Arc::clone(growing)));
         }
-        todo.push(Work::Open(leader, waiters));
+    }
+
+    /// A growing body is for those who read it already; who waits for all of it is fetched another.
+    fn outgrown(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
+        self.is_nobody_elses(id, now, todo);
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        flight.growing = None;
+        flight.stage = Stage::Relaying;
+        let waiters = std::mem::take(&mut flight.waiters);
+        self.parked -= waiters.len();
+        todo.push(Work::Open(None, waiters));
+    }
+
+    /// The origin has answered, but not for everybody: nobody joins, and the key is not collapsed for a while.
+    fn is_nobody_elses(&mut self, id: FlightId, now: Now, todo: &mut Vec<Work>) {
+        self.unjoin(id);
+        let Some(flight) = self.flights.get(&id) else {
+            return;
+        };
+        let fetch_request = flight.fetch_request.clone();
+        let token = flight.token;
+        if let Some(key) = fetch_request.shared_key() {
+            self.not_collapsed.set(key, NOT_COLLAPSED_FOR, now);
+        }
+        self.heard(&fetch_request, token, Heard::Answer, false, now, todo);
     }
 
     /// Takes a flight out, and back what it holds.
     fn end(&mut self, id: FlightId) -> Option<Flight> {
         let flight = self.remove(id)?;
-        if flight.stage != Stage::Confirming {
+        if !flight.stage.is_without_permit() {
             self.permits.release(flight.class);
         }
         self.late -= usize::from(flight.late);
-        if flight.stage == Stage::Streaming {
-            self.permits.end_stream();
-        }
+        self.streams -= usize::from(flight.stage == Stage::Streaming);
         Some(flight)
     }
 
@@ -419,7 +501,7 @@ impl Flights {
                 }
                 todo.push(Work::Overdue(waiters, Cause::NoPermit, None));
             }
-            Stage::Fetching | Stage::Confirming => {
+            Stage::Fetching | Stage::Growing | Stage::Confirming => {
                 flight.late = flight.stage == Stage::Fetching;
                 self.late += usize::from(flight.late);
                 let all = std::mem::take(&mut flight.waiters);
@@ -428,8 +510,14 @@ impl Flights {
                     .partition(|p| p.has_stale_for(Cause::Slow, now));
                 flight.waiters = without;
                 self.parked -= with_stale.len();
+                let growing = flight.growing.clone();
                 if !with_stale.is_empty() {
                     todo.push(Work::Overdue(with_stale, Cause::Slow, None));
+                }
+                // Nobody may be kept waiting now by an answer that could only replace a broken body.
+                if let Some(growing) = growing {
+                    let takes_it = |waiter: &Waiter| waiter.knows_its_place(&growing);
+                    self.attach(id, &growing, takes_it, todo);
                 }
             }
             _ => {}

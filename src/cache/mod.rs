@@ -4,6 +4,7 @@ pub mod expiring_set;
 pub mod flights;
 pub mod key;
 mod s3_fifo;
+pub mod shared_body;
 pub mod store;
 pub mod variant_churn;
 pub mod variants;

@@ -3,8 +3,10 @@
 use mio::Waker;
 use mio::net::TcpStream;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::connection::Part;
+use super::following::{Following, News};
 use super::limits::ConnectionSlot;
 use crate::metrics::RejectReason;
 use crate::sync::Mutex;
@@ -24,6 +26,10 @@ pub(super) enum Message {
     Rejected(TcpStream, IpAddr, RejectReason),
     /// A part of a response.
     Respond(Address, u64, Part),
+    /// The beginning of a response, and what it goes on with.
+    Follow(Address, Part, Box<Following>),
+    /// A body that connections follow has grown, or has ended.
+    Grew(Arc<News>),
     /// Too many bytes wait for slow clients: the one that most wait for is cut.
     CutLargest,
     /// The time or the phase of the server has changed.

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod listener;
 pub mod plain;
 
+mod following;
 mod hot;
 mod mailbox;
 mod platform;

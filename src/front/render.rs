@@ -9,9 +9,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use super::connection::Segment;
 use super::shared::Shared;
 use crate::clock::Now;
-use crate::message::{IdText, RequestId, Target};
+use crate::message::{IdText, RequestId, ResponseHead, Target};
 use crate::metrics::RejectReason;
-use crate::origin::Opening;
 use crate::outcome::Outcome;
 use crate::proxy::PlainHit;
 use crate::reply::{self, Reply, Shape};
@@ -116,9 +115,9 @@ pub(super) fn hexadecimal(out: &mut Vec<u8>, number: u64) {
     }
 }
 
-/// The head of an answer that is passed on as it comes, and how its body is framed.
+/// The head of an answer whose body is still growing, and how that is framed.
 pub(super) fn opening(
-    opening: &Opening,
+    of: &ResponseHead,
     outcome: &Outcome,
     asked: &Asked,
     mut form: Form,
@@ -126,8 +125,8 @@ pub(super) fn opening(
 ) -> (Vec<u8>, Form, Framing) {
     let mut head = Vec::with_capacity(512);
     let id = asked.id_text(shared);
-    reply::opening_head(&mut head, opening, outcome, &id, shared.proxy.via());
-    let framing = match opening.length {
+    reply::opening_head(&mut head, of, outcome, &id, shared.proxy.via());
+    let framing = match of.length {
         Some(length) => {
             let _ = write!(head, "Content-Length: {length}\r\n");
             Framing::Length(length)
@@ -143,6 +142,35 @@ pub(super) fn opening(
     };
     form.end_head(&mut head);
     (head, form, framing)
+}
+
+impl Framing {
+    /// What goes before a part of this length on the wire.
+    pub(super) fn before(&mut self, length: usize) -> Option<Bytes> {
+        match self {
+            Framing::Close => None,
+            Framing::Length(left) => {
+                *left = left.saturating_sub(length as u64);
+                None
+            }
+            Framing::Chunked => Some(Bytes::from(format!("{length:x}\r\n"))),
+        }
+    }
+
+    /// What goes behind each part, at once: there are clients that wait for it.
+    pub(super) fn after(&self) -> Option<Bytes> {
+        (*self == Framing::Chunked).then(|| Bytes::from_static(b"\r\n"))
+    }
+
+    /// What goes behind a body that is complete.
+    pub(super) fn end(&self) -> Option<Bytes> {
+        (*self == Framing::Chunked).then(|| Bytes::from_static(b"0\r\n\r\n"))
+    }
+
+    /// Whether a body that ends here is shorter than announced.
+    pub(super) fn is_short(&self) -> bool {
+        matches!(self, Framing::Length(left) if *left > 0)
+    }
 }
 
 /// An interim response.

@@ -2,24 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
-use parking_lot::{Condvar, Mutex};
 
 use super::connection::{Part, Segment, Stage, Watcher};
+use super::following::Following;
 use super::mailbox::{Address, Mailbox, Message};
-use super::render::{self, Asked, Form, Framing};
+use super::render::{self, Asked, Form};
 use super::shared::{Phase, Shared};
-use crate::origin::{InterimSink, Opening};
+use crate::cache::shared_body::Reader;
+use crate::message::ResponseHead;
+use crate::origin::InterimSink;
 use crate::outcome::{Cause, Outcome};
-use crate::reply::{Reply, Responder, Sink};
-
-/// Bytes a client may lag behind a body that is passed on as it comes.
-const MAX_LAG: usize = 256 * 1024;
-/// How often a thread that waits for a slow client looks at the time.
-const LOOK: Duration = Duration::from_millis(100);
+use crate::reply::{Reply, Responder};
 
 /// Answers one request of one connection, from any thread. Good for one reply; dropped without one it answers 500, so that
 /// no client is left waiting.
@@ -43,10 +39,6 @@ struct Way {
 #[derive(Default)]
 pub(super) struct Progress {
     gone: AtomicBool,
-    /// Protects: bytes that were passed on and not taken yet. Nobody does IO meanwhile.
-    lag: Mutex<usize>,
-    /// Signals: bytes were taken, or the client is gone.
-    changed: Condvar,
 }
 
 impl ReplyHandle {
@@ -98,23 +90,19 @@ impl Responder for ReplyHandle {
         self.way.send(Part::whole([head, body], form.closes));
     }
 
-    fn open(&mut self, opening: &Opening, outcome: Outcome) -> Box<dyn Sink> {
+    fn open(&mut self, head: &ResponseHead, outcome: Outcome, body: Reader) {
         self.answered = true;
         let form = self.form();
         let shared = &self.way.shared;
-        let (head, form, framing) = render::opening(opening, &outcome, &self.asked, form, shared);
-        let head = Some(Segment::new(Bytes::from(head)));
-        let stage = if form.head_only {
-            Stage::Whole
-        } else {
-            Stage::Begun
-        };
-        self.way.send(Part::of(stage, head, form.closes));
-        Box::new(Relay {
-            way: self.way.clone(),
-            framing,
-            ended: form.head_only,
-        })
+        let (bytes, form, framing) = render::opening(head, &outcome, &self.asked, form, shared);
+        let bytes = Some(Segment::new(Bytes::from(bytes)));
+        if form.head_only {
+            return self.way.send(Part::of(Stage::Whole, bytes, form.closes));
+        }
+        let part = Part::of(Stage::Begun, bytes, form.closes);
+        let following = Box::new(Following::new(self.way.number, body, framing));
+        let message = Message::Follow(self.way.to, part, following);
+        self.way.mailbox.send(message);
     }
 
     fn gone(&self) -> bool {
@@ -148,104 +136,14 @@ impl InterimSink for Interims {
     }
 }
 
-/// A body on its way to a client as it comes. Dropped before its end, it cuts the connection.
-struct Relay {
-    way: Way,
-    framing: Framing,
-    ended: bool,
-}
-
-impl Relay {
-    fn send(&self, bytes: Bytes) {
-        let stage = Stage::Begun;
-        self.way
-            .send(Part::of(stage, Some(Segment::new(bytes)), false));
-    }
-}
-
-impl Sink for Relay {
-    fn pass_on(&mut self, part: Bytes) -> bool {
-        if self.ended || self.way.progress.is_gone() {
-            return false;
-        }
-        let mut length = part.len();
-        match &mut self.framing {
-            Framing::Close => self.send(part),
-            Framing::Length(left) => {
-                *left = left.saturating_sub(part.len() as u64);
-                self.send(part);
-            }
-            Framing::Chunked => {
-                let size = Bytes::from(format!("{:x}\r\n", part.len()));
-                length += size.len() + 2;
-                self.send(size);
-                self.send(part);
-                self.send(Bytes::from_static(b"\r\n"));
-            }
-        }
-        let most = self.way.shared.limits.write_timeout;
-        self.way.progress.wait_for(length, most, &self.way.shared)
-    }
-
-    fn end(&mut self) {
-        let last = match self.framing {
-            // Shorter than announced: not an honest end.
-            Framing::Length(left) if left > 0 => return,
-            Framing::Length(_) | Framing::Close => None,
-            Framing::Chunked => Some(Segment::new(Bytes::from_static(b"0\r\n\r\n"))),
-        };
-        self.ended = true;
-        self.way.send(Part::of(Stage::Whole, last, false));
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        if !self.ended {
-            let is_close_delimited = self.framing == Framing::Close;
-            self.way
-                .send(Part::of(Stage::Broken, None, is_close_delimited));
-        }
-    }
-}
-
 impl Progress {
     fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
-
-    /// Notes that so many more bytes were passed on, and waits until the client lags less. False: it is gone, or took nothing
-    /// for that long.
-    fn wait_for(&self, bytes: usize, most: Duration, shared: &Shared) -> bool {
-        let mut lag = self.lag.lock();
-        *lag += bytes;
-        let mut least = *lag;
-        let mut deadline = shared.clock.now().mono + most;
-        while *lag > MAX_LAG {
-            if self.is_gone() || shared.clock.now().mono >= deadline {
-                return false;
-            }
-            self.changed.wait_for(&mut lag, LOOK);
-            if *lag < least {
-                least = *lag;
-                deadline = shared.clock.now().mono + most;
-            }
-        }
-        !self.is_gone()
-    }
 }
 
 impl Watcher for Progress {
-    fn taken(&self, bytes: usize) {
-        let mut lag = self.lag.lock();
-        // The head is taken too, but was never passed on.
-        *lag = lag.saturating_sub(bytes);
-        self.changed.notify_all();
-    }
-
     fn gone(&self) {
         self.gone.store(true, Ordering::Release);
-        let _lag = self.lag.lock();
-        self.changed.notify_all();
     }
 }

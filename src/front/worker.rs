@@ -13,6 +13,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
 use super::connection::{Connection, Expired, Fate, Next, Part, Refused, Segment, Stage, Step};
+use super::following::{self, Bodies, Following, News};
 use super::head::Head;
 use super::hot::HotEntries;
 use super::limits::ConnectionSlot;
@@ -57,6 +58,8 @@ pub(super) struct Worker {
     out: Vec<u8>,
     memo: Memo,
     hot: HotEntries,
+    /// The growing bodies its clients follow.
+    bodies: Bodies,
     ids: std::ops::Range<u64>,
     now: Now,
     rejected: usize,
@@ -74,6 +77,8 @@ struct Slot {
 struct Client {
     stream: TcpStream,
     connection: Connection,
+    /// Those of its responses that follow a growing body.
+    following: Vec<Box<Following>>,
     /// `None`: it has no slot, and is told so.
     slot: Option<ConnectionSlot>,
     /// The tick its entry in the wheel stands at; [`NEVER`] if it has none.
@@ -123,6 +128,7 @@ impl Worker {
             out: Vec::with_capacity(2 * WRITE_AT),
             memo: Memo::new(),
             hot: HotEntries::new(),
+            bodies: Bodies::default(),
             ids: 0..0,
             now,
             rejected: 0,
@@ -226,6 +232,10 @@ impl Worker {
             Message::Respond(to, number, part) => {
                 self.guarded(to.index, |worker| worker.respond(to, number, part));
             }
+            Message::Follow(to, part, following) => {
+                self.guarded(to.index, |worker| worker.follow(to, part, following));
+            }
+            Message::Grew(news) => self.pass_on(&news),
             Message::CutLargest => self.cut_largest(),
             Message::Look => {}
         }
@@ -251,6 +261,7 @@ impl Worker {
             entry.client = Some(Client {
                 stream,
                 connection,
+                following: Vec::new(),
                 slot,
                 scheduled: NEVER,
                 unsent: 0,
@@ -268,16 +279,45 @@ impl Worker {
         self.slots.get_mut(index as usize)?.client.as_mut()
     }
 
-    fn respond(&mut self, to: Address, number: u64, part: Part) {
+    /// The client with this address, if that is still there.
+    fn client_at(&mut self, to: Address) -> Option<&mut Client> {
+        let entry = self.slots.get_mut(to.index as usize)?;
+        let client = entry.client.as_mut()?;
+        (entry.generation == to.generation).then_some(client)
+    }
+
+    /// A response begins that follows a growing body.
+    fn follow(&mut self, to: Address, part: Part, following: Box<Following>) {
         let now = self.now.mono;
-        let Some(entry) = self.slots.get_mut(to.index as usize) else {
+        let Some(client) = self.client_at(to) else {
             return;
         };
-        let Some(client) = entry
-            .client
-            .as_mut()
-            .filter(|_| entry.generation == to.generation)
-        else {
+        client.connection.respond(following.number(), part, now);
+        let mailbox = Arc::clone(&self.mailbox);
+        self.bodies.add(&following, to, &mailbox);
+        if let Some(client) = self.client_at(to) {
+            client.following.push(following);
+        }
+        self.serve(to.index);
+    }
+
+    /// Serves all who follow the body that has grown.
+    fn pass_on(&mut self, news: &News) {
+        let mut readers = self.bodies.take(news);
+        readers.retain(|to| {
+            if self.client_at(*to).is_none() {
+                return false;
+            }
+            self.guarded(to.index, |worker| worker.serve(to.index));
+            self.client_at(*to)
+                .is_some_and(|client| client.follows(news))
+        });
+        self.bodies.give_back(news, readers);
+    }
+
+    fn respond(&mut self, to: Address, number: u64, part: Part) {
+        let now = self.now.mono;
+        let Some(client) = self.client_at(to) else {
             return;
         };
         if part.stage() == Stage::Broken {
@@ -322,7 +362,9 @@ impl Worker {
             let Some(client) = self.client(index) else {
                 return Turn::Waits;
             };
+            client.follow(now);
             match client.flush(now, &mut bytes) {
+                Ok(true) if bytes < SHARE_BYTES && client.follow(now) => continue,
                 Ok(true) => {}
                 Ok(false) if bytes >= SHARE_BYTES && client.writable => return Turn::Ready,
                 Ok(false) => return Turn::Waits,
@@ -757,6 +799,42 @@ impl Worker {
 }
 
 impl Client {
+    /// Takes from the growing bodies what its responses may have. True: there is more to send.
+    fn follow(&mut self, now: Duration) -> bool {
+        let mut is_given = false;
+        let mut at = 0;
+        while let Some(following) = self.following.get_mut(at) {
+            match following.step(&mut self.connection, now) {
+                following::Step::Given => {
+                    is_given = true;
+                    at += 1;
+                }
+                following::Step::Waits => at += 1,
+                following::Step::Over => {
+                    is_given = true;
+                    drop(self.following.swap_remove(at));
+                }
+                following::Step::Broken(resets) => {
+                    if resets {
+                        // Only a reset tells this client that the end of the connection is not the end of the body.
+                        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+                    }
+                    self.connection.cut();
+                    self.following.clear();
+                    return false;
+                }
+            }
+        }
+        is_given
+    }
+
+    /// Whether one of its responses follows this body.
+    fn follows(&self, news: &News) -> bool {
+        self.following
+            .iter()
+            .any(|following| following.follows(news))
+    }
+
     /// Sends what waits. `Ok(true)`: all of it went.
     fn flush(&mut self, now: Duration, bytes: &mut usize) -> io::Result<bool> {
         while self.connection.has_output() {

@@ -11,13 +11,14 @@ use ureq::unversioned::transport::{Connector, TcpConnector};
 use ureq::{Agent, Timeout};
 
 use self::framing::{Framing, Presence, Trust};
-use self::reading::{Gathered, Patience, Reading};
+use self::reading::{Gathered, Reading, Silences};
 use self::tls::{Client, Tls};
 use self::wire::{Connection, Exchange, Known, Wire};
 use super::forward;
 use super::resolve::Addresses;
 use super::{FetchError, Fetched, Opening, Origin, OriginRequest};
 use crate::message::Response;
+use crate::policy::streams;
 
 mod framing;
 mod interim;
@@ -29,7 +30,7 @@ mod wire;
 const INPUT_BUFFER: usize = 16 * 1024;
 /// A field as large as a client's whole head (16 KiB), longer by what we append to it, fits in.
 const OUTPUT_BUFFER: usize = 17 * 1024;
-/// A body passed on as it comes may be silent this many times longer than one awaited whole.
+/// A body that goes on for ever may be silent this many times longer than others.
 pub const STREAM_PATIENCE: u32 = 6;
 
 /// How to reach an origin, and how long to wait for it.
@@ -44,13 +45,13 @@ pub struct HttpSettings {
     /// Limit of waiting for the whole response head, counted from the end of the request; also of sending the request's
     /// head, and its body.
     pub first_byte_timeout: Duration,
-    /// Limit of a silence within a body; six times as long once the body is passed on as it comes.
+    /// Limit of a silence within a body; six times as long for one that goes on for ever.
     pub idle_timeout: Duration,
-    /// Limit of an exchange whose body is awaited whole, from connecting to its last byte.
+    /// Limit of an exchange whose body nobody reads, from connecting to its last byte.
     pub total_timeout: Duration,
-    /// A silence after which a body is passed on as it comes.
-    pub pause: Duration,
-    /// A larger body is passed on as it comes, in bytes.
+    /// A body that is whole so soon after its head is given back in one piece.
+    pub at_once: Duration,
+    /// A larger body is never given back in one piece, in bytes.
     pub max_object_bytes: usize,
     /// An idle connection is not used again after this time. Shorter than the origin's own limit avoids a retry.
     pub max_idle_age: Duration,
@@ -137,11 +138,14 @@ impl HttpOrigin {
             }));
         }
         let length = body.content_length();
-        let reading = Reading::new(
-            body,
-            exchange,
-            self.settings.idle_timeout.saturating_mul(STREAM_PATIENCE),
-        );
+        let idle = self.settings.idle_timeout;
+        let silences = Silences {
+            idle,
+            stream: idle.saturating_mul(STREAM_PATIENCE),
+            total: self.settings.total_timeout,
+        };
+        let is_endless = streams::is_endless(&fields);
+        let reading = Reading::new(body, exchange, silences, length.is_some(), is_endless);
         self.receive_body(head.status, fields, length, reading)
     }
 
@@ -155,10 +159,10 @@ impl HttpOrigin {
         let max = self.settings.max_object_bytes;
         let too_large = length
             .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > max));
-        let gathered = if too_large || is_endless(&fields) {
+        let gathered = if too_large || streams::is_endless(&fields) {
             Gathered::Begun(bytes::Bytes::new())
         } else {
-            reading.gather(length, max, self.patience())?
+            reading.gather(length, max, self.settings.at_once)?
         };
         Ok(match gathered {
             Gathered::Whole(body) => Fetched::Whole(Response {
@@ -174,16 +178,6 @@ impl HttpOrigin {
                 rest: Box::new(reading),
             }),
         })
-    }
-
-    fn patience(&self) -> Patience {
-        let HttpSettings {
-            pause,
-            idle_timeout: idle,
-            total_timeout: total,
-            ..
-        } = self.settings;
-        Patience { pause, idle, total }
     }
 }
 
@@ -236,22 +230,6 @@ fn run(
         None if expects_body => agent.run(head.map(|()| &b""[..])),
         None => agent.run(head),
     }
-}
-
-/// Kinds of content that never end by themselves: waiting for a pause would only delay their first part.
-fn is_endless(fields: &HeaderMap) -> bool {
-    let Some(kind) = fields.get(header::CONTENT_TYPE) else {
-        return false;
-    };
-    let kind = kind
-        .as_bytes()
-        .split(|b| *b == b';')
-        .next()
-        .unwrap_or_default()
-        .trim_ascii();
-    [&b"text/event-stream"[..], b"multipart/x-mixed-replace"]
-        .iter()
-        .any(|endless| kind.eq_ignore_ascii_case(endless))
 }
 
 /// What an error of ureq means to us.

@@ -61,7 +61,7 @@ impl fmt::Debug for dyn InterimSink {
 pub enum Fetched {
     /// The whole response, not larger than `maxObjectBytes`.
     Whole(Response),
-    /// A response that is too large to hold, or whose body pauses: to be passed on as it comes.
+    /// A response whose body is still coming.
     Opening(Opening),
 }
 
@@ -79,8 +79,11 @@ pub struct Opening {
     pub rest: Box<dyn Rest>,
 }
 
-/// The rest of a body that is passed on as it comes.
+/// The rest of a body that is still coming.
 pub trait Rest: Send {
     /// The next bytes; `None` at the honest end; an error if it was cut, or paused longer than the idle timeout.
     fn next(&mut self) -> Result<Option<Bytes>, FetchError>;
+
+    /// Whether nobody reads it: then `totalTimeout` ends it however well it moves. At first somebody does.
+    fn set_unread(&mut self, _unread: bool) {}
 }

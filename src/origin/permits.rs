@@ -27,7 +27,6 @@ pub struct Permits {
     /// The flights that hold one.
     clients: usize,
     background: usize,
-    streams: usize,
     waiting_clients: VecDeque<FlightId>,
     waiting_background: VecDeque<FlightId>,
     /// Background that has waited long enough: before clients, but in the background's share.
@@ -43,7 +42,6 @@ impl Permits {
             limit: limit.max(1),
             clients: 0,
             background: 0,
-            streams: 0,
             waiting_clients: VecDeque::new(),
             waiting_background: VecDeque::new(),
             hurried: VecDeque::new(),
@@ -141,18 +139,6 @@ impl Permits {
         }
     }
 
-    /// Lets a permit be held by a body that is passed on as it comes; false when too many are.
-    pub fn begin_stream(&mut self) -> bool {
-        let free = self.streams < self.shared_limit();
-        self.streams += usize::from(free);
-        free
-    }
-
-    /// A body that was passed on is over.
-    pub fn end_stream(&mut self) {
-        self.streams = self.streams.saturating_sub(1);
-    }
-
     /// Permits held, and flights waiting for one.
     pub fn gauges(&self) -> (usize, usize) {
         let waiting =
@@ -160,7 +146,7 @@ impl Permits {
         (self.clients + self.background, waiting)
     }
 
-    /// What background work, and what streams, may hold: all but one, so that a client's miss always finds a permit in time.
+    /// What background work may hold: all but one, so that a client's miss always finds a permit in time.
     fn shared_limit(&self) -> usize {
         (self.limit - 1).max(1)
     }
@@ -238,14 +224,5 @@ mod tests {
         permits.withdraw(FlightId(1));
         permits.promote(FlightId(2));
         assert_eq!(permits.grant(), Some((FlightId(2), Class::Client)));
-    }
-
-    #[test]
-    fn streams_hold_all_permits_but_one() {
-        let mut permits = Permits::new(3);
-        assert!(permits.begin_stream() && permits.begin_stream());
-        assert!(!permits.begin_stream());
-        permits.end_stream();
-        assert!(permits.begin_stream());
     }
 }

@@ -14,6 +14,7 @@ pub mod statistics;
 pub mod vitals;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -40,11 +41,17 @@ impl SimOrigin {
 
 impl Origin for SimOrigin {
     fn fetch(&mut self, request: &OriginRequest) -> Result<Fetched, FetchError> {
-        let reaction = self.simulation.lock().answer(request, self.clock.now());
+        let (reaction, limits) = {
+            let mut simulation = self.simulation.lock();
+            (
+                simulation.answer(request, self.clock.now()),
+                simulation.limits(),
+            )
+        };
         std::thread::sleep(reaction.after);
         Ok(match reaction.result? {
             Coming::Whole(response) => Fetched::Whole(response),
-            Coming::Paused {
+            Coming::Slowly {
                 response,
                 begun,
                 announced,
@@ -53,6 +60,9 @@ impl Origin for SimOrigin {
                 let rest = Box::new(Trickle {
                     left: response.body.slice(begun.len()..),
                     then,
+                    limits,
+                    took: reaction.after,
+                    unread: false,
                 });
                 let status = response.status;
                 let fields = response.fields;
@@ -68,10 +78,29 @@ impl Origin for SimOrigin {
     }
 }
 
-/// The rest of a body that has paused.
+/// The rest of a body that takes its time.
 struct Trickle {
     left: Bytes,
     then: Then,
+    limits: Limits,
+    /// How long it has taken so far.
+    took: Duration,
+    unread: bool,
+}
+
+impl Trickle {
+    /// Waits for what comes after this time, as long as the limits allow.
+    fn wait(&mut self, gap: Duration) -> Result<(), FetchError> {
+        let left = self.limits.total.saturating_sub(self.took);
+        let (most, error) = if self.unread && left < self.limits.idle {
+            (left, FetchError::TotalTimeout)
+        } else {
+            (self.limits.idle, FetchError::IdleTimeout)
+        };
+        std::thread::sleep(gap.min(most));
+        self.took += gap.min(most);
+        if gap < most { Ok(()) } else { Err(error) }
+    }
 }
 
 impl Rest for Trickle {
@@ -79,14 +108,18 @@ impl Rest for Trickle {
         match self.then {
             Then::Drips(_) if self.left.is_empty() => Ok(None),
             Then::Drips(gap) => {
-                std::thread::sleep(gap);
+                self.wait(gap)?;
                 Ok(Some(self.left.split_to(1)))
             }
             Then::Nothing(patience) => {
-                std::thread::sleep(patience);
+                self.wait(patience)?;
                 Err(FetchError::IdleTimeout)
             }
         }
+    }
+
+    fn set_unread(&mut self, unread: bool) {
+        self.unread = unread;
     }
 }
 

@@ -36,6 +36,7 @@ pub mod reuse;
 pub mod rule;
 pub mod sharing;
 pub mod storing;
+pub mod streams;
 pub mod structured;
 pub mod validation;
 pub mod vary;

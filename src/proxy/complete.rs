@@ -7,75 +7,17 @@ use http::{Method, StatusCode, header};
 
 use super::find::shape;
 use super::{Proxy, plain};
-use crate::cache::flights::{FetchResult, Shared, Waiter, Work};
+use crate::cache::flights::{FetchResult, Shared, Waiter};
 use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Response;
 use crate::metrics::RejectReason;
-use crate::origin::Opening;
-use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::rule::Fallback;
 use crate::policy::sharing::is_conditional;
 use crate::reply::{Failure, Reply};
 
 impl Proxy {
-    /// Passes a body on as it comes, to the leader; everybody else goes alone.
-    pub(super) fn pass_on(&self, flight: FlightId, opening: Opening) {
-        let now = self.clock.now();
-        let mut leader = None;
-        for work in self.step(Work::Opened(flight), now) {
-            match work {
-                Work::Open(first, others) => {
-                    leader = first;
-                    others
-                        .into_iter()
-                        .for_each(|waiter| self.retry_alone(waiter));
-                }
-                other => self.carry_out(other, now),
-            }
-        }
-        match leader {
-            Some(leader) => self.pass_on_to(leader, flight, opening),
-            None => self.submit(Work::Ended(flight)),
-        }
-    }
-
-    /// The permit goes back before the last byte is passed on: whoever has seen the end finds it free.
-    fn pass_on_to(&self, mut leader: Waiter, flight: FlightId, mut opening: Opening) {
-        let outcome = leader.fetched(false);
-        let mut sink = leader.responder.open(&opening, outcome);
-        let mut left = opening.length;
-        let mut part = std::mem::take(&mut opening.begun);
-        loop {
-            left = left.map(|left| left.saturating_sub(part.len() as u64));
-            if left == Some(0) {
-                self.submit(Work::Ended(flight));
-            }
-            if !part.is_empty() && !sink.pass_on(part) {
-                break;
-            }
-            match opening.rest.next() {
-                Ok(Some(next)) => part = next,
-                Ok(None) => {
-                    self.submit(Work::Ended(flight));
-                    return sink.end();
-                }
-                // The sink is dropped before its end: the client sees that the body was cut.
-                Err(error) => {
-                    log::warn!(
-                        "the origin broke off {}: {error:?}",
-                        leader.request.target.path()
-                    );
-                    break;
-                }
-            }
-        }
-        // While this is open the origin may go on: nobody else gets the permit before.
-        drop(opening);
-        self.submit(Work::Ended(flight));
-    }
-
     /// Tells everybody waiting how the flight ended, each by what it may have.
     pub(super) fn answer_all(&self, waiters: Vec<Waiter>, result: &FetchResult, now: Now) {
         if let FetchResult::Shared(Shared { stored, .. }) = result {
@@ -255,7 +197,7 @@ impl Waiter {
         })
     }
 
-    fn fetched(&self, stored: bool) -> Outcome {
+    pub(super) fn fetched(&self, stored: bool) -> Outcome {
         match self.alone {
             Some(detail) => Outcome::Alone {
                 fwd: self.fwd,

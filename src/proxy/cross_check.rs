@@ -9,13 +9,13 @@ use http::{HeaderMap, Method, Version};
 use super::{Proxy, ROLE};
 use crate::cache::flights::{Arrival, FetchRequest, FetchResult, Waiter, Work};
 use crate::cache::key::Key;
-use crate::message::{Body, Request, Target};
-use crate::origin::Opening;
+use crate::cache::shared_body::Reader;
+use crate::message::{Body, Request, ResponseHead, Target};
 use crate::origin::permits::FlightId;
 use crate::outcome::{Cause, Fwd, Outcome};
 use crate::policy::home::{PlausibilityCheck, PlausibilityResult, cross_check_agrees};
 use crate::policy::rule::Fallback;
-use crate::reply::{Nowhere, Reply, Responder, Sink};
+use crate::reply::{Reply, Responder};
 
 /// What a pending answer needs to be confirmed.
 pub(super) enum Unconfirmed {
@@ -164,9 +164,8 @@ impl Responder for CrossCheck {
         );
     }
 
-    fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
+    fn open(&mut self, _: &ResponseHead, _: Outcome, _: Reader) {
         self.hear(None);
-        Box::new(Nowhere)
     }
 
     fn gone(&self) -> bool {

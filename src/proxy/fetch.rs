@@ -1,10 +1,12 @@
 //! The fetch itself, on an origin worker's thread: ask, with what is stored to be confirmed; process the response; complete.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use super::body::{Coming, Gathered, Handling};
 use super::response::{FetchedResponse, Processed};
 use super::{Proxy, interim};
 use crate::cache::flights::{FetchRequest, FetchResult, Work};
@@ -12,7 +14,7 @@ use crate::cache::store::Stored;
 use crate::clock::Now;
 use crate::message::Response;
 use crate::origin::permits::FlightId;
-use crate::origin::{Fetched, Opening, Origin, OriginRequest, forward};
+use crate::origin::{Fetched, Origin, OriginRequest, forward};
 use crate::outcome::{Cause, FetchError};
 use crate::policy::freshness::Lifetime;
 use crate::policy::ranges::Joined;
@@ -47,16 +49,16 @@ enum Applied {
 /// What the origin answered.
 enum Asked {
     Whole(FetchedResponse),
-    Opening(Opening),
+    Coming(Coming),
     /// Something about what is not stored.
     Useless,
 }
 
 /// Says that a flight is over however its worker ends, a panic included (I5): nobody waits for a dead leader.
-struct Completion<'a> {
+pub(super) struct Completion<'a> {
     proxy: &'a Proxy,
     flight: Option<FlightId>,
-    fetch_request: &'a FetchRequest,
+    pub fetch_request: &'a FetchRequest,
     /// When the origin was asked.
     asked: Now,
 }
@@ -77,38 +79,8 @@ impl Proxy {
             asked,
         };
         match self.ask(fetch_request, origin) {
-            Ok(Asked::Whole(fetched)) => {
-                let response = &fetched.response;
-                self.invalidate_after(flight, fetch_request, response.status, &response.fields);
-                match self.process_response(fetch_request, fetched) {
-                    Processed::Complete(result) => completion.with(result),
-                    Processed::Pending(pending) => {
-                        completion.leave(true);
-                        self.await_confirmation(flight, pending);
-                    }
-                }
-            }
-            Ok(Asked::Opening(opening)) if fetch_request.shared && is_failure(opening.status) => {
-                let retry_after = self.retry_after(&opening.fields);
-                let cause = Cause::Status(opening.status.as_u16());
-                let counts_as_failure = retry_after.is_some()
-                    || self.status_counts_as_failure(&fetch_request.request, cause, asked);
-                completion.with(FetchResult::Failed {
-                    cause,
-                    response: None,
-                    retry_after,
-                    keeps: None,
-                    counts_as_failure,
-                });
-            }
-            Ok(Asked::Opening(mut opening)) => {
-                self.adapt(fetch_request, &mut opening.fields);
-                self.invalidate_after(flight, fetch_request, opening.status, &opening.fields);
-                // How long the body takes is its reader's doing, too.
-                self.note_fetch(fetch_request, asked, true);
-                self.pass_on(flight, opening);
-                completion.flight = None;
-            }
+            Ok(Asked::Whole(fetched)) => self.take_whole(&mut completion, flight, fetched),
+            Ok(Asked::Coming(coming)) => self.take_coming(&mut completion, flight, coming),
             Ok(Asked::Useless) => {
                 completion.leave(true);
                 self.submit(Work::Plainly(flight));
@@ -117,6 +89,115 @@ impl Proxy {
                 self.counters.failed_fetches.bump();
                 completion.with(FetchResult::failed(Cause::Fetch(error)));
             }
+        }
+    }
+
+    fn take_whole(
+        self: &Arc<Proxy>,
+        completion: &mut Completion<'_>,
+        flight: FlightId,
+        fetched: FetchedResponse,
+    ) {
+        let fetch_request = completion.fetch_request;
+        let response = &fetched.response;
+        self.invalidate_after(flight, fetch_request, response.status, &response.fields);
+        match self.process_response(fetch_request, fetched) {
+            Processed::Complete(result) => completion.with(result),
+            Processed::Pending(pending) => {
+                completion.leave(true);
+                self.await_confirmation(flight, pending);
+            }
+        }
+    }
+
+    fn take_coming(
+        self: &Arc<Proxy>,
+        completion: &mut Completion<'_>,
+        flight: FlightId,
+        coming: Coming,
+    ) {
+        let fetch_request = completion.fetch_request;
+        let handling = self.handling(fetch_request, &coming);
+        let is_stream = matches!(handling, Handling::Stream);
+        let Coming {
+            mut opening,
+            sent,
+            asked,
+        } = coming;
+        match handling {
+            Handling::Gather => {
+                let status = opening.status;
+                let retry_after = self.retry_after(&opening.fields);
+                match self.gather(opening) {
+                    Ok(Gathered::Whole(response)) => {
+                        let fetched = FetchedResponse {
+                            response,
+                            sent,
+                            asked,
+                            confirms: None,
+                        };
+                        return self.take_whole(completion, flight, fetched);
+                    }
+                    Ok(Gathered::TooLarge(rest)) => opening = rest,
+                    Err(_) if fetch_request.shared && is_failure(status) => {
+                        return completion.with(self.failed_status(
+                            fetch_request,
+                            status,
+                            retry_after,
+                            asked,
+                        ));
+                    }
+                    Err(error) => {
+                        self.counters.failed_fetches.bump();
+                        return completion.with(FetchResult::failed(Cause::Fetch(error)));
+                    }
+                }
+            }
+            Handling::Grow(lifetime, selecting) => {
+                self.invalidate_after(flight, fetch_request, opening.status, &opening.fields);
+                let coming = Coming {
+                    opening,
+                    sent,
+                    asked,
+                };
+                return self.grow(completion, flight, coming, (lifetime, selecting));
+            }
+            Handling::Relay | Handling::Stream => {}
+        }
+        if fetch_request.shared && is_failure(opening.status) {
+            let retry_after = self.retry_after(&opening.fields);
+            let status = opening.status;
+            drop(opening);
+            return completion.with(self.failed_status(fetch_request, status, retry_after, asked));
+        }
+        self.adapt(fetch_request, &mut opening.fields);
+        self.invalidate_after(flight, fetch_request, opening.status, &opening.fields);
+        // How long the body takes is its reader's doing, too.
+        completion.leave(true);
+        if is_stream {
+            self.stream(flight, opening);
+        } else {
+            self.relay(flight, opening);
+        }
+    }
+
+    /// An error status whose body nobody has.
+    fn failed_status(
+        &self,
+        fetch_request: &FetchRequest,
+        status: StatusCode,
+        retry_after: Option<Duration>,
+        asked: Now,
+    ) -> FetchResult {
+        let cause = Cause::Status(status.as_u16());
+        let counts_as_failure = retry_after.is_some()
+            || self.status_counts_as_failure(&fetch_request.request, cause, asked);
+        FetchResult::Failed {
+            cause,
+            response: None,
+            retry_after,
+            keeps: None,
+            counts_as_failure,
         }
     }
 
@@ -133,7 +214,13 @@ impl Proxy {
             known.ask_in(&mut request.fields);
         }
         let asked = self.clock.now();
-        let fetched = self.dated(origin.fetch(&request)?);
+        let mut fetched = self.dated(origin.fetch(&request)?);
+        if let (false, Fetched::Opening(opening)) = (is_plain, &fetched)
+            && opening.status == StatusCode::PARTIAL_CONTENT
+            && known.beginning().is_some()
+        {
+            fetched = self.gathered(fetched)?;
+        }
         let applied = if is_plain {
             Applied::Itself(fetched)
         } else {
@@ -148,6 +235,17 @@ impl Proxy {
                 confirms,
             }),
             Applied::Useless => Asked::Useless,
+        })
+    }
+
+    /// The rest of what is stored in part is of use as a whole only.
+    fn gathered(&self, fetched: Fetched) -> Result<Fetched, FetchError> {
+        let Fetched::Opening(opening) = fetched else {
+            return Ok(fetched);
+        };
+        Ok(match self.gather(opening)? {
+            Gathered::Whole(response) => Fetched::Whole(response),
+            Gathered::TooLarge(opening) => Fetched::Opening(opening),
         })
     }
 
@@ -248,7 +346,11 @@ impl Asked {
                 asked,
                 confirms: None,
             }),
-            Fetched::Opening(opening) => Asked::Opening(opening),
+            Fetched::Opening(opening) => Asked::Coming(Coming {
+                opening,
+                sent,
+                asked,
+            }),
         }
     }
 }
@@ -343,14 +445,14 @@ impl Known {
 }
 
 impl Completion<'_> {
-    fn with(&mut self, result: FetchResult) {
+    pub(super) fn with(&mut self, result: FetchResult) {
         if let Some(flight) = self.leave(!matches!(result, FetchResult::Failed { .. })) {
             self.proxy.submit(Work::Completed(flight, result));
         }
     }
 
     /// The fetch is over, with an answer or without; what becomes of the flight is the caller's.
-    fn leave(&mut self, good: bool) -> Option<FlightId> {
+    pub(super) fn leave(&mut self, good: bool) -> Option<FlightId> {
         if self.flight.is_some() {
             self.proxy.note_fetch(self.fetch_request, self.asked, good);
         }

@@ -159,7 +159,7 @@ impl Proxy {
         })
     }
 
-    fn storing(
+    pub(super) fn storing(
         &self,
         request: &Request,
         response: &Response,
@@ -235,7 +235,7 @@ impl Proxy {
 
     /// A response as it is stored, and whether fields of it are left out: those that may not be used again unconfirmed
     /// (RFC 9111 §5.2.2.4).
-    fn rendered(
+    pub(super) fn rendered(
         &self,
         key: &Key,
         rule: RuleId,

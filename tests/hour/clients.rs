@@ -1,13 +1,13 @@
 //! Who asks: anything, at random, and some leave before they are told.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Version, header};
-use larder::message::{Body, Request, RequestId, Target};
-use larder::origin::Opening;
+use larder::cache::shared_body::{Listener, Next, Reader};
+use larder::message::{Body, Request, RequestId, ResponseHead, Target};
 use larder::outcome::Outcome;
-use larder::reply::{Reply, Responder, Sink};
+use larder::reply::{Reply, Responder};
 
 use crate::dice::Dice;
 use crate::endpoints::{ENDPOINTS, Kind};
@@ -122,13 +122,18 @@ impl Responder for Client {
         self.world.told(self.number, &reply);
     }
 
-    fn open(&mut self, opening: &Opening, outcome: Outcome) -> Box<dyn Sink> {
-        self.world.opened(self.number, opening, outcome);
-        Box::new(Stream {
+    fn open(&mut self, head: &ResponseHead, outcome: Outcome, body: Reader) {
+        self.world.opened(self.number, head, outcome);
+        let stream = Arc::new(Stream {
             world: Arc::clone(&self.world),
             number: self.number,
-            body: Vec::new(),
-        })
+            taking: Mutex::new(Some((body, Vec::new()))),
+        });
+        let listener: Arc<dyn Listener> = Arc::clone(&stream) as Arc<dyn Listener>;
+        if let Some((reader, _)) = &*stream.taking.lock().unwrap() {
+            reader.listen(&listener);
+        }
+        stream.grew();
     }
 
     fn gone(&self) -> bool {
@@ -146,17 +151,24 @@ impl Drop for Client {
 struct Stream {
     world: Arc<World>,
     number: usize,
-    body: Vec<u8>,
+    /// `None` once it is over, or its client is gone.
+    taking: Mutex<Option<(Reader, Vec<Bytes>)>>,
 }
 
-impl Sink for Stream {
-    fn pass_on(&mut self, part: Bytes) -> bool {
-        self.body.extend_from_slice(&part);
-        !self.world.is_gone(self.number)
-    }
-
-    fn end(&mut self) {
-        self.world
-            .streamed(self.number, Bytes::from(std::mem::take(&mut self.body)));
+impl Listener for Stream {
+    fn grew(&self) {
+        // It is told of an end while it begins to listen; then it looks itself.
+        let Ok(mut taking) = self.taking.try_lock() else {
+            return;
+        };
+        let Some((reader, body)) = &mut *taking else {
+            return;
+        };
+        match reader.take(usize::MAX, body) {
+            Next::More | Next::Wait if !self.world.is_gone(self.number) => return,
+            Next::End => self.world.streamed(self.number, body.concat().into()),
+            Next::More | Next::Wait | Next::Cut => {}
+        }
+        *taking = None;
     }
 }

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use http::header::RANGE;
-use larder::message::{IdText, RequestId};
-use larder::origin::Opening;
+use larder::message::{IdText, RequestId, ResponseHead};
 use larder::outcome::Outcome;
 use larder::reply::{self, Reply};
 
@@ -36,12 +35,12 @@ impl World {
     }
 
     /// Somebody is told the head of an answer that is passed on as it comes.
-    pub fn opened(&self, number: usize, opening: &Opening, outcome: Outcome) {
+    pub fn opened(&self, number: usize, head: &ResponseHead, outcome: Outcome) {
         let is_ours = matches!(
             outcome,
             Outcome::Fetched { stored: false, .. } | Outcome::Alone { .. }
         );
-        if !is_ours || !opening.status.is_success() {
+        if !is_ours || !head.status.is_success() {
             self.complain(format!("opened as {outcome:?}"));
         }
         self.ends(number, None);

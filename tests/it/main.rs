@@ -15,6 +15,7 @@ mod control;
 mod demand;
 mod endpoints;
 mod fallback;
+mod faults_bodies;
 mod forwarded;
 mod gentle;
 mod harness;

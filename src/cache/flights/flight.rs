@@ -1,8 +1,9 @@
 //! One fetch in progress.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::work::{FetchRequest, Waiter, Work};
+use super::work::{FetchRequest, Growing, Waiter, Work};
 use crate::clock::Now;
 use crate::origin::backoff::ProbeToken;
 use crate::origin::permits::Class;
@@ -23,6 +24,8 @@ pub(super) struct Flight {
     pub late: bool,
     /// An invalidation came: what is fetched is not stored, and nobody new joins.
     pub invalidated_meanwhile: bool,
+    /// The body that grows, while it takes new readers.
+    pub growing: Option<Arc<Growing>>,
 }
 
 /// How far a flight has come.
@@ -31,9 +34,21 @@ pub(super) enum Stage {
     Looking,
     Waiting,
     Fetching,
+    /// Its body grows, and somebody reads it.
+    Growing,
+    /// Only its leader may have its body.
+    Relaying,
+    /// As `Relaying`, without a permit.
     Streaming,
     /// Its answer waits for a cross-check; it has no permit.
     Confirming,
+}
+
+impl Stage {
+    /// Whether a flight this far holds no permit any more.
+    pub(super) fn is_without_permit(&self) -> bool {
+        matches!(self, Stage::Confirming | Stage::Streaming)
+    }
 }
 
 impl Flight {

@@ -49,11 +49,17 @@ impl Flights {
             let target = &flight.fetch_request.request.target;
             match flight.stage {
                 Stage::Waiting if report.queued.len() < limit => report.queued.push(target.clone()),
-                Stage::Fetching | Stage::Streaming if report.active.len() < limit => {
+                Stage::Fetching | Stage::Growing | Stage::Relaying | Stage::Streaming
+                    if report.active.len() < limit =>
+                {
                     report.active.push((target.clone(), flight.began));
                 }
                 Stage::Looking | Stage::Confirming => {}
-                Stage::Waiting | Stage::Fetching | Stage::Streaming => report.truncated = true,
+                Stage::Waiting
+                | Stage::Fetching
+                | Stage::Growing
+                | Stage::Relaying
+                | Stage::Streaming => report.truncated = true,
             }
         }
         report

@@ -13,13 +13,15 @@ use http::{HeaderMap, Method, StatusCode, Version};
 
 use self::harness::*;
 use super::*;
+use crate::cache::shared_body::{Reader, SharedBody};
 use crate::cache::store::tests::lifetime_of;
+use crate::message::ResponseHead;
 use crate::message::{Body, Request, RequestId, Response, Target};
-use crate::origin::Opening;
+use crate::outcome::FetchError;
 use crate::outcome::{Fwd, Outcome};
 use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{Reuse, reuse};
-use crate::reply::{Reply, Responder, Sink};
+use crate::reply::{Reply, Responder};
 
 const SLOW: Duration = Duration::from_secs(2);
 /// The wait after a failure.
@@ -331,11 +333,7 @@ fn a_body_passed_on_keeps_its_permit_until_it_ends_and_its_followers_go_alone() 
         harness.step(Work::Arrived(shared("/a").with_client())),
         ["Fetch 1"]
     );
-    assert_eq!(
-        harness.step(Work::Opened(FlightId(1))),
-        ["Overdue 1 no-permit", "Open 0 + 0"],
-        "one permit streams not"
-    );
+    assert_eq!(harness.step(Work::Opened(FlightId(1))), ["Open 1 + 0"]);
     harness.step(Work::Ended(FlightId(1)));
     assert_eq!(harness.flights.gauges().active, 1);
     harness.step(Work::Completed(
@@ -345,6 +343,124 @@ fn a_body_passed_on_keeps_its_permit_until_it_ends_and_its_followers_go_alone() 
     assert_eq!(harness.flights.gauges(), Gauges::default());
     harness.step(Work::Arrived(shared("/b").with_client()));
     assert_eq!(harness.step(Work::Opened(FlightId(2))), ["Open 1 + 0"]);
+}
+
+#[test]
+fn streams_hold_no_permit_and_there_are_only_so_many() {
+    let mut harness = Harness::new(1);
+    harness.flights = flights(1, 100).with_max_streams(2);
+    for flight in 0..2 {
+        harness.step(Work::Arrived(shared("/a").with_client()));
+        assert_eq!(
+            harness.step(Work::Streams(FlightId(flight))),
+            ["Open 1 + 0"]
+        );
+        assert_eq!(harness.flights.gauges().active, 0);
+    }
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    assert_eq!(
+        harness.step(Work::Streams(FlightId(2))),
+        ["Overdue 1 no-permit", "Open 0 + 0"]
+    );
+    harness.step(Work::Ended(FlightId(2)));
+    harness.step(Work::Ended(FlightId(0)));
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    assert_eq!(
+        harness.step(Work::Streams(FlightId(3))),
+        ["Open 1 + 0"],
+        "one has ended"
+    );
+    harness.step(Work::Ended(FlightId(3)));
+    harness.step(Work::Ended(FlightId(1)));
+    assert_eq!(harness.flights.gauges(), Gauges::default());
+}
+
+fn growing(path: &'static str, now: Now) -> Arc<Growing> {
+    Arc::new(Growing {
+        head: ResponseHead {
+            status: StatusCode::OK,
+            fields: HeaderMap::new(),
+            length: None,
+        },
+        stored: stored(path, now),
+        body: SharedBody::new(),
+    })
+}
+
+#[test]
+fn a_growing_body_is_given_to_all_who_wait_and_to_who_comes_later() {
+    let mut harness = Harness::new(2);
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    let grows = Work::Grows(FlightId(0), growing("/a", harness.now));
+    assert_eq!(harness.step(grows), ["Attach 2"]);
+    assert_eq!(harness.flights.gauges().parked, 0);
+    harness.at(SLOW * 10);
+    assert_eq!(
+        harness.step(Work::Arrived(shared("/a").with_client())),
+        ["Attach 1"],
+        "however long it takes"
+    );
+    assert_eq!(
+        harness.step(harness.completes_shared(0, "/a")),
+        ["Insert", "Answer 0"]
+    );
+    assert_eq!(harness.flights.gauges(), Gauges::default());
+}
+
+#[test]
+fn who_has_a_stale_answer_waits_for_all_of_a_growing_body_until_that_is_slow() {
+    let mut harness = Harness::new(2);
+    let has_stale = |now| {
+        let mut arrival = shared("/a").with_client();
+        if let Some(waiter) = &mut arrival.waiter {
+            waiter.stale = Some(stored("/a", now));
+        }
+        Work::Arrived(arrival)
+    };
+    let long_ago = harness.now;
+    harness.at(Duration::from_secs(61));
+    harness.step(has_stale(long_ago));
+    harness.step(Work::Arrived(shared("/a").with_client()));
+    let grows = Work::Grows(FlightId(0), growing("/a", harness.now));
+    assert_eq!(harness.step(grows), ["Attach 1"]);
+    assert!(harness.step(has_stale(long_ago)).is_empty());
+    harness.at(Duration::from_secs(61) + SLOW);
+    assert_eq!(
+        harness.step(Work::Deadline(FlightId(0))),
+        ["Overdue 2 slow"]
+    );
+    assert_eq!(
+        harness.step(Work::Completed(
+            FlightId(0),
+            FetchResult::failed(Cause::Fetch(FetchError::Truncated)),
+        )),
+        ["Answer 0"],
+        "nothing is asked again when bytes have gone out"
+    );
+}
+
+#[test]
+fn nobody_joins_a_body_that_was_outgrown_or_invalidated() {
+    for ending in [
+        Work::Outgrown(FlightId(0)),
+        Work::Invalidated {
+            matches: Box::new(|_| true),
+            but: None,
+        },
+    ] {
+        let mut harness = Harness::new(3);
+        harness.step(Work::Arrived(shared("/a").with_client()));
+        let grows = Work::Grows(FlightId(0), growing("/a", harness.now));
+        assert_eq!(harness.step(grows), ["Attach 1"]);
+        harness.step(ending);
+        assert_eq!(
+            harness.step(Work::Arrived(shared("/a").with_client())),
+            ["Fetch 1"]
+        );
+        harness.step(Work::Ended(FlightId(0)));
+        assert_eq!(harness.flights.gauges().active, 1);
+    }
 }
 
 #[test]

@@ -112,6 +112,7 @@ impl Flights {
         };
         self.late -= usize::from(std::mem::take(&mut flight.late));
         flight.stage = Stage::Waiting;
+        flight.growing = None;
         self.permits.release(flight.class);
         self.permits.ask_again(id, flight.class);
     }

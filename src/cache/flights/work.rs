@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::cache::key::Key;
+use crate::cache::shared_body::SharedBody;
 use crate::cache::store::Stored;
 use crate::clock::Now;
-use crate::message::{Request, Response};
+use crate::message::{Request, Response, ResponseHead};
 use crate::origin::InterimSink;
 use crate::origin::backoff::Whose;
 use crate::origin::permits::{Class, FlightId};
@@ -26,8 +27,15 @@ pub enum Work {
     Found(FlightId, Arc<Stored>),
     /// The second look found none.
     Missing(FlightId),
-    /// The origin's answer begins and will be passed on as it comes; the flight keeps its permit until `Ended`.
+    /// The origin's answer begins, and only the leader may have its body; the flight keeps its permit until `Ended`.
     Opened(FlightId),
+    /// As `Opened`, for a body that may last for hours: it gives its permit back, and counts as a stream until `Ended`.
+    Streams(FlightId),
+    /// The origin's answer begins, and everybody it is selected for may have its body as it grows. `Completed` follows, or
+    /// `Outgrown` and `Ended`.
+    Grows(FlightId, Arc<Growing>),
+    /// A growing body is too large to be kept: it takes no new reader, and is not stored.
+    Outgrown(FlightId),
     /// A body that was passed on is over.
     Ended(FlightId),
     /// The answer is here, but waits for a cross-check; the origin is not working on it any more.
@@ -63,6 +71,8 @@ pub enum Work {
     Forget(Duration, FlightId),
     /// Answer these, each by what it may have.
     Answer(Vec<Waiter>, Arc<FetchResult>),
+    /// Give these the body that grows, where they may have it.
+    Attach(Vec<Waiter>, Arc<Growing>),
     /// Answer the first with the body that is coming, the others as after an answer that cannot be shared.
     Open(Option<Waiter>, Vec<Waiter>),
     /// Answer these with what is stored, or with an error; the origin is not asked before this monotonic time, if one is given.
@@ -190,6 +200,16 @@ pub struct Shared {
     pub whole: Option<Arc<Response>>,
 }
 
+/// A response that everybody it is selected for may have while its body grows.
+pub struct Growing {
+    /// Its head, for the leader.
+    pub head: ResponseHead,
+    /// Its head for all others, and what selects it.
+    pub stored: Arc<Stored>,
+    /// Its body.
+    pub body: Arc<SharedBody>,
+}
+
 /// How a flight ended.
 pub enum FetchResult {
     /// The second look found a fresh answer; the origin was not asked.
@@ -261,6 +281,19 @@ fn failure_kind(cause: Cause) -> FailureKind {
 }
 
 impl Waiter {
+    /// Whether it takes a body while it grows. Not while there is a stale answer that a broken one must not cost it, nor where
+    /// the place of its range is not known yet.
+    pub(super) fn takes_growing(&self, growing: &Growing, now: Now) -> bool {
+        let has_stale = self.has_stale_for(Cause::Slow, now)
+            || self.has_stale_for(Cause::Fetch(FetchError::Truncated), now);
+        !has_stale && self.knows_its_place(growing)
+    }
+
+    /// Whether it is known which bytes of a growing body answer it.
+    pub(super) fn knows_its_place(&self, growing: &Growing) -> bool {
+        growing.head.length.is_some() || !self.request.fields.contains_key(header::RANGE)
+    }
+
     /// Whether what is stored may be sent instead of a good answer, for this cause.
     pub fn has_stale_for(&self, cause: Cause, now: Now) -> bool {
         self.stale

@@ -310,6 +310,11 @@ impl Connection {
         self.responses.unsent()
     }
 
+    /// Bytes that wait to be sent of one response. `None`: it is not owed any more, or whole already.
+    pub fn unsent_of(&self, number: u64) -> Option<usize> {
+        self.responses.unsent_of(number)
+    }
+
     /// Every segment that waits to be sent.
     pub fn unsent_segments(&mut self) -> impl Iterator<Item = &mut Segment> {
         self.responses.segments()

@@ -73,6 +73,15 @@ impl Part {
         self.closes
     }
 
+    /// The next bytes of a body.
+    pub fn begun(segments: [Option<Segment>; 2]) -> Part {
+        Part {
+            segments,
+            stage: Stage::Begun,
+            closes: false,
+        }
+    }
+
     /// A part that is not the end.
     pub fn of(stage: Stage, segment: Option<Segment>, closes: bool) -> Part {
         Part {
@@ -85,8 +94,6 @@ impl Part {
 
 /// Is told what becomes of a response.
 pub trait Watcher: Send + Sync {
-    /// The client took so many more bytes of it.
-    fn taken(&self, bytes: usize);
     /// The client is gone, or sends nothing more.
     fn gone(&self);
 }
@@ -220,7 +227,6 @@ impl Responses {
             self.since = now;
         }
         while let Some(first) = self.queue.front_mut() {
-            let before = taken;
             while let Some(segment) = first.segments.front_mut() {
                 let of_this = segment.bytes.len().min(taken);
                 segment.bytes.advance(of_this);
@@ -229,9 +235,6 @@ impl Responses {
                     break;
                 }
                 first.segments.pop_front();
-            }
-            if let Some(watcher) = first.watcher.as_ref().filter(|_| before > taken) {
-                watcher.taken(before - taken);
             }
             if !first.whole || !first.segments.is_empty() {
                 return false;
@@ -250,6 +253,19 @@ impl Responses {
     pub(super) fn unsent(&self) -> usize {
         let segments = self.queue.iter().flat_map(|response| &response.segments);
         segments.map(|segment| segment.bytes.len()).sum()
+    }
+
+    /// Bytes that wait of one response. `None`: it is not owed any more, or whole already.
+    pub(super) fn unsent_of(&self, number: u64) -> Option<usize> {
+        let mut responses = self.queue.iter();
+        let response = responses.find(|response| response.number == number && !response.whole)?;
+        Some(
+            response
+                .segments
+                .iter()
+                .map(|segment| segment.bytes.len())
+                .sum(),
+        )
     }
 
     pub(super) fn segments(&mut self) -> impl Iterator<Item = &mut Segment> {

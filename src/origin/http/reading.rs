@@ -1,5 +1,4 @@
-//! A response body, read with a limit on each wait: first into memory, then, if it pauses or grows too large, piece by
-//! piece.
+//! A response body, read with a limit on each wait: in one piece where it comes at once, else piece by piece.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -13,24 +12,26 @@ use crate::origin::{FetchError, Rest};
 
 /// At most so many bytes are read at once.
 const PIECE: usize = 16 * 1024;
+/// A body without a length that is still coming after this time is taken for one that goes on for ever.
+const LONG_LIVED: Duration = Duration::from_secs(5);
 
-/// How long a body is gathered in memory, and what ends the attempt.
+/// The longest silences of a body.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// A longer silence opens the body.
-    pub(super) pause: Duration,
-    /// A longer silence, or one that comes before a pause is noticed, is an error.
+pub(super) struct Silences {
+    /// Of most bodies.
     pub(super) idle: Duration,
-    /// The whole exchange, from its beginning.
+    /// Of one that may go on for ever, and of one without a length that has lived for [`LONG_LIVED`].
+    pub(super) stream: Duration,
+    /// The limit of the whole exchange, from its beginning, while nobody reads the body.
     pub(super) total: Duration,
 }
 
-/// A body in memory.
+/// What came of a body at once.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Gathered {
     /// All of it.
     Whole(Bytes),
-    /// Its beginning: it is larger than allowed, or has paused.
+    /// Its beginning: it is larger than allowed, or takes its time.
     Begun(Bytes),
 }
 
@@ -38,8 +39,13 @@ pub(super) enum Gathered {
 pub(super) struct Reading {
     body: ureq::BodyReader<'static>,
     exchange: Arc<Exchange>,
-    /// The longest silence once the body is passed on as it comes.
-    idle: Duration,
+    silences: Silences,
+    /// It may go on for ever, or may turn out to.
+    is_endless: bool,
+    has_length: bool,
+    /// When its head had come.
+    began: Duration,
+    unread: bool,
     state: State,
 }
 
@@ -59,40 +65,66 @@ enum Step {
 }
 
 impl Reading {
-    pub(super) fn new(body: ureq::Body, exchange: Arc<Exchange>, idle: Duration) -> Reading {
+    /// `has_length`: the origin announced one. `is_endless`: its kind of content goes on for ever.
+    pub(super) fn new(
+        body: ureq::Body,
+        exchange: Arc<Exchange>,
+        silences: Silences,
+        has_length: bool,
+        is_endless: bool,
+    ) -> Reading {
         Reading {
             body: body.into_reader(),
+            began: exchange.elapsed(),
             exchange,
-            idle,
+            silences,
+            is_endless,
+            has_length,
+            unread: false,
             state: State::Open,
         }
     }
 
-    /// Reads into memory until the end, a pause, or more than `max` bytes. `length`: what the origin announced.
+    /// Reads for `most` at the most, until the end or more than `max` bytes. `length`: what the origin announced.
     pub(super) fn gather(
         &mut self,
         length: Option<u64>,
         max: usize,
-        patience: Patience,
+        most: Duration,
     ) -> Result<Gathered, FetchError> {
         let expected = length
             .and_then(|length| usize::try_from(length).ok())
             .unwrap_or(0);
+        let until = self.began.saturating_add(most);
         let mut gathered = Vec::with_capacity(expected.min(max));
         let mut piece = [0; PIECE];
         while gathered.len() <= max {
-            let (wait, silence) = patience.next(self.exchange.elapsed());
+            let left = until.saturating_sub(self.exchange.elapsed());
             let room = PIECE.min((max - gathered.len()).saturating_add(1));
-            match self.step(&mut piece[..room], wait)? {
+            match self.step(&mut piece[..room], left)? {
                 Step::Bytes(count) => gathered.extend_from_slice(&piece[..count]),
                 Step::End => return Ok(Gathered::Whole(gathered.into_boxed_slice().into())),
-                Step::Silence => match silence {
-                    Silence::Pause => break,
-                    Silence::Error(error) => return Err(error),
-                },
+                Step::Silence => break,
             }
         }
         Ok(Gathered::Begun(gathered.into()))
+    }
+
+    /// How long to wait for the next bytes, and what it means if none come.
+    fn patience(&self) -> (Duration, FetchError) {
+        let elapsed = self.exchange.elapsed();
+        let is_long = !self.has_length && elapsed.saturating_sub(self.began) >= LONG_LIVED;
+        let idle = if self.is_endless || is_long {
+            self.silences.stream
+        } else {
+            self.silences.idle
+        };
+        let left = self.silences.total.saturating_sub(elapsed);
+        if self.unread && left < idle {
+            (left, FetchError::TotalTimeout)
+        } else {
+            (idle, FetchError::IdleTimeout)
+        }
     }
 
     /// One read, awaited for at most `wait`. After [`Step::Silence`] reading may go on.
@@ -125,75 +157,15 @@ impl Reading {
 impl Rest for Reading {
     fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         let mut piece = [0; PIECE];
-        match self.step(&mut piece, self.idle)? {
+        let (wait, error) = self.patience();
+        match self.step(&mut piece, wait)? {
             Step::Bytes(count) => Ok(Some(Bytes::copy_from_slice(&piece[..count]))),
             Step::End => Ok(None),
-            Step::Silence => Err(self.fail(FetchError::IdleTimeout)),
+            Step::Silence => Err(self.fail(error)),
         }
     }
-}
 
-/// What a silence means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Silence {
-    Pause,
-    Error(FetchError),
-}
-
-impl Patience {
-    /// How long to wait for the next bytes, `elapsed` after the beginning, and what it means if none come.
-    fn next(&self, elapsed: Duration) -> (Duration, Silence) {
-        let left = self.total.saturating_sub(elapsed);
-        if left <= self.pause.min(self.idle) {
-            (left, Silence::Error(FetchError::TotalTimeout))
-        } else if self.idle < self.pause {
-            (self.idle, Silence::Error(FetchError::IdleTimeout))
-        } else {
-            (self.pause, Silence::Pause)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shortest_limit_decides_what_a_silence_means() {
-        const fn ms(ms: u64) -> Duration {
-            Duration::from_millis(ms)
-        }
-        let usual = Patience {
-            pause: ms(500),
-            idle: ms(10_000),
-            total: ms(60_000),
-        };
-        let hasty = Patience {
-            pause: ms(500),
-            idle: ms(300),
-            total: ms(60_000),
-        };
-        for (patience, elapsed, expected) in [
-            (usual, 0, (500, Silence::Pause)),
-            (usual, 59_499, (500, Silence::Pause)),
-            (
-                usual,
-                59_500,
-                (500, Silence::Error(FetchError::TotalTimeout)),
-            ),
-            (
-                usual,
-                59_900,
-                (100, Silence::Error(FetchError::TotalTimeout)),
-            ),
-            (usual, 99_000, (0, Silence::Error(FetchError::TotalTimeout))),
-            (hasty, 0, (300, Silence::Error(FetchError::IdleTimeout))),
-        ] {
-            assert_eq!(
-                patience.next(ms(elapsed)),
-                (ms(expected.0), expected.1),
-                "{patience:?} after {elapsed} ms"
-            );
-        }
+    fn set_unread(&mut self, unread: bool) {
+        self.unread = unread;
     }
 }

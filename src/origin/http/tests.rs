@@ -21,7 +21,7 @@ use script::{Script, Step, say};
 const SECONDS: Duration = Duration::from_secs(10);
 const MOMENT: Duration = Duration::from_millis(40);
 
-/// Settings under which nothing times out and nothing pauses during a test.
+/// Settings under which nothing times out and every body may come at once during a test.
 fn settings(port: u16) -> HttpSettings {
     HttpSettings {
         tls: None,
@@ -30,7 +30,7 @@ fn settings(port: u16) -> HttpSettings {
         first_byte_timeout: SECONDS,
         idle_timeout: SECONDS,
         total_timeout: SECONDS * 2,
-        pause: SECONDS,
+        at_once: SECONDS,
         max_object_bytes: 100_000,
         max_idle_age: SECONDS,
     }

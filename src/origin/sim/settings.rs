@@ -65,13 +65,11 @@ pub enum Strikes {
 pub struct Limits {
     /// After so long a request without an answer ends. Default 10 s.
     pub first_byte: Duration,
-    /// A body silent for so long is passed on as it comes. Default 500 ms.
-    pub pause: Duration,
-    /// A body awaited whole is cut off after such a silence. Default 10 s.
+    /// A body that is whole so soon comes in one piece. Default 20 ms.
+    pub at_once: Duration,
+    /// A body is cut off after such a silence. Default 10 s.
     pub idle: Duration,
-    /// A body passed on as it comes is cut off after such a silence. Default 60 s.
-    pub stream_idle: Duration,
-    /// A body awaited whole is cut off after so long. Default 60 s.
+    /// A body nobody reads is cut off after so long. Default 60 s.
     pub total: Duration,
 }
 
@@ -106,13 +104,11 @@ impl Default for Strikes {
 impl Default for Limits {
     fn default() -> Limits {
         let [first_byte, idle] = [Duration::from_secs(10); 2];
-        let [stream_idle, total] = [Duration::from_secs(60); 2];
         Limits {
             first_byte,
-            pause: Duration::from_millis(500),
+            at_once: Duration::from_millis(20),
             idle,
-            stream_idle,
-            total,
+            total: Duration::from_secs(60),
         }
     }
 }

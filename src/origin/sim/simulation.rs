@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use super::chance::{Chance, Subject};
 use super::house::House;
 use super::pages::{self, Kind, Page, View};
-use super::settings::{SimSettings, Strikes};
+use super::settings::{Limits, SimSettings, Strikes};
 use super::statistics::Statistics;
 use crate::clock::Now;
 use crate::message::Response;
@@ -44,20 +44,20 @@ pub struct Reaction {
 pub enum Coming {
     /// All of it.
     Whole(Response),
-    /// Its body has paused.
-    Paused {
+    /// Its body takes its time.
+    Slowly {
         /// The response, with all of its body that will ever come.
         response: Response,
-        /// What of the body came before the pause.
+        /// What of the body came at once.
         begun: Bytes,
         /// How long the body is said to be.
         announced: u64,
-        /// What comes after the pause.
+        /// What comes later.
         then: Then,
     },
 }
 
-/// How a body goes on that has paused.
+/// How a body goes on that takes its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     /// A byte after each of these gaps.
@@ -77,6 +77,11 @@ impl Simulation {
             statistics: Statistics::new(now.wall),
             settings,
         }
+    }
+
+    /// How long its answers are waited for.
+    pub fn limits(&self) -> Limits {
+        self.settings.limits
     }
 
     /// Answers one request. A fault strikes before the request has done anything, but for those of the answer's way back.
@@ -133,12 +138,12 @@ impl Simulation {
     /// All of the body comes at once, and then nothing of what is still missing.
     fn lying(&self, response: Response) -> Reaction {
         let begun = response.body.clone();
-        let then = Then::Nothing(self.settings.limits.stream_idle);
+        let then = Then::Nothing(self.settings.limits.idle);
         let announced = response.body.len() as u64 + MISSING;
-        self.pausing(response, begun, announced, then)
+        self.slowly(response, begun, announced, then)
     }
 
-    /// Byte by byte: to be awaited whole where no gap is a pause.
+    /// Byte by byte.
     fn dripping(&self, response: Response) -> Reaction {
         let SimSettings {
             latency,
@@ -147,42 +152,27 @@ impl Simulation {
             ..
         } = self.settings;
         let gap = Duration::from_secs(1) / rate.max(1);
-        if gap >= limits.pause.min(limits.idle) {
-            let announced = response.body.len() as u64;
-            return self.pausing(response, Bytes::new(), announced, Then::Drips(gap));
-        }
         let whole = u32::try_from(response.body.len())
             .map_or(Duration::MAX, |bytes| gap.saturating_mul(bytes));
-        match latency.saturating_add(whole) {
-            after if after < limits.total => Reaction {
-                after,
-                result: Ok(Coming::Whole(response)),
-            },
-            _ => Reaction {
-                after: limits.total,
-                result: Err(FetchError::TotalTimeout),
-            },
-        }
-    }
-
-    fn pausing(&self, response: Response, begun: Bytes, announced: u64, then: Then) -> Reaction {
-        let SimSettings {
-            latency, limits, ..
-        } = self.settings;
-        if limits.idle < limits.pause {
+        if whole <= limits.at_once {
             return Reaction {
-                after: latency + limits.idle,
-                result: Err(FetchError::IdleTimeout),
+                after: latency.saturating_add(whole),
+                result: Ok(Coming::Whole(response)),
             };
         }
-        let coming = Coming::Paused {
+        let announced = response.body.len() as u64;
+        self.slowly(response, Bytes::new(), announced, Then::Drips(gap))
+    }
+
+    fn slowly(&self, response: Response, begun: Bytes, announced: u64, then: Then) -> Reaction {
+        let coming = Coming::Slowly {
             response,
             begun,
             announced,
             then,
         };
         Reaction {
-            after: latency + limits.pause,
+            after: self.settings.latency,
             result: Ok(coming),
         }
     }

@@ -93,7 +93,7 @@ impl Scene {
             .result?
         {
             Coming::Whole(response) => Ok(response),
-            Coming::Paused { .. } => panic!("{target} pauses"),
+            Coming::Slowly { .. } => panic!("{target} pauses"),
         }
     }
 

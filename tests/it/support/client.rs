@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
+use super::reply::{fill, find};
 use super::{PATIENCE, Reply};
 
 /// Bytes in the buffers of a narrow connection; the kernel makes them twice as large.
@@ -105,6 +106,23 @@ impl Client {
     ) -> Reply {
         self.send(request_bytes(method, target, fields, body));
         self.read_reply_to(method)
+    }
+
+    /// Waits until these bytes have come, and leaves them to be read. `false`: the connection ended, or was reset, before.
+    pub fn await_bytes(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        while find(&self.buffer, bytes.as_ref()).is_none() {
+            match fill(&mut self.stream, &mut self.buffer) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    panic!("neither these bytes nor the end comes: {error}")
+                }
+                Err(_) => return false,
+            }
+        }
+        true
     }
 
     /// Reads the next reply.

@@ -18,4 +18,4 @@ pub use origin::Seen;
 pub use origin::{Answer, Origin};
 pub use process::{AS_NOBODY, Figures, Proc, Start};
 pub use replay::{Behaviour, Folder, Recording, Replay, with_field};
-pub use reply::Reply;
+pub use reply::{Reply, fill_to};

@@ -180,6 +180,12 @@ pub fn fill(input: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<usize> {
     Ok(count)
 }
 
+/// Reads into `buffer` until `end` stands in it, or nothing more comes.
+#[allow(dead_code, reason = "the hostile suite has no use for it")]
+pub fn fill_to(input: &mut impl Read, buffer: &mut Vec<u8>, end: &[u8]) {
+    while find(buffer, end).is_none() && fill(input, buffer).is_ok_and(|count| count > 0) {}
+}
+
 fn broken(line: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("not HTTP: {line:?}"))
 }

@@ -64,6 +64,7 @@ pub(super) fn seen(todo: &[Work]) -> Vec<String> {
         Work::Fetch(flight, _) => format!("Fetch {}", flight.0),
         Work::Wake(_, flight) => format!("Wake {}", flight.0),
         Work::Answer(waiters, _) => format!("Answer {}", waiters.len()),
+        Work::Attach(waiters, _) => format!("Attach {}", waiters.len()),
         Work::Open(leader, others) => format!("Open {} + {}", leader.iter().len(), others.len()),
         Work::Overdue(waiters, cause, _) => {
             format!("Overdue {} {}", waiters.len(), cause.detail())
@@ -215,7 +216,7 @@ impl Responder for Slip {
         self.0.told.fetch_add(1, SeqCst);
     }
 
-    fn open(&mut self, _: &Opening, _: Outcome) -> Box<dyn Sink> {
+    fn open(&mut self, _: &ResponseHead, _: Outcome, _: Reader) {
         unreachable!("the simulation has no bodies")
     }
 

@@ -36,7 +36,7 @@ fn a_passed_on_body_leaves_its_connection_too() {
         ok(),
         Step::Stay,
     ]]);
-    let mut origin = origin_with(script.port, |s| s.pause = MOMENT);
+    let mut origin = origin_with(script.port, |s| s.at_once = MOMENT);
     let mut opening = opening(origin.fetch(&get()));
     open.send(()).unwrap();
     assert_eq!(drain(&mut opening), Ok(b"ok".to_vec()));
@@ -52,7 +52,7 @@ fn a_passed_on_body_and_the_next_request_do_not_disturb_each_other() {
         vec![Step::Hear, head, Step::Await(gate), say(b"cd")],
         vec![Step::Hear, ok()],
     ]);
-    let mut origin = origin_with(script.port, |s| s.pause = MOMENT);
+    let mut origin = origin_with(script.port, |s| s.at_once = MOMENT);
     let mut opening = opening(origin.fetch(&get()));
     assert_eq!(shown(&origin.fetch(&request("POST", "/", None))), "200 ok");
     open.send(()).unwrap();

@@ -22,7 +22,7 @@ fn a_body_that_pauses_is_passed_on_and_ends_well() {
             say(second.as_bytes()),
         ];
         let script = Script::play(vec![steps]);
-        let mut opening = opening(origin_with(script.port, |s| s.pause = MOMENT).fetch(&get()));
+        let mut opening = opening(origin_with(script.port, |s| s.at_once = MOMENT).fetch(&get()));
         assert_eq!(opening.begun, "hello", "{framing}");
         assert_eq!(
             opening.length,
@@ -45,7 +45,7 @@ fn a_body_that_pauses_and_is_then_cut_tells_so() {
         Step::Await(gate),
         say(b"hello"),
     ]]);
-    let mut opening = opening(origin_with(script.port, |s| s.pause = MOMENT).fetch(&get()));
+    let mut opening = opening(origin_with(script.port, |s| s.at_once = MOMENT).fetch(&get()));
     assert_eq!(opening.begun, "");
     open.send(()).unwrap();
     assert_eq!(drain(&mut opening), Err(FetchError::Truncated));
@@ -143,9 +143,7 @@ fn every_wait_has_its_own_limit_and_name() {
             |s| s.first_byte_timeout = MOMENT,
             "FirstByteTimeout",
         ),
-        (head, |s| s.idle_timeout = MOMENT, "IdleTimeout"),
-        (head, |s| s.total_timeout = MOMENT, "TotalTimeout"),
-        (head, |s| s.pause = MOMENT, "opening 200 hello"),
+        (head, |s| s.at_once = MOMENT, "opening 200 hello"),
     ] {
         let script = Script::play(vec![vec![Step::Hear, say(answer), Step::Stay]]);
         assert_eq!(
@@ -156,18 +154,48 @@ fn every_wait_has_its_own_limit_and_name() {
 }
 
 #[test]
-fn a_body_that_drips_is_stopped_by_the_total_timeout() {
+fn every_silence_of_a_body_has_its_own_limit_and_name() {
+    let head = &b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"[..];
+    for (change, unread, expected) in [
+        (
+            (|s| s.idle_timeout = MOMENT) as fn(&mut HttpSettings),
+            false,
+            FetchError::IdleTimeout,
+        ),
+        (|s| s.idle_timeout = MOMENT, true, FetchError::IdleTimeout),
+        (|s| s.total_timeout = MOMENT, true, FetchError::TotalTimeout),
+        (
+            |s| (s.total_timeout, s.idle_timeout) = (MOMENT, MOMENT * 4),
+            false,
+            FetchError::IdleTimeout,
+        ),
+    ] {
+        let script = Script::play(vec![vec![Step::Hear, say(head), Step::Stay]]);
+        let settle = |s: &mut HttpSettings| {
+            s.at_once = MOMENT / 4;
+            change(s);
+        };
+        let mut opening = opening(origin_with(script.port, settle).fetch(&get()));
+        opening.rest.set_unread(unread);
+        assert_eq!(drain(&mut opening), Err(expected));
+    }
+}
+
+#[test]
+fn a_body_that_drips_is_stopped_by_the_total_timeout_while_nobody_reads_it() {
     let script = Script::play(vec![vec![
         Step::Hear,
         say(b"HTTP/1.1 200 OK\r\n\r\n"),
         Step::Drip,
     ]]);
-    let change =
-        |s: &mut HttpSettings| (s.total_timeout, s.max_object_bytes) = (MOMENT, usize::MAX);
-    assert_eq!(
-        shown(&origin_with(script.port, change).fetch(&get())),
-        "TotalTimeout"
-    );
+    let change = |s: &mut HttpSettings| {
+        s.total_timeout = MOMENT;
+        s.at_once = MOMENT / 4;
+        s.max_object_bytes = usize::MAX;
+    };
+    let mut opening = opening(origin_with(script.port, change).fetch(&get()));
+    opening.rest.set_unread(true);
+    assert_eq!(drain(&mut opening), Err(FetchError::TotalTimeout));
 }
 
 #[test]
