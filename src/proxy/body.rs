@@ -41,6 +41,8 @@ pub(super) struct Coming {
     pub sent: HeaderMap,
     /// When the origin was asked.
     pub asked: Now,
+    /// When the head came.
+    pub received: Now,
 }
 
 /// What is done with a body that is still coming.
@@ -111,7 +113,7 @@ impl Proxy {
             fields: opening.fields.clone(),
             body: Bytes::new(),
         };
-        let times = (coming.asked, self.clock.now());
+        let times = (coming.asked, coming.received);
         match self.storing(request, &head, &coming.sent, times) {
             // Messages are a document only where their origin says so.
             Storing::Store { lifetime, .. }
@@ -280,6 +282,7 @@ impl Proxy {
             mut opening,
             sent,
             asked,
+            received,
         } = coming;
         let body = Pushed(SharedBody::new());
         let growing = self.growing(fetch_request, &opening, (lifetime, selecting), &body.0);
@@ -332,6 +335,7 @@ impl Proxy {
             response,
             sent,
             asked,
+            received,
             confirms: None,
         };
         match self.process_response(fetch_request, fetched) {

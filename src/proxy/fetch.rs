@@ -123,6 +123,7 @@ impl Proxy {
             mut opening,
             sent,
             asked,
+            received,
         } = coming;
         match handling {
             Handling::Gather => {
@@ -134,6 +135,7 @@ impl Proxy {
                             response,
                             sent,
                             asked,
+                            received,
                             confirms: None,
                         };
                         return self.take_whole(completion, flight, fetched);
@@ -159,6 +161,7 @@ impl Proxy {
                     opening,
                     sent,
                     asked,
+                    received,
                 };
                 return self.grow(completion, flight, coming, (lifetime, selecting));
             }
@@ -215,6 +218,7 @@ impl Proxy {
         }
         let asked = self.clock.now();
         let mut fetched = self.dated(origin.fetch(&request)?);
+        let received = self.clock.now();
         if let (false, Fetched::Opening(opening)) = (is_plain, &fetched)
             && opening.status == StatusCode::PARTIAL_CONTENT
             && known.beginning().is_some()
@@ -227,11 +231,12 @@ impl Proxy {
             known.apply(fetched)
         };
         Ok(match applied {
-            Applied::Itself(fetched) => Asked::of(fetched, request.fields, asked),
+            Applied::Itself(fetched) => Asked::of(fetched, request.fields, asked, received),
             Applied::Whole { response, confirms } => Asked::Whole(FetchedResponse {
                 response,
                 sent: request.fields,
                 asked,
+                received,
                 confirms,
             }),
             Applied::Useless => Asked::Useless,
@@ -338,18 +343,20 @@ impl Proxy {
 }
 
 impl Asked {
-    fn of(fetched: Fetched, sent: HeaderMap, asked: Now) -> Asked {
+    fn of(fetched: Fetched, sent: HeaderMap, asked: Now, received: Now) -> Asked {
         match fetched {
             Fetched::Whole(response) => Asked::Whole(FetchedResponse {
                 response,
                 sent,
                 asked,
+                received,
                 confirms: None,
             }),
             Fetched::Opening(opening) => Asked::Coming(Coming {
                 opening,
                 sent,
                 asked,
+                received,
             }),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 
 use super::find::shape;
 use super::{Proxy, ROLE};
@@ -16,7 +16,7 @@ use crate::outcome::Fwd;
 use crate::policy::request_directives::RequestDirectives;
 use crate::policy::reuse::{Reuse, reuse};
 use crate::policy::rule::Fallback;
-use crate::policy::sharing::{Reason, RequestTraits, Sharing};
+use crate::policy::sharing::{Reason, RequestTraits, Sharing, is_conditional};
 use crate::reply::Responder;
 
 impl Proxy {
@@ -37,6 +37,7 @@ impl Proxy {
         let joins = match (&key, &known, alone) {
             (Some(key), Some(known), None) => Some(joins(key, known.newest(), &request)),
             (Some(key), None, None) => Some(key.clone()),
+            (Some(key), _, Some(Reason::Range)) => joins_for_range(key, &request),
             _ => None,
         };
         let forced = selected.as_ref().is_some_and(|stored| {
@@ -158,6 +159,14 @@ pub(super) fn joins(key: &Key, known: &Stored, request: &Request) -> Key {
     let mut text = format!("{key}\n");
     selecting.write_text(&request.fields, &mut text);
     Key::from(text.as_str())
+}
+
+/// What flights for this range are collapsed by: they bring the same part of the same thing.
+fn joins_for_range(key: &Key, request: &Request) -> Option<Key> {
+    let fields = &request.fields;
+    let range = fields.get(header::RANGE)?.to_str().ok()?;
+    let is_plain = !fields.contains_key(header::IF_RANGE) && !is_conditional(fields);
+    is_plain.then(|| Key::from(format!("{key}\nrange {range}").as_str()))
 }
 
 /// Why a request is not shared. `None`: it is.

@@ -35,6 +35,8 @@ pub(super) struct FetchedResponse {
     pub sent: HeaderMap,
     /// When the origin was asked.
     pub asked: Now,
+    /// When its head came: what it says is as old as that, however long its body takes.
+    pub received: Now,
     /// The origin only confirmed what was stored with this lifetime. `None`: it sent it.
     pub confirms: Option<Lifetime>,
 }
@@ -58,11 +60,12 @@ impl Proxy {
             mut response,
             sent,
             asked,
+            received,
             confirms,
         } = fetched;
         let request = &fetch_request.request;
         let status = response.status;
-        let received = self.clock.now();
+        let now = self.clock.now();
         if request.method == Method::HEAD {
             self.after_head(request, &response, &sent, asked);
         }
@@ -102,7 +105,7 @@ impl Proxy {
             let cause = Cause::Status(status.as_u16());
             let keeps = answer.ok().map(|(answer, _)| answer);
             let counts_as_failure =
-                retry_after.is_some() || self.status_counts_as_failure(request, cause, received);
+                retry_after.is_some() || self.status_counts_as_failure(request, cause, now);
             if let (None, true, true, Some(seconds)) = (
                 retry_after,
                 fetch_request.safe,
@@ -122,7 +125,7 @@ impl Proxy {
                 counts_as_failure,
             });
         }
-        let plausibility = self.assess_plausibility(request, rule, &response, received);
+        let plausibility = self.assess_plausibility(request, rule, &response, now);
         let body = response.body.clone();
         let result = match answer {
             Err(Refusal::CheckFailed(_)) => FetchResult::failed(Cause::CheckFailed),

@@ -18,6 +18,8 @@ use crate::world::World;
 
 /// A drop of a dripping body each of these milliseconds.
 const EACH: u64 = 1_000;
+/// totalTimeout.
+const TOTAL: u64 = 60_000;
 
 pub struct Asked<'a> {
     world: Arc<World>,
@@ -91,9 +93,9 @@ impl Origin for Asked<'_> {
         let opens = answer
             .as_ref()
             .is_ok_and(|response| self.opens(request, response));
-        match self.fetch_request.poll.filter(|_| opens) {
-            Some(poll) => state.schedule.paused(self.flight, asker, poll),
-            None => state.schedule.heard(self.flight, &asker, heard, again, now),
+        // What comes drop by drop shows at its end what it is.
+        if !opens || !asker.shared {
+            state.schedule.heard(self.flight, &asker, heard, again, now);
         }
         state
             .traffic
@@ -107,6 +109,12 @@ impl Origin for Asked<'_> {
             world: Arc::clone(&self.world),
             flight: self.flight,
             rest: response.body,
+            known,
+            asker: asker.shared.then_some(asker),
+            heard,
+            total: now + TOTAL,
+            unread: false,
+            may_be_repeated: state.quotas.may_repeat() && self.fetch_request.is_repeatable(),
             drop: length.div_ceil(usize::try_from(seconds).unwrap_or(1)),
             cut_at: if cut { length / 2 } else { 0 },
         };
@@ -154,24 +162,55 @@ struct Drip {
     world: Arc<World>,
     flight: FlightId,
     rest: Bytes,
+    /// The number of what is said.
+    known: usize,
+    /// Who asked, where all might have shared it and its end has not been told.
+    asker: Option<Asker>,
+    heard: Heard,
+    may_be_repeated: bool,
+    /// When it is cut off if nobody reads it then, and whether nobody does.
+    total: u64,
+    unread: bool,
     /// Bytes at once.
     drop: usize,
     /// It breaks off with so many bytes to come; 0: it does not.
     cut_at: usize,
 }
 
+impl Drip {
+    /// What came at last is said now, too.
+    fn ends(&mut self, heard: Heard, again: bool) {
+        let now = self.world.now();
+        let state = &mut *self.world.state();
+        state.fake.ledger.again(self.known, now);
+        if let Some(asker) = self.asker.take() {
+            state.schedule.heard(self.flight, &asker, heard, again, now);
+        }
+    }
+}
+
 impl Rest for Drip {
     fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         if self.rest.is_empty() {
+            self.ends(self.heard, false);
             return Ok(None);
         }
         let flows = self.world.state().traffic.flows(self.flight);
         flows.unwrap_or_else(|problem| self.world.complain(problem));
         self.world.run_until(self.world.now() + EACH);
         self.world.state().traffic.ebbs(self.flight);
+        if self.unread && self.world.now() >= self.total {
+            self.ends(Heard::Failing(None), false);
+            return Err(FetchError::TotalTimeout);
+        }
         if self.rest.len() <= self.cut_at {
+            self.ends(Heard::Failing(None), self.may_be_repeated);
             return Err(FetchError::Truncated);
         }
         Ok(Some(self.rest.split_to(self.drop.min(self.rest.len()))))
+    }
+
+    fn set_unread(&mut self, unread: bool) {
+        self.unread = unread;
     }
 }

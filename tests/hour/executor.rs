@@ -40,9 +40,7 @@ impl Executor for Hands {
     fn administer(&self, _: Request, _: Box<dyn Responder>) {}
 
     fn polled(&self, poll: usize, end: PollEnd) {
-        let now = self.0.now();
         let state = &mut *self.0.state();
-        state.schedule.polled(poll, end.again.is_some(), now);
         state.news.push(News::Ended(poll, end));
     }
 

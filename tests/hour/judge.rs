@@ -141,7 +141,8 @@ fn limit(endpoint: &Endpoint, outcome: &Outcome) -> u64 {
         {
             LONGEST_WAIT / 1000
         }
-        _ => return 1,
+        // It comes from the origin at this moment, or came drop by drop until then.
+        _ => LONGEST_WAIT / 1000,
     };
     seconds * 1000
 }

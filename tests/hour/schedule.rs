@@ -89,8 +89,6 @@ pub struct Schedule {
     ends: VecDeque<End>,
     /// The origin's failure is that much fails: only its probe says that this is over.
     tripped: bool,
-    /// A poll whose body pauses.
-    paused: Option<(FlightId, Asker, usize)>,
     /// What counts when its flight is over: unconfirmed answers, and failures that may be asked about once more.
     open: HashMap<FlightId, (Asker, Heard, u64)>,
 }
@@ -140,25 +138,6 @@ impl Schedule {
         if !is_open {
             self.count(asker, heard, now);
         }
-    }
-
-    /// The body of a poll pauses. It has failed unless somebody takes it as it comes: who waits shows only inside, so its
-    /// end tells.
-    pub fn paused(&mut self, flight: FlightId, asker: Asker, poll: usize) {
-        self.paused = Some((flight, asker, poll));
-    }
-
-    /// A poll has ended.
-    pub fn polled(&mut self, poll: usize, failed: bool, now: u64) {
-        let Some((flight, asker, _)) = self.paused.take_if(|(_, _, paused)| *paused == poll) else {
-            return;
-        };
-        let heard = if failed {
-            Heard::Failing(None)
-        } else {
-            Heard::Answer
-        };
-        self.heard(flight, &asker, heard, false, now);
     }
 
     /// A flight is over, and how it ended.

@@ -22,6 +22,12 @@ use crate::origin::{InterimSink, forward};
 /// Interim responses of one exchange that are told of. What comes beyond them is dropped.
 const MAX_INTERIM: usize = 16;
 
+/// After so many bytes of a request it is looked whether the answer is there already.
+const LOOK_EVERY: usize = 256 * 1024;
+/// How long that look takes at the most, and how long an answer is waited for whose request cannot be sent to its end.
+const GLANCE: Duration = Duration::from_millis(1);
+const LAST_LOOK: Duration = Duration::from_millis(100);
+
 /// Which connection a request may go out on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Connection {
@@ -173,6 +179,9 @@ impl<In: Transport> Connector<In> for Wire {
                 wire: self.clone(),
                 exchange,
                 interim: None,
+                sent: 0,
+                is_answered: false,
+                is_unread: false,
             }
         }))
     }
@@ -185,9 +194,32 @@ pub(super) struct Line<T> {
     exchange: Arc<Exchange>,
     /// Interim responses to this exchange so far; `None` once something else has begun.
     interim: Option<usize>,
+    /// Bytes of the request sent so far.
+    sent: usize,
+    /// The answer came before the request was sent to its end: the rest of that is not sent (RFC 9112 §9.5).
+    is_answered: bool,
+    /// That answer is in the input already, and ureq does not know of it.
+    is_unread: bool,
 }
 
 impl<T: Transport> Line<T> {
+    /// Whether the final response has begun, before the request was sent to its end. Waits for it at most so long.
+    fn answers_early(&mut self, most: Duration) -> bool {
+        let timeout = NextTimeout {
+            after: Wait::from_millis(u64::try_from(most.as_millis()).unwrap_or(1)),
+            reason: ureq::Timeout::SendBody,
+            ..NextTimeout::default()
+        };
+        let is_there = matches!(self.await_input(timeout), Ok(true));
+        let has_input = !self.inner.buffers().input().is_empty();
+        self.is_answered = is_there && has_input && self.interim.is_none();
+        if self.is_answered {
+            self.exchange.end_connection();
+        }
+        self.is_unread = self.is_answered;
+        self.is_answered
+    }
+
     /// Takes interim responses off the input and tells of them. ureq would skip most of them; it chokes on a 100 with fields,
     /// and on any that stands before a full buffer.
     fn take_interim(&mut self) {
@@ -219,13 +251,33 @@ impl<T: Transport> Transport for Line<T> {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         // Writing happens only inside a fetch, so the exchange now beginning is the one this connection serves.
-        self.exchange = self.wire.current();
-        self.exchange.sent.store(true, Ordering::Relaxed);
-        self.interim = Some(0);
-        self.inner.transmit_output(amount, timeout)
+        let exchange = self.wire.current();
+        if !Arc::ptr_eq(&exchange, &self.exchange) || !exchange.is_sent() {
+            self.exchange = exchange;
+            self.exchange.sent.store(true, Ordering::Relaxed);
+            self.interim = Some(0);
+            self.sent = 0;
+            self.is_answered = false;
+        }
+        if self.is_answered {
+            return Ok(());
+        }
+        let before = self.sent;
+        self.sent += amount;
+        let is_due = before / LOOK_EVERY < self.sent / LOOK_EVERY;
+        if is_due && self.answers_early(GLANCE) {
+            return Ok(());
+        }
+        match self.inner.transmit_output(amount, timeout) {
+            Err(_) if before > 0 && self.answers_early(LAST_LOOK) => Ok(()),
+            sent => sent,
+        }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        if std::mem::take(&mut self.is_unread) {
+            return Ok(true);
+        }
         let awaited = self.inner.await_input(self.exchange.shorten(timeout));
         match &awaited {
             Ok(true) => {
