@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use larder::cache::flights::{FetchRequest, Gauges};
-use larder::cache::shared_body::Reader;
+use larder::cache::shared_body::{Listener, Next, Reader, Room, SharedBody};
 use larder::clock::Clock;
 use larder::config::{Config, Preset};
 use larder::message::{Body, Request, Response, ResponseHead, Target};
@@ -133,11 +133,8 @@ fn bodies_that_are_passed_on_give_their_permits_back() {
     explore(|| {
         let house = House::new(Manner::Streams);
         for told in house.all(3, |house| house.ask(Method::GET)) {
-            // These clients have no use for a stream, and one permit is kept from streams.
-            assert!(
-                matches!(told, Told::Failed(Cause::Slow | Cause::NoPermit)),
-                "{told:?}"
-            );
+            // These clients have no use for a stream.
+            assert_eq!(told, Told::Failed(Cause::Slow));
         }
         house.close();
     });
@@ -170,6 +167,107 @@ fn a_stop_at_any_moment_forgets_nobody() {
             );
         }
     });
+}
+
+#[test]
+fn a_growing_body_is_whole_for_each_reader_whenever_it_joins() {
+    explore(|| {
+        let body = SharedBody::new();
+        let readers: Vec<_> = (0..3).map(|_| start_reading(&body)).collect();
+        for part in [&b"one "[..], b"two ", b"three"] {
+            body.push(Bytes::from_static(part));
+        }
+        body.complete();
+        for read in ended(readers) {
+            assert_eq!(read, Some((b"one two three".to_vec(), Next::End)));
+        }
+    });
+}
+
+#[test]
+fn a_growing_body_that_fails_cuts_every_reader_behind_right_bytes() {
+    explore(|| {
+        let body = SharedBody::new();
+        let readers: Vec<_> = (0..3).map(|_| start_reading(&body)).collect();
+        body.push(Bytes::from_static(b"one "));
+        body.push(Bytes::from_static(b"two"));
+        body.fail();
+        for read in ended(readers) {
+            let Some((bytes, next)) = read else { continue };
+            assert!(b"one two".starts_with(&bytes), "{bytes:?}");
+            assert_eq!(next, Next::Cut);
+        }
+    });
+}
+
+#[test]
+fn a_window_serves_its_leader_and_cuts_a_follower_or_serves_it_whole() {
+    const PARTS: usize = 8;
+    explore(|| {
+        let part = Bytes::from(vec![7; 256 * 1024]);
+        let body = SharedBody::new();
+        let Some(leader) = body.reader() else {
+            panic!("it is new")
+        };
+        let leader = thread::spawn(move || read_to_end(leader));
+        let follower = start_reading(&body);
+        let leaver = Arc::clone(&body);
+        let leaver = thread::spawn(move || {
+            if let Some(mut reader) = leaver.reader() {
+                reader.take(1, &mut Vec::new());
+            }
+        });
+        body.push(part.clone());
+        body.window();
+        for _ in 1..PARTS {
+            while body.wait_for_room(Duration::ZERO) == Room::Full {
+                thread::yield_now();
+            }
+            body.push(part.clone());
+        }
+        body.complete();
+        let (bytes, next) = leader.join().expect("a reader");
+        assert_eq!((bytes.len(), next), (PARTS * part.len(), Next::End));
+        if let Some((bytes, next)) = follower.join().expect("a reader") {
+            let is_whole = bytes.len() == PARTS * part.len();
+            assert_eq!(next == Next::End, is_whole, "{} bytes", bytes.len());
+            assert!(is_whole || next == Next::Cut);
+        }
+        leaver.join().expect("a reader");
+    });
+}
+
+/// What a reader took, and how it ended. `None`: it came too late to begin.
+type Read = Option<(Vec<u8>, Next)>;
+
+fn start_reading(body: &Arc<SharedBody>) -> JoinHandle<Read> {
+    let body = Arc::clone(body);
+    thread::spawn(move || body.reader().map(read_to_end))
+}
+
+/// Takes all it is given, and sleeps until it is told of more.
+fn read_to_end(mut reader: Reader) -> (Vec<u8>, Next) {
+    let (bell, rung) = channel();
+    let listener: Arc<dyn Listener> = Arc::new(Bell(shuttle::sync::Mutex::new(bell)));
+    reader.listen(&listener);
+    let mut chunks = Vec::new();
+    loop {
+        match reader.take(1, &mut chunks) {
+            Next::More => {}
+            Next::Wait => rung.recv().expect("a bell that is kept"),
+            next => return (chunks.concat(), next),
+        }
+    }
+}
+
+/// Rings when a body has grown.
+struct Bell(shuttle::sync::Mutex<Sender<()>>);
+
+impl Listener for Bell {
+    fn grew(&self) {
+        // Nobody listens who has left.
+        let _ = self.0.lock().expect("no panic").send(());
+    }
 }
 
 /// Runs a scenario under two schedulers: one that finds what many switches lead to, one that finds what few do.
@@ -445,7 +543,7 @@ fn opening() -> Opening {
     let begun = Bytes::from_static(b"begun");
     Opening {
         status: StatusCode::OK,
-        fields: HeaderMap::new(),
+        fields: HeaderMap::from_iter([(header::SET_COOKIE, HeaderValue::from_static("mine=1"))]),
         length: None,
         begun,
         rest: Box::new(Over),

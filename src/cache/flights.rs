@@ -161,6 +161,13 @@ impl Flights {
         self.not_collapsed.set(key, NOT_COLLAPSED_FOR, now);
     }
 
+    /// Whether one who waits in this flight has a stale answer, which a broken body must not cost it.
+    pub fn waits_with_stale(&self, id: FlightId, now: Now) -> bool {
+        self.flights
+            .get(&id)
+            .is_some_and(|flight| flight.waiters.iter().any(|p| p.has_any_stale(now)))
+    }
+
     /// The numbers of this moment.
     pub fn gauges(&self) -> Gauges {
         let (active, queued) = self.permits.gauges();

@@ -76,7 +76,7 @@ struct Held<'a> {
     bytes: usize,
 }
 
-/// Ends the flight of a stream, whatever becomes of its thread.
+/// Ends the flight of a body that is not stored, whatever becomes of its thread.
 struct Ending {
     proxy: Arc<Proxy>,
     flight: FlightId,
@@ -129,6 +129,14 @@ impl Proxy {
         }
     }
 
+    /// Whether a body that is its leader's alone is awaited whole all the same, because something stored could replace it.
+    pub(super) fn is_awaited_with_stale(&self, flight: FlightId, coming: &Coming) -> bool {
+        let opening = &coming.opening;
+        let has_end = !self.is_too_large(opening.length) && !is_endless(&opening.fields);
+        let now = self.clock.now();
+        has_end && self.flights.lock().waits_with_stale(flight, now)
+    }
+
     fn is_too_large(&self, length: Option<u64>) -> bool {
         length.is_some_and(|length| length > self.config.cache.max_object_bytes as u64)
     }
@@ -158,9 +166,9 @@ impl Proxy {
     }
 
     /// Passes a body on to the leader as it comes; everybody else goes alone.
-    pub(super) fn relay(&self, flight: FlightId, opening: Opening) {
+    pub(super) fn relay(self: &Arc<Proxy>, flight: FlightId, opening: Opening) {
         match self.open(Work::Opened(flight)) {
-            Some(leader) => self.relay_to(leader, flight, opening),
+            Some(leader) => self.ending(flight).relay_to(leader, opening),
             None => self.give_up(flight, opening),
         }
     }
@@ -169,15 +177,18 @@ impl Proxy {
     pub(super) fn stream(self: &Arc<Proxy>, flight: FlightId, opening: Opening) {
         match self.open(Work::Streams(flight)) {
             Some(leader) => {
-                let ending = Ending {
-                    proxy: Arc::clone(self),
-                    flight,
-                };
-                self.executor.stream(Box::new(move || {
-                    ending.proxy.relay_to(leader, ending.flight, opening);
-                }));
+                let ending = self.ending(flight);
+                let relay = move || ending.relay_to(leader, opening);
+                self.executor.stream(Box::new(relay));
             }
             None => self.give_up(flight, opening),
+        }
+    }
+
+    fn ending(self: &Arc<Proxy>, flight: FlightId) -> Ending {
+        Ending {
+            proxy: Arc::clone(self),
+            flight,
         }
     }
 
@@ -203,46 +214,6 @@ impl Proxy {
     fn give_up(&self, flight: FlightId, opening: Opening) {
         drop(opening);
         self.submit(Work::Ended(flight));
-    }
-
-    /// The permit goes back before the last byte is passed on: whoever has seen the end finds it free.
-    fn relay_to(&self, mut leader: Waiter, flight: FlightId, mut opening: Opening) {
-        let outcome = leader.fetched(false);
-        let body = Pushed(SharedBody::windowed());
-        let head = ResponseHead {
-            status: opening.status,
-            fields: std::mem::take(&mut opening.fields),
-            length: opening.length,
-        };
-        if let Some(reader) = body.0.reader() {
-            leader.responder.open(&head, outcome, reader);
-        }
-        let mut left = opening.length;
-        let mut part = std::mem::take(&mut opening.begun);
-        loop {
-            left = left.map(|left| left.saturating_sub(part.len() as u64));
-            if left == Some(0) {
-                self.submit(Work::Ended(flight));
-            }
-            if !self.push_when_there_is_room(&body.0, part) {
-                break;
-            }
-            match opening.rest.next() {
-                Ok(Some(next)) => part = next,
-                Ok(None) => {
-                    self.submit(Work::Ended(flight));
-                    if left.is_none_or(|left| left == 0) {
-                        body.0.complete();
-                    }
-                    return;
-                }
-                Err(error) => {
-                    self.note_broken(&leader.request.target, error);
-                    break;
-                }
-            }
-        }
-        self.give_up(flight, opening);
     }
 
     /// Pushes a part when the reader that sets the pace is not too far behind. False: nobody reads, or it takes nothing.
@@ -271,7 +242,7 @@ impl Proxy {
 
     /// Reads a body that everybody it is selected for may have, to its end.
     pub(super) fn grow(
-        &self,
+        self: &Arc<Proxy>,
         completion: &mut Completion<'_>,
         flight: FlightId,
         coming: Coming,
@@ -377,7 +348,7 @@ impl Proxy {
     }
 
     fn relay_instead(
-        &self,
+        self: &Arc<Proxy>,
         completion: &mut Completion<'_>,
         flight: FlightId,
         fetch_request: &FetchRequest,
@@ -390,7 +361,7 @@ impl Proxy {
 
     /// Goes on with a body that may not be stored after all: for those who read it, at the pace of one of them.
     fn outgrown(
-        &self,
+        self: &Arc<Proxy>,
         completion: &mut Completion<'_>,
         flight: FlightId,
         mut opening: Opening,
@@ -399,6 +370,7 @@ impl Proxy {
         held: Held<'_>,
     ) {
         completion.leave(true);
+        let _ending = self.ending(flight);
         self.submit(Work::Outgrown(flight));
         body.0.window();
         drop(held);
@@ -532,6 +504,49 @@ impl Held<'_> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.of.held.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
+
+impl Ending {
+    /// The permit goes back before the last byte is passed on: whoever has seen the end finds it free.
+    fn relay_to(&self, mut leader: Waiter, mut opening: Opening) {
+        let Ending { proxy, flight } = self;
+        let outcome = leader.fetched(false);
+        let body = Pushed(SharedBody::windowed());
+        let head = ResponseHead {
+            status: opening.status,
+            fields: std::mem::take(&mut opening.fields),
+            length: opening.length,
+        };
+        if let Some(reader) = body.0.reader() {
+            leader.responder.open(&head, outcome, reader);
+        }
+        let mut left = opening.length;
+        let mut part = std::mem::take(&mut opening.begun);
+        loop {
+            left = left.map(|left| left.saturating_sub(part.len() as u64));
+            if left == Some(0) {
+                proxy.submit(Work::Ended(*flight));
+            }
+            if !proxy.push_when_there_is_room(&body.0, part) {
+                break;
+            }
+            match opening.rest.next() {
+                Ok(Some(next)) => part = next,
+                Ok(None) => {
+                    proxy.submit(Work::Ended(*flight));
+                    if left.is_none_or(|left| left == 0) {
+                        body.0.complete();
+                    }
+                    return;
+                }
+                Err(error) => {
+                    proxy.note_broken(&leader.request.target, error);
+                    break;
+                }
+            }
+        }
+        proxy.give_up(*flight, opening);
     }
 }
 

@@ -117,7 +117,11 @@ impl Proxy {
         coming: Coming,
     ) {
         let fetch_request = completion.fetch_request;
-        let handling = self.handling(fetch_request, &coming);
+        let handling = match self.handling(fetch_request, &coming) {
+            // Its leader is given what is stored if this breaks.
+            Handling::Relay if self.is_awaited_with_stale(flight, &coming) => Handling::Gather,
+            handling => handling,
+        };
         let is_stream = matches!(handling, Handling::Stream);
         let Coming {
             mut opening,

@@ -159,6 +159,12 @@ pub fn expected(
             seen.relayed(200, From::Origins, None, asks)
         }
         Means::Silence {
+            word,
+            how: How::TimedOut,
+            in_body: true,
+            ..
+        } => seen.slow_body(504, life.timed_out, word, asks),
+        Means::Silence {
             word, how, whose, ..
         } => {
             // Nobody who is not reached is asked.
@@ -185,7 +191,7 @@ pub fn expected(
             let stale = seen.stale(life.failed, None, "check-failed", asks);
             stale.unwrap_or_else(|| seen.failed(503, None, "check-failed", 5, asks))
         }
-        Means::BreaksOff => seen.relayed(200, From::CutShort, None, asks),
+        Means::BreaksOff => seen.slow_body(502, life.unreachable, "truncated", asks),
         Means::Late => seen
             .stale(life.late, None, "slow", asks)
             .unwrap_or_else(|| match method {
@@ -252,6 +258,13 @@ fn is_left_alone(life: &Life, fault: &Fault, stored: Option<u64>, method: Method
         } => true,
         // What is to change something is its client's own will (docs/decisions/0019).
         _ if method == Method::Post => false,
+        // What its client was given as it came was an answer.
+        Means::Silence {
+            in_body: true,
+            how: How::TimedOut,
+            ..
+        } if method == Method::Get => waits_for_all(life, life.timed_out, stored),
+        Means::BreaksOff => method == Method::Get && waits_for_all(life, life.unreachable, stored),
         // No head shows it.
         Means::Silence { in_body: true, .. } | Means::Rubbish if method == Method::Head => false,
         Means::Silence { .. } | Means::Rubbish => true,
@@ -261,8 +274,13 @@ fn is_left_alone(life: &Life, fault: &Fault, stored: Option<u64>, method: Method
             life.is_users || retry_after.is_some() || serves_despite
         }
         // The origin answers.
-        Means::Late | Means::BreaksOff => false,
+        Means::Late => false,
     }
+}
+
+/// Whether a client waits for all of a body: it has to pass a Check, or something stored could replace it.
+fn waits_for_all(life: &Life, grace: u64, stored: Option<u64>) -> bool {
+    life.is_users || stored.is_some_and(|age| age - life.ttl < grace)
 }
 
 /// A request past the lifetime of what is stored for it.
@@ -310,6 +328,21 @@ impl Seen<'_> {
             ttl: None,
             asks,
         }
+    }
+
+    /// A body that never becomes whole, some time after its head. Who can be answered from the store waits for all of it, and so
+    /// does everybody where it has to pass a Check; all others are given it as it comes.
+    fn slow_body(&self, status: u16, grace: u64, word: &'static str, asks: usize) -> Expected {
+        if self.method == Method::Post {
+            return self.relayed(200, From::CutShort, None, asks);
+        }
+        if let Some(stale) = self.stale(grace, None, word, asks) {
+            return stale;
+        }
+        if self.life.is_users {
+            return self.failed(status, None, word, 5, asks);
+        }
+        self.relayed(200, From::CutShort, None, asks)
     }
 
     /// Our own error.

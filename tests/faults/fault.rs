@@ -258,17 +258,18 @@ fn until_gone(stream: &mut TcpStream) -> std::io::Result<()> {
     std::io::Read::read(stream, &mut [0; 1]).map(drop)
 }
 
-/// A byte every 20 ms, for ever.
+/// A byte every 20 ms, 40 times, and then nothing.
 fn dripping() -> Answer {
     Answer::ok("").claiming(1000).by_hand(|stream| {
-        loop {
+        for _ in 0..40 {
             stream.write_all(b" ")?;
             std::thread::sleep(Duration::from_millis(20));
         }
+        until_gone(stream)
     })
 }
 
-/// A body pauses for 500 ms before it is passed on; this one for a little longer.
+/// It breaks off some time after its head.
 fn breaking_off() -> Answer {
     Answer::ok("{\"power\":")
         .claiming(NEXT.len() as u64)

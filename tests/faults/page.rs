@@ -30,8 +30,9 @@ alone only where the origin said `Retry-After`, or something stored stands in. A
 HEADs; how it fares says nothing of the GET. A POST is its client's own will: it goes out unless the origin itself is left alone, is never
 answered from the store, and never sent twice.
 
-A body fault means nothing to HEAD, whose answer has no body. A body that pauses for 500 ms is passed on as it comes: what follows
-can only be cut short. An `idleTimeout` below that makes a pause an error, as in the row about it.
+A body fault means nothing to HEAD, whose answer has no body. A body that takes its time is passed on as it comes: what follows can
+only be cut short. Not where it has to pass a check, nor to a client that something stored could answer: they wait for all of it.
+`totalTimeout` ends only bodies that nobody reads.
 
 Not in the tables: an origin whose name has no address, once there is something stored, because addresses that were known are kept;
 and rubbish where there is no check, which is an answer like any other.

@@ -1,4 +1,4 @@
-//! Bodies that take their time: shared, stored and passed on while they grow (docs/decisions/0029).
+//! Bodies that take their time: shared, stored and passed on while they grow (docs/decisions/0031).
 
 use std::io::Write;
 use std::net::TcpStream;

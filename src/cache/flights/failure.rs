@@ -116,12 +116,14 @@ impl Flights {
             (whose, other) => whose == other,
         };
         let waits = |flight: &Flight| flight.stage == Stage::Waiting && concerns(flight);
-        let waiting: Vec<FlightId> = self
+        let mut waiting: Vec<FlightId> = self
             .flights
             .iter()
             .filter(|(_, flight)| waits(flight))
             .map(|(id, _)| *id)
             .collect();
+        // Who has waited longest is told first.
+        waiting.sort_unstable();
         for id in waiting {
             self.permits.withdraw(id);
             if let Some(flight) = self.abandon(id, until, todo) {

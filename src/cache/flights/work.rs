@@ -284,9 +284,13 @@ impl Waiter {
     /// Whether it takes a body while it grows. Not while there is a stale answer that a broken one must not cost it, nor where
     /// the place of its range is not known yet.
     pub(super) fn takes_growing(&self, growing: &Growing, now: Now) -> bool {
-        let has_stale = self.has_stale_for(Cause::Slow, now)
-            || self.has_stale_for(Cause::Fetch(FetchError::Truncated), now);
-        !has_stale && self.knows_its_place(growing)
+        !self.has_any_stale(now) && self.knows_its_place(growing)
+    }
+
+    /// Whether what is stored may be sent if a body is slow, or breaks.
+    pub(super) fn has_any_stale(&self, now: Now) -> bool {
+        self.has_stale_for(Cause::Slow, now)
+            || self.has_stale_for(Cause::Fetch(FetchError::Truncated), now)
     }
 
     /// Whether it is known which bytes of a growing body answer it.
