@@ -60,8 +60,8 @@ const ARROWS: [(&str, &[&str]); 30] = [
     (
         "front",
         &[
-            "budget", "cache", "clock", "digits", "message", "metrics", "origin", "outcome",
-            "policy", "proxy", "reply", "sync", "threads",
+            "budget", "cache", "clock", "message", "metrics", "origin", "outcome", "policy",
+            "proxy", "reply", "sync", "threads",
         ],
     ),
     (
