@@ -78,7 +78,7 @@ struct Client {
     stream: TcpStream,
     connection: Connection,
     /// Those of its responses that follow a growing body.
-    following: Vec<Box<Following>>,
+    following: Vec<Following>,
     /// `None`: it has no slot, and is told so.
     slot: Option<ConnectionSlot>,
     /// The tick its entry in the wheel stands at; [`NEVER`] if it has none.
@@ -296,7 +296,7 @@ impl Worker {
         let mailbox = Arc::clone(&self.mailbox);
         self.bodies.add(&following, to, &mailbox);
         if let Some(client) = self.client_at(to) {
-            client.following.push(following);
+            client.following.push(*following);
         }
         self.serve(to.index);
     }
