@@ -236,10 +236,9 @@ fn a_hundred_readers_of_a_growing_body_are_one_request() {
         stream.write_all(b"0\r\n\r\n")
     });
     let origin = Origin::serving([("/key", answer)]);
-    let app = App::start(&config_for(
-        &origin,
-        json!({ "cache": { "slowRequestTimeout": 30000 } }),
-    ));
+    let more = json!({ "cache": { "slowRequestTimeout": 30000 },
+        "proxy": { "maxConnections": 4096, "maxConnectionsPerClient": 2048 } });
+    let app = App::start(&config_for(&origin, more));
     let mut clients: Vec<Client> = (0..count).map(|_| app.client()).collect();
     for client in &mut clients {
         client.send(GET);
