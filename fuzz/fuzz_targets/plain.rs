@@ -23,16 +23,16 @@ use larder::reply::{Nowhere, Reply, Responder, Shape, Sink};
 use libfuzzer_sys::fuzz_target;
 
 /// A proxy with an answer of each kind in its store.
-static PROXY: LazyLock<Proxy> = LazyLock::new(|| {
+static PROXY: LazyLock<Arc<Proxy>> = LazyLock::new(|| {
     let (sender, fetches) = channel();
-    let proxy = Proxy::new(
+    let proxy = Arc::new(Proxy::new(
         Config::of(Preset::Api),
         // Time stands, so that nothing ages while it is compared.
         Clock::standing(Duration::from_secs(1_800_000_000)),
         1,
         100,
         Box::new(Later(sender)),
-    );
+    ));
     for target in ["/a", "/vary", "/no-cache", "/private", "/missing"] {
         let head = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");
         let request = full(&Bytes::from(head)).expect("a lawful request");

@@ -1,7 +1,7 @@
 //! Larder's own endpoints: one table of them, and the functions that answer.
 //!
 //! The same functions answer on the data port (`/health` on a front worker, the others on the admin thread) and on the
-//! control server. Who may ask is decided here too: [`zone`] holds the rules, [`Caller`] says where they apply.
+//! control server. Who may ask is decided here too: `zone` holds the rules, [`Caller`] says where they apply.
 
 mod cache_clear;
 mod cache_stats;
@@ -41,7 +41,7 @@ pub struct Endpoint {
 pub enum Access {
     /// Everybody: a monitor without a token must see that Larder lives.
     Public,
-    /// The local network and holders of the token; a change asks for more (see [`zone`]).
+    /// The local network and holders of the token; a change asks for more (see `zone`).
     Admin,
 }
 
@@ -100,7 +100,7 @@ pub struct Ask<'a> {
 pub enum Caller {
     /// A process that may open the control socket: its file mode has let it in, no other rule applies.
     Socket,
-    /// A client at this address, on the data port or on `control.listen`: the rules of [`zone`] apply.
+    /// A client at this address, on the data port or on `control.listen`: the rules of `zone` apply.
     Address(IpAddr),
 }
 

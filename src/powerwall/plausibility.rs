@@ -14,7 +14,7 @@
 //!
 //! On all but `Unlisted` an empty body and the texts `Not Found`, `TIMEOUT!` and `ERROR!` are bad; there they say nothing.
 //!
-//! The meters that a path is judged by are those of the [`Source`] it reads: the default gateway's, those of the gateway it
+//! The meters that a path is judged by are those of the `Source` it reads: the default gateway's, those of the gateway it
 //! names, or the sums of all.
 
 mod reading;
@@ -298,7 +298,7 @@ impl BodyJudge for Plausibility {
         }
     }
 
-    /// The first body to say something after [`SILENCE`]. At most once in that time, lest a home that says only some things is
+    /// The first body to say something after `SILENCE`. At most once in that time, lest a home that says only some things is
     /// asked for the others as often.
     fn has_returned(&self) -> bool {
         self.returned
