@@ -47,7 +47,8 @@ fn played(bytes: &[u8], size: usize) -> (Vec<String>, Vec<Refused>, Vec<u8>) {
                 Next::Request {
                     number, head, body, ..
                 } => {
-                    let text = format!("{} {} {:?};", head.method, head.target.as_str(), body.bytes);
+                    let text =
+                        format!("{} {} {:?};", head.method, head.target.as_str(), body.bytes);
                     let segment = Segment::new(Bytes::from(text.clone()));
                     requests.push(text);
                     let part = Part::whole([Some(segment), None], false);

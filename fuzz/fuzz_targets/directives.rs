@@ -30,7 +30,10 @@ fuzz_target!(|input: &[u8]| {
 
     let response_directives = ResponseDirectives::of(&fields, &[CDN]);
     if response_directives.targeted {
-        assert!(!response_directives.directives.names_fields && fields_to_confirm(&fields, &response_directives).is_empty());
+        assert!(
+            !response_directives.directives.names_fields
+                && fields_to_confirm(&fields, &response_directives).is_empty()
+        );
     } else {
         assert_eq!(response_directives, general);
     }
