@@ -74,8 +74,12 @@ const TOTALS: [RoutePreset; 5] = [
 /// Everything else that answers with readings.
 const UNLISTED: [RoutePreset; 2] = [("/api/*", 0, 5, 30), ("/pw/*", 0, 10, 60)];
 
-/// What the program tells of itself. Not judged: it is true whatever becomes of the gateway.
-const OWN: [RoutePreset; 1] = [("/stats", 0, 5, 30)];
+/// What the program tells of itself, and which gateways it has. Not judged: it is true whatever becomes of a gateway.
+const OWN: [RoutePreset; 3] = [
+    ("/stats", 0, 5, 30),
+    ("/api/gateways", 0, 5, 30),
+    ("/api/gateways/", 0, 5, 30),
+];
 
 /// What acts on every request, or tells of it: never stored.
 const ACTS: [&str; 3] = ["/stats/clear", "/health/reset", "/health"];
@@ -109,6 +113,9 @@ pub fn check_of(path: &str) -> Option<PlausibilityCheck> {
     ];
     let is_among = |presets: &[RoutePreset]| presets.iter().any(|preset| preset.0 == path);
     let is_below = |preset: &RoutePreset| path.starts_with(preset.0.trim_end_matches('*'));
+    if is_among(&OWN) {
+        return None;
+    }
     exact
         .into_iter()
         .find(|(presets, _)| is_among(presets))
@@ -206,6 +213,17 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn which_gateways_there_are_is_true_without_readings() {
+        for path in ["/api/gateways", "/api/gateways/", "/stats"] {
+            assert_eq!(check_of(path), None, "{path}");
+        }
+        assert_eq!(
+            check_of("/api/gateways/a"),
+            Some(PlausibilityCheck::Unlisted)
+        );
+    }
 
     fn rule(path: &str) -> Rule {
         let pattern = Pattern::parse(path).expect("a pattern");
