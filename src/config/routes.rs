@@ -1,6 +1,6 @@
 //! `urlConfigs`: routes and their rules, laid over those of the preset.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -27,6 +27,10 @@ pub fn read(table: &Table, value: &Value, config: &mut Config, problems: &mut Pr
     };
     let known: Vec<&str> = table.routes.iter().map(|key| key.path).collect();
     let mut seen = HashSet::new();
+    let mut places: HashMap<Pattern, usize> = HashMap::new();
+    for (place, route) in config.routes.iter().enumerate() {
+        places.entry(route.pattern.clone()).or_insert(place);
+    }
     let mut polls_itself = true;
     for (at, member) in members.iter().enumerate() {
         let at = format!("urlConfigs[{at}].");
@@ -36,10 +40,9 @@ pub fn read(table: &Table, value: &Value, config: &mut Config, problems: &mut Pr
         }
         let text = member.get("path").and_then(Value::as_str);
         let pattern = text.and_then(Pattern::parse);
-        let place = config
-            .routes
-            .iter()
-            .position(|route| Some(&route.pattern) == pattern.as_ref());
+        let place = pattern
+            .as_ref()
+            .and_then(|pattern| places.get(pattern).copied());
         let mut route = match place {
             Some(place) => config.routes[place].clone(),
             None => Route {
@@ -73,7 +76,10 @@ pub fn read(table: &Table, value: &Value, config: &mut Config, problems: &mut Pr
         }
         match place {
             Some(place) => config.routes[place] = route,
-            None => config.routes.push(route),
+            None => {
+                places.insert(route.pattern.clone(), config.routes.len());
+                config.routes.push(route);
+            }
         }
     }
     for rule in config.routes.iter_mut().map(|route| &mut route.rule) {
