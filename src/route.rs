@@ -366,7 +366,8 @@ fn decoded(path: &str) -> String {
             .and_then(|d| u8::try_from(d).ok())
     };
     let bytes = path.as_bytes();
-    let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         let pair = digit(bytes.get(at + 1)).zip(digit(bytes.get(at + 2)));
         let (byte, length) = match pair.filter(|_| *byte == b'%') {

@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn the_hundred_and_first_time_within_a_minute_is_too_often() {
-        let (mut churn, key) = (VariantChurn::default(), Key::from("a"));
+        let mut churn = VariantChurn::default();
+        let key = Key::from("a");
         assert_eq!((0..101).position(|_| churn.note(&key, at(0))), Some(100));
         assert!(churn.forbids(&key, at(59)) && !churn.forbids(&key, at(60)));
         assert!(!churn.forbids(&Key::from("b"), at(0)));
@@ -73,7 +74,8 @@ mod tests {
 
     #[test]
     fn a_new_minute_counts_anew() {
-        let (mut churn, key) = (VariantChurn::default(), Key::from("a"));
+        let mut churn = VariantChurn::default();
+        let key = Key::from("a");
         assert!((0..100).all(|_| !churn.note(&key, at(0))));
         assert!((0..100).all(|_| !churn.note(&key, at(60))));
     }

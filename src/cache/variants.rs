@@ -161,7 +161,8 @@ fn charge(variants: &[Arc<Stored>]) -> usize {
 
 /// Whether the origin made the one after the other, as far as their Date tells: it is in whole seconds.
 fn is_more_recent(one: &Stored, other: &Stored) -> bool {
-    let (one, other) = (&one.lifetime, &other.lifetime);
+    let one = &one.lifetime;
+    let other = &other.lifetime;
     one.received() + other.initial_age()
         > other.received() + one.initial_age() + Duration::from_millis(500)
 }

@@ -48,7 +48,8 @@ pub fn variables(text: &str, problems: &mut Problems) -> Vec<DotEnv> {
 /// The variable at the beginning of a text: its name, its value, and the text after its line.
 fn variable(text: &str) -> Option<(&str, String, &str)> {
     let (name, behind) = text.split_at(text.lines().next()?.find('=')?);
-    let (name, behind) = (name.trim(), &behind[1..]);
+    let name = name.trim();
+    let behind = &behind[1..];
     let name = name
         .strip_prefix("export")
         .filter(|name| name.starts_with([' ', '\t']))

@@ -50,7 +50,8 @@ pub(super) fn answer(ask: &Ask<'_>) -> Answer {
 }
 
 fn described(kept: &EntrySummary, now: Now) -> Value {
-    let (stored, lifetime) = (&kept.stored, &kept.stored.lifetime);
+    let lifetime = &kept.stored.lifetime;
+    let stored = &kept.stored;
     let since = now.mono.saturating_sub(lifetime.received());
     let mut described = Map::from_iter([
         (

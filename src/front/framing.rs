@@ -91,7 +91,9 @@ mod tests {
         sizes: &[usize],
     ) -> Result<Option<(Vec<u8>, usize)>, Refusal> {
         let mut decoder = Decoder::new(framing, max)?;
-        let (mut out, mut at, mut sizes) = (Vec::new(), 0, sizes.iter());
+        let mut out = Vec::new();
+        let mut at = 0;
+        let mut sizes = sizes.iter();
         while !decoder.is_done() {
             let size = sizes
                 .next()

@@ -631,7 +631,8 @@ proptest! {
                     latest.clear();
                 }
             }
-            let (mut count, mut bytes) = (0, 0);
+            let mut count = 0;
+            let mut bytes = 0;
             for key in KEYS {
                 let Some(found) = store.peek(&name(&key)) else { continue };
                 let known: Vec<_> = latest.iter().filter(|((known, _), _)| *known == key).map(|(_, last)| last).collect();

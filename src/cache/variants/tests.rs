@@ -233,7 +233,8 @@ fn of_those_used_at_one_time_the_oldest_goes() {
 
 #[test]
 fn only_what_stands_beside_others_notes_when_it_was_used() {
-    let (alone, beside) = (stored("/", 1), variant("/", None, 1, 60));
+    let alone = stored("/", 1);
+    let beside = variant("/", None, 1, 60);
     for (stored, expected) in [(alone, 0), (beside, 12)] {
         stored.note_use(Duration::from_millis(12_345));
         assert_eq!(stored.last_used(), expected);
@@ -360,7 +361,8 @@ proptest! {
         head in proptest::collection::vec(proptest::sample::select(&b"ab:: \r\n\x00\xff"[..]), 0..60),
         fields_end in prop_oneof![0..80_u32, any::<u32>()],
     ) {
-        let (length, stored) = (head.len(), Stored { fields_end, ..headed(&head) });
+        let length = head.len();
+        let stored = Stored { fields_end, ..headed(&head) };
         prop_assert!(stored.fields().is_empty() || fields_end as usize <= length);
     }
 }

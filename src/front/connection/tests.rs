@@ -286,7 +286,8 @@ fn interim_responses_come_before_the_final_one_or_not_at_all() {
             false,
         )
     };
-    let (first, second) = (scene.requests[0].0, scene.requests[1].0);
+    let first = scene.requests[0].0;
+    let second = scene.requests[1].0;
     assert!(scene.connection.respond(first, interim("103,"), scene.now));
     assert!(!scene.connection.respond(second, interim("no"), scene.now));
     scene.answer(0, "200,");
@@ -540,7 +541,8 @@ fn nothing_follows_a_response_that_ends_the_connection() {
 fn a_response_that_breaks_off_takes_none_before_it_along() {
     let mut scene = Scene::new();
     scene.send([GET, GET, GET].concat());
-    let (first, second) = (scene.requests[0].0, scene.requests[1].0);
+    let first = scene.requests[0].0;
+    let second = scene.requests[1].0;
     let head = Part::of(
         Stage::Begun,
         Some(Segment::new(Bytes::from_static(b"two"))),

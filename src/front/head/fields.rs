@@ -95,7 +95,8 @@ fn read_line(raw: &Bytes, line: &[u8]) -> Result<(HeaderName, HeaderValue), Refu
         return Err(Refusal::Fold);
     }
     let colon = memchr(b':', line).ok_or(Refusal::FieldName)?;
-    let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
+    let name = &line[..colon];
+    let value = trim(&line[colon + 1..]);
     if is_framing_in_disguise(name) {
         return Err(Refusal::FieldName);
     }
