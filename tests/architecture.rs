@@ -223,20 +223,6 @@ const MAY_STAY: &[(&str, &str, &str)] = &[
     ("src/front/head/tests.rs", "doubt", "what framing is in"),
     ("src/policy/request_fields", "fly", "the fields of fly.io"),
     ("src/origin/forward/tests.rs", "fly", "the fields of fly.io"),
-    ("src/admin/", "troubles", "until the endpoints leave it"),
-    ("src/cache/fifo.rs", "marks", "until the store is renamed"),
-    (
-        "src/cache/crowds.rs",
-        "crowds",
-        "until the store is renamed",
-    ),
-    ("src/cache/mod.rs", "crowds", "until the store is renamed"),
-    ("src/proxy.rs", "crowds", "until the store is renamed"),
-    (
-        "src/cache/store/tests.rs",
-        "witness",
-        "until the store is renamed",
-    ),
     (
         "src/cache/variants/tests.rs",
         "sheds",

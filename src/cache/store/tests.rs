@@ -334,18 +334,18 @@ fn pins_are_bounded() {
 }
 
 /// A body that notes, when it is dropped, whether the store was locked.
-struct Witness {
+struct DropProbe {
     store: Arc<Store>,
     seen: Arc<[AtomicUsize; 2]>,
 }
 
-impl AsRef<[u8]> for Witness {
+impl AsRef<[u8]> for DropProbe {
     fn as_ref(&self) -> &[u8] {
         b"body"
     }
 }
 
-impl Drop for Witness {
+impl Drop for DropProbe {
     fn drop(&mut self) {
         let locked = |shard: &Shard| shard.lock.0.entries.is_locked();
         let is_locked = self.store.shards.iter().any(locked);
@@ -358,7 +358,7 @@ fn nothing_is_dropped_under_the_lock() {
     let store = Arc::new(Store::new(1 << 20, 4));
     let seen = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
     let body = || {
-        Bytes::from_owner(Witness {
+        Bytes::from_owner(DropProbe {
             store: Arc::clone(&store),
             seen: Arc::clone(&seen),
         })
